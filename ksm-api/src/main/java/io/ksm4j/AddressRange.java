@@ -1,0 +1,81 @@
+package io.ksm4j;
+
+import java.io.Serializable;
+
+/**
+ * A range of virtual addresses.
+ *
+ * @param start address of the first byte; not negative, since user space ends below 2<sup>63</sup>
+ * @param length number of bytes, at least 1
+ */
+public record AddressRange(long start, long length) implements Comparable<AddressRange>, Serializable {
+
+    /**
+     * Checks the range.
+     *
+     * @throws IllegalArgumentException if {@code length} is not positive
+     * @throws InvalidRangeException if the start is in the kernel's half of the address space or the range wraps around
+     */
+    public AddressRange {
+        if (length <= 0) {
+            throw new IllegalArgumentException("length " + length + " is not positive: name at least one byte");
+        }
+        if (start < 0) {
+            throw new InvalidRangeException("address 0x" + Long.toHexString(start)
+                    + " lies in the kernel's half of the address space: pass an address of this process");
+        }
+        if (start + length < 0) {
+            throw new InvalidRangeException("0x" + Long.toHexString(start) + " plus " + length
+                    + " bytes wraps around the address space: check the length");
+        }
+    }
+
+    static AddressRange between(long start, long end) {
+        return new AddressRange(start, end - start);
+    }
+
+    /**
+     * The first address after the range.
+     *
+     * @return start plus length
+     */
+    public long end() {
+        return start + length;
+    }
+
+    /**
+     * Whether an address lies in the range.
+     *
+     * @param address any address
+     * @return true if it does
+     */
+    public boolean contains(long address) {
+        return address >= start && address < end();
+    }
+
+    /** Orders by start, then by length. */
+    @Override
+    public int compareTo(AddressRange other) {
+        int byStart = Long.compare(start, other.start);
+        return byStart != 0 ? byStart : Long.compare(length, other.length);
+    }
+
+    /** The range as {@code /proc/self/maps} writes it, with its size: {@code 7f00a000-7f00c000 (8 KiB)}. */
+    @Override
+    public String toString() {
+        return Long.toHexString(start) + "-" + Long.toHexString(end()) + " (" + humanSize(length) + ")";
+    }
+
+    private static String humanSize(long bytes) {
+        if (bytes % (1L << 30) == 0) {
+            return (bytes >> 30) + " GiB";
+        }
+        if (bytes % (1L << 20) == 0) {
+            return (bytes >> 20) + " MiB";
+        }
+        if (bytes % (1L << 10) == 0) {
+            return (bytes >> 10) + " KiB";
+        }
+        return bytes + " bytes";
+    }
+}

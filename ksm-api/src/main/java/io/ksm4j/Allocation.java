@@ -1,0 +1,107 @@
+package io.ksm4j;
+
+import io.ksm4j.spi.NativeMapping;
+import java.nio.ByteBuffer;
+
+/** Maps memory the way the options say, or leaves nothing behind. */
+final class Allocation {
+
+    /** The largest window used to touch pages. */
+    private static final long WINDOW = 1L << 30;
+
+    private Allocation() {}
+
+    static MergeRegion allocate(Kernel kernel, long size, RegionOptions options) {
+        long length = roundUp(kernel, size);
+        long guard = options.guardPages() ? kernel.pageSize : 0;
+        if (length + 2 * guard < 0) {
+            throw tooLarge(size);
+        }
+        kernel.unmapDeferred();
+        AddressRange mapped = new AddressRange(
+                kernel.mmap(
+                        length + 2 * guard,
+                        options.guardPages() ? Linux.PROT_NONE : Linux.PROT_READ | Linux.PROT_WRITE),
+                length + 2 * guard);
+        RegionState state = null;
+        try {
+            AddressRange range = new AddressRange(mapped.start() + guard, length);
+            if (options.guardPages()) {
+                kernel.mprotect(range.start(), length, Linux.PROT_READ | Linux.PROT_WRITE);
+            }
+            adviseHugePages(kernel, range, options.hugePages());
+            if (!options.name().isEmpty()) {
+                kernel.nameMapping(range.start(), length, options.name());
+            }
+            state = RegionState.ofAllocated(kernel, range, mapped, options);
+            if (options.marking() == Marking.MERGEABLE) {
+                state.mark(true);
+            } else if (options.marking() == Marking.NEVER) {
+                // In a process that is opted in as a whole, new mappings start mergeable.
+                state.mark(false);
+            }
+            MergeRegion region = new MergeRegion(state);
+            if (options.populate()) {
+                populate(kernel, region);
+            }
+            return region;
+        } catch (RuntimeException | Error e) {
+            if (state != null) {
+                state.close(null);
+            } else {
+                kernel.unmapOrDefer(mapped);
+            }
+            throw e;
+        }
+    }
+
+    private static long roundUp(Kernel kernel, long size) {
+        if (size <= 0) {
+            throw new IllegalArgumentException("size " + size + " is not positive: ask for at least one byte");
+        }
+        long rounded = (size + kernel.pageSize - 1) & -kernel.pageSize;
+        if (rounded < 0) {
+            throw tooLarge(size);
+        }
+        return rounded;
+    }
+
+    private static IllegalArgumentException tooLarge(long size) {
+        return new IllegalArgumentException("size " + size + " is larger than any address space");
+    }
+
+    /** A kernel without transparent huge pages refuses both wishes with EINVAL, and neither matters there. */
+    private static void adviseHugePages(Kernel kernel, AddressRange range, HugePages hugePages) {
+        if (hugePages == HugePages.SYSTEM_DEFAULT) {
+            return;
+        }
+        try {
+            kernel.madvise(
+                    range.start(),
+                    range.length(),
+                    hugePages == HugePages.ALLOW ? Linux.MADV_HUGEPAGE : Linux.MADV_NOHUGEPAGE);
+        } catch (InvalidRangeException e) {
+            Ksm.LOGGER.log(System.Logger.Level.DEBUG, "no transparent huge pages in this kernel", e);
+        }
+    }
+
+    private static void populate(Kernel kernel, MergeRegion region) {
+        AddressRange range = region.range();
+        try {
+            kernel.madvise(range.start(), range.length(), Linux.MADV_POPULATE_WRITE);
+        } catch (InvalidRangeException e) {
+            // Before Linux 5.14 the advice is unknown, and every page has to be touched.
+            touchEveryPage(kernel.pageSize, region.mapping(), range.length());
+        }
+    }
+
+    private static void touchEveryPage(long pageSize, NativeMapping mapping, long length) {
+        for (long offset = 0; offset < length; offset += WINDOW) {
+            int size = (int) Math.min(WINDOW, length - offset);
+            ByteBuffer window = mapping.buffer(offset, size);
+            for (long at = 0; at < size; at += pageSize) {
+                window.put((int) at, (byte) 0);
+            }
+        }
+    }
+}

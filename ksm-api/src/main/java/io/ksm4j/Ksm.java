@@ -1,0 +1,365 @@
+package io.ksm4j;
+
+import io.ksm4j.spi.KsmBackend;
+import java.nio.ByteBuffer;
+import java.util.Collection;
+import java.util.List;
+import java.util.Objects;
+import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The way in: off-heap memory that Linux's Kernel Samepage Merging may share.
+ *
+ * <pre>{@code
+ * Ksm ksm = Ksm.system();
+ * try (MergeRegion prices = ksm.allocate(64L << 20)) {
+ *     load(prices.buffer(0, 64 << 20));
+ *     System.out.println(prices.stats().savedBytes());
+ * }
+ * }</pre>
+ *
+ * <p>Marked pages are merged by the kernel's thread {@code ksmd}, if it runs, once it has seen them unchanged in two scans.
+ * Merged pages are copied when they are written to; nobody sees another's bytes. {@link #support()} says whether merging can
+ * work here.
+ */
+public final class Ksm {
+
+    /** Names the backend that {@link #system()} must use: {@code ffm}, {@code jnr} or {@code jna}. */
+    public static final String BACKEND_PROPERTY = "io.ksm4j.backend";
+
+    /** Set to {@code true}, leak reports say where the region was opened, at the cost of a stack trace for each region. */
+    public static final String TRACK_LEAKS_PROPERTY = "io.ksm4j.trackLeaks";
+
+    static final System.Logger LOGGER = System.getLogger("io.ksm4j");
+    static final boolean TRACK_LEAKS = Boolean.getBoolean(TRACK_LEAKS_PROPERTY);
+
+    private static volatile @Nullable Ksm system;
+
+    private final Kernel kernel;
+    private final ProcessMerging process;
+
+    private Ksm(Kernel kernel) {
+        this.kernel = kernel;
+        this.process = new ProcessMerging(kernel);
+    }
+
+    /**
+     * Merging on this system, through the best backend on the class path or module path: {@code ffm}, then {@code jnr}, then
+     * {@code jna}, or the one that {@value #BACKEND_PROPERTY} names.
+     *
+     * @return always the same one
+     * @throws KsmUnsupportedException if this is not a 64-bit Linux or no backend works; the message lists every backend found,
+     *     why it was refused, and what would cure it
+     */
+    public static Ksm system() {
+        Ksm opened = system;
+        if (opened == null) {
+            synchronized (Ksm.class) {
+                opened = system;
+                if (opened == null) {
+                    opened = with(Backends.open(System.getProperty(BACKEND_PROPERTY)));
+                    system = opened;
+                }
+            }
+        }
+        return opened;
+    }
+
+    /**
+     * {@link #system()} where the kernel takes advice, and {@link #fallback()} everywhere else. For programs that must also
+     * run on machines without KSM.
+     *
+     * @return one of the two
+     */
+    public static Ksm systemOrFallback() {
+        try {
+            Ksm system = system();
+            return system.support().canMark() ? system : fallback();
+        } catch (KsmUnsupportedException e) {
+            LOGGER.log(System.Logger.Level.DEBUG, "falling back", e);
+            return fallback();
+        }
+    }
+
+    /**
+     * Regions that are real memory and never merge: advice is recorded in the {@link MergeRegistry} and told to nobody. Where a
+     * backend works the memory is mapped like that of {@link #system()}. Elsewhere it is direct buffers; then a region holds
+     * less than 2 GiB and its addresses are made up.
+     *
+     * @return a new one
+     */
+    public static Ksm fallback() {
+        KsmBackend memory;
+        try {
+            memory = Backends.open(System.getProperty(BACKEND_PROPERTY));
+        } catch (KsmUnsupportedException e) {
+            memory = new DirectMemory();
+        }
+        return fallbackOn(memory);
+    }
+
+    static Ksm fallbackOn(KsmBackend memory) {
+        return new Ksm(new Kernel(new FallbackBackend(memory)));
+    }
+
+    /**
+     * Merging through a given backend, for tests of backends.
+     *
+     * @param backend a backend that works here
+     * @return a new one
+     */
+    public static Ksm with(KsmBackend backend) {
+        return new Ksm(new Kernel(backend));
+    }
+
+    /**
+     * The backend's name.
+     *
+     * @return {@code ffm}, {@code jnr}, {@code jna}, {@code fallback}, or the name of a backend of your own
+     */
+    public String backend() {
+        return kernel.backend.name();
+    }
+
+    /**
+     * The size of a page.
+     *
+     * @return bytes, a power of two
+     */
+    public long pageSize() {
+        return kernel.pageSize;
+    }
+
+    /**
+     * Looks at what this machine can do. Makes a few system calls; the answer changes when {@code ksmd} is started or stopped.
+     *
+     * @return what works and what is in the way
+     */
+    public KsmSupport support() {
+        return Support.of(kernel);
+    }
+
+    /**
+     * The marks of all class loaders of this JVM.
+     *
+     * @return {@link MergeRegistry#system()}
+     */
+    public MergeRegistry registry() {
+        return MergeRegistry.system();
+    }
+
+    /**
+     * Opting the whole process in and out.
+     *
+     * @return always the same one
+     */
+    public ProcessMerging process() {
+        return process;
+    }
+
+    /**
+     * Maps memory with the {@linkplain RegionOptions#DEFAULT default options}.
+     *
+     * @param size bytes, rounded up to whole pages
+     * @return an open region of zeros, already marked mergeable
+     * @throws IllegalArgumentException if {@code size} is not positive, or so large that rounding overflows
+     * @throws ResourceUnavailableException if the memory cannot be had
+     * @throws MapCountExceededException if the process has too many mappings
+     * @throws KsmUnsupportedException if the kernel has no KSM
+     * @throws KsmException if a call fails otherwise; nothing stays mapped then
+     */
+    public MergeRegion allocate(long size) {
+        return allocate(size, RegionOptions.DEFAULT);
+    }
+
+    /**
+     * Maps memory: private and anonymous, readable and writable, on page boundaries.
+     *
+     * @param size bytes, rounded up to whole pages; may be larger than 2 GiB
+     * @param options how
+     * @return an open region of zeros
+     * @throws IllegalArgumentException if {@code size} is not positive, or so large that rounding overflows
+     * @throws ResourceUnavailableException if the memory cannot be had
+     * @throws MapCountExceededException if the process has too many mappings
+     * @throws KsmUnsupportedException if the kernel has no KSM
+     * @throws KsmException if a call fails otherwise; nothing stays mapped then
+     */
+    public MergeRegion allocate(long size, RegionOptions options) {
+        Objects.requireNonNull(options, "options");
+        return Allocation.allocate(kernel, size, options);
+    }
+
+    /**
+     * Takes in memory of somebody else by address, and marks it.
+     *
+     * @param address where it starts; must stay mapped until the region is closed
+     * @param length bytes; the region covers the whole pages inside
+     * @return an open region, already marked mergeable
+     * @throws IllegalArgumentException if {@code length} is not positive
+     * @throws InvalidRangeException if the range wraps around, lies in the kernel's half or holds no whole page
+     * @throws UnmappedRangeException if parts are not mapped
+     * @throws MarkNotTakenException if it is memory that cannot merge
+     * @throws KsmException if the call fails otherwise; nothing is marked then
+     */
+    public MergeRegion adopt(long address, long length) {
+        return adopt(address, length, RegionOptions.DEFAULT);
+    }
+
+    /**
+     * Takes in memory of somebody else by address.
+     *
+     * @param address where it starts; must stay mapped until the region is closed
+     * @param length bytes; the region covers the whole pages inside
+     * @param options its name, whether to mark it, and whether to verify marks
+     * @return an open region
+     * @throws IllegalArgumentException if {@code length} is not positive
+     * @throws IllegalStateException if it shares pages with a region that must never merge, or is to be such a region and
+     *     shares pages with one that may
+     * @throws InvalidRangeException if the range wraps around, lies in the kernel's half or holds no whole page
+     * @throws UnmappedRangeException if parts are not mapped
+     * @throws MarkNotTakenException if it is memory that cannot merge
+     * @throws KsmException if the call fails otherwise; nothing is marked then
+     */
+    public MergeRegion adopt(long address, long length, RegionOptions options) {
+        return adopt(new AddressRange(address, length), options, null, null);
+    }
+
+    /**
+     * Takes in memory of somebody else who can tell whether it still exists. The region asks before every system call, and its
+     * methods fail with {@link IllegalStateException} once the answer is no; {@link MergeRegion#close()} then leaves the memory
+     * alone.
+     *
+     * @param address where it starts
+     * @param length bytes; the region covers the whole pages inside
+     * @param options its name, whether to mark it, and whether to verify marks
+     * @param alive asked from any thread; it, and all it refers to, stays reachable until the region is closed
+     * @return an open region
+     * @throws IllegalArgumentException if {@code length} is not positive
+     * @throws IllegalStateException if the memory is not alive; if it shares pages with a region that must never merge, or is
+     *     to be such a region and shares pages with one that may
+     * @throws InvalidRangeException if the range wraps around, lies in the kernel's half or holds no whole page
+     * @throws UnmappedRangeException if parts are not mapped
+     * @throws MarkNotTakenException if it is memory that cannot merge
+     * @throws KsmException if the call fails otherwise; nothing is marked then
+     */
+    public MergeRegion adopt(long address, long length, RegionOptions options, BooleanSupplier alive) {
+        Objects.requireNonNull(alive, "alive");
+        return adopt(new AddressRange(address, length), options, alive, null);
+    }
+
+    /**
+     * Takes in a direct buffer and marks it.
+     *
+     * @param direct a writable direct buffer; the region covers the whole pages of its capacity, whatever its position and
+     *     limit, and keeps it reachable until closed. Free it by other means (as Netty does) only after that
+     * @return an open region, already marked mergeable
+     * @throws IllegalArgumentException if the buffer is on the heap, read-only or empty
+     * @throws InvalidRangeException if it holds no whole page
+     * @throws MarkNotTakenException if it is memory that cannot merge, such as a shared file mapping
+     * @throws KsmException if the call fails otherwise; nothing is marked then
+     */
+    public MergeRegion adopt(ByteBuffer direct) {
+        return adopt(direct, RegionOptions.DEFAULT);
+    }
+
+    /**
+     * Takes in a direct buffer.
+     *
+     * @param direct a writable direct buffer; the region covers the whole pages of its capacity, whatever its position and
+     *     limit, and keeps it reachable until closed. Free it by other means (as Netty does) only after that
+     * @param options its name, whether to mark it, and whether to verify marks
+     * @return an open region
+     * @throws IllegalArgumentException if the buffer is on the heap, read-only or empty
+     * @throws IllegalStateException if it shares pages with a region that must never merge, or is to be such a region and
+     *     shares pages with one that may
+     * @throws InvalidRangeException if it holds no whole page
+     * @throws MarkNotTakenException if it is memory that cannot merge, such as a shared file mapping
+     * @throws KsmException if the call fails otherwise; nothing is marked then
+     */
+    public MergeRegion adopt(ByteBuffer direct, RegionOptions options) {
+        if (!direct.isDirect()) {
+            throw new IllegalArgumentException(
+                    "the buffer is on the Java heap, whose objects move: use ByteBuffer.allocateDirect");
+        }
+        if (direct.isReadOnly()) {
+            throw new IllegalArgumentException("the buffer is read-only: adopt the buffer it was made from");
+        }
+        if (direct.capacity() == 0) {
+            throw new IllegalArgumentException("the buffer is empty: its capacity is 0");
+        }
+        return adopt(new AddressRange(kernel.backend.address(direct), direct.capacity()), options, null, direct);
+    }
+
+    private MergeRegion adopt(
+            AddressRange memory,
+            RegionOptions options,
+            @Nullable BooleanSupplier alive,
+            @Nullable Object keptReachable) {
+        Objects.requireNonNull(options, "options");
+        long mask = kernel.pageSize - 1;
+        long start = (memory.start() + mask) & ~mask;
+        long end = memory.end() & ~mask;
+        if (start < 0 || start >= end) {
+            throw new InvalidRangeException(
+                    memory + " holds no whole page of " + kernel.pageSize + " bytes: only whole pages can merge");
+        }
+        if (alive != null && !alive.getAsBoolean()) {
+            throw new IllegalStateException("the memory at " + memory + " is no longer alive: its owner has freed it");
+        }
+        RegionState state =
+                RegionState.ofAdopted(kernel, AddressRange.between(start, end), alive, keptReachable, options);
+        try {
+            if (options.marking() == Marking.MERGEABLE) {
+                state.mark(true);
+            } else if (options.marking() == Marking.NEVER) {
+                state.mark(false);
+            }
+        } catch (RuntimeException | Error e) {
+            state.close(null);
+            throw e;
+        }
+        return new MergeRegion(state);
+    }
+
+    /**
+     * Marks many regions in as few system calls as possible ({@code process_madvise}, Linux 6.13 and later; one {@code madvise}
+     * for each region elsewhere). The outcome is that of {@link MergeRegion#markMergeable()} on each, but all or none: if one
+     * fails, none has changed.
+     *
+     * @param regions open regions of this {@code Ksm}; an empty collection is fine, repeated regions count once
+     * @throws IllegalArgumentException if a region belongs to another {@code Ksm}
+     * @throws IllegalStateException if a region is closed or must never merge
+     * @throws KsmException as {@link MergeRegion#markMergeable()}
+     */
+    public void markMergeable(Collection<MergeRegion> regions) {
+        mark(regions, true);
+    }
+
+    /**
+     * Unmarks many regions in as few system calls as possible, as {@link #markMergeable(Collection)} marks them.
+     *
+     * @param regions open regions of this {@code Ksm}; an empty collection is fine, repeated regions count once
+     * @throws IllegalArgumentException if a region belongs to another {@code Ksm}
+     * @throws IllegalStateException if a region is closed
+     * @throws KsmException as {@link MergeRegion#markUnmergeable()}
+     */
+    public void markUnmergeable(Collection<MergeRegion> regions) {
+        mark(regions, false);
+    }
+
+    private void mark(Collection<MergeRegion> regions, boolean mergeable) {
+        List<Change.Part> parts = regions.stream().map(this::wholeOf).distinct().toList();
+        if (!parts.isEmpty()) {
+            Change.apply(parts, mergeable);
+        }
+    }
+
+    private Change.Part wholeOf(MergeRegion region) {
+        RegionState state = region.state();
+        if (state.kernel != kernel) {
+            throw new IllegalArgumentException("region " + state + " belongs to another Ksm");
+        }
+        return new Change.Part(state, state.range.start(), state.range.end());
+    }
+}

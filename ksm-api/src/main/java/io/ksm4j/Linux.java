@@ -1,0 +1,99 @@
+package io.ksm4j;
+
+/**
+ * The numbers of Linux's system call interface that ksm4j passes. They are those of the generic interface, which x86-64,
+ * aarch64, riscv64, ppc64le, s390x and loongarch64 share; glibc and musl agree on them.
+ */
+final class Linux {
+
+    /** Pages may be read. */
+    static final int PROT_READ = 1;
+
+    /** Pages may be written. */
+    static final int PROT_WRITE = 2;
+
+    /** Any access is a fault: what guard pages have. */
+    static final int PROT_NONE = 0;
+
+    /** Writes stay in this process; only private pages can be merged. */
+    static final int MAP_PRIVATE = 0x02;
+
+    /** Zeroed memory without a file. */
+    static final int MAP_ANONYMOUS = 0x20;
+
+    /** Gives the pages back; the next touch finds zeros. */
+    static final int MADV_DONTNEED = 4;
+
+    /** The range may be scanned and merged by {@code ksmd}. */
+    static final int MADV_MERGEABLE = 12;
+
+    /** Takes merged pages apart again and stops scanning the range. */
+    static final int MADV_UNMERGEABLE = 13;
+
+    /** Transparent huge pages are welcome. */
+    static final int MADV_HUGEPAGE = 14;
+
+    /** No transparent huge pages. */
+    static final int MADV_NOHUGEPAGE = 15;
+
+    /** Writes every page once, so that none faults later; since Linux 5.14. */
+    static final int MADV_POPULATE_WRITE = 23;
+
+    /** Sets whether all memory of the process may merge; since Linux 6.4. */
+    static final int PR_SET_MEMORY_MERGE = 67;
+
+    /** Asks whether all memory of the process may merge; since Linux 6.4. */
+    static final int PR_GET_MEMORY_MERGE = 68;
+
+    /** Sets an attribute of mappings; since Linux 5.17. */
+    static final int PR_SET_VMA = 0x53564d41;
+
+    /** The attribute of {@link #PR_SET_VMA} that names an anonymous mapping. */
+    static final int PR_SET_VMA_ANON_NAME = 0;
+
+    /** {@code pidfd_open(2)}; one number on every architecture named above. */
+    static final int SYS_PIDFD_OPEN = 434;
+
+    /** {@code process_madvise(2)}; one number on every architecture named above. */
+    static final int SYS_PROCESS_MADVISE = 440;
+
+    /** In place of a pidfd: the calling process; since Linux 6.14. */
+    static final int PIDFD_SELF = -10000;
+
+    /** The most ranges that one {@code process_madvise} takes: the kernel's {@code UIO_MAXIOV}. */
+    static final int IOV_MAX = 1024;
+
+    static final int EPERM = 1;
+    static final int EBADF = 9;
+    static final int EAGAIN = 11;
+    static final int ENOMEM = 12;
+    static final int EACCES = 13;
+    static final int EINVAL = 22;
+    static final int ENOSYS = 38;
+
+    /** The highest errno: a return value from -4095 to -1 is an error, any other is none. */
+    static final int MAX_ERRNO = 4095;
+
+    private Linux() {}
+
+    static boolean failed(long result) {
+        return result < 0 && result >= -MAX_ERRNO;
+    }
+
+    static String errnoName(int errno) {
+        return switch (errno) {
+            case EPERM -> "EPERM";
+            case 4 -> "EINTR";
+            case 5 -> "EIO";
+            case EBADF -> "EBADF";
+            case EAGAIN -> "EAGAIN";
+            case ENOMEM -> "ENOMEM";
+            case EACCES -> "EACCES";
+            case 14 -> "EFAULT";
+            case 16 -> "EBUSY";
+            case EINVAL -> "EINVAL";
+            case ENOSYS -> "ENOSYS";
+            default -> "errno " + errno;
+        };
+    }
+}

@@ -1,0 +1,316 @@
+package io.ksm4j;
+
+import io.ksm4j.spi.NativeMapping;
+import io.ksm4j.stats.RegionStats;
+import java.lang.ref.Cleaner;
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.Objects;
+import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Whole pages of memory that may be marked mergeable: <em>allocated</em> by {@link Ksm#allocate(long)}, or <em>adopted</em> from
+ * somebody else by {@link Ksm#adopt(long, long)}.
+ *
+ * <p>What becomes of the memory:
+ *
+ * <table>
+ *   <caption>Lifetime of a region</caption>
+ *   <tr><th></th><th>allocated, backend ffm</th><th>allocated, backends jnr, jna</th><th>adopted</th></tr>
+ *   <tr><th>{@link #close()}</th><td>unmapped</td><td>pages given back; addresses kept until the last buffer is
+ *   unreachable</td><td>advice withdrawn where no other region wants it</td></tr>
+ *   <tr><th>views after close</th><td>throw {@code IllegalStateException}</td><td>read zeros; what is written is
+ *   lost</td><td>unchanged: the memory is its owner's</td></tr>
+ *   <tr><th>forgotten, without close</th><td colspan="3">reclaimed and reported as a leak once neither the region nor a view
+ *   of it is reachable</td></tr>
+ * </table>
+ *
+ * <p>Any thread may call any method. Every method but {@link #close()}, {@link #isOpen()}, {@link #range()}, {@link #size()},
+ * {@link #address()} and {@link #owner()} throws {@link IllegalStateException} once the region is closed. A method and a
+ * {@code close} on different threads take turns.
+ */
+public final class MergeRegion implements AutoCloseable {
+
+    private static final Cleaner CLEANER = Cleaner.create();
+
+    private final RegionState state;
+
+    /** Java's access to allocated memory; null for adopted memory. */
+    private final @Nullable NativeMapping mapping;
+
+    private final Cleaner.Cleanable forgotten;
+
+    MergeRegion(RegionState state) {
+        this.state = state;
+        this.mapping =
+                state.isAdopted() ? null : state.kernel.backend.map(state.range.start(), state.range.length(), this);
+        this.forgotten = CLEANER.register(this, state);
+    }
+
+    /**
+     * Where the region is.
+     *
+     * @return whole pages
+     */
+    public AddressRange range() {
+        return state.range;
+    }
+
+    /**
+     * Where the region starts.
+     *
+     * @return an address on a page boundary
+     */
+    public long address() {
+        return state.range.start();
+    }
+
+    /**
+     * How large the region is.
+     *
+     * @return bytes, a multiple of the page size
+     */
+    public long size() {
+        return state.range.length();
+    }
+
+    /**
+     * Who appears in the registry as the one who wants this memory merged.
+     *
+     * @return the region's name, or that of the thread that opened it
+     */
+    public String owner() {
+        return state.owner;
+    }
+
+    /**
+     * Whether the region is open.
+     *
+     * @return false once {@link #close()} has begun to give the memory back
+     */
+    public boolean isOpen() {
+        return state.isOpen();
+    }
+
+    /**
+     * All of an allocated region as a buffer.
+     *
+     * @return a new direct buffer in big-endian order
+     * @throws IllegalStateException if the region is closed
+     * @throws UnsupportedOperationException if the memory is adopted
+     * @throws IndexOutOfBoundsException if the region is larger than a buffer can be ({@link Integer#MAX_VALUE} bytes)
+     */
+    public ByteBuffer buffer() {
+        if (size() > Integer.MAX_VALUE) {
+            throw new IndexOutOfBoundsException("a buffer holds at most " + Integer.MAX_VALUE
+                    + " bytes, the region has " + size() + ": use buffer(offset, length)");
+        }
+        return buffer(0, (int) size());
+    }
+
+    /**
+     * A window onto an allocated region. Keeps the region reachable.
+     *
+     * @param offset first byte of the window, counted from the start of the region
+     * @param length bytes in the window
+     * @return a new direct buffer in big-endian order
+     * @throws IllegalStateException if the region is closed
+     * @throws UnsupportedOperationException if the memory is adopted: its owner has buffers
+     * @throws IndexOutOfBoundsException if the window is not inside the region
+     */
+    public ByteBuffer buffer(long offset, int length) {
+        Objects.checkFromIndexSize(offset, length, size());
+        try {
+            return mapping().buffer(offset, length);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /**
+     * All of an allocated region as a type of the backend's own. With backend {@code ffm} that is {@code
+     * java.lang.foreign.MemorySegment}, and {@code io.ksm4j.ffm.Segments.of(region)} is the shorter way.
+     *
+     * @param type the class of the view
+     * @param <T> the class of the view
+     * @return the view
+     * @throws IllegalStateException if the region is closed
+     * @throws IllegalArgumentException if the backend has no such view
+     * @throws UnsupportedOperationException if the memory is adopted
+     */
+    public <T> T view(Class<T> type) {
+        Objects.requireNonNull(type, "type");
+        try {
+            T view = mapping().view(type);
+            if (view == null) {
+                throw new IllegalArgumentException(
+                        "backend " + state.kernel.backend.name() + " cannot show a region as " + type.getName()
+                                + "; for a MemorySegment put io.ksm4j:ksm-ffm on the class path and use Java 22 or later");
+            }
+            return view;
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    NativeMapping mapping() {
+        if (mapping == null) {
+            throw new UnsupportedOperationException(
+                    "the memory of region " + state + " is adopted: use the views its owner has");
+        }
+        if (!isOpen()) {
+            throw state.closedException();
+        }
+        return mapping;
+    }
+
+    RegionState state() {
+        return state;
+    }
+
+    /**
+     * Marks the region mergeable, by {@code madvise(MADV_MERGEABLE)}. Marking what is marked already is fine.
+     *
+     * @throws IllegalStateException if the region is closed, must never merge, or its memory no longer exists
+     * @throws KsmUnsupportedException if the kernel has no KSM
+     * @throws UnmappedRangeException if parts of adopted memory are not mapped
+     * @throws MarkNotTakenException if adopted memory cannot merge
+     * @throws MapCountExceededException if the process has too many mappings
+     * @throws ResourceUnavailableException if the kernel is short of memory
+     * @throws KsmException if the call fails otherwise; the region is as it was then, whatever the exception
+     */
+    public void markMergeable() {
+        state.mark(true);
+    }
+
+    /**
+     * Marks a part of the region mergeable.
+     *
+     * @param offset first byte, a multiple of the page size
+     * @param length bytes, a positive multiple of the page size
+     * @throws IllegalArgumentException if offset or length is not such a multiple
+     * @throws IndexOutOfBoundsException if the part is not inside the region
+     * @throws IllegalStateException as {@link #markMergeable()}
+     * @throws KsmException as {@link #markMergeable()}
+     */
+    public void markMergeable(long offset, long length) {
+        markPart(offset, length, true);
+    }
+
+    /**
+     * Unmarks the region, by {@code madvise(MADV_UNMERGEABLE)}, but for pages that another open region wants merged. Merged
+     * pages are copied at once, which may take as much memory as merging had saved.
+     *
+     * @throws IllegalStateException if the region is closed, or its memory no longer exists
+     * @throws UnmappedRangeException if parts of adopted memory are not mapped
+     * @throws MapCountExceededException if the process has too many mappings
+     * @throws ResourceUnavailableException if there is not enough memory
+     * @throws KsmException if the call fails otherwise; the region is as it was then, whatever the exception
+     */
+    public void markUnmergeable() {
+        state.mark(false);
+    }
+
+    /**
+     * Unmarks a part of the region.
+     *
+     * @param offset first byte, a multiple of the page size
+     * @param length bytes, a positive multiple of the page size
+     * @throws IllegalArgumentException if offset or length is not such a multiple
+     * @throws IndexOutOfBoundsException if the part is not inside the region
+     * @throws IllegalStateException as {@link #markUnmergeable()}
+     * @throws KsmException as {@link #markUnmergeable()}
+     */
+    public void markUnmergeable(long offset, long length) {
+        markPart(offset, length, false);
+    }
+
+    private void markPart(long offset, long length, boolean mergeable) {
+        Objects.checkFromIndexSize(offset, length, size());
+        if (length == 0 || !state.kernel.isPageAligned(offset | length)) {
+            throw new IllegalArgumentException("offset " + offset + " and length " + length
+                    + " must be multiples of the page size " + state.kernel.pageSize + ", and the length positive");
+        }
+        long from = address() + offset;
+        state.mark(from, from + length, mergeable);
+    }
+
+    /**
+     * Whether this region wants all of itself merged, as the registry has it.
+     *
+     * @return true after {@link #markMergeable()}, or after its parts were marked one by one
+     * @throws IllegalStateException if the region is closed
+     */
+    public boolean isMergeable() {
+        long word = state.slot.state();
+        if (!state.slot.isCurrent(word)) {
+            throw state.closedException();
+        }
+        return (word & RegionTable.MARKED) != 0;
+    }
+
+    /**
+     * Asks the kernel which parts of the region are not marked, whoever marked or unmarked them: the parts whose {@code VmFlags}
+     * in {@code /proc/self/smaps} lack {@code mg}. Takes milliseconds for each resident GiB of the process.
+     *
+     * @return the parts in order of address; empty if all of the region is marked. For fallback regions: what the registry
+     *     does not have
+     * @throws IllegalStateException if the region is closed
+     * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
+     */
+    public List<AddressRange> unmarkedRanges() {
+        requireOpen();
+        try {
+            return state.unmarkedRanges();
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /**
+     * Reads what the region occupies and saves. Takes milliseconds for each resident GiB of the process.
+     *
+     * @return the numbers; zero for fallback regions
+     * @throws IllegalStateException if the region is closed
+     * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
+     */
+    public RegionStats stats() {
+        requireOpen();
+        try {
+            return state.kernel.recordsOnly
+                    ? new RegionStats(0, OptionalLong.empty(), 0)
+                    : state.kernel.proc.stats(state.range);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    private void requireOpen() {
+        if (!isOpen()) {
+            throw state.closedException();
+        }
+    }
+
+    /**
+     * Closes the region; the table above says what becomes of the memory. A second call does nothing.
+     *
+     * @throws IllegalStateException with backend {@code ffm}, if a native call is using a view of the region at this moment;
+     *     the region stays open then
+     * @throws MapCountExceededException if the process has so many mappings that the kernel cannot even split one to unmap
+     *     its middle. The region is closed and its pages are given back; the addresses follow with a later call
+     * @throws KsmException if withdrawing the advice from adopted memory fails; the region stays open then
+     */
+    @Override
+    public void close() {
+        state.close(mapping);
+        forgotten.clean();
+    }
+
+    /** The owner and the range. */
+    @Override
+    public String toString() {
+        return state.toString();
+    }
+}

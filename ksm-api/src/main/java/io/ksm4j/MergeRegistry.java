@@ -1,0 +1,156 @@
+package io.ksm4j;
+
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * What ksm4j has marked in this JVM: one registry for all class loaders, however many copies of ksm4j they loaded.
+ *
+ * <p>Marks are counted: where regions share pages, a page stays mergeable while at least one of them wants it. What the
+ * registry says and what the kernel says in {@code /proc/self/smaps} is the same whenever no region is being changed. Marks
+ * made by other means ({@code madvise} by somebody else, {@link ProcessMerging}) are not in it.
+ */
+public final class MergeRegistry {
+
+    private static final MergeRegistry SYSTEM = new MergeRegistry();
+
+    private final RegionTable table = SharedTable.TABLE;
+
+    private MergeRegistry() {}
+
+    /**
+     * The JVM's registry.
+     *
+     * @return always the same one
+     */
+    public static MergeRegistry system() {
+        return SYSTEM;
+    }
+
+    /**
+     * A wish of one region that a range be mergeable.
+     *
+     * @param range the range; other regions may want parts of it too
+     * @param owner the name of the region, or of the thread that opened it
+     * @param since when it was marked
+     */
+    public record Mark(AddressRange range, String owner, Instant since) {}
+
+    /**
+     * Every mark. Takes time and memory in proportion to their number.
+     *
+     * @return the marks in order of address
+     */
+    public List<Mark> marks() {
+        return marks(0, Long.MAX_VALUE, Integer.MAX_VALUE);
+    }
+
+    /**
+     * The marks that cover an address.
+     *
+     * @param address any address
+     * @return one mark for each region that wants this address merged; empty if none does
+     */
+    public List<Mark> marksCovering(long address) {
+        return address < 0 || address == Long.MAX_VALUE ? List.of() : marks(address, address + 1, Integer.MAX_VALUE);
+    }
+
+    List<Mark> marks(long from, long to, int limit) {
+        List<Mark> marks = new ArrayList<>();
+        table.lock.lock();
+        try {
+            table.forEachOverlapping(from, to, node -> {
+                if (table.isWanted(node)) {
+                    marks.add(new Mark(
+                            AddressRange.between(table.start(node), table.end(node)),
+                            table.owner(node),
+                            Instant.ofEpochMilli(table.since(node))));
+                }
+                return marks.size() < limit;
+            });
+        } finally {
+            table.lock.unlock();
+        }
+        return marks;
+    }
+
+    /**
+     * Whether some region wants an address merged. Takes time in proportion to the logarithm of the number of marks.
+     *
+     * @param address any address
+     * @return true if it lies in a mark
+     */
+    public boolean isMergeable(long address) {
+        if (address < 0 || address == Long.MAX_VALUE) {
+            return false;
+        }
+        boolean[] found = {false};
+        table.lock.lock();
+        try {
+            table.forEachOverlapping(address, address + 1, node -> {
+                found[0] = table.isWanted(node);
+                return !found[0];
+            });
+        } finally {
+            table.lock.unlock();
+        }
+        return found[0];
+    }
+
+    /**
+     * What is mergeable, with marks that overlap or touch made one.
+     *
+     * @return the ranges in order of address
+     */
+    public List<AddressRange> mergeableRanges() {
+        List<AddressRange> ranges = new ArrayList<>();
+        long[] joined = {0, 0};
+        for (Mark mark : marks()) {
+            if (mark.range().start() > joined[1]) {
+                if (joined[1] > 0) {
+                    ranges.add(AddressRange.between(joined[0], joined[1]));
+                }
+                joined[0] = mark.range().start();
+            }
+            joined[1] = Math.max(joined[1], mark.range().end());
+        }
+        if (joined[1] > 0) {
+            ranges.add(AddressRange.between(joined[0], joined[1]));
+        }
+        return ranges;
+    }
+
+    /**
+     * Bytes marked mergeable, each counted once however many regions want it.
+     *
+     * @return bytes
+     */
+    public long mergeableBytes() {
+        return table.mergeableBytes.sum();
+    }
+
+    /**
+     * Regions that are open, marked or not.
+     *
+     * @return a count
+     */
+    public long openRegions() {
+        table.lock.lock();
+        try {
+            return table.openRegions();
+        } finally {
+            table.lock.unlock();
+        }
+    }
+
+    /**
+     * Regions that were forgotten and reclaimed since the JVM started. Each was logged once, with the place it was opened if
+     * {@code -Dio.ksm4j.trackLeaks=true} is set.
+     *
+     * @return a count
+     */
+    public long leaks() {
+        return table.leaks.get();
+    }
+}

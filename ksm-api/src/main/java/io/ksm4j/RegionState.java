@@ -1,0 +1,333 @@
+package io.ksm4j;
+
+import io.ksm4j.spi.NativeMapping;
+import java.lang.System.Logger.Level;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An open region without its Java views: its place in the {@link RegionTable} and the way from there to the kernel. A
+ * {@link MergeRegion} has one, and the cleaner has the same one to close when that region was forgotten; so it must not refer
+ * to the region.
+ */
+final class RegionState implements Runnable {
+
+    final Kernel kernel;
+    final RegionTable table;
+    final RegionTable.Slot slot;
+    final AddressRange range;
+    final String owner;
+
+    /** All that {@code mmap} returned, guard pages included; null if the memory was adopted. */
+    private final @Nullable AddressRange mapped;
+
+    /** Says whether adopted memory still exists; null if nobody can tell. */
+    private final @Nullable BooleanSupplier alive;
+
+    /** Adopted memory that lives as long as this object; null once the region is closed, or if it was adopted by address. */
+    @SuppressWarnings("UnusedVariable") // Nobody reads it: being referred to is what keeps the memory.
+    private volatile @Nullable Object memoryHolder;
+
+    private final boolean verify;
+    private final @Nullable Throwable openedAt;
+
+    private RegionState(
+            Kernel kernel,
+            RegionTable.Slot slot,
+            AddressRange range,
+            String owner,
+            @Nullable AddressRange mapped,
+            @Nullable BooleanSupplier alive,
+            @Nullable Object memoryHolder,
+            boolean verify) {
+        this.kernel = kernel;
+        this.table = SharedTable.TABLE;
+        this.slot = slot;
+        this.range = range;
+        this.owner = owner;
+        this.mapped = mapped;
+        this.alive = alive;
+        this.memoryHolder = memoryHolder;
+        this.verify = verify;
+        this.openedAt = Ksm.TRACK_LEAKS
+                ? new Throwable(
+                        "opened here by thread " + Thread.currentThread().getName())
+                : null;
+    }
+
+    /** Registers memory that ksm4j has mapped itself: private and anonymous, so that every mark is taken. */
+    static RegionState ofAllocated(Kernel kernel, AddressRange range, AddressRange mapped, RegionOptions options) {
+        return open(kernel, range, mapped, null, null, options);
+    }
+
+    /** Registers memory of somebody else. */
+    static RegionState ofAdopted(
+            Kernel kernel,
+            AddressRange range,
+            @Nullable BooleanSupplier alive,
+            @Nullable Object memoryHolder,
+            RegionOptions options) {
+        return open(kernel, range, null, alive, memoryHolder, options);
+    }
+
+    private static RegionState open(
+            Kernel kernel,
+            AddressRange range,
+            @Nullable AddressRange mapped,
+            @Nullable BooleanSupplier alive,
+            @Nullable Object memoryHolder,
+            RegionOptions options) {
+        RegionTable table = SharedTable.TABLE;
+        boolean excluded = options.marking() == Marking.NEVER;
+        String owner = options.name().isEmpty() ? Thread.currentThread().getName() : options.name();
+        RegionTable.Slot slot;
+        table.lock.lock();
+        try {
+            slot = table.open(range.start(), range.end(), excluded, owner);
+        } finally {
+            table.lock.unlock();
+        }
+        if (slot == null) {
+            throw new IllegalStateException(
+                    excluded
+                            ? range + " shares pages with an open region that may merge: close that region first"
+                            : range + " shares pages with an open region that must never merge");
+        }
+        return new RegionState(
+                kernel,
+                slot,
+                range,
+                owner,
+                mapped,
+                alive,
+                memoryHolder,
+                mapped == null && options.verify() && !kernel.recordsOnly);
+    }
+
+    boolean isAdopted() {
+        return mapped == null;
+    }
+
+    boolean isOpen() {
+        return slot.isCurrent(slot.state());
+    }
+
+    /** Marks or unmarks the whole region. This is the hot path: no lock, no look-up and no allocation if nobody overlaps. */
+    void mark(boolean mergeable) {
+        if (!RegionTable.tryAcquire(slot)) {
+            mark(range.start(), range.end(), mergeable);
+            return;
+        }
+        boolean wasMarked = (slot.state() & RegionTable.MARKED) != 0;
+        boolean isMarked = wasMarked;
+        try {
+            requireAlive();
+            advise(mergeable, wasMarked);
+            isMarked = mergeable;
+        } finally {
+            if (isMarked != wasMarked) {
+                table.mergeableBytes.add(isMarked ? range.length() : -range.length());
+            }
+            table.release(slot, isMarked ? RegionTable.MARKED : 0, isMarked ? 0 : RegionTable.MARKED);
+        }
+    }
+
+    private void advise(boolean mergeable, boolean wasMarked) {
+        try {
+            kernel.madvise(range.start(), range.length(), mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE);
+            if (mergeable && !wasMarked) {
+                requireTaken(range);
+                RegionTable.setSince(slot, System.currentTimeMillis());
+            }
+        } catch (RuntimeException | Error e) {
+            if (mergeable != wasMarked) {
+                kernel.undo(List.of(range), mergeable ? Linux.MADV_UNMERGEABLE : Linux.MADV_MERGEABLE);
+            }
+            throw e;
+        }
+    }
+
+    /** Marks or unmarks a part, where pages may be shared with other regions. */
+    void mark(long from, long to, boolean mergeable) {
+        Change.apply(List.of(new Change.Part(this, from, to)), mergeable);
+    }
+
+    void requireAlive() {
+        if (alive != null && !alive.getAsBoolean()) {
+            throw new IllegalStateException("the memory of " + this + " is no longer alive: its owner has freed it");
+        }
+    }
+
+    /** After a mark: fails if the kernel accepted the advice and ignored it. */
+    void requireTaken(AddressRange marked) {
+        if (!verify) {
+            return;
+        }
+        List<AddressRange> missing = kernel.proc.notMergeable(marked);
+        if (!missing.isEmpty()) {
+            throw new MarkNotTakenException(missing);
+        }
+    }
+
+    /** What the kernel has not marked; for a kernel that is told nothing, what the registry has not. */
+    List<AddressRange> unmarkedRanges() {
+        if (!kernel.recordsOnly) {
+            return kernel.proc.notMergeable(range);
+        }
+        List<AddressRange> unmarked = new ArrayList<>();
+        table.lock.lock();
+        try {
+            table.forEachUnwanted(
+                    range.start(), range.end(), 0, (from, to, since) -> unmarked.add(AddressRange.between(from, to)));
+        } finally {
+            table.lock.unlock();
+        }
+        return unmarked;
+    }
+
+    IllegalStateException closedException() {
+        return new IllegalStateException("region " + this + " is closed");
+    }
+
+    /**
+     * Closes the region once; later calls do nothing.
+     *
+     * @param views Java's access to allocated memory; null if there is none, or none that is still reachable
+     */
+    void close(@Nullable NativeMapping views) {
+        if (!RegionTable.tryAcquire(slot) && table.acquire(new RegionTable.Slot[] {slot}) != null) {
+            return;
+        }
+        boolean closed = false;
+        try {
+            if (mapped == null) {
+                withdraw();
+                removeFromTable();
+                closed = true;
+                memoryHolder = null;
+            } else {
+                boolean unreachable = views == null || views.revoke();
+                removeFromTable();
+                closed = true;
+                giveBack(mapped, unreachable ? null : views);
+            }
+        } finally {
+            if (!closed) {
+                table.release(slot, 0, 0);
+            }
+        }
+    }
+
+    /** Takes back the advice this region asked for, where nobody else wants it, and leaves the memory to its owner. */
+    private void withdraw() {
+        List<Wanted> wanted = new ArrayList<>();
+        List<AddressRange> freed = new ArrayList<>();
+        table.lock.lock();
+        try {
+            table.forEachWantedBy(
+                    slot.node,
+                    range.start(),
+                    range.end(),
+                    (from, to, since) -> wanted.add(new Wanted(from, to, since)));
+            table.unwant(slot.node, range.start(), range.end());
+            for (Wanted part : wanted) {
+                table.forEachUnwanted(
+                        part.from(),
+                        part.to(),
+                        slot.node,
+                        (from, to, since) -> freed.add(AddressRange.between(from, to)));
+            }
+        } finally {
+            table.lock.unlock();
+        }
+        try {
+            if ((alive == null || alive.getAsBoolean()) && !freed.isEmpty() && !ProcessMerging.isOptedIn(kernel)) {
+                kernel.madvise(freed, Linux.MADV_UNMERGEABLE);
+            }
+        } catch (UnmappedRangeException e) {
+            // The owner has unmapped some of it already, which withdraws the advice as well.
+        } catch (Throwable t) {
+            table.lock.lock();
+            try {
+                wanted.forEach(part -> table.want(slot, part.from(), part.to(), part.since()));
+            } finally {
+                table.lock.unlock();
+            }
+            throw t;
+        }
+        freed.forEach(part -> table.mergeableBytes.add(-part.length()));
+    }
+
+    private record Wanted(long from, long to, long since) {}
+
+    /** Of allocated memory nothing stays mergeable, whoever else wanted it: the pages are about to go. */
+    private void removeFromTable() {
+        table.lock.lock();
+        try {
+            if (mapped != null) {
+                detachOverlapping();
+            }
+            table.close(slot);
+        } finally {
+            table.lock.unlock();
+        }
+    }
+
+    private void detachOverlapping() {
+        long[] unwanted = {0};
+        table.forEachUnwanted(range.start(), range.end(), 0, (from, to, since) -> unwanted[0] += to - from);
+        table.mergeableBytes.add(unwanted[0] - range.length());
+        List<Integer> others = new ArrayList<>();
+        table.forEachOverlapping(range.start(), range.end(), node -> {
+            if (node == table.base(node) && node != slot.node) {
+                others.add(node);
+            }
+            return true;
+        });
+        for (int other : others) {
+            table.unwant(other, range.start(), range.end());
+            table.detach(other);
+        }
+    }
+
+    /** Unmaps the memory, or, while buffers that cannot be revoked reach it, its pages now and the addresses later. */
+    private void giveBack(AddressRange memory, @Nullable NativeMapping stillReachable) {
+        if (stillReachable == null) {
+            kernel.unmapOrDefer(memory);
+            return;
+        }
+        try {
+            // Dropping the pages first leaves nothing for MADV_UNMERGEABLE to copy. Whoever still reads finds zeros.
+            kernel.madvise(range.start(), range.length(), Linux.MADV_DONTNEED);
+            kernel.madvise(range.start(), range.length(), Linux.MADV_UNMERGEABLE);
+        } finally {
+            stillReachable.whenUnreachable(() -> kernel.unmapOrDefer(memory));
+        }
+    }
+
+    /** What the cleaner does once neither the region nor a view of it is reachable. */
+    @Override
+    public void run() {
+        if (!isOpen()) {
+            return;
+        }
+        table.leaks.incrementAndGet();
+        Ksm.LOGGER.log(
+                Level.WARNING,
+                "region " + this + " was never closed; it is reclaimed now."
+                        + (openedAt == null ? " Run with -Dio.ksm4j.trackLeaks=true to see where it was opened." : ""),
+                openedAt);
+        try {
+            close(null);
+        } catch (RuntimeException e) {
+            Ksm.LOGGER.log(Level.WARNING, "could not reclaim region " + this, e);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return owner + " at " + range;
+    }
+}

@@ -1,0 +1,76 @@
+package io.ksm4j;
+
+import io.ksm4j.KsmSupport.Kind;
+import io.ksm4j.KsmSupport.Obstacle;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Looks for everything between a marked page and a merged one. */
+final class Support {
+
+    private static final Path RUN = Path.of("/sys/kernel/mm/ksm/run");
+
+    private Support() {}
+
+    static KsmSupport of(Kernel kernel) {
+        List<Obstacle> obstacles = new ArrayList<>();
+        if (kernel.recordsOnly) {
+            obstacles.add(new Obstacle(
+                    Kind.FALLBACK, "these are fallback regions: their advice is recorded and does nothing"));
+        }
+        if (!Backends.isLinux()) {
+            obstacles.add(new Obstacle(
+                    Kind.NOT_LINUX, System.getProperty("os.name") + " has no Kernel Samepage Merging: run on Linux"));
+            return new KsmSupport(kernel.backend.name(), false, false, obstacles);
+        }
+        lookAtKernel(kernel, obstacles);
+        boolean canMark = obstacles.isEmpty();
+        lookAtDaemon(obstacles);
+        return new KsmSupport(kernel.backend.name(), canMark, obstacles.isEmpty(), obstacles);
+    }
+
+    private static void lookAtKernel(Kernel kernel, List<Obstacle> obstacles) {
+        if (kernel.recordsOnly) {
+            return;
+        }
+        int probe = kernel.probeMergeable();
+        if (probe == -Linux.EINVAL) {
+            obstacles.add(
+                    new Obstacle(
+                            Kind.KERNEL_WITHOUT_KSM,
+                            "madvise(MADV_MERGEABLE) fails with EINVAL: use a kernel with CONFIG_KSM=y (zgrep KSM /proc/config.gz)"));
+        } else if (probe < 0) {
+            obstacles.add(new Obstacle(
+                    Kind.ADVICE_FORBIDDEN,
+                    "madvise(MADV_MERGEABLE) of a page of our own fails with " + Linux.errnoName(-probe)
+                            + ": a seccomp filter or another policy forbids it"));
+        }
+    }
+
+    private static void lookAtDaemon(List<Obstacle> obstacles) {
+        String run;
+        try {
+            run = Files.readString(RUN).trim();
+        } catch (IOException e) {
+            obstacles.add(
+                    new Obstacle(
+                            Kind.DAEMON_UNKNOWN,
+                            RUN
+                                    + " cannot be read, so ksmd may run or not: the kernel has no KSM, or the container hides /sys"));
+            return;
+        }
+        if (run.equals("1")) {
+            return;
+        }
+        if (Files.isWritable(RUN)) {
+            obstacles.add(new Obstacle(Kind.DAEMON_STOPPED, "ksmd is stopped: start it with echo 1 > " + RUN));
+        } else {
+            obstacles.add(new Obstacle(
+                    Kind.NO_PERMISSION_TO_START,
+                    "ksmd is stopped and this process may not start it: as root, run echo 1 > " + RUN));
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/** What merging does, in numbers read from the kernel. */
+package io.ksm4j.stats;

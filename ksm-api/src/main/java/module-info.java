@@ -1,0 +1,14 @@
+import org.jspecify.annotations.NullMarked;
+
+/** The API of ksm4j: off-heap memory that Linux's Kernel Samepage Merging may share. */
+@NullMarked
+module io.ksm4j {
+    requires java.management;
+    requires static transitive org.jspecify;
+
+    exports io.ksm4j;
+    exports io.ksm4j.spi;
+    exports io.ksm4j.stats;
+
+    uses io.ksm4j.spi.KsmBackendProvider;
+}
