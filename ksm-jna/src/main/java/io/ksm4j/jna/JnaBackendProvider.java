@@ -1,0 +1,34 @@
+package io.ksm4j.jna;
+
+import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.spi.KsmBackendProvider;
+
+/** Finds the JNA backend, the last choice. */
+public final class JnaBackendProvider implements KsmBackendProvider {
+
+    /** Called by {@link java.util.ServiceLoader}. */
+    public JnaBackendProvider() {}
+
+    @Override
+    public String name() {
+        return JnaBackend.NAME;
+    }
+
+    @Override
+    public int priority() {
+        return 100;
+    }
+
+    @Override
+    public KsmBackend open() {
+        try {
+            return new JnaBackend();
+        } catch (LinkageError e) {
+            throw new UnsupportedOperationException(
+                    "JNA cannot load its native library (" + e
+                            + "): it unpacks it to java.io.tmpdir, which must allow execution;"
+                            + " jna.tmpdir names another folder",
+                    e);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+package io.ksm4j.jnr;
+
+import com.kenai.jffi.MemoryIO;
+import io.ksm4j.spi.LibC;
+import io.ksm4j.spi.LibCBackend;
+import java.nio.ByteBuffer;
+import jnr.ffi.LibraryLoader;
+import jnr.ffi.Pointer;
+import jnr.ffi.Runtime;
+import org.jspecify.annotations.Nullable;
+
+/** The C library through jnr-ffi, which implements the interface at run time. */
+final class JnrBackend extends LibCBackend {
+
+    static final String NAME = "jnr";
+
+    private static final MemoryIO MEMORY = MemoryIO.getInstance();
+
+    /** Public, and in this module, because the class that jnr-ffi generates lives in a class loader of its own below ours. */
+    public interface Functions extends LibC {
+
+        /**
+         * {@code mmap(2)} as it must be called here. For functions that take numbers alone, jnr-ffi 2.3.4 writes machine code
+         * on x86-64, and that passes garbage as the sixth argument; a pointer among the arguments makes it take the slow way,
+         * which is right.
+         *
+         * @param address wished-for address
+         * @param length bytes
+         * @param protection {@code PROT_} bits
+         * @param flags {@code MAP_} bits
+         * @param fd file descriptor
+         * @param offset offset in the file
+         * @return address, or -1
+         */
+        long mmap(@Nullable Pointer address, long length, int protection, int flags, int fd, long offset);
+    }
+
+    private final Functions functions;
+    private final Runtime runtime;
+
+    JnrBackend() {
+        this(LibraryLoader.create(Functions.class).load("c"));
+    }
+
+    private JnrBackend(Functions functions) {
+        super(NAME, functions);
+        this.functions = functions;
+        this.runtime = Runtime.getRuntime(functions);
+    }
+
+    @Override
+    public long mmap(long length, int protection, int flags) {
+        return orError(functions.mmap(null, length, protection, flags, -1, 0));
+    }
+
+    @Override
+    protected int lastError() {
+        return runtime.getLastError();
+    }
+
+    @Override
+    public long address(ByteBuffer direct) {
+        return MEMORY.getDirectBufferAddress(direct);
+    }
+
+    @Override
+    protected ByteBuffer newDirectByteBuffer(long address, int length) {
+        return MEMORY.newDirectByteBuffer(address, length);
+    }
+}

@@ -1,0 +1,34 @@
+package io.ksm4j.jnr;
+
+import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.spi.KsmBackendProvider;
+
+/** Finds the jnr-ffi backend, the second choice. */
+public final class JnrBackendProvider implements KsmBackendProvider {
+
+    /** Called by {@link java.util.ServiceLoader}. */
+    public JnrBackendProvider() {}
+
+    @Override
+    public String name() {
+        return JnrBackend.NAME;
+    }
+
+    @Override
+    public int priority() {
+        return 200;
+    }
+
+    @Override
+    public KsmBackend open() {
+        try {
+            return new JnrBackend();
+        } catch (LinkageError e) {
+            throw new UnsupportedOperationException(
+                    "jnr-ffi cannot load its native library (" + e
+                            + "): it unpacks it to java.io.tmpdir, which must allow execution;"
+                            + " jffi.extract.dir names another folder",
+                    e);
+        }
+    }
+}

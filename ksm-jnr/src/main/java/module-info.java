@@ -1,0 +1,15 @@
+import org.jspecify.annotations.NullMarked;
+
+/** Backend of ksm4j on jnr-ffi. */
+@NullMarked
+module io.ksm4j.jnr {
+    requires transitive io.ksm4j;
+    requires org.jnrproject.ffi;
+    requires org.jnrproject.jffi;
+    requires static org.jspecify;
+
+    exports io.ksm4j.jnr;
+
+    provides io.ksm4j.spi.KsmBackendProvider with
+            io.ksm4j.jnr.JnrBackendProvider;
+}
