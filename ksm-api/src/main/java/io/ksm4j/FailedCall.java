@@ -9,8 +9,13 @@ public final class FailedCall implements Serializable {
 
     private static final long serialVersionUID = 1;
 
+    /** The C function and what it was asked for. */
     private final String name;
+
+    /** The range it was called for. */
     private final @Nullable AddressRange range;
+
+    /** The error number. */
     private final int errno;
 
     FailedCall(String name, @Nullable AddressRange range, int errno) {

@@ -11,6 +11,7 @@ public class KsmException extends RuntimeException {
 
     private static final long serialVersionUID = 1;
 
+    /** The call that failed. */
     private final @Nullable FailedCall failedCall;
 
     KsmException(String message) {

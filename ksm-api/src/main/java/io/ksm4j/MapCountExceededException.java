@@ -8,7 +8,10 @@ public final class MapCountExceededException extends KsmException {
 
     private static final long serialVersionUID = 1;
 
+    /** Mappings of the process. */
     private final long count;
+
+    /** The limit. */
     private final long limit;
 
     MapCountExceededException(FailedCall failedCall, long count, long limit) {

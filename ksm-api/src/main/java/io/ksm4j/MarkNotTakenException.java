@@ -11,6 +11,7 @@ public final class MarkNotTakenException extends KsmException {
 
     private static final long serialVersionUID = 1;
 
+    /** What was left unmarked. */
     private final AddressRange[] ranges;
 
     MarkNotTakenException(List<AddressRange> ranges) {

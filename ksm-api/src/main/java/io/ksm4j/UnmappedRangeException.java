@@ -10,6 +10,7 @@ public final class UnmappedRangeException extends KsmException {
 
     private static final long serialVersionUID = 1;
 
+    /** Where nothing is mapped. */
     private final AddressRange[] gaps;
 
     UnmappedRangeException(FailedCall failedCall, List<AddressRange> gaps, String explanation) {
