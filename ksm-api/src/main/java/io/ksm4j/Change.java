@@ -79,9 +79,10 @@ final class Change {
         try {
             kernel.madvise(advised, mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE);
             if (mergeable) {
-                for (Part part : parts) {
-                    part.region().requireTaken(AddressRange.between(part.from(), part.to()));
-                }
+                kernel.requireTaken(parts.stream()
+                        .filter(part -> part.region().verify)
+                        .map(part -> AddressRange.between(part.from(), part.to()))
+                        .toList());
             }
             done = true;
         } finally {

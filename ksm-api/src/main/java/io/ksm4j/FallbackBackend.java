@@ -3,6 +3,7 @@ package io.ksm4j;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.NativeMapping;
 import java.nio.ByteBuffer;
+import java.util.function.BooleanSupplier;
 
 /** Memory of another backend, without merging: advice about merging succeeds and is told to nobody. */
 final class FallbackBackend implements KsmBackend {
@@ -66,6 +67,11 @@ final class FallbackBackend implements KsmBackend {
     @Override
     public long address(ByteBuffer direct) {
         return memory.address(direct);
+    }
+
+    @Override
+    public BooleanSupplier liveness(ByteBuffer direct) {
+        return memory.liveness(direct);
     }
 
     @Override

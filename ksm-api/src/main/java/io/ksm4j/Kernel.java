@@ -195,6 +195,17 @@ final class Kernel {
         }
     }
 
+    /** After a mark: fails if the kernel accepted the advice and ignored it. */
+    void requireTaken(List<AddressRange> marked) {
+        if (marked.isEmpty()) {
+            return;
+        }
+        List<AddressRange> missing = proc.notMergeable(marked);
+        if (!missing.isEmpty()) {
+            throw new MarkNotTakenException(missing);
+        }
+    }
+
     int prctl(String name, int option, long arg2) {
         int result = backend.prctl(option, arg2, 0, 0, 0);
         if (result < 0) {

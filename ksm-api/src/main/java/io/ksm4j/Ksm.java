@@ -255,6 +255,7 @@ public final class Ksm {
      *     limit, and keeps it reachable until closed. Free it by other means (as Netty does) only after that
      * @return an open region, already marked mergeable
      * @throws IllegalArgumentException if the buffer is on the heap, read-only or empty
+     * @throws IllegalStateException if it is a view of a memory segment whose arena is closed (backend {@code ffm} can tell)
      * @throws InvalidRangeException if it holds no whole page
      * @throws MarkNotTakenException if it is memory that cannot merge, such as a shared file mapping
      * @throws KsmException if the call fails otherwise; nothing is marked then
@@ -271,8 +272,8 @@ public final class Ksm {
      * @param options its name, whether to mark it, and whether to verify marks
      * @return an open region
      * @throws IllegalArgumentException if the buffer is on the heap, read-only or empty
-     * @throws IllegalStateException if it shares pages with a region that must never merge, or is to be such a region and
-     *     shares pages with one that may
+     * @throws IllegalStateException if it is a view of a memory segment whose arena is closed (backend {@code ffm} can tell); if
+     *     it shares pages with a region that must never merge, or is to be such a region and shares pages with one that may
      * @throws InvalidRangeException if it holds no whole page
      * @throws MarkNotTakenException if it is memory that cannot merge, such as a shared file mapping
      * @throws KsmException if the call fails otherwise; nothing is marked then
@@ -288,7 +289,8 @@ public final class Ksm {
         if (direct.capacity() == 0) {
             throw new IllegalArgumentException("the buffer is empty: its capacity is 0");
         }
-        return adopt(new AddressRange(kernel.backend.address(direct), direct.capacity()), options, null, direct);
+        AddressRange memory = new AddressRange(kernel.backend.address(direct), direct.capacity());
+        return adopt(memory, options, kernel.backend.liveness(direct), direct);
     }
 
     private MergeRegion adopt(

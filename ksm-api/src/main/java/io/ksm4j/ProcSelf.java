@@ -8,8 +8,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
+import java.util.Map;
+import java.util.NavigableMap;
 import java.util.OptionalLong;
+import java.util.TreeMap;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -73,20 +77,35 @@ final class ProcSelf {
         }
     }
 
-    /** The parts of the range whose mappings do not carry the {@code mg} flag; unmapped parts among them. */
-    List<AddressRange> notMergeable(AddressRange range) {
-        List<AddressRange> missing = new ArrayList<>();
-        long[] from = {range.start()};
-        forEachMapping(range, mapping -> {
+    /**
+     * The parts of the ranges whose mappings do not carry the {@code mg} flag; unmapped parts among them. One pass, however many
+     * ranges.
+     */
+    List<AddressRange> notMergeable(Collection<AddressRange> ranges) {
+        NavigableMap<Long, Long> mergeable = new TreeMap<>();
+        AddressRange all = AddressRange.between(
+                ranges.stream().mapToLong(AddressRange::start).min().orElseThrow(),
+                ranges.stream().mapToLong(AddressRange::end).max().orElseThrow());
+        forEachMapping(all, mapping -> {
             if (mapping.mergeable()) {
-                if (mapping.start() > from[0]) {
-                    missing.add(AddressRange.between(from[0], mapping.start()));
-                }
-                from[0] = mapping.end();
+                mergeable.put(mapping.start(), mapping.end());
             }
         });
-        if (from[0] < range.end()) {
-            missing.add(AddressRange.between(from[0], range.end()));
+        List<AddressRange> missing = new ArrayList<>();
+        for (AddressRange range : ranges) {
+            long from = range.start();
+            Map.Entry<Long, Long> first = mergeable.floorEntry(from);
+            NavigableMap<Long, Long> candidates =
+                    mergeable.subMap(first == null ? from : first.getKey(), true, range.end(), false);
+            for (Map.Entry<Long, Long> mapping : candidates.entrySet()) {
+                if (mapping.getKey() > from) {
+                    missing.add(AddressRange.between(from, mapping.getKey()));
+                }
+                from = Math.max(from, mapping.getValue());
+            }
+            if (from < range.end()) {
+                missing.add(AddressRange.between(from, range.end()));
+            }
         }
         return missing;
     }

@@ -30,7 +30,9 @@ final class RegionState implements Runnable {
     @SuppressWarnings("UnusedVariable") // Nobody reads it: being referred to is what keeps the memory.
     private volatile @Nullable Object memoryHolder;
 
-    private final boolean verify;
+    /** Whether to look whether the kernel took a mark: it accepts advice on memory that can never merge. */
+    final boolean verify;
+
     private final @Nullable Throwable openedAt;
 
     private RegionState(
@@ -138,7 +140,9 @@ final class RegionState implements Runnable {
         try {
             kernel.madvise(range.start(), range.length(), mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE);
             if (mergeable && !wasMarked) {
-                requireTaken(range);
+                if (verify) {
+                    kernel.requireTaken(List.of(range));
+                }
                 RegionTable.setSince(slot, System.currentTimeMillis());
             }
         } catch (RuntimeException | Error e) {
@@ -160,21 +164,10 @@ final class RegionState implements Runnable {
         }
     }
 
-    /** After a mark: fails if the kernel accepted the advice and ignored it. */
-    void requireTaken(AddressRange marked) {
-        if (!verify) {
-            return;
-        }
-        List<AddressRange> missing = kernel.proc.notMergeable(marked);
-        if (!missing.isEmpty()) {
-            throw new MarkNotTakenException(missing);
-        }
-    }
-
     /** What the kernel has not marked; for a kernel that is told nothing, what the registry has not. */
     List<AddressRange> unmarkedRanges() {
         if (!kernel.recordsOnly) {
-            return kernel.proc.notMergeable(range);
+            return kernel.proc.notMergeable(List.of(range));
         }
         List<AddressRange> unmarked = new ArrayList<>();
         table.lock.lock();

@@ -1,6 +1,7 @@
 package io.ksm4j.spi;
 
 import java.nio.ByteBuffer;
+import java.util.function.BooleanSupplier;
 
 /**
  * A binding to the C library: one method for each C function ksm4j calls, and views of the memory they hand out.
@@ -99,6 +100,16 @@ public interface KsmBackend {
      * @return the address of index 0
      */
     long address(ByteBuffer direct);
+
+    /**
+     * How to tell whether a direct buffer's memory still exists, where the memory can be freed before the buffer is gone.
+     *
+     * @param direct a direct buffer
+     * @return answers from any thread; says yes where nobody can tell
+     */
+    default BooleanSupplier liveness(ByteBuffer direct) {
+        return () -> true;
+    }
 
     /**
      * Gives Java access to memory that {@link #mmap} returned.

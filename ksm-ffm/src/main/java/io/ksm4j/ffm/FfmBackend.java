@@ -14,6 +14,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
+import java.util.function.BooleanSupplier;
 
 /**
  * The C library through {@code java.lang.foreign}. Safe: each descriptor is the C prototype of its function. Addresses are passed as plain numbers: the callers in {@code ksm-api} have
@@ -156,6 +157,11 @@ final class FfmBackend implements KsmBackend {
     @Override
     public long address(ByteBuffer direct) {
         return MemorySegment.ofBuffer(direct.duplicate().clear()).address();
+    }
+
+    @Override
+    public BooleanSupplier liveness(ByteBuffer direct) {
+        return MemorySegment.ofBuffer(direct).scope()::isAlive;
     }
 
     @Override

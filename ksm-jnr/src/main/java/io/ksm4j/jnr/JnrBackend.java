@@ -21,7 +21,8 @@ final class JnrBackend extends LibCBackend {
 
         /**
          * {@code mmap(2)} as it must be called here. For functions that take numbers alone, jnr-ffi 2.3.4 writes machine code
-         * on x86-64, and that passes garbage as the sixth argument; a pointer among the arguments makes it take the slow way,
+         * on x86-64, and that passes garbage as the sixth argument
+         * (<a href="https://github.com/jnr/jnr-ffi/issues/181">jnr-ffi issue 181</a>); a pointer among the arguments makes it take the slow way,
          * which is right.
          *
          * @param address wished-for address
