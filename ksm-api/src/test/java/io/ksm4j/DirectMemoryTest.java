@@ -1,0 +1,109 @@
+package io.ksm4j;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.ByteBuffer;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** The fallback where no native code can be called. */
+class DirectMemoryTest {
+
+    private final Ksm ksm = Ksm.fallbackOn(new DirectMemory());
+
+    @Test
+    void aRegionIsMemoryThatCanBeReadAndWritten() {
+        try (MergeRegion region = ksm.allocate(10_000)) {
+            assertThat(region.size()).isEqualTo(12_288);
+            ByteBuffer whole = region.buffer();
+            assertThat(whole.capacity()).isEqualTo(12_288);
+            whole.putLong(8192, 42);
+            assertThat(region.buffer(8192, 8).getLong(0)).isEqualTo(42);
+            assertThat(region.buffer(0, 4096)).isEqualTo(ByteBuffer.allocate(4096));
+        }
+    }
+
+    @Test
+    void itsMarksAreRecorded() {
+        long mergeable = MergeRegistry.system().mergeableBytes();
+        try (MergeRegion region = ksm.allocate(8192)) {
+            assertThat(region.isMergeable()).isTrue();
+            assertThat(MergeRegistry.system().isMergeable(region.address())).isTrue();
+            region.markUnmergeable(4096, 4096);
+            assertThat(region.unmarkedRanges()).containsExactly(new AddressRange(region.address() + 4096, 4096));
+            assertThat(region.stats().savedBytes()).isZero();
+        }
+        assertThat(MergeRegistry.system().mergeableBytes()).isEqualTo(mergeable);
+    }
+
+    @Test
+    void regionsDoNotTouch() {
+        try (MergeRegion one = ksm.allocate(4096);
+                MergeRegion two = ksm.allocate(4096)) {
+            assertThat(two.address()).isGreaterThan(one.range().end());
+        }
+    }
+
+    @Test
+    void aClosedRegionsBufferReadsZeros() {
+        MergeRegion region = ksm.allocate(4096);
+        ByteBuffer buffer = region.buffer();
+        buffer.putLong(0, 42).put(4095, (byte) 1);
+        region.close();
+        assertThat(buffer).isEqualTo(ByteBuffer.allocate(4096));
+        assertThatIllegalStateException().isThrownBy(region::buffer);
+    }
+
+    @Test
+    void aBufferIsAdoptedAndOnlyItsMarkIsRecorded() {
+        ByteBuffer memory = ByteBuffer.allocateDirect(16_384);
+        memory.putInt(100, 7);
+        try (MergeRegion region = ksm.adopt(memory)) {
+            assertThat(region.isMergeable()).isTrue();
+            region.markUnmergeable();
+            assertThat(region.unmarkedRanges()).containsExactly(region.range());
+        }
+        assertThat(memory.getInt(100)).isEqualTo(7);
+    }
+
+    @Test
+    void regionsOfTwoGibibytesAreRefusedWithAReasonAndLeaveNothing() {
+        long open = MergeRegistry.system().openRegions();
+        assertThatThrownBy(() -> ksm.allocate(1L << 31))
+                .isInstanceOf(UnsupportedOperationException.class)
+                .hasMessageContaining("native backend")
+                .hasMessageContaining("2 GiB");
+        assertThat(MergeRegistry.system().openRegions()).isEqualTo(open);
+    }
+
+    @Test
+    void supportSaysThatItIsTheFallback() {
+        KsmSupport support = ksm.support();
+        assertThat(support.backend()).isEqualTo("fallback");
+        assertThat(support.canMark()).isFalse();
+        assertThat(support.canMerge()).isFalse();
+        assertThat(support.obstacles()).extracting(KsmSupport.Obstacle::kind).contains(KsmSupport.Kind.FALLBACK);
+    }
+
+    @Test
+    void theProcessIsOptedInOnRecordOnly() {
+        assertThat(ksm.process().isMergeable()).isFalse();
+        ksm.process().markMergeable();
+        assertThat(ksm.process().isMergeable()).isTrue();
+        ksm.process().markUnmergeable();
+        assertThat(ksm.process().isMergeable()).isFalse();
+    }
+
+    @Test
+    void manyRegionsAreMarkedAtOnce() {
+        try (MergeRegion one = ksm.allocate(4096);
+                MergeRegion two = ksm.allocate(4096)) {
+            ksm.markUnmergeable(List.of(one, two));
+            assertThat(one.isMergeable() || two.isMergeable()).isFalse();
+            ksm.markMergeable(List.of(one, two));
+            assertThat(one.isMergeable() && two.isMergeable()).isTrue();
+        }
+    }
+}

@@ -1,0 +1,207 @@
+package io.ksm4j;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ksm4j.stats.RegionStats;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalLong;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ProcSelfTest {
+
+    /** As the kernel writes it, with a file name that is not UTF-8, and one that looks like another line. */
+    private static final String MAPS = """
+            00400000-00401000 r-xp 00000000 fd:00 1234                               /usr/bin/java
+            10000000-10002000 rw-p 00000000 00:00 0
+            10002000-10003000 ---p 00000000 00:00 0
+            10005000-10006000 rw-p 00000000 00:00 0                                  [anon:a-b c]
+            10006000-10007000 r--s 00000000 fd:00 99                                 /tmp/\u00fc\u00ff(\u00c3 20000000-30000000 rw-p\\012x
+            7ffd7e9f1000-7ffd7ea12000 rw-p 00000000 00:00 0                          [stack]
+            ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
+            """;
+
+    @TempDir
+    Path proc;
+
+    @BeforeEach
+    void createSelf() throws IOException {
+        Files.createDirectories(proc.resolve("self"));
+        Files.createDirectories(proc.resolve("sys/vm"));
+        write("self/maps", MAPS);
+    }
+
+    private void write(String file, String text) throws IOException {
+        Files.writeString(proc.resolve(file), text, StandardCharsets.ISO_8859_1);
+    }
+
+    private List<AddressRange> gaps(long start, long end) {
+        return new ProcSelf(proc).gaps(AddressRange.between(start, end));
+    }
+
+    private static AddressRange range(long start, long end) {
+        return AddressRange.between(start, end);
+    }
+
+    @Test
+    void aRangeInsideOneMappingHasNoGap() {
+        assertThat(gaps(0x10000000, 0x10002000)).isEmpty();
+        assertThat(gaps(0x10000800, 0x10001000)).isEmpty();
+    }
+
+    @Test
+    void aRangeOverSeveralMappingsThatTouchHasNoGap() {
+        assertThat(gaps(0x10000000, 0x10003000)).isEmpty();
+        assertThat(gaps(0x10005000, 0x10007000)).isEmpty();
+    }
+
+    @Test
+    void gapsAreFoundAtTheStartInTheMiddleAndAtTheEnd() {
+        assertThat(gaps(0x0ffff000, 0x10001000)).containsExactly(range(0x0ffff000, 0x10000000));
+        assertThat(gaps(0x10000000, 0x10006000)).containsExactly(range(0x10003000, 0x10005000));
+        assertThat(gaps(0x10006000, 0x10009000)).containsExactly(range(0x10007000, 0x10009000));
+        assertThat(gaps(0x0ffff000, 0x10009000))
+                .containsExactly(
+                        range(0x0ffff000, 0x10000000), range(0x10003000, 0x10005000), range(0x10007000, 0x10009000));
+    }
+
+    @Test
+    void whatIsNotMappedAtAllIsOneGap() {
+        assertThat(gaps(0x10003000, 0x10005000)).containsExactly(range(0x10003000, 0x10005000));
+        assertThat(gaps(0x20000000, 0x30000000)).containsExactly(range(0x20000000, 0x30000000));
+        assertThat(gaps(0x1000, 0x2000)).containsExactly(range(0x1000, 0x2000));
+    }
+
+    @Test
+    void theVsyscallPageIsNoMappingOfTheProcess() {
+        assertThat(new ProcSelf(proc).mappingCount()).isEqualTo(6);
+        assertThat(gaps(Long.MAX_VALUE - 8192, Long.MAX_VALUE)).hasSize(1);
+    }
+
+    @Test
+    void theLimitOfMappingsIsRead() throws IOException {
+        write("sys/vm/max_map_count", "65530\n");
+        assertThat(new ProcSelf(proc).maxMapCount()).hasValue(65530);
+    }
+
+    @Test
+    void aLimitThatCannotBeReadIsNone() throws IOException {
+        assertThat(new ProcSelf(proc).maxMapCount()).isEmpty();
+        write("sys/vm/max_map_count", "");
+        assertThat(new ProcSelf(proc).maxMapCount()).isEmpty();
+    }
+
+    @Test
+    void theMissingFileIsNamed() throws IOException {
+        Files.delete(proc.resolve("self/maps"));
+        ProcSelf missing = new ProcSelf(proc);
+        assertThatThrownBy(missing::mappingCount)
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining(proc.resolve("self/maps").toString());
+        assertThatThrownBy(() -> missing.stats(range(0x1000, 0x2000)))
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining(proc.resolve("self/smaps").toString());
+    }
+
+    // ---- smaps
+
+    private static String entry(String header, long rss, long pss, String ksm, String flags) {
+        return header + "\n"
+                + "Size:                  8 kB\n"
+                + "KernelPageSize:        4 kB\n"
+                + "Rss:            " + rss + " kB\n"
+                + "Pss:        " + pss + " kB\n"
+                + "Pss_Dirty:           777 kB\n"
+                + "Private_Dirty:       777 kB\n"
+                + "Anonymous:           777 kB\n"
+                + ksm
+                + "AnonHugePages:         0 kB\n"
+                + "THPeligible:           0\n"
+                + "VmFlags: " + flags + "\n";
+    }
+
+    private static String ksm(long kilobytes) {
+        return "KSM:        " + kilobytes + " kB\n";
+    }
+
+    private static final String MARKED = "rd wr mr mw me ac mg sd";
+    private static final String UNMARKED = "rd wr mr mw me ac sd";
+
+    private ProcSelf smaps(String... entries) throws IOException {
+        write("self/smaps", String.join("", entries));
+        return new ProcSelf(proc);
+    }
+
+    private ProcSelf sample() throws IOException {
+        return smaps(
+                entry(
+                        "00400000-00401000 r-xp 00000000 fd:00 1   /tmp/\u00ff\u00c3( mg ",
+                        4,
+                        1,
+                        ksm(0),
+                        "rd ex mr mw me"),
+                entry("10000000-10002000 rw-p 00000000 00:00 0", 8, 5, ksm(4), MARKED),
+                entry("10002000-10003000 rw-p 00000000 00:00 0", 4, 4, ksm(0), UNMARKED),
+                entry("10003000-10005000 rw-p 00000000 00:00 0", 8, 2, ksm(8), MARKED),
+                entry("10008000-10009000 rw-p 00000000 00:00 0", 4, 4, ksm(0), "rd wr mg"),
+                entry("ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  [vsyscall]", 0, 0, "", "ex"));
+    }
+
+    @Test
+    void aMappingIsMergeableIfItHasTheFlag() throws IOException {
+        assertThat(sample().notMergeable(range(0x10000000, 0x10002000))).isEmpty();
+        assertThat(sample().notMergeable(range(0x10008000, 0x10009000))).isEmpty();
+        assertThat(sample().notMergeable(range(0x00400000, 0x00401000))).containsExactly(range(0x00400000, 0x00401000));
+    }
+
+    @Test
+    void whatIsNotMergeableIsNamedWhetherMappedOrNot() throws IOException {
+        assertThat(sample().notMergeable(range(0x0ffff000, 0x1000a000)))
+                .containsExactly(
+                        range(0x0ffff000, 0x10000000),
+                        range(0x10002000, 0x10003000),
+                        range(0x10005000, 0x10008000),
+                        range(0x10009000, 0x1000a000));
+        assertThat(sample().notMergeable(range(0x20000000, 0x20001000))).containsExactly(range(0x20000000, 0x20001000));
+    }
+
+    @Test
+    void theLastMappingOfTheFileIsSeen() throws IOException {
+        ProcSelf one = smaps(entry("10000000-10002000 rw-p 00000000 00:00 0", 8, 8, ksm(0), MARKED));
+        assertThat(one.notMergeable(range(0x10000000, 0x10002000))).isEmpty();
+    }
+
+    @Test
+    void countersOfAllMappingsOfTheRangeAreAddedUp() throws IOException {
+        assertThat(sample().stats(range(0x10000000, 0x10005000)))
+                .isEqualTo(new RegionStats(20 << 10, OptionalLong.of(12 << 10), 9 << 10));
+    }
+
+    @Test
+    void countersOfTheNeighboursAreNotAddedUp() throws IOException {
+        assertThat(sample().stats(range(0x10002000, 0x10003000)))
+                .isEqualTo(new RegionStats(4 << 10, OptionalLong.of(0), 0));
+    }
+
+    @Test
+    void aKernelThatDoesNotCountSharedPagesIsNotReadAsZero() throws IOException {
+        ProcSelf old = smaps(entry("10000000-10002000 rw-p 00000000 00:00 0", 8, 5, "", MARKED));
+        assertThat(old.stats(range(0x10000000, 0x10002000)))
+                .isEqualTo(new RegionStats(8 << 10, OptionalLong.empty(), 3 << 10));
+    }
+
+    @Test
+    void theMappingsOfTheRangeAreVisitedInOrder() throws IOException {
+        List<Long> starts = new ArrayList<>();
+        sample().forEachMapping(range(0x10001000, 0x10004000), mapping -> starts.add(mapping.start()));
+        assertThat(starts).containsExactly(0x10000000L, 0x10002000L, 0x10003000L);
+    }
+}
