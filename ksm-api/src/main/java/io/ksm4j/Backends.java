@@ -49,6 +49,8 @@ final class Backends {
                 return provider.open();
             } catch (UnsupportedOperationException e) {
                 refused.add(provider.name() + ": " + e.getMessage());
+            } catch (LinkageError e) {
+                refused.add(provider.name() + ": " + e);
             }
         }
         throw new KsmUnsupportedException((wanted == null
@@ -72,7 +74,8 @@ final class Backends {
                 refused.add("a provider for a later Java than " + System.getProperty("java.specification.version")
                         + ": " + e.getMessage());
             } catch (ServiceConfigurationError | LinkageError e) {
-                refused.add("a provider that cannot be loaded: " + e);
+                refused.add(
+                        "a provider that cannot be loaded: " + e + (e.getCause() == null ? "" : ": " + e.getCause()));
             }
         }
         providers.sort(Comparator.comparingInt(KsmBackendProvider::priority).reversed());
