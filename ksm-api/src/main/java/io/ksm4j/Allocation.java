@@ -46,10 +46,14 @@ final class Allocation {
             }
             return region;
         } catch (RuntimeException | Error e) {
-            if (state != null) {
-                state.close(null);
-            } else {
-                kernel.unmapOrDefer(mapped);
+            try {
+                if (state != null) {
+                    state.close(null);
+                } else {
+                    kernel.unmapOrDefer(mapped);
+                }
+            } catch (KsmException notUnmapped) {
+                e.addSuppressed(notUnmapped);
             }
             throw e;
         }

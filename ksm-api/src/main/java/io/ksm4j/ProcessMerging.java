@@ -45,7 +45,11 @@ public final class ProcessMerging {
             advise(RegionTable.EXCLUDED, Linux.MADV_UNMERGEABLE);
         } catch (KsmException e) {
             if (!wasMergeable) {
-                markUnmergeable();
+                try {
+                    markUnmergeable();
+                } catch (KsmException stillMergeable) {
+                    e.addSuppressed(stillMergeable);
+                }
             }
             throw e;
         }
