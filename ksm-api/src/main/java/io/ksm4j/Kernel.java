@@ -68,13 +68,14 @@ final class Kernel {
 
     /**
      * Unmaps memory that nothing reaches any more. At the mapping limit the kernel may refuse even that, when it would have
-     * to split a mapping; then the pages go back now and the addresses with a later call.
+     * to split a mapping; then the pages and the mark go now and the addresses with a later call.
      */
     void unmapOrDefer(AddressRange range) {
         try {
             retrying("munmap", range.start(), range.length(), () -> backend.munmap(range.start(), range.length()));
         } catch (KsmException e) {
             backend.madvise(range.start(), range.length(), Linux.MADV_DONTNEED);
+            backend.madvise(range.start(), range.length(), Linux.MADV_UNMERGEABLE);
             deferredUnmaps.add(range);
             throw e;
         }
@@ -123,8 +124,8 @@ final class Kernel {
             while (done < ranges.size() && !processMadviseRefused) {
                 int accepted = processMadvise(ranges.subList(done, ranges.size()), iovecs, advice);
                 done += accepted;
-                if (done == ranges.size()) {
-                    return;
+                if (accepted == Linux.IOV_MAX || done == ranges.size()) {
+                    continue;
                 }
                 // The kernel stopped at this range. Asked for it alone, it says why; if it has no complaint, then it is
                 // process_madvise itself that cannot be used here.
@@ -207,16 +208,18 @@ final class Kernel {
     }
 
     int prctl(String name, int option, long arg2) {
-        int result = backend.prctl(option, arg2, 0, 0, 0);
-        if (result < 0) {
+        for (int attempt = 0; ; attempt++) {
+            int result = backend.prctl(option, arg2, 0, 0, 0);
+            if (result >= 0) {
+                return result;
+            }
             FailedCall call = new FailedCall("prctl(" + name + ")", null, -result);
             if (call.errno() == Linux.EINVAL) {
                 throw new KsmUnsupportedException(
                         call, "this kernel cannot opt a whole process in: it takes Linux 6.4 or later with CONFIG_KSM");
             }
-            throw explain(call, null);
+            retryOrThrow(attempt, call, null);
         }
-        return result;
     }
 
     /** Names a mapping. Kernels without CONFIG_ANON_VMA_NAME refuse every name, which costs the name alone. */

@@ -1,0 +1,472 @@
+package io.ksm4j;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class KernelTest {
+
+    private static final long ADDRESS = 0x10000000L;
+    private static final long LENGTH = 0x3000;
+    private static final AddressRange RANGE = new AddressRange(ADDRESS, LENGTH);
+
+    private static final int EIO = 5;
+
+    /** The first call and one for each pause. */
+    private static final int ATTEMPTS = 5;
+
+    /** The calls whose failures are explained, with the name that the exception gives. */
+    enum Call {
+        MMAP("mmap", "mmap of 12288 bytes"),
+        MUNMAP("munmap", "munmap"),
+        MPROTECT("mprotect", "mprotect"),
+        MARK("madvise 12", "madvise(MADV_MERGEABLE)"),
+        UNMARK("madvise 13", "madvise(MADV_UNMERGEABLE)"),
+        POPULATE("madvise 23", "madvise(MADV_POPULATE_WRITE)"),
+        GET_PROCESS("prctl 68", "prctl(PR_GET_MEMORY_MERGE)"),
+        SET_PROCESS("prctl 67", "prctl(PR_SET_MEMORY_MERGE)");
+
+        final String function;
+        final String name;
+
+        Call(String function, String name) {
+            this.function = function;
+            this.name = name;
+        }
+
+        boolean hasRange() {
+            return this != MMAP && this != GET_PROCESS && this != SET_PROCESS;
+        }
+
+        void run(Kernel kernel) {
+            switch (this) {
+                case MMAP -> kernel.mmap(LENGTH, Linux.PROT_READ);
+                case MUNMAP -> kernel.unmapOrDefer(RANGE);
+                case MPROTECT -> kernel.mprotect(ADDRESS, LENGTH, Linux.PROT_READ);
+                case MARK -> kernel.madvise(ADDRESS, LENGTH, Linux.MADV_MERGEABLE);
+                case UNMARK -> kernel.madvise(ADDRESS, LENGTH, Linux.MADV_UNMERGEABLE);
+                case POPULATE -> kernel.madvise(ADDRESS, LENGTH, Linux.MADV_POPULATE_WRITE);
+                case GET_PROCESS -> kernel.prctl("PR_GET_MEMORY_MERGE", Linux.PR_GET_MEMORY_MERGE, 0);
+                case SET_PROCESS -> kernel.prctl("PR_SET_MEMORY_MERGE", Linux.PR_SET_MEMORY_MERGE, 1);
+            }
+        }
+    }
+
+    @TempDir
+    Path proc;
+
+    private final ScriptedBackend backend = new ScriptedBackend();
+    private Kernel kernel;
+
+    @BeforeEach
+    void mapTheRange() throws IOException {
+        Files.createDirectories(proc.resolve("self"));
+        Files.createDirectories(proc.resolve("sys/vm"));
+        map("10000000-10003000");
+        limitMappings(65530);
+        kernel = new Kernel(backend, new ProcSelf(proc));
+    }
+
+    private void map(String... ranges) throws IOException {
+        StringBuilder maps = new StringBuilder();
+        for (String range : ranges) {
+            maps.append(range).append(" rw-p 00000000 00:00 0\n");
+        }
+        Files.writeString(proc.resolve("self/maps"), maps);
+    }
+
+    private void limitMappings(long limit) throws IOException {
+        Files.writeString(proc.resolve("sys/vm/max_map_count"), limit + "\n");
+    }
+
+    private static long[] times(int count, long answer) {
+        return LongStream.generate(() -> answer).limit(count).toArray();
+    }
+
+    /** Runs the call and checks what every failure must tell. */
+    private KsmException failure(Call call, int errno) {
+        KsmException failure = catchThrowableOfType(KsmException.class, () -> call.run(kernel));
+        assertThat(failure).as("failure of %s", call).isNotNull();
+        FailedCall failedCall = failure.failedCall().orElseThrow();
+        assertThat(failedCall.errno()).isEqualTo(errno);
+        assertThat(failedCall.name()).isEqualTo(call.name);
+        if (call.hasRange()) {
+            assertThat(failedCall.range()).hasValue(RANGE);
+        } else {
+            assertThat(failedCall.range()).isEmpty();
+        }
+        assertThat(failure)
+                .hasMessageStartingWith(failedCall.toString())
+                .hasMessageContaining(call.name)
+                .hasMessageContaining("failed with " + Linux.errnoName(errno));
+        return failure;
+    }
+
+    // ---- The table of errors
+
+    @ParameterizedTest
+    @EnumSource
+    void whatSucceedsIsCalledOnce(Call call) {
+        call.run(kernel);
+        assertThat(backend.calls).singleElement().asString().startsWith(call.function);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void noRight(Call call) {
+        for (int errno : new int[] {Linux.EPERM, Linux.EACCES}) {
+            backend.answer(call.function, -errno);
+            assertThat(failure(call, errno))
+                    .isInstanceOf(KsmPermissionException.class)
+                    .hasMessageContaining("seccomp")
+                    .extracting(KsmException::mayRetry)
+                    .isEqualTo(false);
+        }
+        assertThat(backend.calls(call.function)).hasSize(2);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void noSuchSystemCall(Call call) {
+        backend.answer(call.function, -Linux.ENOSYS);
+        assertThat(failure(call, Linux.ENOSYS))
+                .isInstanceOf(KsmUnsupportedException.class)
+                .hasMessageContaining("does not have this system call");
+        assertThat(backend.calls(call.function)).hasSize(1);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void anyOther(Call call) {
+        backend.answer(call.function, -EIO);
+        assertThat(failure(call, EIO)).isExactlyInstanceOf(KsmException.class);
+        backend.answer(call.function, -133);
+        assertThat(failure(call, 133)).isExactlyInstanceOf(KsmException.class).hasMessageContaining("errno 133");
+        assertThat(backend.calls(call.function)).hasSize(2);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void memoryShortForTheMomentIsTriedAgainAFewTimes(Call call) {
+        for (int errno : new int[] {Linux.EAGAIN, Linux.ENOMEM}) {
+            backend.calls.clear();
+            backend.answer(call.function, times(ATTEMPTS, -errno));
+            assertThat(failure(call, errno))
+                    .isInstanceOf(ResourceUnavailableException.class)
+                    .hasMessageContaining("memory is short")
+                    .extracting(KsmException::mayRetry)
+                    .isEqualTo(true);
+            assertThat(backend.calls(call.function)).hasSize(ATTEMPTS);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void memoryShortForAMomentIsNoFailure(Call call) {
+        backend.answer(call.function, -Linux.EAGAIN, -Linux.ENOMEM, -Linux.EAGAIN, -Linux.EAGAIN);
+        assertThatCode(() -> call.run(kernel)).doesNotThrowAnyException();
+        assertThat(backend.calls(call.function)).hasSize(ATTEMPTS);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aFailureAfterAPauseIsExplainedByItself(Call call) {
+        backend.answer(call.function, -Linux.EAGAIN, -Linux.EPERM);
+        assertThat(failure(call, Linux.EPERM)).isInstanceOf(KsmPermissionException.class);
+        assertThat(backend.calls(call.function)).hasSize(2);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theMappingLimitIsNotTriedAgain(Call call) throws IOException {
+        map("10000000-10003000", "10004000-10005000", "10006000-10007000");
+        for (long limit : new long[] {2, 3, 4}) {
+            limitMappings(limit);
+            for (int errno : new int[] {Linux.EAGAIN, Linux.ENOMEM}) {
+                backend.calls.clear();
+                backend.answer(call.function, -errno);
+                KsmException failure = failure(call, errno);
+                assertThat(failure)
+                        .isInstanceOf(MapCountExceededException.class)
+                        .hasMessageContaining("3 mappings")
+                        .hasMessageContaining("vm.max_map_count is " + limit)
+                        .hasMessageContaining("sysctl vm.max_map_count=" + 4 * limit);
+                assertThat(failure.mayRetry()).isFalse();
+                MapCountExceededException exceeded = (MapCountExceededException) failure;
+                assertThat(exceeded.count()).isEqualTo(3);
+                assertThat(exceeded.limit()).isEqualTo(limit);
+                assertThat(backend.calls(call.function)).hasSize(1);
+            }
+        }
+    }
+
+    @Test
+    void farFromTheLimitItIsNotTheLimit() throws IOException {
+        limitMappings(3);
+        backend.answer("madvise 12", times(ATTEMPTS, -Linux.EAGAIN));
+        assertThat(failure(Call.MARK, Linux.EAGAIN)).isInstanceOf(ResourceUnavailableException.class);
+    }
+
+    @Test
+    void aLimitThatCannotBeReadIsNotTheLimit() throws IOException {
+        Files.delete(proc.resolve("sys/vm/max_map_count"));
+        backend.answer("madvise 12", times(ATTEMPTS, -Linux.EAGAIN));
+        assertThat(failure(Call.MARK, Linux.EAGAIN)).isInstanceOf(ResourceUnavailableException.class);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"MARK", "UNMARK"})
+    void aKernelWithoutKsm(Call call) {
+        backend.answer(call.function, -Linux.EINVAL).answer("madvise 12", -Linux.EINVAL);
+        assertThat(failure(call, Linux.EINVAL))
+                .isInstanceOf(KsmUnsupportedException.class)
+                .hasMessageContaining("CONFIG_KSM")
+                .hasMessageContaining("systemOrFallback");
+        assertThat(backend.calls("mmap")).as("the page to probe with").hasSize(1);
+        assertThat(backend.calls("munmap")).hasSize(1);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"MARK", "UNMARK"})
+    void aRangeThatTheKernelOfTheProbeRefuses(Call call) {
+        backend.answer(call.function, -Linux.EINVAL);
+        assertThat(failure(call, Linux.EINVAL))
+                .isInstanceOf(InvalidRangeException.class)
+                .hasMessageContaining("no mapping of this process can lie there");
+        assertThat(backend.calls("munmap")).as("the page to probe with").hasSize(1);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"MUNMAP", "MPROTECT", "POPULATE"})
+    void aRangeThatIsNone(Call call) {
+        backend.answer(call.function, -Linux.EINVAL);
+        assertThat(failure(call, Linux.EINVAL)).isInstanceOf(InvalidRangeException.class);
+        assertThat(backend.calls("madvise 12")).as("no probe").isEmpty();
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"GET_PROCESS", "SET_PROCESS"})
+    void aKernelThatCannotOptAProcessIn(Call call) {
+        backend.answer(call.function, -Linux.EINVAL);
+        assertThat(failure(call, Linux.EINVAL))
+                .isInstanceOf(KsmUnsupportedException.class)
+                .hasMessageContaining("6.4");
+    }
+
+    @Test
+    void argumentsOfMmapThatTheKernelRefuses() {
+        backend.answer("mmap", -Linux.EINVAL);
+        assertThat(failure(Call.MMAP, Linux.EINVAL)).isExactlyInstanceOf(KsmException.class);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"MARK", "UNMARK", "POPULATE"})
+    void gapsAreNamedAndNotTriedAgain(Call call) throws IOException {
+        map("10001000-10002000");
+        backend.answer(call.function, -Linux.ENOMEM);
+        KsmException failure = failure(call, Linux.ENOMEM);
+        assertThat(failure)
+                .isInstanceOf(UnmappedRangeException.class)
+                .hasMessageContaining("10000000-10001000 (4 KiB), 10002000-10003000 (4 KiB)")
+                .hasMessageContaining("mapped rest was advised");
+        assertThat(((UnmappedRangeException) failure).gaps())
+                .containsExactly(new AddressRange(0x10000000L, 0x1000), new AddressRange(0x10002000L, 0x1000));
+        assertThat(backend.calls(call.function)).hasSize(1);
+    }
+
+    @Test
+    void gapsAreTheCauseEvenAtTheMappingLimit() throws IOException {
+        map("10001000-10002000");
+        limitMappings(1);
+        backend.answer("madvise 12", -Linux.ENOMEM);
+        assertThat(failure(Call.MARK, Linux.ENOMEM)).isInstanceOf(UnmappedRangeException.class);
+    }
+
+    @Test
+    void aCauseThatCannotBeLookedUpIsSaid() throws IOException {
+        Files.delete(proc.resolve("self/maps"));
+        backend.answer("madvise 12", -Linux.ENOMEM);
+        KsmException failure = failure(Call.MARK, Linux.ENOMEM);
+        assertThat(failure).isExactlyInstanceOf(KsmException.class).hasMessageContaining("could not be found");
+        assertThat(failure.getSuppressed()).hasSize(1);
+    }
+
+    @Test
+    void aMissingBackendPageDoesNotHideTheFirstFailure() {
+        backend.answer("madvise 12", -Linux.EINVAL).answer("mmap", -Linux.ENOMEM);
+        assertThat(failure(Call.MARK, Linux.EINVAL)).isInstanceOf(InvalidRangeException.class);
+    }
+
+    // ---- Many ranges
+
+    private static List<AddressRange> ranges(int count) {
+        List<AddressRange> ranges = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            ranges.add(new AddressRange(ADDRESS + i * 0x2000L, 0x1000));
+        }
+        return ranges;
+    }
+
+    private static List<String> singly(int advice, List<AddressRange> ranges) {
+        return ranges.stream()
+                .map(range -> "madvise " + advice + " " + Long.toHexString(range.start()) + "-"
+                        + Long.toHexString(range.end()))
+                .toList();
+    }
+
+    @Test
+    void manyRangesAreOneCall() {
+        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
+        assertThat(backend.calls)
+                .containsExactly("process_madvise " + Linux.PIDFD_SELF
+                        + " 12 [10000000-10001000, 10002000-10003000, 10004000-10005000]");
+    }
+
+    @Test
+    void oneRangeIsAPlainCallAndNoneIsNone() {
+        kernel.madvise(ranges(1), Linux.MADV_UNMERGEABLE);
+        assertThat(backend.calls).containsExactly("madvise 13 10000000-10001000");
+        kernel.madvise(List.of(), Linux.MADV_UNMERGEABLE);
+        assertThat(backend.calls).hasSize(1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1024, 1025, 2048, 2500})
+    void atMost1024RangesAreOneCall(int count) {
+        kernel.madvise(ranges(count), Linux.MADV_MERGEABLE);
+        assertThat(backend.calls.size()).isEqualTo((count + 1023) / 1024);
+        List<String> told = new ArrayList<>();
+        for (String call : backend.calls) {
+            List<String> ranges = Arrays.asList(
+                    call.substring(call.indexOf('[') + 1, call.length() - 1).split(", ", -1));
+            assertThat(ranges.size()).isLessThanOrEqualTo(1024);
+            told.addAll(ranges);
+        }
+        assertThat(told)
+                .isEqualTo(ranges(count).stream()
+                        .map(range -> Long.toHexString(range.start()) + "-" + Long.toHexString(range.end()))
+                        .toList());
+    }
+
+    @Test
+    void whereTheKernelStopsTheRangeIsAskedForAloneAndTheRestFollows() {
+        backend.answer("process_madvise", 0x2000);
+        kernel.madvise(ranges(5), Linux.MADV_MERGEABLE);
+        assertThat(backend.calls)
+                .containsExactly(
+                        "process_madvise " + Linux.PIDFD_SELF
+                                + " 12 [10000000-10001000, 10002000-10003000, 10004000-10005000,"
+                                + " 10006000-10007000, 10008000-10009000]",
+                        "madvise 12 10004000-10005000",
+                        "process_madvise " + Linux.PIDFD_SELF + " 12 [10006000-10007000, 10008000-10009000]");
+    }
+
+    @Test
+    void theFailureIsThatOfTheRangeTheKernelStoppedAt() {
+        backend.answer("process_madvise", 0x1000).answer("madvise 12", -Linux.EPERM);
+        KsmException failure =
+                catchThrowableOfType(KsmException.class, () -> kernel.madvise(ranges(3), Linux.MADV_MERGEABLE));
+        assertThat(failure).isInstanceOf(KsmPermissionException.class);
+        assertThat(failure.failedCall().orElseThrow().name()).isEqualTo("madvise(MADV_MERGEABLE)");
+        assertThat(failure.failedCall().orElseThrow().range())
+                .hasValue(ranges(3).get(1));
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {Linux.EINVAL, Linux.ENOSYS, Linux.EPERM})
+    void aRefusedBatchIsALoopNowAndEverAfter(int errno) {
+        backend.answer("process_madvise", -errno);
+        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
+        kernel.madvise(ranges(2), Linux.MADV_UNMERGEABLE);
+        assertThat(backend.calls("process_madvise")).hasSize(1);
+        assertThat(backend.calls("madvise 12")).isEqualTo(singly(12, ranges(3)));
+        assertThat(backend.calls("madvise 13")).isEqualTo(singly(13, ranges(2)));
+    }
+
+    @Test
+    void theLoopFailsAsTheBatchDoes() {
+        backend.answer("process_madvise", -Linux.ENOSYS).answer("madvise 12", 0, -Linux.EPERM);
+        assertThatThrownBy(() -> kernel.madvise(ranges(3), Linux.MADV_MERGEABLE))
+                .isInstanceOf(KsmPermissionException.class)
+                .hasMessageContaining("10002000-10003000");
+        assertThat(backend.calls("madvise 12")).hasSize(2);
+    }
+
+    @Test
+    void aFirstRangeThatFailsForItselfDoesNotEndBatches() {
+        backend.answer("process_madvise", -Linux.EPERM).answer("madvise 12", -Linux.EPERM);
+        assertThatThrownBy(() -> kernel.madvise(ranges(3), Linux.MADV_MERGEABLE))
+                .isInstanceOf(KsmPermissionException.class);
+        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
+        assertThat(backend.calls("process_madvise")).hasSize(2);
+    }
+
+    @Test
+    void aKernelWithoutPidfdSelfGetsAPidfdOnce() {
+        backend.answer("process_madvise", -Linux.EBADF).answer("syscall 434", 77);
+        kernel.madvise(ranges(2), Linux.MADV_MERGEABLE);
+        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
+        assertThat(backend.calls("syscall 434"))
+                .containsExactly("syscall 434 " + ProcessHandle.current().pid());
+        assertThat(backend.calls("process_madvise"))
+                .hasSize(3)
+                .element(0)
+                .asString()
+                .startsWith("process_madvise " + Linux.PIDFD_SELF);
+        assertThat(backend.calls("process_madvise").subList(1, 3))
+                .allSatisfy(call -> assertThat(call).startsWith("process_madvise 77 "));
+        assertThat(backend.calls("madvise 12")).isEmpty();
+    }
+
+    @Test
+    void aKernelWithoutPidfdIsAskedOneByOne() {
+        backend.answer("process_madvise", -Linux.EBADF).answer("syscall 434", -Linux.ENOSYS);
+        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
+        assertThat(backend.calls("madvise 12")).isEqualTo(singly(12, ranges(3)));
+    }
+
+    @Test
+    void aPidfdThatDoesNotHelpEndsBatches() {
+        backend.answer("process_madvise", -Linux.EBADF, -Linux.EPERM).answer("syscall 434", 77);
+        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
+        assertThat(backend.calls("madvise 12")).isEqualTo(singly(12, ranges(3)));
+    }
+
+    // ---- Unmapping
+
+    @Test
+    void whatCannotBeUnmappedIsGivenBackNowAndUnmappedLater() {
+        backend.answer("munmap", -EIO, -EIO);
+        assertThat(failure(Call.MUNMAP, EIO)).isExactlyInstanceOf(KsmException.class);
+        assertThat(backend.calls)
+                .containsExactly(
+                        "munmap 10000000-10003000", "madvise 4 10000000-10003000", "madvise 13 10000000-10003000");
+
+        kernel.unmapDeferred();
+        kernel.unmapDeferred();
+        kernel.unmapDeferred();
+        assertThat(backend.calls("munmap")).as("until it succeeds").hasSize(3);
+    }
+
+    @Test
+    void takingBackNeverFails() {
+        backend.answer("madvise 13", -Linux.ENOMEM, -EIO);
+        kernel.undo(ranges(3), Linux.MADV_UNMERGEABLE);
+        assertThat(backend.calls).isEqualTo(singly(13, ranges(3)));
+    }
+}
