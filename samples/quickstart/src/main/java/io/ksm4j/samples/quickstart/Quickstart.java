@@ -1,0 +1,209 @@
+package io.ksm4j.samples.quickstart;
+
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.KsmSupport;
+import io.ksm4j.KsmUnsupportedException;
+import io.ksm4j.Marking;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.stats.RegionStats;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.text.DecimalFormat;
+import java.text.DecimalFormatSymbols;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.OptionalLong;
+
+/** Keeps a file in memory four times, and watches the kernel make one copy of the four. */
+public final class Quickstart {
+
+    private static final int COPIES = 4;
+    private static final long MOST_BYTES = 64L << 20;
+
+    /** Longer than this is not worth waiting for: then ksmd is made faster, if we may. */
+    private static final Duration SLOW = Duration.ofSeconds(30);
+
+    private final Ksm ksm;
+    private final Path file;
+    private final int size;
+    private final List<MergeRegion> copies = new ArrayList<>();
+
+    private Quickstart(Ksm ksm, Path file, long fileSize) {
+        this.ksm = ksm;
+        this.file = file;
+        this.size = (int) Math.min(fileSize, MOST_BYTES);
+        System.out.printf(
+                "%d copies of %s%s, with Java %s and backend %s%n",
+                COPIES,
+                fileSize > size ? "the first " + mebibytes(size) + " MiB of " : "",
+                file,
+                Runtime.version().feature(),
+                ksm.backend());
+    }
+
+    /**
+     * Runs the sample.
+     *
+     * @param args the file to load; none for one that every JDK has
+     */
+    public static void main(String[] args) {
+        if (args.length > 1) {
+            System.err.println("usage: quickstart [FILE]");
+            System.exit(2);
+        }
+        Path file = args.length == 1 ? Path.of(args[0]) : Path.of(System.getProperty("java.home"), "lib", "modules");
+        try {
+            if (Files.isDirectory(file)) {
+                throw new IOException("it is a directory");
+            }
+            long fileSize = Files.size(file);
+            if (fileSize == 0) {
+                throw new IOException("it is empty");
+            }
+            new Quickstart(Ksm.systemOrFallback(), file, fileSize).run();
+        } catch (NoSuchFileException e) {
+            System.err.println("quickstart: no such file: " + file);
+            System.exit(2);
+        } catch (IOException e) {
+            System.err.println("quickstart: cannot load " + file + ": " + e.getMessage());
+            System.exit(1);
+        }
+    }
+
+    private void run() throws IOException {
+        try (KsmdSettings ksmd = KsmdSettings.open()) {
+            load();
+            prepare(ksmd);
+
+            Progress progress = new Progress(copies);
+            Usage before = usage();
+            ksm.markMergeable(copies);
+            if (ksm.support().canMerge()) {
+                progress.await(ksmd);
+            } else {
+                System.out.println("Marked, but nothing will merge here:");
+                obstacles().forEach(System.out::println);
+            }
+            Usage after = usage();
+
+            System.out.println();
+            printRow("", "resident", "shared", "saved", "time");
+            before.print("before", "");
+            after.print("after", progress.seconds() + " s");
+            System.out.printf(
+                    "%nsaved %s MiB of %s MiB in %s s (backend %s)%n",
+                    mebibytes(after.saved), mebibytes(totalSize()), progress.seconds(), ksm.backend());
+        } finally {
+            copies.forEach(MergeRegion::close);
+        }
+    }
+
+    /** Fills four regions. They need not be marked yet, and a file need not end with a page. */
+    private void load() throws IOException {
+        RegionOptions options =
+                RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE).withHugePages(HugePages.AVOID);
+        for (int i = 1; i <= COPIES; i++) {
+            MergeRegion copy = ksm.allocate(size, options.withName("quickstart-" + i));
+            copies.add(copy);
+            try (FileChannel channel = FileChannel.open(file)) {
+                ByteBuffer buffer = copy.buffer(0, size);
+                int read = 0;
+                while (buffer.hasRemaining() && read >= 0) {
+                    read = channel.read(buffer);
+                }
+            }
+        }
+    }
+
+    /** Sees to it that ksmd runs, and fast enough to watch. */
+    private void prepare(KsmdSettings ksmd) {
+        KsmSupport support = ksm.support();
+        if (!support.canMark()) {
+            return;
+        }
+        String found = "ksmd is stopped";
+        if (support.canMerge()) {
+            long seconds = ksmd.secondsToMerge(totalSize() / ksm.pageSize());
+            if (seconds <= SLOW.toSeconds()) {
+                System.out.println("ksmd runs; its settings stay as they are");
+                return;
+            }
+            found = "ksmd runs, but is set so that this may take " + seconds + " s";
+            if (!ksmd.mayChange()) {
+                System.out.println(found + ", and this user may not change that");
+            }
+        }
+        if (!ksmd.mayChange()) {
+            return;
+        }
+        try {
+            ksmd.runFast();
+            System.out.println(found + ": it runs fast for a moment, then every setting is put back");
+        } catch (IOException e) {
+            System.out.println(found + ", and its settings cannot be changed: " + e.getMessage());
+        }
+    }
+
+    /** Asked of the system itself, which knows why a fallback was needed. */
+    private static List<String> obstacles() {
+        try {
+            return Ksm.system().support().obstacles().stream()
+                    .map(KsmSupport.Obstacle::explanation)
+                    .toList();
+        } catch (KsmUnsupportedException e) {
+            return List.of(e.getMessage());
+        }
+    }
+
+    private long totalSize() {
+        return copies.stream().mapToLong(MergeRegion::size).sum();
+    }
+
+    private Usage usage() {
+        return Usage.of(copies);
+    }
+
+    /** What all copies together occupy and save. */
+    record Usage(long resident, OptionalLong shared, long saved) {
+
+        static Usage of(List<MergeRegion> regions) {
+            long resident = 0;
+            long shared = 0;
+            long saved = 0;
+            boolean sharedIsKnown = true;
+            for (MergeRegion region : regions) {
+                RegionStats stats = region.stats();
+                resident += stats.residentBytes();
+                shared += stats.mergedBytes().orElse(0);
+                saved += stats.savedBytes();
+                sharedIsKnown &= stats.mergedBytes().isPresent();
+            }
+            return new Usage(resident, sharedIsKnown ? OptionalLong.of(shared) : OptionalLong.empty(), saved);
+        }
+
+        void print(String when, String time) {
+            printRow(
+                    when,
+                    resident > 0 ? mebibytes(resident) + " MiB" : "not known",
+                    shared.isPresent() ? mebibytes(shared.getAsLong()) + " MiB" : "not known",
+                    mebibytes(saved) + " MiB",
+                    time);
+        }
+    }
+
+    private static void printRow(Object... cells) {
+        System.out.println(String.format("%-8s%14s%14s%14s%9s", cells).stripTrailing());
+    }
+
+    static String mebibytes(long bytes) {
+        return new DecimalFormat("0.##", DecimalFormatSymbols.getInstance(Locale.ROOT)).format(bytes / 1048576.0);
+    }
+}
