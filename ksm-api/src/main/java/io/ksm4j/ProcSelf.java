@@ -69,9 +69,10 @@ final class ProcSelf {
 
     /** {@code vm.max_map_count}, where {@code /proc/sys} can be read. */
     OptionalLong maxMapCount() {
-        try {
-            return OptionalLong.of(Long.parseLong(
-                    Files.readString(proc.resolve("sys/vm/max_map_count")).trim()));
+        // In one read: Files.readString asks for the first byte alone, and /proc/sys answers one read of a number only.
+        try (BufferedReader reader = open("sys/vm/max_map_count")) {
+            String number = reader.readLine();
+            return number == null ? OptionalLong.empty() : OptionalLong.of(Long.parseLong(number.trim()));
         } catch (IOException | NumberFormatException e) {
             return OptionalLong.empty();
         }

@@ -204,6 +204,11 @@ final class RegionTable {
     }
 
     private @Nullable Slot busyNeighbour(Slot slot) {
+        long state = slot.state();
+        if ((state & OVERLAPPED) == 0) {
+            // It is alone but for its pieces, of which there may be thousands, and which are never busy.
+            return (state & BUSY) == 0 ? null : slot;
+        }
         Slot[] busy = {null};
         forEachOverlapping(start(slot.node), end(slot.node), node -> {
             if (!is(node, PIECE) && is(node, BUSY)) {

@@ -157,26 +157,30 @@ class ProcSelfTest {
 
     @Test
     void aMappingIsMergeableIfItHasTheFlag() throws IOException {
-        assertThat(sample().notMergeable(range(0x10000000, 0x10002000))).isEmpty();
-        assertThat(sample().notMergeable(range(0x10008000, 0x10009000))).isEmpty();
-        assertThat(sample().notMergeable(range(0x00400000, 0x00401000))).containsExactly(range(0x00400000, 0x00401000));
+        assertThat(sample().notMergeable(List.of(range(0x10000000, 0x10002000))))
+                .isEmpty();
+        assertThat(sample().notMergeable(List.of(range(0x10008000, 0x10009000))))
+                .isEmpty();
+        assertThat(sample().notMergeable(List.of(range(0x00400000, 0x00401000))))
+                .containsExactly(range(0x00400000, 0x00401000));
     }
 
     @Test
     void whatIsNotMergeableIsNamedWhetherMappedOrNot() throws IOException {
-        assertThat(sample().notMergeable(range(0x0ffff000, 0x1000a000)))
+        assertThat(sample().notMergeable(List.of(range(0x0ffff000, 0x1000a000))))
                 .containsExactly(
                         range(0x0ffff000, 0x10000000),
                         range(0x10002000, 0x10003000),
                         range(0x10005000, 0x10008000),
                         range(0x10009000, 0x1000a000));
-        assertThat(sample().notMergeable(range(0x20000000, 0x20001000))).containsExactly(range(0x20000000, 0x20001000));
+        assertThat(sample().notMergeable(List.of(range(0x20000000, 0x20001000))))
+                .containsExactly(range(0x20000000, 0x20001000));
     }
 
     @Test
     void theLastMappingOfTheFileIsSeen() throws IOException {
         ProcSelf one = smaps(entry("10000000-10002000 rw-p 00000000 00:00 0", 8, 8, ksm(0), MARKED));
-        assertThat(one.notMergeable(range(0x10000000, 0x10002000))).isEmpty();
+        assertThat(one.notMergeable(List.of(range(0x10000000, 0x10002000)))).isEmpty();
     }
 
     @Test
