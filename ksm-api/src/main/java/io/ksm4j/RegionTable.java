@@ -283,7 +283,8 @@ final class RegionTable {
         boolean[] conflict = {false};
         forEachOverlapping(start, end, node -> {
             overlapped[0] = true;
-            conflict[0] |= is(node, EXCLUDED) != excluded;
+            // What is left of a detached region lies where its memory was; other memory may be there now.
+            conflict[0] |= is(node, EXCLUDED) != excluded && !is(node, DETACHED);
             return !conflict[0];
         });
         if (conflict[0]) {
