@@ -2,6 +2,7 @@ package io.ksm4j.spi;
 
 import java.lang.ref.Cleaner;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -49,7 +50,9 @@ public final class BufferMapping implements NativeMapping {
     @Override
     public synchronized ByteBuffer buffer(long offset, int length) {
         requireNotRevoked();
-        ByteBuffer buffer = factory.newDirectByteBuffer(address + offset, length);
+        // JNA makes buffers in the machine's order.
+        ByteBuffer buffer =
+                factory.newDirectByteBuffer(address + offset, length).order(ByteOrder.BIG_ENDIAN);
         VIEWS.register(buffer, new ViewGone(this, owner));
         views++;
         return buffer;
