@@ -35,6 +35,9 @@ public final class MergeRegion implements AutoCloseable {
 
     private static final Cleaner CLEANER = Cleaner.create();
 
+    /** A few bytes less than a buffer could have, because a memory segment makes none larger. */
+    private static final int MAX_BUFFER_SIZE = Integer.MAX_VALUE - 8;
+
     private final RegionState state;
 
     /** Java's access to allocated memory; null for adopted memory. */
@@ -100,12 +103,12 @@ public final class MergeRegion implements AutoCloseable {
      * @return a new direct buffer in big-endian order
      * @throws IllegalStateException if the region is closed
      * @throws UnsupportedOperationException if the memory is adopted
-     * @throws IndexOutOfBoundsException if the region is larger than a buffer can be ({@link Integer#MAX_VALUE} bytes)
+     * @throws IndexOutOfBoundsException if the region is larger than a buffer can be (2 GiB less 9 bytes)
      */
     public ByteBuffer buffer() {
-        if (size() > Integer.MAX_VALUE) {
-            throw new IndexOutOfBoundsException("a buffer holds at most " + Integer.MAX_VALUE
-                    + " bytes, the region has " + size() + ": use buffer(offset, length)");
+        if (size() > MAX_BUFFER_SIZE) {
+            throw new IndexOutOfBoundsException("a buffer holds at most " + MAX_BUFFER_SIZE + " bytes, the region has "
+                    + size() + ": use buffer(offset, length)");
         }
         return buffer(0, (int) size());
     }
@@ -114,14 +117,18 @@ public final class MergeRegion implements AutoCloseable {
      * A window onto an allocated region. Keeps the region reachable.
      *
      * @param offset first byte of the window, counted from the start of the region
-     * @param length bytes in the window
+     * @param length bytes in the window, at most 2 GiB less 9 bytes
      * @return a new direct buffer in big-endian order
      * @throws IllegalStateException if the region is closed
      * @throws UnsupportedOperationException if the memory is adopted: its owner has buffers
-     * @throws IndexOutOfBoundsException if the window is not inside the region
+     * @throws IndexOutOfBoundsException if the window is not inside the region, or larger than a buffer can be
      */
     public ByteBuffer buffer(long offset, int length) {
         Objects.checkFromIndexSize(offset, length, size());
+        if (length > MAX_BUFFER_SIZE) {
+            throw new IndexOutOfBoundsException(
+                    "a buffer holds at most " + MAX_BUFFER_SIZE + " bytes, not " + length + ": use several");
+        }
         try {
             return mapping().buffer(offset, length);
         } finally {
