@@ -1,0 +1,26 @@
+package io.ksm4j.ffm;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.test.BackendContract;
+
+class FfmBackendTest extends BackendContract {
+
+    private static final KsmBackend BACKEND = new FfmBackendProvider().open();
+    private static final Ksm KSM = Ksm.with(BACKEND);
+
+    @Override
+    protected KsmBackend backend() {
+        return BACKEND;
+    }
+
+    @Override
+    protected Ksm ksm() {
+        return KSM;
+    }
+
+    @Override
+    protected boolean revokesBuffers() {
+        return true;
+    }
+}

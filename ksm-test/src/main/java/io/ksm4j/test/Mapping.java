@@ -1,0 +1,87 @@
+package io.ksm4j.test;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * A mapping of this process as {@code /proc/self/smaps} shows it. Reads the file by itself: tests of ksm4j must not believe
+ * ksm4j.
+ *
+ * @param start its first address
+ * @param end the first address after it
+ * @param permissions as in {@code rw-p}
+ * @param name the file, {@code [anon:...]}, or empty
+ * @param residentBytes {@code Rss}
+ * @param vmFlags two letters each: {@code mg} is mergeable, {@code hg} huge pages wanted, {@code nh} unwanted
+ */
+public record Mapping(long start, long end, String permissions, String name, long residentBytes, Set<String> vmFlags) {
+
+    private static final Pattern HEADER = Pattern.compile("([0-9a-f]+)-([0-9a-f]+) (\\S{4}) \\S+ \\S+ \\S+ *(.*)");
+
+    /** Copies the flags. */
+    public Mapping {
+        vmFlags = Set.copyOf(vmFlags);
+    }
+
+    /**
+     * The mappings that have at least one byte in a range.
+     *
+     * @param from first address
+     * @param to first address after the range
+     * @return the mappings in order of address
+     */
+    public static List<Mapping> between(long from, long to) {
+        List<Mapping> mappings = new ArrayList<>();
+        String header = "";
+        long residentBytes = 0;
+        try {
+            // Names of files may be in any encoding; every byte is a character of Latin-1.
+            for (String line : Files.readAllLines(Path.of("/proc/self/smaps"), StandardCharsets.ISO_8859_1)) {
+                if (line.startsWith("Rss:")) {
+                    residentBytes = Long.parseLong(line.replaceAll("\\D", "")) << 10;
+                } else if (line.startsWith("VmFlags:")) {
+                    Mapping mapping = parse(header, residentBytes, line);
+                    if (mapping.start < to && mapping.end > from) {
+                        mappings.add(mapping);
+                    }
+                } else if (HEADER.matcher(line).matches()) {
+                    header = line;
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return mappings;
+    }
+
+    private static Mapping parse(String header, long residentBytes, String vmFlags) {
+        Matcher fields = HEADER.matcher(header);
+        if (!fields.matches()) {
+            throw new IllegalStateException("/proc/self/smaps has flags without a mapping: " + vmFlags);
+        }
+        return new Mapping(
+                Long.parseUnsignedLong(fields.group(1), 16),
+                Long.parseUnsignedLong(fields.group(2), 16),
+                fields.group(3),
+                fields.group(4),
+                residentBytes,
+                Set.of(vmFlags.substring("VmFlags:".length()).trim().split(" ")));
+    }
+
+    /**
+     * Whether {@code ksmd} may merge its pages.
+     *
+     * @return true if it has the flag {@code mg}
+     */
+    public boolean isMergeable() {
+        return vmFlags.contains("mg");
+    }
+}

@@ -1,0 +1,48 @@
+package io.ksm4j.test;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.KsmSupport.Kind;
+import io.ksm4j.KsmSupport.Obstacle;
+import io.ksm4j.KsmUnsupportedException;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.stats.RegionStats;
+import java.util.OptionalLong;
+import org.junit.jupiter.api.Test;
+
+/** The fallback where there is no backend: none is on this module's class path. */
+class FallbackWithoutBackendTest extends RegionContract {
+
+    private static final Ksm KSM = Ksm.fallback();
+
+    @Override
+    protected Ksm ksm() {
+        return KSM;
+    }
+
+    @Test
+    void isWhatTheSystemFallsBackTo() {
+        assertThatExceptionOfType(KsmUnsupportedException.class)
+                .isThrownBy(Ksm::system)
+                .withMessageContaining("none was found")
+                .withMessageContaining("io.ksm4j:ksm-ffm");
+        assertThat(Ksm.systemOrFallback().backend()).isEqualTo("fallback");
+    }
+
+    @Test
+    void saysThatNothingWillMerge() {
+        assertThat(ksm().support().canMark()).isFalse();
+        assertThat(ksm().support().canMerge()).isFalse();
+        assertThat(ksm().support().obstacles()).extracting(Obstacle::kind).contains(Kind.FALLBACK);
+        assertThat(allocate(2, RegionOptions.DEFAULT).stats()).isEqualTo(new RegionStats(0, OptionalLong.empty(), 0));
+    }
+
+    @Test
+    void holdsLessThanTwoGibibytesInARegion() {
+        assertThatExceptionOfType(UnsupportedOperationException.class)
+                .isThrownBy(() -> ksm().allocate(3L << 30))
+                .withMessageContaining("2 GiB");
+    }
+}
