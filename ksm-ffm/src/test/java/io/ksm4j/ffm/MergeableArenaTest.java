@@ -1,0 +1,197 @@
+package io.ksm4j.ffm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.Marking;
+import io.ksm4j.MergeRegistry;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.test.Mapping;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class MergeableArenaTest {
+
+    private static final Ksm KSM = Ksm.with(new FfmBackendProvider().open());
+    private static final long PAGE = KSM.pageSize();
+
+    private final MergeRegistry registry = MergeRegistry.system();
+    private long openRegions;
+
+    static Stream<Function<Ksm, MergeableArena>> kinds() {
+        return Stream.of(MergeableArena::ofConfined, MergeableArena::ofShared);
+    }
+
+    @BeforeEach
+    void countRegions() {
+        openRegions = registry.openRegions();
+    }
+
+    @AfterEach
+    void leaveNothingOpen() {
+        assertThat(registry.openRegions()).isEqualTo(openRegions);
+    }
+
+    @ParameterizedTest
+    @MethodSource("kinds")
+    void segmentsAreZeroedPagesThatMayMerge(Function<Ksm, MergeableArena> kind) {
+        try (MergeableArena arena = kind.apply(KSM)) {
+            for (long size : new long[] {1, PAGE - 1, PAGE, 10 * PAGE + 3}) {
+                MemorySegment segment = arena.allocate(size);
+                assertThat(segment.byteSize()).isEqualTo(size);
+                assertThat(segment.address() % PAGE).isZero();
+                assertThat(segment.mismatch(MemorySegment.ofArray(new byte[(int) size])))
+                        .isEqualTo(-1);
+                segment.set(ValueLayout.JAVA_BYTE, size - 1, (byte) 1);
+                assertThat(Mapping.between(segment.address(), segment.address() + size))
+                        .singleElement()
+                        .matches(Mapping::isMergeable);
+                assertThat(registry.isMergeable(segment.address())).isTrue();
+                assertThat(segment.scope()).isEqualTo(arena.scope());
+            }
+            assertThat(registry.openRegions()).isEqualTo(openRegions + 4);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("kinds")
+    void segmentsAreAlignedAsAsked(Function<Ksm, MergeableArena> kind) {
+        try (MergeableArena arena = kind.apply(KSM)) {
+            for (long alignment : new long[] {1, 8, PAGE, 2 * PAGE, 1 << 20, 1 << 22}) {
+                MemorySegment segment = arena.allocate(3 * PAGE, alignment);
+                assertThat(segment.address() % alignment).isZero();
+                assertThat(segment.address() % PAGE).isZero();
+                segment.fill((byte) 1);
+                assertThat(registry.isMergeable(segment.address() + segment.byteSize() - 1))
+                        .isTrue();
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("kinds")
+    void anEmptySegmentTakesNoMemory(Function<Ksm, MergeableArena> kind) {
+        try (MergeableArena arena = kind.apply(KSM)) {
+            assertThat(arena.allocate(0).byteSize()).isZero();
+            assertThat(registry.openRegions()).isEqualTo(openRegions);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("kinds")
+    void badArgumentsAreRefusedAndAllocateNothing(Function<Ksm, MergeableArena> kind) {
+        try (MergeableArena arena = kind.apply(KSM)) {
+            assertThatIllegalArgumentException().isThrownBy(() -> arena.allocate(-1));
+            assertThatIllegalArgumentException().isThrownBy(() -> arena.allocate(Long.MIN_VALUE));
+            assertThatIllegalArgumentException().isThrownBy(() -> arena.allocate(Long.MAX_VALUE));
+            assertThatIllegalArgumentException().isThrownBy(() -> arena.allocate(Long.MAX_VALUE, 1 << 20));
+            for (long alignment : new long[] {0, -1, 3, 4097, Long.MIN_VALUE}) {
+                assertThatIllegalArgumentException().isThrownBy(() -> arena.allocate(PAGE, alignment));
+            }
+            assertThat(registry.openRegions()).isEqualTo(openRegions);
+        }
+        assertThatExceptionOfType(NullPointerException.class).isThrownBy(() -> kind.apply(null));
+    }
+
+    @ParameterizedTest
+    @MethodSource("kinds")
+    void closingUnmapsEverything(Function<Ksm, MergeableArena> kind) {
+        MergeableArena arena = kind.apply(KSM);
+        List<MemorySegment> segments =
+                Stream.generate(() -> arena.allocate(50 * PAGE)).limit(20).toList();
+        arena.close();
+        for (MemorySegment segment : segments) {
+            long end = segment.address() + segment.byteSize();
+            assertThat(Mapping.between(segment.address(), end))
+                    .noneMatch(mapping -> mapping.start() == segment.address() && mapping.end() == end);
+            assertThatIllegalStateException().isThrownBy(() -> segment.get(ValueLayout.JAVA_BYTE, 0));
+            assertThat(registry.isMergeable(segment.address())).isFalse();
+        }
+        assertThat(registry.openRegions()).isEqualTo(openRegions);
+        assertThat(arena.scope().isAlive()).isFalse();
+        assertThatIllegalStateException().isThrownBy(() -> arena.allocate(1));
+        assertThatIllegalStateException().isThrownBy(() -> arena.allocate(0));
+        assertThatIllegalStateException().isThrownBy(arena::close);
+    }
+
+    @Test
+    void aConfinedArenaBelongsToOneThread() {
+        try (MergeableArena arena = MergeableArena.ofConfined(KSM)) {
+            MemorySegment segment = arena.allocate(PAGE);
+            List<Runnable> uses =
+                    List.of(() -> arena.allocate(1), arena::close, () -> segment.get(ValueLayout.JAVA_BYTE, 0));
+            for (Runnable use : uses) {
+                assertThat(elsewhere(use)).isInstanceOf(WrongThreadException.class);
+            }
+            assertThat(registry.openRegions()).isEqualTo(openRegions + 1);
+        }
+    }
+
+    @Test
+    void aSharedArenaBelongsToAllThreads() {
+        MergeableArena arena = MergeableArena.ofShared(KSM);
+        List<MemorySegment> segments = new ArrayList<>();
+        assertThat(elsewhere(() -> segments.add(arena.allocate(PAGE)))).isNull();
+        segments.get(0).set(ValueLayout.JAVA_BYTE, 0, (byte) 1);
+        assertThat(elsewhere(arena::close)).isNull();
+        assertThat(arena.scope().isAlive()).isFalse();
+    }
+
+    private static Throwable elsewhere(Runnable use) {
+        return CompletableFuture.runAsync(use)
+                .handle((nothing, thrown) -> thrown == null ? null : thrown.getCause())
+                .join();
+    }
+
+    @Test
+    void optionsHoldForEverySegment() {
+        RegionOptions options = RegionOptions.DEFAULT.withName("prices").withMarking(Marking.UNMERGEABLE);
+        try (MergeableArena arena = MergeableArena.ofShared(KSM, options)) {
+            MemorySegment segment = arena.allocate(PAGE);
+            assertThat(Mapping.between(segment.address(), segment.address() + PAGE))
+                    .noneMatch(Mapping::isMergeable);
+        }
+        try (MergeableArena arena = MergeableArena.ofConfined(KSM, options.withMarking(Marking.MERGEABLE))) {
+            MemorySegment segment = arena.allocate(PAGE);
+            assertThat(registry.marksCovering(segment.address()))
+                    .extracting(MergeRegistry.Mark::owner)
+                    .containsExactly("prices");
+        }
+    }
+
+    @Test
+    void theFallbacksArenaGivesRealMemory() {
+        try (MergeableArena arena = MergeableArena.ofShared(Ksm.fallback())) {
+            MemorySegment segment = arena.allocate(2 * PAGE, 4 * PAGE);
+            segment.fill((byte) 1);
+            assertThat(segment.address() % (4 * PAGE)).isZero();
+            assertThat(Mapping.between(segment.address(), segment.address() + 1))
+                    .noneMatch(Mapping::isMergeable);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("kinds")
+    void anArenaThatANativeCallUsesCannotBeClosed(Function<Ksm, MergeableArena> kind) throws Throwable {
+        try (MergeableArena arena = kind.apply(KSM)) {
+            MemorySegment data = arena.allocate(PAGE);
+            assertThat(DuringNativeCall.on(data, arena::close)).isInstanceOf(IllegalStateException.class);
+            assertThat(arena.scope().isAlive()).isTrue();
+            assertThat(registry.isMergeable(data.address())).isTrue();
+            data.set(ValueLayout.JAVA_BYTE, 0, (byte) 1);
+        }
+    }
+}
