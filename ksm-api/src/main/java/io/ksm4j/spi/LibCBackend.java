@@ -73,7 +73,7 @@ public abstract class LibCBackend implements KsmBackend {
     }
 
     @Override
-    public final long syscall(long number, long arg1, long arg2, long arg3, long arg4, long arg5) {
+    public long syscall(long number, long arg1, long arg2, long arg3, long arg4, long arg5) {
         return orError(libC.syscall(number, arg1, arg2, arg3, arg4, arg5));
     }
 

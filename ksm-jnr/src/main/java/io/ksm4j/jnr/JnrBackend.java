@@ -34,6 +34,19 @@ final class JnrBackend extends LibCBackend {
          * @return address, or -1
          */
         long mmap(@Nullable Pointer address, long length, int protection, int flags, int fd, long offset);
+
+        /**
+         * {@code syscall(2)}, which has six arguments as well.
+         *
+         * @param number the system call's number
+         * @param arg1 first argument
+         * @param arg2 second argument
+         * @param arg3 third argument
+         * @param arg4 fourth argument
+         * @param arg5 fifth argument; null for 0
+         * @return the result, or -1
+         */
+        long syscall(long number, long arg1, long arg2, long arg3, long arg4, @Nullable Pointer arg5);
     }
 
     private final Functions functions;
@@ -52,6 +65,12 @@ final class JnrBackend extends LibCBackend {
     @Override
     public long mmap(long length, int protection, int flags) {
         return orError(functions.mmap(null, length, protection, flags, -1, 0));
+    }
+
+    @Override
+    public long syscall(long number, long arg1, long arg2, long arg3, long arg4, long arg5) {
+        Pointer last = arg5 == 0 ? null : Pointer.wrap(runtime, arg5);
+        return orError(functions.syscall(number, arg1, arg2, arg3, arg4, last));
     }
 
     @Override
