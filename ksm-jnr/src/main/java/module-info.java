@@ -7,6 +7,12 @@ module io.ksm4j.jnr {
     requires org.jnrproject.ffi;
     requires org.jnrproject.jffi;
     requires static org.jspecify;
+    // What jnr-ffi, which has no module descriptor, cannot ask for itself.
+    requires org.objectweb.asm;
+    requires org.objectweb.asm.commons;
+    requires org.objectweb.asm.tree;
+    requires org.objectweb.asm.tree.analysis;
+    requires org.objectweb.asm.util;
 
     exports io.ksm4j.jnr;
 
