@@ -1,0 +1,157 @@
+package io.ksm4j.it;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.tngtech.archunit.base.DescribedPredicate;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.lang.ArchRule;
+import io.ksm4j.Ksm;
+import io.ksm4j.ffm.FfmBackendProvider;
+import io.ksm4j.jna.JnaBackendProvider;
+import io.ksm4j.jnr.JnrBackendProvider;
+import io.ksm4j.test.KsmKernel;
+import java.lang.module.ModuleDescriptor;
+import java.lang.module.ModuleDescriptor.Exports;
+import java.lang.module.ModuleDescriptor.Requires;
+import java.lang.module.ModuleFinder;
+import java.lang.module.ModuleReference;
+import java.net.URISyntaxException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+
+/** The arrows between the modules point one way, and each technology stays in its module. */
+class ModuleBoundariesTest {
+
+    private static final String[] API = {"io.ksm4j", "io.ksm4j.spi", "io.ksm4j.stats"};
+
+    private static final List<Class<?>> ONE_OF_EACH_MODULE = List.of(
+            Ksm.class, FfmBackendProvider.class, JnaBackendProvider.class, JnrBackendProvider.class, KsmKernel.class);
+
+    private static final JavaClasses CLASSES = new ClassFileImporter()
+            .withImportOption(location -> !location.contains("/test-classes/"))
+            .importPackages("io.ksm4j");
+
+    static Path locationOf(Class<?> type) {
+        try {
+            return Path.of(
+                    type.getProtectionDomain().getCodeSource().getLocation().toURI());
+        } catch (URISyntaxException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static ModuleDescriptor moduleOf(Class<?> type) {
+        Set<ModuleReference> found = ModuleFinder.of(locationOf(type)).findAll();
+        assertThat(found).as("modules in %s", locationOf(type)).hasSize(1);
+        return found.iterator().next().descriptor();
+    }
+
+    @Test
+    void theApiNeedsTheJdkAndJSpecifyOnly() {
+        check(classes()
+                .that()
+                .resideInAnyPackage(API)
+                .should()
+                .onlyDependOnClassesThat()
+                .resideInAnyPackage(
+                        "io.ksm4j",
+                        "io.ksm4j.spi",
+                        "io.ksm4j.stats",
+                        "org.jspecify..",
+                        "java.lang",
+                        "java.lang.invoke",
+                        "java.lang.management",
+                        "java.lang.ref",
+                        "java.lang.reflect",
+                        "java.io..",
+                        "java.nio..",
+                        "java.time..",
+                        "java.util..",
+                        "javax.management.."));
+        ModuleDescriptor api = moduleOf(Ksm.class);
+        assertThat(api.requires())
+                .extracting(Requires::name)
+                .containsExactlyInAnyOrder("java.base", "java.management", "org.jspecify");
+        assertThat(api.requires())
+                .filteredOn(requires -> requires.name().equals("org.jspecify"))
+                .allMatch(requires -> requires.modifiers().contains(Requires.Modifier.STATIC));
+        assertThat(api.exports()).extracting(Exports::source).containsExactlyInAnyOrder(API);
+    }
+
+    @Test
+    void backendsKnowTheApiAndNotEachOther() {
+        for (String backend : List.of("ffm", "jna", "jnr")) {
+            check(noClasses()
+                    .that()
+                    .resideOutsideOfPackage("io.ksm4j." + backend)
+                    .should()
+                    .dependOnClassesThat()
+                    .resideInAPackage("io.ksm4j." + backend));
+        }
+        check(noClasses()
+                .that()
+                .resideOutsideOfPackage("io.ksm4j.test")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("io.ksm4j.test"));
+    }
+
+    @Test
+    void nativeTypesStayInTheirModule() {
+        check(only("io.ksm4j.jna", "com.sun.jna.."));
+        check(only("io.ksm4j.jnr", "jnr..", "com.kenai.."));
+        check(only("io.ksm4j.ffm", "java.lang.foreign.."));
+    }
+
+    private static ArchRule only(String module, String... technology) {
+        return noClasses()
+                .that()
+                .resideOutsideOfPackage(module)
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(technology);
+    }
+
+    @Test
+    void whatIsPublicIsExported() {
+        Set<String> exported = ONE_OF_EACH_MODULE.stream()
+                .flatMap(type -> moduleOf(type).exports().stream())
+                .filter(exports -> !exports.isQualified())
+                .map(Exports::source)
+                .collect(Collectors.toSet());
+        check(classes().that().arePublic().should().resideInAnyPackage(exported.toArray(String[]::new)));
+    }
+
+    @Test
+    void backendImplementationsAreNotPublic() {
+        check(classes()
+                .that(DescribedPredicate.describe(
+                        "implement a backend",
+                        type -> type.isAssignableTo(io.ksm4j.spi.KsmBackend.class)
+                                && !type.getPackageName().equals("io.ksm4j.spi")))
+                .should()
+                .bePackagePrivate());
+    }
+
+    @Test
+    void everyBackendModuleProvidesItsBackend() {
+        for (Class<?> provider : ONE_OF_EACH_MODULE.subList(1, 4)) {
+            assertThat(moduleOf(provider).provides()).singleElement().satisfies(provides -> {
+                assertThat(provides.service()).isEqualTo("io.ksm4j.spi.KsmBackendProvider");
+                assertThat(provides.providers()).containsExactly(provider.getName());
+            });
+        }
+    }
+
+    private static void check(ArchRule rule) {
+        rule.check(CLASSES);
+        assertThat(CLASSES).extracting(JavaClass::getPackageName).contains("io.ksm4j", "io.ksm4j.ffm");
+    }
+}
