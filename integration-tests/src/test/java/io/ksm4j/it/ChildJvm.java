@@ -1,0 +1,94 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+
+/**
+ * A JVM that was started by a test and has ended.
+ *
+ * @param exitStatus 0, or what the program or the JVM says went wrong; 128 and more for a signal
+ * @param output both of its streams
+ * @param crashReports the {@code hs_err} files it left
+ */
+record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
+
+    /** Runs {@code java} of a JDK in a new folder and waits for it; a child that takes longer than {@code patience} fails. */
+    static ChildJvm run(Path javaHome, Duration patience, List<String> arguments) {
+        try {
+            Path folder = Files.createTempDirectory("ksm4j-child");
+            Path output = folder.resolve("output");
+            List<String> command = new ArrayList<>();
+            command.add(javaHome.resolve("bin/java").toString());
+            command.add("-XX:ErrorFile=" + folder.resolve("hs_err.log"));
+            command.addAll(arguments);
+            Process process = new ProcessBuilder(command)
+                    .directory(folder.toFile())
+                    .redirectErrorStream(true)
+                    .redirectOutput(output.toFile())
+                    .start();
+            try {
+                boolean ended = process.waitFor(patience.toSeconds(), TimeUnit.SECONDS);
+                String printed = Files.readString(output);
+                assertThat(ended)
+                        .as("ended in %s: %s\n%s", patience, command, printed)
+                        .isTrue();
+                ChildJvm child = new ChildJvm(process.exitValue(), printed, crashReports(folder));
+                if (child.crashReports.isEmpty()) {
+                    Files.delete(output);
+                    deleteIfEmpty(folder);
+                }
+                return child;
+            } finally {
+                process.destroyForcibly();
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Runs a main class of these tests on the JDK and the class path that the tests run on. */
+    static ChildJvm run(Class<?> main, Duration patience, List<String> jvmArguments, String... arguments) {
+        List<String> all = new ArrayList<>(jvmArguments);
+        all.addAll(List.of("-ea", "--enable-native-access=ALL-UNNAMED", "-cp", classPath(), main.getName()));
+        all.addAll(List.of(arguments));
+        return run(Path.of(System.getProperty("java.home")), patience, all);
+    }
+
+    static String classPath() {
+        return System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    }
+
+    ChildJvm assertEndedWell() {
+        assertThat(crashReports).as(output).isEmpty();
+        assertThat(exitStatus).as(output).isZero();
+        return this;
+    }
+
+    private static List<Path> crashReports(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.filter(file -> file.getFileName().toString().startsWith("hs_err"))
+                    .toList();
+        }
+    }
+
+    private static void deleteIfEmpty(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            if (files.findAny().isPresent()) {
+                return;
+            }
+        }
+        Files.delete(folder);
+    }
+}

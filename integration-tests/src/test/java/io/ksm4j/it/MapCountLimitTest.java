@@ -1,0 +1,32 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.test.KsmKernel;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** {@code vm.max_map_count} reached for real, in a JVM that has nothing else to lose. */
+class MapCountLimitTest {
+
+    @ParameterizedTest
+    @ValueSource(strings = {"ffm", "jnr", "jna"})
+    void isReportedAndLeavesNothingHalfDone(String backend) {
+        KsmKernel.require();
+        // All that the JVM may need later is mapped at start: at the limit it could not have it.
+        ChildJvm child = ChildJvm.run(
+                MapCountLimit.class,
+                Duration.ofMinutes(1),
+                List.of(
+                        "-Xms256m",
+                        "-Xmx256m",
+                        "-XX:+AlwaysPreTouch",
+                        "-XX:+UseSerialGC",
+                        "-XX:TieredStopAtLevel=1",
+                        "-Dio.ksm4j.backend=" + backend));
+        child.assertEndedWell();
+        assertThat(child.output()).contains("marks: done", "regions: done");
+    }
+}
