@@ -182,6 +182,21 @@ class FailedChangeTest {
     }
 
     @Test
+    void afterAFailedCloseAPartCanBeUnmarkedAndTheRestIsAtTheNextClose() {
+        MergeRegion memory = ksm.allocate(16_384, UNMARKED);
+        regions.add(memory);
+        MergeRegion region = ksm.adopt(memory.address(), 8192, RegionOptions.DEFAULT.withVerify(false));
+        backend.answer("madvise 13", -EIO);
+        assertThatThrownBy(region::close).isExactlyInstanceOf(KsmException.class);
+        region.markUnmergeable(0, 4096);
+        assertThat(region.isMergeable()).isFalse();
+        backend.calls.clear();
+        region.close();
+        assertThat(backend.calls("madvise"))
+                .containsExactly("madvise 13 " + text(new AddressRange(region.address() + 4096, 4096)));
+    }
+
+    @Test
     void aRegionThatCannotBeUnmappedIsClosedAndUnmappedByALaterAllocation() {
         MergeRegion region = ksm.allocate(8192);
         AddressRange mapped = new AddressRange(region.address() - 4096, 16_384);
