@@ -1,0 +1,30 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.test.KsmKernel;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Failures that cannot be provoked otherwise, answered by the kernel itself. */
+class SeccompTest {
+
+    @ParameterizedTest
+    @ValueSource(strings = {"ffm", "jnr", "jna"})
+    void everyErrnoOfEveryCallIsItsExceptionAndLeavesNothing(String backend) {
+        KsmKernel.require();
+        // With few threads that start late, nobody else maps memory where a failed allocation was.
+        ChildJvm child = ChildJvm.run(
+                RefusedCalls.class,
+                Duration.ofMinutes(1),
+                List.of(
+                        "-XX:+UseSerialGC",
+                        "-XX:TieredStopAtLevel=1",
+                        "-XX:-UseDynamicNumberOfCompilerThreads",
+                        "-Dio.ksm4j.backend=" + backend));
+        child.assertEndedWell();
+        assertThat(child.output()).contains("calls: done", "batches: done", "process: done", "support: done");
+    }
+}
