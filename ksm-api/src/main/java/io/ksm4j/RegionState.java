@@ -87,7 +87,9 @@ final class RegionState implements Runnable {
         RegionTable.Slot slot;
         table.lock.lock();
         try {
-            slot = table.open(range.start(), range.end(), excluded, owner);
+            slot = mapped == null
+                    ? table.open(range.start(), range.end(), excluded, owner)
+                    : table.openNew(range.start(), range.end(), excluded, owner);
         } finally {
             table.lock.unlock();
         }
@@ -97,7 +99,7 @@ final class RegionState implements Runnable {
                             ? range + " shares pages with an open region that may merge: close that region first"
                             : range + " shares pages with an open region that must never merge");
         }
-        return new RegionState(
+        RegionState state = new RegionState(
                 kernel,
                 slot,
                 range,
@@ -106,6 +108,24 @@ final class RegionState implements Runnable {
                 alive,
                 memoryHolder,
                 mapped == null && options.verify() && !kernel.recordsOnly);
+        if (mapped != null) {
+            state.detachForerunners();
+        }
+        return state;
+    }
+
+    /** The kernel has mapped new memory at addresses that an adopted region still stands for, though its memory is gone. */
+    private void detachForerunners() {
+        if ((slot.state() & RegionTable.OVERLAPPED) == 0 || table.acquire(new RegionTable.Slot[] {slot}) != null) {
+            return;
+        }
+        table.lock.lock();
+        try {
+            detachOverlapping();
+        } finally {
+            table.lock.unlock();
+        }
+        table.release(slot, 0, 0);
     }
 
     boolean isAdopted() {

@@ -279,25 +279,29 @@ final class RegionTable {
      */
     @Nullable
     Slot open(long start, long end, boolean excluded, String owner) {
-        boolean[] overlapped = {false};
         boolean[] conflict = {false};
         forEachOverlapping(start, end, node -> {
-            overlapped[0] = true;
             // What is left of a detached region lies where its memory was; other memory may be there now.
-            conflict[0] |= is(node, EXCLUDED) != excluded && !is(node, DETACHED);
+            conflict[0] = is(node, EXCLUDED) != excluded && !is(node, DETACHED);
             return !conflict[0];
         });
-        if (conflict[0]) {
-            return null;
-        }
-        if (overlapped[0]) {
-            forEachOverlapping(start, end, node -> {
-                if (!is(node, PIECE)) {
-                    slotOf(node).setFlags(OVERLAPPED, 0);
-                }
-                return true;
-            });
-        }
+        return conflict[0] ? null : openNew(start, end, excluded, owner);
+    }
+
+    /**
+     * Adds a region of memory that the kernel has just mapped. Who overlaps it stands for memory that is gone and has no say.
+     *
+     * @return its slot
+     */
+    Slot openNew(long start, long end, boolean excluded, String owner) {
+        boolean[] overlapped = {false};
+        forEachOverlapping(start, end, node -> {
+            overlapped[0] = true;
+            if (!is(node, PIECE)) {
+                slotOf(node).setFlags(OVERLAPPED, 0);
+            }
+            return true;
+        });
         int node = newNode(start, end, owner);
         long flags = (excluded ? EXCLUDED : 0) | (overlapped[0] ? OVERLAPPED : 0);
         setState(node, flags);
