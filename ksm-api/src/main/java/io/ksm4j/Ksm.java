@@ -1,6 +1,7 @@
 package io.ksm4j;
 
 import io.ksm4j.spi.KsmBackend;
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.util.Collection;
 import java.util.List;
@@ -352,8 +353,12 @@ public final class Ksm {
 
     private void mark(Collection<MergeRegion> regions, boolean mergeable) {
         List<Change.Part> parts = regions.stream().map(this::wholeOf).distinct().toList();
-        if (!parts.isEmpty()) {
-            Change.apply(parts, mergeable);
+        try {
+            if (!parts.isEmpty()) {
+                Change.apply(parts, mergeable);
+            }
+        } finally {
+            Reference.reachabilityFence(regions);
         }
     }
 

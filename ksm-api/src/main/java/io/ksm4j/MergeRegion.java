@@ -189,7 +189,11 @@ public final class MergeRegion implements AutoCloseable {
      * @throws KsmException if the call fails otherwise; the region is as it was then, whatever the exception
      */
     public void markMergeable() {
-        state.mark(true);
+        try {
+            state.mark(true);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
     }
 
     /**
@@ -217,7 +221,11 @@ public final class MergeRegion implements AutoCloseable {
      * @throws KsmException if the call fails otherwise; the region is as it was then, whatever the exception
      */
     public void markUnmergeable() {
-        state.mark(false);
+        try {
+            state.mark(false);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
     }
 
     /**
@@ -241,7 +249,11 @@ public final class MergeRegion implements AutoCloseable {
                     + " must be multiples of the page size " + state.kernel.pageSize + ", and the length positive");
         }
         long from = address() + offset;
-        state.mark(from, from + length, mergeable);
+        try {
+            state.mark(from, from + length, mergeable);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
     }
 
     /**
@@ -311,7 +323,12 @@ public final class MergeRegion implements AutoCloseable {
      */
     @Override
     public void close() {
-        state.close(mapping);
+        try {
+            state.close(mapping);
+        } finally {
+            // What is being closed must not be taken for forgotten.
+            Reference.reachabilityFence(this);
+        }
         forgotten.clean();
     }
 
