@@ -1,9 +1,17 @@
 package io.ksm4j;
 
+import java.time.Instant;
 import java.util.List;
 
 /** What JMX shows of the registry. */
 final class RegistryBean implements MergeRegistryMXBean {
+
+    /** A copy may be asked when its class loader is closed, and then can load no class that it has not loaded yet. */
+    void loadClasses() {
+        getOpenRegions();
+        getMarks();
+        new View(new MergeRegistry.Mark(AddressRange.between(0, 1), "", Instant.EPOCH)).getAddress();
+    }
 
     @Override
     public long getOpenRegions() {

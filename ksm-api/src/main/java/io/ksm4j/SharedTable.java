@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.WeakHashMap;
 import javax.management.DynamicMBean;
+import javax.management.InstanceAlreadyExistsException;
 import javax.management.JMException;
 import javax.management.MBeanServer;
 import javax.management.ObjectName;
@@ -48,11 +49,21 @@ final class SharedTable {
 
     private static final long PATIENCE_NANOS = 30_000_000_000L;
 
+    /** Who answers for the table, if another copy made it; to be joined once {@link #TABLE} is there to answer from. */
+    private static @Nullable Map<InvocationHandler, Boolean> copiesToJoin;
+
     static final RegionTable TABLE = new RegionTable(find());
 
     /** Keeps this copy's answers alive for as long as this class is. */
     @SuppressWarnings("unused")
     private static volatile @Nullable InvocationHandler answers;
+
+    static {
+        if (copiesToJoin != null) {
+            answerFor(TABLE.shared(), copiesToJoin);
+            copiesToJoin = null;
+        }
+    }
 
     private SharedTable() {}
 
@@ -60,10 +71,8 @@ final class SharedTable {
         if ("false".equals(System.getProperty(JMX_PROPERTY))) {
             return RegionTable.newShared();
         }
-        String process = Long.toString(ProcessHandle.current().pid());
         synchronized (MONITOR) {
-            if (!process.equals(System.getProperty(PROPERTY))) {
-                System.setProperty(PROPERTY, process);
+            if (isFirst()) {
                 return publishSoon();
             }
         }
@@ -71,7 +80,16 @@ final class SharedTable {
         return waitForFirstCopy();
     }
 
+    private static boolean isFirst() {
+        return !process().equals(System.getProperty(PROPERTY));
+    }
+
+    private static String process() {
+        return Long.toString(ProcessHandle.current().pid());
+    }
+
     private static Object[] publishSoon() {
+        System.setProperty(PROPERTY, process());
         Object[] shared = RegionTable.newShared();
         Thread publisher = new Thread(() -> publish(shared), "ksm4j-mbean");
         publisher.setDaemon(true);
@@ -88,6 +106,9 @@ final class SharedTable {
         try {
             synchronized (MONITOR) {
                 while (!server.isRegistered(name())) {
+                    if (isFirst()) {
+                        return publishSoon();
+                    }
                     long left = deadline - System.nanoTime();
                     if (left <= 0) {
                         Ksm.LOGGER.log(
@@ -117,7 +138,7 @@ final class SharedTable {
             Object[] table = (Object[]) published[0];
             @SuppressWarnings("unchecked")
             Map<InvocationHandler, Boolean> copies = (Map<InvocationHandler, Boolean>) published[1];
-            answerFor(table, copies);
+            copiesToJoin = copies;
             return table;
         } catch (JMException | RuntimeException e) {
             Ksm.LOGGER.log(Level.DEBUG, "the copies of ksm4j that registered the MBean are gone, their regions too", e);
@@ -131,21 +152,35 @@ final class SharedTable {
     }
 
     private static void publish(Object[] table) {
-        Map<InvocationHandler, Boolean> copies = Collections.synchronizedMap(new WeakHashMap<>());
-        synchronized (MONITOR) {
-            try {
-                answerFor(table, copies);
-                ManagementFactory.getPlatformMBeanServer().registerMBean(askAnyCopy(copies), name());
-            } catch (JMException | ReflectiveOperationException | RuntimeException e) {
-                Ksm.LOGGER.log(Level.WARNING, "the registry's MBean could not be registered", e);
+        boolean published = false;
+        try {
+            // Not with the monitor held: others may be starting the server, and wait for us as they do.
+            MBeanServer server = ManagementFactory.getPlatformMBeanServer();
+            Map<InvocationHandler, Boolean> copies = Collections.synchronizedMap(new WeakHashMap<>());
+            answerFor(table, copies);
+            server.registerMBean(askAnyCopy(copies), name());
+            published = true;
+        } catch (InstanceAlreadyExistsException e) {
+            published = true;
+            Ksm.LOGGER.log(Level.WARNING, "the registry's MBean is there already: somebody has reset " + PROPERTY, e);
+        } catch (JMException | ReflectiveOperationException | LinkageError | RuntimeException e) {
+            Ksm.LOGGER.log(Level.WARNING, "the registry's MBean could not be registered", e);
+        } finally {
+            // Whatever went wrong, as in a class loader that was closed meanwhile, must not keep other copies waiting.
+            synchronized (MONITOR) {
+                if (!published) {
+                    System.clearProperty(PROPERTY);
+                }
+                MONITOR.notifyAll();
             }
-            MONITOR.notifyAll();
         }
     }
 
     /** Makes this copy one of those that answer. */
     private static void answerFor(Object[] table, Map<InvocationHandler, Boolean> copies) {
-        StandardMBean bean = new StandardMBean(new RegistryBean(), MergeRegistryMXBean.class, true);
+        RegistryBean registry = new RegistryBean();
+        registry.loadClasses();
+        StandardMBean bean = new StandardMBean(registry, MergeRegistryMXBean.class, true);
         InvocationHandler answer = (proxy, method, arguments) -> {
             if (method.getName().equals("getAttribute") && SHARED_ATTRIBUTE.equals(arguments[0])) {
                 return new Object[] {table, copies};
