@@ -1,0 +1,418 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegistryMXBean;
+import io.ksm4j.ffm.FfmBackendProvider;
+import io.ksm4j.jna.JnaBackendProvider;
+import io.ksm4j.jnr.JnrBackendProvider;
+import java.io.ByteArrayOutputStream;
+import java.io.File;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.management.ManagementFactory;
+import java.lang.ref.WeakReference;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
+import java.net.MalformedURLException;
+import java.net.URISyntaxException;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+import java.util.stream.IntStream;
+import javax.management.JMException;
+import javax.management.MBeanAttributeInfo;
+import javax.management.MBeanServer;
+import javax.management.MBeanServerFactory;
+import javax.management.ObjectName;
+import javax.management.openmbean.CompositeData;
+import org.awaitility.core.ConditionFactory;
+
+/** The child JVMs of {@link ClassLoadersTest}: several copies of ksm4j, each in a class loader of its own. */
+final class ClassLoaders {
+
+    private static final long PAGE = 4096L * 16;
+    private static final Logger LEAK_REPORTS = Logger.getLogger("io.ksm4j");
+
+    /** Native libraries can be loaded by one class loader only; JNA and jnr-ffi keep what they load. */
+    private static final ClassLoader BINDINGS =
+            new URLClassLoader("bindings", bindings(), ClassLoader.getPlatformClassLoader());
+
+    private ClassLoaders() {}
+
+    public static void main(String[] arguments) throws Exception {
+        LEAK_REPORTS.setLevel(Level.OFF);
+        switch (arguments[0]) {
+            case "one-registry" -> oneRegistry(arguments[1], arguments[2]);
+            case "bean" -> beanOutlivesItsFirstCopy();
+            case "closed-loader" -> beanIsAnsweredThoughTheFirstLoadersAreClosed();
+            case "unload" -> loaderIsCollected(arguments[1]);
+            case "start-together" -> copiesStartTogether(Integer.parseInt(arguments[1]));
+            case "no-jmx" -> noBeanServerIsStarted();
+            default -> throw new IllegalArgumentException(arguments[0]);
+        }
+    }
+
+    // ---- One registry
+
+    private static void oneRegistry(String firstBackend, String secondBackend) throws IOException {
+        Tenant first = new Copy("first", firstBackend).tenant();
+        Tenant second = new Copy("second", secondBackend).tenant();
+        assertThat(first.backend()).isEqualTo(firstBackend);
+        assertThat(second.backend()).isEqualTo(secondBackend);
+
+        first.allocate(PAGE, "a");
+        second.allocate(PAGE, "b");
+        assertThat(first.owners()).containsExactlyInAnyOrder("a", "b");
+        assertThat(second.owners()).containsExactlyInAnyOrder("a", "b");
+        assertThat(second.mergeableBytes()).isEqualTo(2 * PAGE);
+
+        overlappingMarksAreCounted(first, second);
+
+        first.close("a");
+        second.close("b");
+        assertThat(first.openRegions()).isZero();
+        assertThat(second.openRegions()).isZero();
+        assertThat(second.mergeableBytes()).isZero();
+        propertiesAreStrings();
+    }
+
+    private static void overlappingMarksAreCounted(Tenant first, Tenant second) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment memory = arena.allocate(4 * PAGE, PAGE);
+            first.adopt(memory.address(), 3 * PAGE, "left");
+            second.adopt(memory.address() + PAGE, 3 * PAGE, "right");
+            assertThat(second.mergeableBytes()).isEqualTo(6 * PAGE);
+            assertThat(mergeable(memory)).containsExactly(true, true, true, true);
+
+            first.markUnmergeable("left");
+            assertThat(mergeable(memory)).containsExactly(false, true, true, true);
+            second.markUnmergeable("right");
+            assertThat(mergeable(memory)).containsExactly(false, false, false, false);
+
+            first.markMergeable("left");
+            second.markMergeable("right");
+            second.close("right");
+            assertThat(mergeable(memory)).containsExactly(true, true, true, false);
+            first.close("left");
+            assertThat(mergeable(memory)).containsExactly(false, false, false, false);
+        }
+    }
+
+    private static void propertiesAreStrings() {
+        assertThat(System.getProperties()).allSatisfy((key, value) -> {
+            assertThat(key).isInstanceOf(String.class);
+            assertThat(value).isInstanceOf(String.class);
+        });
+        System.getProperties().list(new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8));
+    }
+
+    /** Whether each quarter of the memory carries {@code mg} in {@code smaps}. */
+    private static List<Boolean> mergeable(MemorySegment memory) throws IOException {
+        List<String> smaps = Files.readAllLines(Path.of("/proc/self/smaps"), StandardCharsets.ISO_8859_1);
+        return IntStream.range(0, 4)
+                .mapToObj(quarter -> isMergeable(smaps, memory.address() + quarter * PAGE))
+                .toList();
+    }
+
+    private static boolean isMergeable(List<String> smaps, long address) {
+        boolean inside = false;
+        for (String line : smaps) {
+            if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+                String[] range = line.substring(0, line.indexOf(' ')).split("-", 2);
+                inside = Long.parseUnsignedLong(range[0], 16) <= address
+                        && address < Long.parseUnsignedLong(range[1], 16);
+            } else if (inside && line.startsWith("VmFlags:")) {
+                return (line + " ").contains(" mg ");
+            }
+        }
+        throw new AssertionError("nothing is mapped at " + Long.toHexString(address));
+    }
+
+    // ---- The MBean
+
+    private static void beanOutlivesItsFirstCopy() throws Exception {
+        Copy second = new Copy("first", "ffm").then(first -> {
+            first.tenant().allocate(PAGE, "a");
+            awaitBean();
+            Copy next = new Copy("second", "ffm");
+            next.tenant().allocate(PAGE, "b");
+            assertThat(attribute("OpenRegions")).isEqualTo(2L);
+            assertThat(attribute("MergeableBytes")).isEqualTo(2 * PAGE);
+            assertThat(owners()).containsExactlyInAnyOrder("a", "b");
+            first.tenant().close("a");
+            return next;
+        });
+        awaitCollected("first");
+        assertThat(attribute("OpenRegions")).isEqualTo(1L);
+        assertThat(owners()).containsExactly("b");
+
+        second.tenant().close("b");
+        second = null;
+        awaitCollected("second");
+        Copy third = new Copy("third", "ffm");
+        third.tenant().allocate(PAGE, "c");
+        assertThat(third.tenant().openRegions()).isEqualTo(1);
+        awaitBean();
+        assertThat(attribute("OpenRegions")).isEqualTo(1L);
+        assertThat(owners()).containsExactly("c");
+        third.tenant().close("c");
+    }
+
+    /** As a web server does with applications that it stops: their classes stay a while, but no more can be loaded. */
+    private static void beanIsAnsweredThoughTheFirstLoadersAreClosed() throws Exception {
+        List<Copy> stopped = new ArrayList<>();
+        for (int i = 0; i < 10; i++) {
+            Copy copy = new Copy("stopped", "ffm");
+            copy.tenant().allocate(PAGE, "a");
+            copy.tenant().close("a");
+            if (i == 1) {
+                // The one before was stopped while it started, so this one had to publish the registry.
+                awaitBean();
+            }
+            copy.loader.close();
+            stopped.add(copy);
+        }
+        Copy running = new Copy("running", "ffm");
+        running.tenant().allocate(PAGE, "b");
+        assertThat(owners()).containsExactly("b");
+        running.tenant().close("b");
+        // Held until here, so that the MBean could have asked any of them.
+        assertThat(stopped).hasSize(10);
+    }
+
+    private static void awaitBean() {
+        MBeanServer server = ManagementFactory.getPlatformMBeanServer();
+        patiently().until(() -> server.isRegistered(beanName()));
+    }
+
+    /** Every attribute is of JDK types: with a class of ours in it, reading would need our class loader. */
+    private static Object attribute(String name) {
+        MBeanServer server = ManagementFactory.getPlatformMBeanServer();
+        try {
+            for (MBeanAttributeInfo each : server.getMBeanInfo(beanName()).getAttributes()) {
+                Object value = server.getAttribute(beanName(), each.getName());
+                assertThat(value).isInstanceOfAny(Long.class, CompositeData[].class);
+            }
+            return server.getAttribute(beanName(), name);
+        } catch (JMException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    private static List<String> owners() {
+        return Arrays.stream((CompositeData[]) attribute("Marks"))
+                .map(mark -> (String) mark.get("owner"))
+                .toList();
+    }
+
+    private static ObjectName beanName() {
+        try {
+            return ObjectName.getInstance(MergeRegistryMXBean.OBJECT_NAME);
+        } catch (JMException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    private static void noBeanServerIsStarted() {
+        Tenant tenant = new Copy("only", "ffm").tenant();
+        tenant.allocate(PAGE, "a");
+        assertThat(tenant.owners()).containsExactly("a");
+        assertThat(Thread.getAllStackTraces().keySet())
+                .extracting(Thread::getName)
+                .doesNotContain("ksm4j-mbean");
+        assertThat(MBeanServerFactory.findMBeanServer(null)).isEmpty();
+        tenant.close("a");
+    }
+
+    // ---- Unloading
+
+    private static void loaderIsCollected(String backend) throws Exception {
+        use("first", backend, tenant -> tenant.close("a"));
+        awaitCollected("first");
+        use("second", backend, tenant -> tenant.forget("a"));
+        awaitCollected("second");
+        use("third", backend, tenant -> {
+            attribute("Marks");
+            tenant.close("a");
+        });
+        awaitCollected("third");
+        new Copy("fourth", backend).then(copy -> {
+            // What is left of a region that was forgotten in a loader that is gone.
+            assertThat(copy.tenant().openRegions()).isZero();
+            return null;
+        });
+    }
+
+    private interface Use {
+        void of(Tenant tenant);
+    }
+
+    private static void use(String name, String backend, Use use) throws Exception {
+        new Copy(name, backend).then(copy -> {
+            copy.tenant().allocate(PAGE, "a");
+            awaitBean();
+            assertThat(copy.tenant().owners()).containsExactly("a");
+            use.of(copy.tenant());
+            return null;
+        });
+    }
+
+    // ---- Starting
+
+    private static void copiesStartTogether(int times) throws Exception {
+        for (int i = 0; i < times; i++) {
+            String name = "together " + i;
+            startTogether(name);
+            awaitCollected(name);
+        }
+    }
+
+    private static void startTogether(String name) throws Exception {
+        List<Copy> copies =
+                IntStream.range(0, 4).mapToObj(i -> new Copy(name, "ffm")).toList();
+        CyclicBarrier start = new CyclicBarrier(copies.size());
+        ExecutorService threads = Executors.newFixedThreadPool(copies.size());
+        try {
+            List<Callable<Long>> starts = new ArrayList<>();
+            for (Copy copy : copies) {
+                starts.add(() -> {
+                    start.await();
+                    return copy.tenant().allocate(PAGE, "a");
+                });
+            }
+            for (Future<Long> started : threads.invokeAll(starts)) {
+                assertThat(started.get()).isPositive();
+            }
+        } finally {
+            threads.close();
+        }
+        assertThat(copies).allSatisfy(copy -> {
+            assertThat(copy.tenant().openRegions()).isEqualTo(copies.size());
+            assertThat(copy.tenant().mergeableBytes()).isEqualTo(copies.size() * PAGE);
+        });
+        copies.forEach(copy -> copy.tenant().close("a"));
+        assertThat(copies.getFirst().tenant().openRegions()).isZero();
+    }
+
+    // ---- Copies
+
+    private interface Step<T> {
+        T with(Copy copy) throws Exception;
+    }
+
+    /** The loaders that were made, by name; weak references, so that they can be seen to go. */
+    private static final List<WeakReference<URLClassLoader>> LOADERS = new ArrayList<>();
+
+    /** ksm-api, one backend and {@link IsolatedTenant} in a class loader that knows none but the platform and the bindings. */
+    private static final class Copy {
+        private final URLClassLoader loader;
+        private final Object tenant;
+
+        Copy(String name, String backend) {
+            Class<?> provider = switch (backend) {
+                case "ffm" -> FfmBackendProvider.class;
+                case "jna" -> JnaBackendProvider.class;
+                case "jnr" -> JnrBackendProvider.class;
+                default -> throw new IllegalArgumentException(backend);
+            };
+            loader = new URLClassLoader(
+                    name,
+                    new URL[] {url(location(Ksm.class)), url(location(provider)), url(location(ClassLoaders.class))},
+                    BINDINGS);
+            LOADERS.add(new WeakReference<>(loader));
+            try {
+                tenant = Class.forName(IsolatedTenant.class.getName(), true, loader)
+                        .getConstructor()
+                        .newInstance();
+            } catch (ReflectiveOperationException e) {
+                throw new LinkageError("no tenant in " + name, e);
+            }
+        }
+
+        /** Goes on with this copy in a frame of its own, so that the caller holds nothing of it afterwards. */
+        <T> T then(Step<T> step) throws Exception {
+            return step.with(this);
+        }
+
+        /** Calls from a thread whose context class loader is the copy's, as in a web server. */
+        Tenant tenant() {
+            return (Tenant) Proxy.newProxyInstance(
+                    Tenant.class.getClassLoader(), new Class<?>[] {Tenant.class}, (proxy, method, arguments) -> {
+                        Thread thread = Thread.currentThread();
+                        ClassLoader before = thread.getContextClassLoader();
+                        thread.setContextClassLoader(loader);
+                        try {
+                            return tenant.getClass()
+                                    .getMethod(method.getName(), method.getParameterTypes())
+                                    .invoke(tenant, arguments);
+                        } catch (InvocationTargetException e) {
+                            throw e.getCause();
+                        } finally {
+                            thread.setContextClassLoader(before);
+                        }
+                    });
+        }
+    }
+
+    /** Waits until no loader of this name is left. */
+    private static void awaitCollected(String name) {
+        patiently().untilAsserted(() -> {
+            System.gc();
+            assertThat(LOADERS.stream()
+                            .map(WeakReference::get)
+                            .filter(Objects::nonNull)
+                            .map(ClassLoader::getName))
+                    .doesNotContain(name);
+        });
+    }
+
+    private static ConditionFactory patiently() {
+        return await().atMost(Duration.ofSeconds(30)).pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(20));
+    }
+
+    /** JNA, jnr-ffi and what they need. */
+    private static URL[] bindings() {
+        return Arrays.stream(ChildJvm.classPath().split(File.pathSeparator, -1))
+                .map(Path::of)
+                .filter(entry -> entry.getFileName().toString().matches("(jna|jnr-|jffi|asm).*"))
+                .map(ClassLoaders::url)
+                .toArray(URL[]::new);
+    }
+
+    static Path location(Class<?> type) {
+        try {
+            return Path.of(
+                    type.getProtectionDomain().getCodeSource().getLocation().toURI());
+        } catch (URISyntaxException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    private static URL url(Path path) {
+        try {
+            return path.toUri().toURL();
+        } catch (MalformedURLException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

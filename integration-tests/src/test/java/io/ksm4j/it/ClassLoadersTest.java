@@ -1,0 +1,61 @@
+package io.ksm4j.it;
+
+import io.ksm4j.test.KsmKernel;
+import java.time.Duration;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.RepeatedTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Copies of ksm4j in several class loaders share one registry, and none keeps another's loader. */
+class ClassLoadersTest {
+
+    @BeforeEach
+    void needsKsm() {
+        KsmKernel.require();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"ffm, ffm", "jna, ffm", "jnr, jna"})
+    void copiesShareOneRegistryAndCountMarksTogether(String first, String second) {
+        run(List.of(), "one-registry", first, second);
+    }
+
+    @Test
+    void beanOutlivesTheCopyThatRegisteredItAndStartsAnewAfterTheLast() {
+        run(List.of(), "bean");
+    }
+
+    @Test
+    void beanIsAnsweredByALivingCopyThoughTheFirstCanLoadNoMoreClasses() {
+        run(List.of(), "closed-loader");
+    }
+
+    /** Not with JNA, which itself keeps every class that has direct mappings, even from a loader above. */
+    @ParameterizedTest
+    @ValueSource(strings = {"ffm", "jnr"})
+    void classLoaderIsCollectedOnceItsRegionsAreClosedOrForgotten(String backend) {
+        run(List.of(), "unload", backend);
+    }
+
+    @RepeatedTest(3)
+    void copiesThatStartTogetherShareOneRegistry() {
+        run(List.of(), "start-together", "5");
+    }
+
+    @Test
+    void withoutJmxNoBeanServerIsStarted() {
+        run(List.of("-Dio.ksm4j.jmx=false"), "no-jmx");
+    }
+
+    private static void run(List<String> options, String... scenario) {
+        List<String> jvmArguments = Stream.concat(Stream.of("-Xmx256m", "-XX:+UseSerialGC"), options.stream())
+                .toList();
+        ChildJvm.run(ClassLoaders.class, Duration.ofMinutes(2), jvmArguments, scenario)
+                .assertEndedWell();
+    }
+}

@@ -1,0 +1,28 @@
+package io.ksm4j.it;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.test.KsmKernel;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** A region that was never closed is reclaimed and reported once, and one that was closed never. */
+class LeakReportTest {
+
+    @BeforeEach
+    void needsKsm() {
+        KsmKernel.require();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"ffm, true", "jna, false", "jnr, true"})
+    void forgottenRegionsAreReclaimedAndReportedOnce(String backend, boolean trackLeaks) {
+        List<String> arguments = List.of(
+                "-XX:+UseSerialGC",
+                "-D" + Ksm.BACKEND_PROPERTY + "=" + backend,
+                "-D" + Ksm.TRACK_LEAKS_PROPERTY + "=" + trackLeaks);
+        ChildJvm.run(LeakReports.class, Duration.ofMinutes(2), arguments).assertEndedWell();
+    }
+}
