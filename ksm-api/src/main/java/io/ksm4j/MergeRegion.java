@@ -163,12 +163,10 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     NativeMapping mapping() {
+        requireOpen();
         if (mapping == null) {
             throw new UnsupportedOperationException(
                     "the memory of region " + state + " is adopted: use the views its owner has");
-        }
-        if (!isOpen()) {
-            throw state.closedException();
         }
         return mapping;
     }

@@ -35,7 +35,8 @@ class ModuleBoundariesTest {
             Ksm.class, FfmBackendProvider.class, JnaBackendProvider.class, JnrBackendProvider.class, KsmKernel.class);
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
-            .withImportOption(location -> !location.contains("/test-classes/"))
+            .withImportOption(location -> ONE_OF_EACH_MODULE.stream()
+                    .anyMatch(type -> location.contains(locationOf(type).toString())))
             .importPackages("io.ksm4j");
 
     static Path locationOf(Class<?> type) {
