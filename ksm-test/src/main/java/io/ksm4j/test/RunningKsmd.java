@@ -7,6 +7,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
@@ -33,7 +35,10 @@ public final class RunningKsmd implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
     private final FileChannel lock;
-    private final Map<String, String> before = new LinkedHashMap<>();
+
+    /** What to put back, the last change first: a kernel that advises itself refuses pages_to_scan. */
+    private final Deque<Map.Entry<String, String>> before = new ArrayDeque<>();
+
     private final Thread atExit = new Thread(this::restore, "ksm4j-restore-ksmd");
     private boolean restored;
 
@@ -82,7 +87,8 @@ public final class RunningKsmd implements AutoCloseable {
             if (!Files.exists(file)) {
                 continue;
             }
-            before.put(setting.getKey(), selected(Files.readString(file).trim()));
+            before.push(
+                    Map.entry(setting.getKey(), selected(Files.readString(file).trim())));
             Files.writeString(file, setting.getValue());
         }
     }
@@ -139,7 +145,7 @@ public final class RunningKsmd implements AutoCloseable {
         }
         restored = true;
         try (lock) {
-            for (Map.Entry<String, String> setting : before.entrySet()) {
+            for (Map.Entry<String, String> setting : before) {
                 Files.writeString(KsmKernel.SYSFS.resolve(setting.getKey()), setting.getValue());
             }
         } catch (IOException e) {
