@@ -13,7 +13,8 @@ import java.util.Objects;
  *     (Linux 5.17 with CONFIG_ANON_VMA_NAME); at most 79 printable ASCII characters without {@code [ ] \ $ `}, as {@code
  *     PR_SET_VMA_ANON_NAME} in prctl(2) demands; empty for none
  * @param marking whether the region starts mergeable
- * @param hugePages whether transparent huge pages may back allocated memory; ignored for adopted memory
+ * @param hugePages whether transparent huge pages may back allocated memory, which merging splits: see {@link HugePages};
+ *     ignored for adopted memory
  * @param populate whether every page of allocated memory is there when {@code allocate} returns, or each on its first touch;
  *     ignored for adopted memory
  * @param guardPages whether an inaccessible page stands on each side of allocated memory. It keeps the kernel from joining
