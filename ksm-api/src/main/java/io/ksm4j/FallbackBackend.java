@@ -9,10 +9,15 @@ import java.util.function.BooleanSupplier;
 final class FallbackBackend implements KsmBackend {
 
     private final KsmBackend memory;
+
+    /** Why these are fallback regions, for people. */
+    final String reason;
+
     private volatile boolean processMergeable;
 
-    FallbackBackend(KsmBackend memory) {
+    FallbackBackend(KsmBackend memory, String reason) {
         this.memory = memory;
+        this.reason = reason;
     }
 
     @Override

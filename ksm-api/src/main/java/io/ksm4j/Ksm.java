@@ -76,10 +76,12 @@ public final class Ksm {
     public static Ksm systemOrFallback() {
         try {
             Ksm system = system();
-            return system.support().canMark() ? system : fallback();
+            KsmSupport support = system.support();
+            return support.canMark()
+                    ? system
+                    : fallback(support.obstacles().get(0).explanation());
         } catch (KsmUnsupportedException e) {
-            LOGGER.log(System.Logger.Level.DEBUG, "falling back", e);
-            return fallback();
+            return fallback(String.valueOf(e.getMessage()));
         }
     }
 
@@ -91,17 +93,17 @@ public final class Ksm {
      * @return a new one
      */
     public static Ksm fallback() {
+        return fallback("the program asked for it");
+    }
+
+    private static Ksm fallback(String reason) {
         KsmBackend memory;
         try {
             memory = Backends.open(System.getProperty(BACKEND_PROPERTY));
         } catch (KsmUnsupportedException e) {
             memory = new DirectMemory();
         }
-        return fallbackOn(memory);
-    }
-
-    static Ksm fallbackOn(KsmBackend memory) {
-        return new Ksm(new Kernel(new FallbackBackend(memory)));
+        return with(new FallbackBackend(memory, reason));
     }
 
     /**

@@ -17,9 +17,10 @@ final class Support {
 
     static KsmSupport of(Kernel kernel) {
         List<Obstacle> obstacles = new ArrayList<>();
-        if (kernel.recordsOnly) {
+        if (kernel.backend instanceof FallbackBackend fallback) {
             obstacles.add(new Obstacle(
-                    Kind.FALLBACK, "these are fallback regions: their advice is recorded and does nothing"));
+                    Kind.FALLBACK,
+                    "these are fallback regions, whose advice is recorded and does nothing: " + fallback.reason));
         }
         if (!Backends.isLinux()) {
             obstacles.add(new Obstacle(

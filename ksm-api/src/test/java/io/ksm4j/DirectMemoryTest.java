@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 /** The fallback where no native code can be called. */
 class DirectMemoryTest {
 
-    private final Ksm ksm = Ksm.fallbackOn(new DirectMemory());
+    private final Ksm ksm = Ksm.with(new FallbackBackend(new DirectMemory(), "a test"));
 
     @Test
     void aRegionIsMemoryThatCanBeReadAndWritten() {

@@ -41,6 +41,8 @@ import java.util.stream.Stream;
  */
 final class Misuse {
 
+    private static final List<Marking> MARKINGS = List.of(Marking.values());
+
     /** A size that nothing else in the JVM maps, in pages. */
     private static final int MAGIC_PAGES = 29;
 
@@ -161,7 +163,7 @@ final class Misuse {
         RegionOptions options = RegionOptions.DEFAULT
                 .withGuardPages(pages == MAGIC_PAGES || random.nextBoolean())
                 .withPopulate(random.nextInt(4) == 0)
-                .withMarking(Marking.values()[random.nextInt(Marking.values().length)]);
+                .withMarking(MARKINGS.get(random.nextInt(MARKINGS.size())));
         return new Tagged(ksm.allocate((long) pages * page, options));
     }
 
@@ -494,7 +496,7 @@ final class Misuse {
                         ? null
                         : Class.forName("java.lang.foreign.MemorySegment").getMethod(name, parameters);
             } catch (ReflectiveOperationException e) {
-                throw new AssertionError(e);
+                throw new LinkageError(e.getMessage(), e);
             }
         }
 

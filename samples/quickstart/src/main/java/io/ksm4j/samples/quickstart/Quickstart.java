@@ -3,7 +3,6 @@ package io.ksm4j.samples.quickstart;
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.KsmSupport;
-import io.ksm4j.KsmUnsupportedException;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
@@ -31,6 +30,9 @@ public final class Quickstart {
     /** Longer than this is not worth waiting for: then ksmd is made faster, if we may. */
     private static final Duration SLOW = Duration.ofSeconds(30);
 
+    /** A file that every JDK has. */
+    private static final Path MODULES = Path.of(System.getProperty("java.home"), "lib", "modules");
+
     private final Ksm ksm;
     private final Path file;
     private final int size;
@@ -44,7 +46,7 @@ public final class Quickstart {
                 "%d copies of %s%s, with Java %s and backend %s%n",
                 COPIES,
                 fileSize > size ? "the first " + mebibytes(size) + " MiB of " : "",
-                file,
+                file.equals(MODULES) ? "the JDK's lib/modules" : file,
                 Runtime.version().feature(),
                 ksm.backend());
     }
@@ -59,7 +61,7 @@ public final class Quickstart {
             System.err.println("usage: quickstart [FILE]");
             System.exit(2);
         }
-        Path file = args.length == 1 ? Path.of(args[0]) : Path.of(System.getProperty("java.home"), "lib", "modules");
+        Path file = args.length == 1 ? Path.of(args[0]) : MODULES;
         try {
             if (Files.isDirectory(file)) {
                 throw new IOException("it is a directory");
@@ -90,7 +92,7 @@ public final class Quickstart {
                 progress.await(ksmd);
             } else {
                 System.out.println("Marked, but nothing will merge here:");
-                obstacles().forEach(System.out::println);
+                ksm.support().obstacles().forEach(obstacle -> System.out.println(obstacle.explanation()));
             }
             Usage after = usage();
 
@@ -149,17 +151,6 @@ public final class Quickstart {
             System.out.println(found + ": it runs fast for a moment, then every setting is put back");
         } catch (IOException e) {
             System.out.println(found + ", and its settings cannot be changed: " + e.getMessage());
-        }
-    }
-
-    /** Asked of the system itself, which knows why a fallback was needed. */
-    private static List<String> obstacles() {
-        try {
-            return Ksm.system().support().obstacles().stream()
-                    .map(KsmSupport.Obstacle::explanation)
-                    .toList();
-        } catch (KsmUnsupportedException e) {
-            return List.of(e.getMessage());
         }
     }
 

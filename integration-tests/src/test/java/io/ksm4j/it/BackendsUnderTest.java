@@ -1,4 +1,4 @@
-package io.ksm4j.tests;
+package io.ksm4j.it;
 
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;

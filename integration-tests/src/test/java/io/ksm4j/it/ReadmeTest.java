@@ -1,4 +1,4 @@
-package io.ksm4j.integration;
+package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

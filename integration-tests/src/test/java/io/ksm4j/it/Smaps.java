@@ -1,4 +1,4 @@
-package io.ksm4j.tests;
+package io.ksm4j.it;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
