@@ -26,7 +26,16 @@ final class ScriptedBackend implements KsmBackend {
 
     private final Map<String, Deque<Long>> answers = new HashMap<>();
     private final Map<Long, ByteBuffer> buffers = new HashMap<>();
+    private final long pageSize;
     private long nextAddress = FIRST_ADDRESS;
+
+    ScriptedBackend() {
+        this(PAGE);
+    }
+
+    ScriptedBackend(long pageSize) {
+        this.pageSize = pageSize;
+    }
 
     /** The next calls of this function get these results, the one after the last is a success again. */
     ScriptedBackend answer(String function, long... results) {
@@ -56,14 +65,14 @@ final class ScriptedBackend implements KsmBackend {
 
     @Override
     public long pageSize() {
-        return PAGE;
+        return pageSize;
     }
 
     @Override
     public long mmap(long length, int protection, int flags) {
         calls.add("mmap " + length);
         long address = nextAddress;
-        nextAddress += length + PAGE;
+        nextAddress += length + pageSize;
         return result("mmap", address);
     }
 
