@@ -1,0 +1,81 @@
+package io.ksm4j.it;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/** Another JVM with the class path of this one, spoken to by lines. It dies with this object. */
+final class RunningJvm implements AutoCloseable {
+
+    private final Process process;
+    private final BufferedReader output;
+
+    private RunningJvm(Process process) {
+        this.process = process;
+        this.output = process.inputReader(StandardCharsets.UTF_8);
+    }
+
+    static RunningJvm start(Class<?> main, String... arguments) throws IOException {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "-Xmx64m",
+                "-Dksm.required=" + Boolean.getBoolean("ksm.required"),
+                "-cp",
+                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                main.getName()));
+        command.addAll(List.of(arguments));
+        return new RunningJvm(
+                new ProcessBuilder(command).redirectErrorStream(true).start());
+    }
+
+    long pid() {
+        return process.pid();
+    }
+
+    /** Reads up to the line; all that came before is in the error when it never comes. */
+    void awaitLine(String expected) throws IOException {
+        List<String> seen = new ArrayList<>();
+        for (String line = output.readLine(); line != null; line = output.readLine()) {
+            if (line.equals(expected)) {
+                return;
+            }
+            seen.add(line);
+        }
+        throw new AssertionError("the child never said \"" + expected + "\" but " + seen);
+    }
+
+    boolean hasSaidMore() throws IOException {
+        return output.ready();
+    }
+
+    /** Ends its standard input, which is what children wait for. */
+    int finish() throws IOException, InterruptedException {
+        process.getOutputStream().close();
+        return awaitExit();
+    }
+
+    /** Sends SIGTERM and leaves its standard input open, which {@code Process.destroy} would not. */
+    int terminate() throws InterruptedException {
+        if (!process.toHandle().destroy()) {
+            throw new AssertionError("SIGTERM could not be sent");
+        }
+        return awaitExit();
+    }
+
+    int awaitExit() throws InterruptedException {
+        if (!process.waitFor(60, TimeUnit.SECONDS)) {
+            throw new AssertionError("the child did not exit");
+        }
+        return process.exitValue();
+    }
+
+    @Override
+    public void close() {
+        process.destroyForcibly();
+    }
+}
