@@ -1,8 +1,12 @@
 package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
 import io.ksm4j.test.KsmKernel;
 import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
@@ -15,8 +19,10 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
+@Timeout(60)
 class RunningKsmdTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
@@ -30,6 +36,90 @@ class RunningKsmdTest {
         public static void main(String[] args) {
             RunningKsmd.start().close();
         }
+    }
+
+    /** Starts ksmd, says so, and exits when its standard input ends, without ever closing what it started. */
+    static final class NeverStops {
+        public static void main(String[] args) throws IOException {
+            System.out.println("starting");
+            RunningKsmd ksmd = RunningKsmd.start();
+            System.out.println("running " + ksmd.read("run") + " " + ksmd.read("sleep_millisecs"));
+            System.exit(System.in.read() == -1 ? 7 : 1);
+        }
+    }
+
+    @Test
+    void runsAtFullTiltAndPutsEverySettingBack() throws IOException {
+        KsmKernel.requireControl();
+        Map<String, String> before = settingsAtRest();
+        // Where nothing is mergeable there are no scans either.
+        try (MergeRegion region = Ksm.system().allocate(1);
+                RunningKsmd ksmd = RunningKsmd.start()) {
+            assertThat(region.isMergeable()).isTrue();
+            assertThat(ksmd.read("run")).isEqualTo(1);
+            assertThat(ksmd.read("sleep_millisecs")).isZero();
+            long scans = ksmd.read("full_scans");
+            ksmd.awaitFullScans(2);
+            assertThat(ksmd.read("full_scans")).isGreaterThanOrEqualTo(scans + 2);
+        }
+        assertThat(settingsAtRest()).isEqualTo(before);
+    }
+
+    @Test
+    void putsEverySettingBackWhenTheTestThrows() throws IOException {
+        KsmKernel.requireControl();
+        Map<String, String> before = settingsAtRest();
+        assertThatIllegalStateException().isThrownBy(() -> {
+            try (RunningKsmd ksmd = RunningKsmd.start()) {
+                throw new IllegalStateException("run is " + ksmd.read("run"));
+            }
+        });
+        assertThat(settingsAtRest()).isEqualTo(before);
+    }
+
+    @Test
+    void putsEverySettingBackWhenTheJvmExitsWithoutClosing() throws Exception {
+        KsmKernel.requireControl();
+        Map<String, String> before = settingsAtRest();
+        try (RunningJvm child = RunningJvm.start(NeverStops.class)) {
+            child.awaitLine("running 1 0");
+            assertThat(child.finish()).isEqualTo(7);
+        }
+        assertThat(settingsAtRest()).isEqualTo(before);
+    }
+
+    @Test
+    void putsEverySettingBackWhenTheJvmIsTerminated() throws Exception {
+        KsmKernel.requireControl();
+        Map<String, String> before = settingsAtRest();
+        try (RunningJvm child = RunningJvm.start(NeverStops.class)) {
+            child.awaitLine("running 1 0");
+            assertThat(child.terminate()).isEqualTo(128 + 15);
+        }
+        assertThat(settingsAtRest()).isEqualTo(before);
+    }
+
+    @Test
+    void aSecondJvmWaitsUntilTheFirstIsDone() throws Exception {
+        KsmKernel.requireControl();
+        Map<String, String> before = settingsAtRest();
+        RunningKsmd first = RunningKsmd.start();
+        try (first;
+                RunningJvm second = RunningJvm.start(NeverStops.class)) {
+            second.awaitLine("starting");
+            await("the second JVM in the queue for the lock").until(() -> isWaitingForALock(second.pid()));
+            assertThat(second.hasSaidMore()).isFalse();
+            first.close();
+            second.awaitLine("running 1 0");
+            assertThat(second.finish()).isEqualTo(7);
+        }
+        assertThat(settingsAtRest()).isEqualTo(before);
+    }
+
+    /** Lines of waiters have an arrow: {@code 1: -> POSIX ADVISORY WRITE pid ...}, proc_locks(5). */
+    private static boolean isWaitingForALock(long pid) throws IOException {
+        return Files.readAllLines(Path.of("/proc/locks")).stream()
+                .anyMatch(line -> line.contains("->") && line.contains(" " + pid + " "));
     }
 
     /** While it does, the kernel refuses pages_to_scan, so the order matters in which things are put back. */
@@ -65,6 +155,14 @@ class RunningKsmdTest {
                     Files.writeString(SYSFS.resolve(name), found.get(name).trim());
                 }
             }
+        }
+    }
+
+    /** The settings while no other JVM has them changed. */
+    private static Map<String, String> settingsAtRest() throws IOException {
+        try (FileChannel lock = FileChannel.open(LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+            lock.lock();
+            return settings();
         }
     }
 
