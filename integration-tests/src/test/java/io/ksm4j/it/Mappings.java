@@ -1,6 +1,7 @@
 package io.ksm4j.it;
 
 import io.ksm4j.AddressRange;
+import io.ksm4j.test.Mapping;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -33,14 +34,9 @@ final class Mappings {
     /** The parts of the range that carry the {@code mg} flag; those that touch are one. */
     static List<AddressRange> mergeable(AddressRange range) {
         List<AddressRange> found = new ArrayList<>();
-        AddressRange mapping = null;
-        for (String line : lines("smaps")) {
-            if (line.startsWith("VmFlags:")) {
-                if (mapping != null && (line + " ").contains(" mg ")) {
-                    add(found, mapping, range);
-                }
-            } else if (!Character.isUpperCase(line.charAt(0))) {
-                mapping = line.contains("[vsyscall]") ? null : rangeOf(line);
+        for (Mapping mapping : Mapping.between(range.start(), range.end())) {
+            if (mapping.isMergeable()) {
+                add(found, new AddressRange(mapping.start(), mapping.end() - mapping.start()), range);
             }
         }
         return found;

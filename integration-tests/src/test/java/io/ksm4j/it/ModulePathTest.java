@@ -106,7 +106,7 @@ class ModulePathTest {
     }
 
     private static Stream<Path> jars(String... prefixes) {
-        String classPath = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+        String classPath = ChildJvm.classPath();
         return Arrays.stream(classPath.split(File.pathSeparator, -1))
                 .map(Path::of)
                 .filter(jar -> Arrays.stream(prefixes)

@@ -253,14 +253,10 @@ class QuickstartTest {
         return Path.of(System.getProperty("java.home"), "bin", "java").toString();
     }
 
-    private static String classPath() {
-        return System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
-    }
-
     /** A copy of the class path, since the user may lack the right to look into the original's folders. */
     private String readableClassPath() throws IOException {
         List<String> copies = new ArrayList<>();
-        for (String entry : classPath().split(File.pathSeparator, -1)) {
+        for (String entry : ChildJvm.classPath().split(File.pathSeparator, -1)) {
             Path original = Path.of(entry);
             Path copy = folder.resolve(copies.size() + "-" + original.getFileName());
             copies.add(copy.toString());
@@ -299,7 +295,11 @@ class QuickstartTest {
     /** Starts the quickstart with a lock of its own: this JVM has the real one. */
     private Quick start(List<String> options, String... arguments) throws IOException {
         List<String> command = new ArrayList<>(List.of(
-                java(), "--enable-native-access=ALL-UNNAMED", "-Djava.io.tmpdir=" + folder, "-cp", classPath()));
+                java(),
+                "--enable-native-access=ALL-UNNAMED",
+                "-Djava.io.tmpdir=" + folder,
+                "-cp",
+                ChildJvm.classPath()));
         command.addAll(options);
         command.add(Quickstart.class.getName());
         command.addAll(List.of(arguments));

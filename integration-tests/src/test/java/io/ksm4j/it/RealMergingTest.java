@@ -10,6 +10,7 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.stats.RegionStats;
 import io.ksm4j.test.KsmKernel;
+import io.ksm4j.test.Mapping;
 import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -284,8 +285,10 @@ class RealMergingTest {
     }
 
     private static long kilobytes(String counter, MergeRegion region) {
-        return Smaps.read()
-                .kilobytes(counter, region.range().start(), region.range().end());
+        return Mapping.between(region.range().start(), region.range().end()).stream()
+                        .mapToLong(mapping -> mapping.bytes(counter))
+                        .sum()
+                >> 10;
     }
 
     private static long mergingPages() throws IOException {

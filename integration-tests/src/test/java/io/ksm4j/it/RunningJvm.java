@@ -26,7 +26,7 @@ final class RunningJvm implements AutoCloseable {
                 "-Xmx64m",
                 "-Dksm.required=" + Boolean.getBoolean("ksm.required"),
                 "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                ChildJvm.classPath(),
                 main.getName()));
         command.addAll(List.of(arguments));
         return new RunningJvm(

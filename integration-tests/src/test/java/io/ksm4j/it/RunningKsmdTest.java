@@ -141,7 +141,7 @@ class RunningKsmdTest {
                                         .toString(),
                                 "-Djava.io.tmpdir=" + folder,
                                 "-cp",
-                                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                                ChildJvm.classPath(),
                                 StartAndStop.class.getName())
                         .inheritIO()
                         .start();

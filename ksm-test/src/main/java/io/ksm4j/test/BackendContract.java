@@ -189,12 +189,12 @@ public abstract class BackendContract extends RegionContract {
     void pagesArePopulatedUpFrontOrOnTouch() {
         RegionOptions smallPages = marking(Marking.UNMERGEABLE).withHugePages(HugePages.AVOID);
         MergeRegion upFront = allocate(64, smallPages.withPopulate(true));
-        assertThat(theMapping(upFront).residentBytes()).isEqualTo(upFront.size());
+        assertThat(theMapping(upFront).bytes("Rss")).isEqualTo(upFront.size());
 
         MergeRegion onTouch = allocate(64, smallPages);
-        assertThat(theMapping(onTouch).residentBytes()).isZero();
+        assertThat(theMapping(onTouch).bytes("Rss")).isZero();
         onTouch.buffer().put((int) (5 * pageSize()), (byte) 1);
-        assertThat(theMapping(onTouch).residentBytes()).isEqualTo(pageSize());
+        assertThat(theMapping(onTouch).bytes("Rss")).isEqualTo(pageSize());
     }
 
     @Test
@@ -228,7 +228,7 @@ public abstract class BackendContract extends RegionContract {
         // What cannot be revoked keeps the addresses and nothing else.
         assertThat(Mapping.between(range.start(), range.end()))
                 .filteredOn(mapping -> mapping.start() == range.start() && mapping.end() == range.end())
-                .allMatch(mapping -> mapping.residentBytes() == 0 && !mapping.isMergeable())
+                .allMatch(mapping -> mapping.bytes("Rss") == 0 && !mapping.isMergeable())
                 .hasSizeLessThanOrEqualTo(revokesBuffers() ? 0 : 1);
         assertThat(buffer.capacity()).isEqualTo((int) range.length());
     }

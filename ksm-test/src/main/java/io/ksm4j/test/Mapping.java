@@ -6,7 +6,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -19,15 +21,18 @@ import java.util.regex.Pattern;
  * @param end the first address after it
  * @param permissions as in {@code rw-p}
  * @param name the file, {@code [anon:...]}, or empty
- * @param residentBytes {@code Rss}
+ * @param counters the counters by name, such as {@code Rss}, in bytes
  * @param vmFlags two letters each: {@code mg} is mergeable, {@code hg} huge pages wanted, {@code nh} unwanted
  */
-public record Mapping(long start, long end, String permissions, String name, long residentBytes, Set<String> vmFlags) {
+public record Mapping(
+        long start, long end, String permissions, String name, Map<String, Long> counters, Set<String> vmFlags) {
 
+    private static final Pattern COUNTER = Pattern.compile("(\\w+): +(\\d+) kB");
     private static final Pattern HEADER = Pattern.compile("([0-9a-f]+)-([0-9a-f]+) (\\S{4}) \\S+ \\S+ \\S+ *(.*)");
 
-    /** Copies the flags. */
+    /** Copies counters and flags. */
     public Mapping {
+        counters = Map.copyOf(counters);
         vmFlags = Set.copyOf(vmFlags);
     }
 
@@ -41,17 +46,19 @@ public record Mapping(long start, long end, String permissions, String name, lon
     public static List<Mapping> between(long from, long to) {
         List<Mapping> mappings = new ArrayList<>();
         String header = "";
-        long residentBytes = 0;
+        Map<String, Long> counters = new HashMap<>();
         try {
             // Names of files may be in any encoding; every byte is a character of Latin-1.
             for (String line : Files.readAllLines(Path.of("/proc/self/smaps"), StandardCharsets.ISO_8859_1)) {
-                if (line.startsWith("Rss:")) {
-                    residentBytes = Long.parseLong(line.replaceAll("\\D", "")) << 10;
+                Matcher counter = COUNTER.matcher(line);
+                if (counter.matches()) {
+                    counters.put(counter.group(1), Long.parseLong(counter.group(2)) << 10);
                 } else if (line.startsWith("VmFlags:")) {
-                    Mapping mapping = parse(header, residentBytes, line);
+                    Mapping mapping = parse(header, counters, line);
                     if (mapping.start < to && mapping.end > from) {
                         mappings.add(mapping);
                     }
+                    counters.clear();
                 } else if (HEADER.matcher(line).matches()) {
                     header = line;
                 }
@@ -62,7 +69,7 @@ public record Mapping(long start, long end, String permissions, String name, lon
         return mappings;
     }
 
-    private static Mapping parse(String header, long residentBytes, String vmFlags) {
+    private static Mapping parse(String header, Map<String, Long> counters, String vmFlags) {
         Matcher fields = HEADER.matcher(header);
         if (!fields.matches()) {
             throw new IllegalStateException("/proc/self/smaps has flags without a mapping: " + vmFlags);
@@ -72,8 +79,18 @@ public record Mapping(long start, long end, String permissions, String name, lon
                 Long.parseUnsignedLong(fields.group(2), 16),
                 fields.group(3),
                 fields.group(4),
-                residentBytes,
+                counters,
                 Set.of(vmFlags.substring("VmFlags:".length()).trim().split(" ")));
+    }
+
+    /**
+     * A counter.
+     *
+     * @param counter its name, such as {@code Rss}
+     * @return bytes; 0 if the kernel does not have it
+     */
+    public long bytes(String counter) {
+        return counters.getOrDefault(counter, 0L);
     }
 
     /**
