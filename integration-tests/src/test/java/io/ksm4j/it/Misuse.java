@@ -203,8 +203,10 @@ final class Misuse {
                         ? Optional.of(ksm.adopt(range.start(), range.length(), options))
                         : Optional.empty();
             }
+            // Asked first: in a race it may be closed as soon as it was adopted.
+            boolean wasOpen = view.tagged.region.isOpen();
             MergeRegion region = ksm.adopt(view.bytes, options);
-            require(view.tagged.region.isOpen() || !revokes, "adopted the buffer of a region that is closed");
+            require(wasOpen || !revokes, "adopted the buffer of a region that is closed");
             return Optional.of(region);
         } catch (IllegalStateException | KsmException e) {
             // Closed, never to merge, or no whole page.
