@@ -37,8 +37,7 @@ final class Allocation {
             if (options.marking() == Marking.MERGEABLE) {
                 state.mark(true);
             } else if (options.marking() == Marking.NEVER) {
-                // In a process that is opted in as a whole, new mappings start mergeable.
-                state.mark(false);
+                state.exclude();
             }
             MergeRegion region = new MergeRegion(state);
             if (options.populate()) {

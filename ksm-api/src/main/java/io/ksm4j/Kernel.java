@@ -23,6 +23,9 @@ final class Kernel {
     /** Pauses before an EAGAIN or ENOMEM that may pass is believed; 15 ms in all. */
     private static final long[] RETRY_PAUSES_NANOS = {1_000_000, 2_000_000, 4_000_000, 8_000_000};
 
+    /** The most bytes that a call with an array of ranges takes, as readv(2) says. */
+    private static final long MAX_RW_COUNT = 0x7ffff000;
+
     /** A pidfd number that says no pidfd is needed or known yet. */
     private static final int NO_PIDFD = 0;
 
@@ -74,11 +77,27 @@ final class Kernel {
         try {
             retrying("munmap", range.start(), range.length(), () -> backend.munmap(range.start(), range.length()));
         } catch (KsmException e) {
-            backend.madvise(range.start(), range.length(), Linux.MADV_DONTNEED);
+            tryDiscard(range);
             backend.madvise(range.start(), range.length(), Linux.MADV_UNMERGEABLE);
             deferredUnmaps.add(range);
             throw e;
         }
+    }
+
+    /** Gives pages back; whoever touches them next finds zeros. */
+    void discard(AddressRange range) {
+        int result = tryDiscard(range);
+        if (result != 0) {
+            madviseFailed(-result, range.start(), range.length(), Linux.MADV_DONTNEED);
+        }
+    }
+
+    /** Memory that mlock(2) keeps resident is given back by an advice of its own, since Linux 5.18. */
+    private int tryDiscard(AddressRange range) {
+        int result = backend.madvise(range.start(), range.length(), Linux.MADV_DONTNEED);
+        return result == -Linux.EINVAL
+                ? backend.madvise(range.start(), range.length(), Linux.MADV_DONTNEED_LOCKED)
+                : result;
     }
 
     /** Tries again what {@link #unmapOrDefer} could not do. */
@@ -128,11 +147,11 @@ final class Kernel {
                     continue;
                 }
                 // The kernel stopped at this range. Asked for it alone, it says why; if it has no complaint, then it is
-                // process_madvise itself that cannot be used here.
+                // process_madvise itself that cannot be used here, or the range is longer than what one call takes.
                 AddressRange range = ranges.get(done);
                 madvise(range.start(), range.length(), advice);
                 done++;
-                processMadviseRefused = accepted == 0;
+                processMadviseRefused = accepted == 0 && range.length() <= MAX_RW_COUNT;
             }
         }
         for (AddressRange range : ranges.subList(done, ranges.size())) {
@@ -182,8 +201,29 @@ final class Kernel {
         return result;
     }
 
-    /** Takes back what a call that failed half-way has done. Its own failure has no further answer and is logged. */
+    /** Like {@link #madvise(List, int)}, of memory that its owner may have unmapped in part: what is left of it is advised. */
+    void madviseMapped(List<AddressRange> ranges, int advice) {
+        try {
+            madvise(ranges, advice);
+        } catch (UnmappedRangeException someGone) {
+            for (AddressRange range : ranges) {
+                try {
+                    madvise(range.start(), range.length(), advice);
+                } catch (UnmappedRangeException gone) {
+                    Ksm.LOGGER.log(Level.DEBUG, "memory was unmapped before its region was closed", gone);
+                }
+            }
+        }
+    }
+
+    /**
+     * Takes back what a call that failed half-way has done. Its own failure has no further answer and is logged. In a process
+     * that is opted in as a whole, memory was mergeable before and stays so.
+     */
     void undo(List<AddressRange> ranges, int advice) {
+        if (advice == Linux.MADV_UNMERGEABLE && ProcessMerging.isOptedIn(this)) {
+            return;
+        }
         for (AddressRange range : ranges) {
             int result = backend.madvise(range.start(), range.length(), advice);
             // ENOMEM is the gap that made the first call fail: the mapped rest was advised.

@@ -236,7 +236,8 @@ public final class Ksm {
      * @param address where it starts
      * @param length bytes; the region covers the whole pages inside
      * @param options its name, whether to mark it, and whether to verify marks
-     * @param alive asked from any thread; it, and all it refers to, stays reachable until the region is closed
+     * @param alive asked from any thread, while the region is taken: it must not call methods of the region. It, and all it refers
+     *     to, stays reachable until the region is closed
      * @return an open region
      * @throws IllegalArgumentException if {@code length} is not positive
      * @throws IllegalStateException if the memory is not alive; if it shares pages with a region that must never merge, or is
@@ -318,7 +319,7 @@ public final class Ksm {
             if (options.marking() == Marking.MERGEABLE) {
                 state.mark(true);
             } else if (options.marking() == Marking.NEVER) {
-                state.mark(false);
+                state.exclude();
             }
         } catch (RuntimeException | Error e) {
             state.close(null);

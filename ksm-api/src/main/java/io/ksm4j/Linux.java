@@ -39,6 +39,9 @@ final class Linux {
     /** Writes every page once, so that none faults later; since Linux 5.14. */
     static final int MADV_POPULATE_WRITE = 23;
 
+    /** As {@link #MADV_DONTNEED}, for locked pages too; since Linux 5.18. */
+    static final int MADV_DONTNEED_LOCKED = 24;
+
     /** Sets whether all memory of the process may merge; since Linux 6.4. */
     static final int PR_SET_MEMORY_MERGE = 67;
 

@@ -21,15 +21,16 @@ import org.jspecify.annotations.Nullable;
  *   <tr><th></th><th>allocated, backend ffm</th><th>allocated, backends jnr, jna</th><th>adopted</th></tr>
  *   <tr><th>{@link #close()}</th><td>unmapped</td><td>pages given back; addresses kept until the last buffer is
  *   unreachable</td><td>advice withdrawn where no other region wants it</td></tr>
- *   <tr><th>views after close</th><td>throw {@code IllegalStateException}</td><td>read zeros; what is written is
- *   lost</td><td>unchanged: the memory is its owner's</td></tr>
+ *   <tr><th>views after close</th><td>throw {@code IllegalStateException}</td><td>read zeros, and what is written
+ *   there afterwards until they are gone</td><td>unchanged: the memory is its owner's</td></tr>
  *   <tr><th>forgotten, without close</th><td colspan="3">reclaimed and reported as a leak once neither the region nor a view
  *   of it is reachable</td></tr>
  * </table>
  *
  * <p>Any thread may call any method. Every method but {@link #close()}, {@link #isOpen()}, {@link #range()}, {@link #size()},
  * {@link #address()} and {@link #owner()} throws {@link IllegalStateException} once the region is closed. A method and a
- * {@code close} on different threads take turns.
+ * {@code close} on different threads take turns, but for {@link #stats()} and {@link #unmarkedRanges()}: while they read {@code
+ * /proc}, a close on another thread may let other memory take the region's place.
  */
 public final class MergeRegion implements AutoCloseable {
 

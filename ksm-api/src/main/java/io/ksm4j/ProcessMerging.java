@@ -2,6 +2,8 @@ package io.ksm4j;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntConsumer;
+import java.util.function.IntPredicate;
 
 /**
  * Opts the whole process in or out, by {@code prctl(PR_SET_MEMORY_MERGE)} (Linux 6.4 and later): every private anonymous
@@ -42,7 +44,7 @@ public final class ProcessMerging {
         boolean wasMergeable = isMergeable();
         kernel.prctl("PR_SET_MEMORY_MERGE", Linux.PR_SET_MEMORY_MERGE, 1);
         try {
-            advise(RegionTable.EXCLUDED, Linux.MADV_UNMERGEABLE);
+            forEachOpenRegion(this::exclude);
         } catch (KsmException e) {
             if (!wasMergeable) {
                 try {
@@ -57,7 +59,8 @@ public final class ProcessMerging {
 
     /**
      * Opts the process out and takes merged pages apart, which may need as much memory as was saved. The kernel forgets all
-     * marks at that; those of open regions are made again.
+     * marks at that; those of open regions are made again. A region for which that fails is unmarked, in the registry too, and
+     * the first failure is thrown when all regions have had their turn.
      *
      * @throws KsmUnsupportedException if the kernel is older than Linux 6.4 or was built without KSM
      * @throws KsmPermissionException if a security policy forbids it
@@ -66,44 +69,101 @@ public final class ProcessMerging {
      */
     public void markUnmergeable() {
         kernel.prctl("PR_SET_MEMORY_MERGE", Linux.PR_SET_MEMORY_MERGE, 0);
-        advise(RegionTable.MARKED | RegionTable.PIECE, Linux.MADV_MERGEABLE);
+        forEachOpenRegion(this::markAgain);
     }
 
-    /** Gives advice for every open region that has one of these flags, region by region, with each one owned meanwhile. */
-    private void advise(long flags, int advice) {
-        RegionTable table = SharedTable.TABLE;
-        List<RegionTable.Slot> slots = new ArrayList<>();
+    private void exclude(int base) {
+        List<AddressRange> excluded = rangesOf(base, node -> table().is(node, RegionTable.EXCLUDED));
+        if (!excluded.isEmpty() && RegionState.isKnownAlive(table(), base)) {
+            kernel.madviseMapped(excluded, Linux.MADV_UNMERGEABLE);
+        }
+    }
+
+    /** What cannot be marked again, or may be somebody else's memory by now, is not wanted any more: the registry must not lie. */
+    private void markAgain(int base) {
+        List<AddressRange> wanted = rangesOf(base, table()::isWanted);
+        if (wanted.isEmpty()) {
+            return;
+        }
+        if (!RegionState.isKnownAlive(table(), base)) {
+            forget(base, wanted);
+            return;
+        }
+        try {
+            kernel.madviseMapped(wanted, Linux.MADV_MERGEABLE);
+        } catch (KsmException e) {
+            kernel.undo(forget(base, wanted), Linux.MADV_UNMERGEABLE);
+            throw e;
+        }
+    }
+
+    /** Lets a region want nothing, and says what nobody else wants of it. */
+    private static List<AddressRange> forget(int base, List<AddressRange> wanted) {
+        RegionTable table = table();
+        List<AddressRange> unwanted = new ArrayList<>();
         table.lock.lock();
         try {
-            table.forEachOverlapping(0, Long.MAX_VALUE, node -> {
-                if (node == table.base(node)) {
-                    slots.add(table.slotOf(node));
+            table.forget(base);
+            for (AddressRange range : wanted) {
+                table.forEachUnwanted(
+                        range.start(),
+                        range.end(),
+                        0,
+                        (from, to, since) -> unwanted.add(AddressRange.between(from, to)));
+            }
+        } finally {
+            table.lock.unlock();
+        }
+        return unwanted;
+    }
+
+    /** Owns the regions one after the other, those of fallbacks excepted. All get their turn; then the first failure is thrown. */
+    private void forEachOpenRegion(IntConsumer action) {
+        KsmException failure = null;
+        for (RegionTable.Slot slot : openRegions()) {
+            if (table().acquire(new RegionTable.Slot[] {slot}) != null) {
+                continue;
+            }
+            try {
+                action.accept(slot.node);
+            } catch (KsmException e) {
+                if (failure == null) {
+                    failure = e;
+                } else {
+                    failure.addSuppressed(e);
+                }
+            } finally {
+                table().release(slot, 0, 0);
+            }
+        }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private List<RegionTable.Slot> openRegions() {
+        List<RegionTable.Slot> slots = new ArrayList<>();
+        table().lock.lock();
+        try {
+            table().forEachOverlapping(0, Long.MAX_VALUE, node -> {
+                if (node == table().base(node) && table().is(node, RegionTable.RECORDED) == kernel.recordsOnly) {
+                    slots.add(table().slotOf(node));
                 }
                 return true;
             });
         } finally {
-            table.lock.unlock();
+            table().lock.unlock();
         }
-        for (RegionTable.Slot slot : slots) {
-            if (table.acquire(new RegionTable.Slot[] {slot}) != null) {
-                continue;
-            }
-            try {
-                kernel.madvise(rangesOf(table, slot.node, flags), advice);
-            } catch (UnmappedRangeException e) {
-                // The owner of adopted memory has unmapped it. What is left of it was advised.
-            } finally {
-                table.release(slot, 0, 0);
-            }
-        }
+        return slots;
     }
 
-    private static List<AddressRange> rangesOf(RegionTable table, int base, long flags) {
+    private static List<AddressRange> rangesOf(int base, IntPredicate which) {
         List<AddressRange> ranges = new ArrayList<>();
+        RegionTable table = table();
         table.lock.lock();
         try {
             table.forEachOverlapping(table.start(base), table.end(base), node -> {
-                if (table.base(node) == base && table.is(node, flags)) {
+                if (table.base(node) == base && which.test(node)) {
                     ranges.add(AddressRange.between(table.start(node), table.end(node)));
                 }
                 return true;
@@ -112,6 +172,10 @@ public final class ProcessMerging {
             table.lock.unlock();
         }
         return ranges;
+    }
+
+    private static RegionTable table() {
+        return SharedTable.TABLE;
     }
 
     /** For code that only wants to know, on kernels that may not know the question. */

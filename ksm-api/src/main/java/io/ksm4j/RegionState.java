@@ -4,6 +4,8 @@ import io.ksm4j.spi.NativeMapping;
 import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -13,6 +15,9 @@ import org.jspecify.annotations.Nullable;
  * to the region.
  */
 final class RegionState implements Runnable {
+
+    /** The open regions of this copy of ksm4j whose owners can tell whether the memory still exists, by node. */
+    private static final Map<Integer, RegionState> GUARDED = new ConcurrentHashMap<>();
 
     final Kernel kernel;
     final RegionTable table;
@@ -82,22 +87,18 @@ final class RegionState implements Runnable {
             @Nullable Object memoryHolder,
             RegionOptions options) {
         RegionTable table = SharedTable.TABLE;
-        boolean excluded = options.marking() == Marking.NEVER;
+        long flags = (options.marking() == Marking.NEVER ? RegionTable.EXCLUDED : 0)
+                | (kernel.recordsOnly ? RegionTable.RECORDED : 0)
+                | (alive != null ? RegionTable.GUARDED : 0);
         String owner = options.name().isEmpty() ? Thread.currentThread().getName() : options.name();
         RegionTable.Slot slot;
         table.lock.lock();
         try {
             slot = mapped == null
-                    ? table.open(range.start(), range.end(), excluded, owner)
-                    : table.openNew(range.start(), range.end(), excluded, owner);
+                    ? table.open(range.start(), range.end(), flags, owner)
+                    : table.openNew(range.start(), range.end(), flags, owner);
         } finally {
             table.lock.unlock();
-        }
-        if (slot == null) {
-            throw new IllegalStateException(
-                    excluded
-                            ? range + " shares pages with an open region that may merge: close that region first"
-                            : range + " shares pages with an open region that must never merge");
         }
         RegionState state = new RegionState(
                 kernel,
@@ -108,6 +109,9 @@ final class RegionState implements Runnable {
                 alive,
                 memoryHolder,
                 mapped == null && options.verify() && !kernel.recordsOnly);
+        if (alive != null) {
+            GUARDED.put(slot.node, state);
+        }
         if (mapped != null) {
             state.detachForerunners();
         }
@@ -125,7 +129,36 @@ final class RegionState implements Runnable {
         } finally {
             table.lock.unlock();
         }
+        // One of them may have marked the new memory before it was detached.
+        kernel.undo(List.of(range), Linux.MADV_UNMERGEABLE);
         table.release(slot, 0, 0);
+    }
+
+    /**
+     * Whether the memory behind a node is known to exist. Of regions that other copies of ksm4j opened it is not, if their owners
+     * can free the memory.
+     */
+    static boolean isKnownAlive(RegionTable table, int node) {
+        if (!table.is(node, RegionTable.GUARDED)) {
+            return true;
+        }
+        RegionState state = GUARDED.get(node);
+        return state != null && state.isAlive();
+    }
+
+    private boolean isAlive() {
+        return alive == null || alive.getAsBoolean();
+    }
+
+    /** Keeps the region out where the process is opted in as a whole. A kernel without KSM merges nothing anyway. */
+    void exclude() {
+        try {
+            mark(false);
+        } catch (KsmUnsupportedException e) {
+            if (e.failedCall().filter(call -> call.errno() == Linux.EINVAL).isEmpty()) {
+                throw e;
+            }
+        }
     }
 
     boolean isAdopted() {
@@ -179,7 +212,7 @@ final class RegionState implements Runnable {
     }
 
     void requireAlive() {
-        if (alive != null && !alive.getAsBoolean()) {
+        if (!isAlive()) {
             throw new IllegalStateException("the memory of " + this + " is no longer alive: its owner has freed it");
         }
     }
@@ -222,9 +255,9 @@ final class RegionState implements Runnable {
                 memoryHolder = null;
             } else {
                 boolean unreachable = views == null || views.revoke();
-                removeFromTable();
+                boolean wasMergeable = removeFromTable();
                 closed = true;
-                giveBack(mapped, unreachable ? null : views);
+                giveBack(mapped, wasMergeable, unreachable ? null : views);
             }
         } finally {
             if (!closed) {
@@ -256,11 +289,10 @@ final class RegionState implements Runnable {
             table.lock.unlock();
         }
         try {
-            if ((alive == null || alive.getAsBoolean()) && !freed.isEmpty() && !ProcessMerging.isOptedIn(kernel)) {
-                kernel.madvise(freed, Linux.MADV_UNMERGEABLE);
+            if (isAlive() && !freed.isEmpty() && !ProcessMerging.isOptedIn(kernel)) {
+                // The owner may have unmapped some of it already, which withdraws the advice as well.
+                kernel.madviseMapped(freed, Linux.MADV_UNMERGEABLE);
             }
-        } catch (UnmappedRangeException e) {
-            // The owner has unmapped some of it already, which withdraws the advice as well.
         } catch (Throwable t) {
             table.lock.lock();
             try {
@@ -275,20 +307,24 @@ final class RegionState implements Runnable {
 
     private record Wanted(long from, long to, long since) {}
 
-    /** Of allocated memory nothing stays mergeable, whoever else wanted it: the pages are about to go. */
-    private void removeFromTable() {
+    /**
+     * Of allocated memory nothing stays mergeable, whoever else wanted it: the pages are about to go.
+     *
+     * @return whether any of it was
+     */
+    private boolean removeFromTable() {
         table.lock.lock();
         try {
-            if (mapped != null) {
-                detachOverlapping();
-            }
+            boolean wasMergeable = mapped != null && detachOverlapping();
             table.close(slot);
+            GUARDED.remove(slot.node, this);
+            return wasMergeable;
         } finally {
             table.lock.unlock();
         }
     }
 
-    private void detachOverlapping() {
+    private boolean detachOverlapping() {
         long[] unwanted = {0};
         table.forEachUnwanted(range.start(), range.end(), 0, (from, to, since) -> unwanted[0] += to - from);
         table.mergeableBytes.add(unwanted[0] - range.length());
@@ -300,22 +336,24 @@ final class RegionState implements Runnable {
             return true;
         });
         for (int other : others) {
-            table.unwant(other, range.start(), range.end());
-            table.detach(other);
+            table.detach(other, range.start(), range.end());
         }
+        return unwanted[0] < range.length();
     }
 
     /** Unmaps the memory, or, while buffers that cannot be revoked reach it, its pages now and the addresses later. */
-    private void giveBack(AddressRange memory, @Nullable NativeMapping stillReachable) {
+    private void giveBack(AddressRange memory, boolean wasMergeable, @Nullable NativeMapping stillReachable) {
         if (stillReachable == null) {
             kernel.unmapOrDefer(memory);
             return;
         }
         try {
             // Dropping the pages first leaves nothing for MADV_UNMERGEABLE to copy. Whoever still reads finds zeros.
-            kernel.madvise(range.start(), range.length(), Linux.MADV_DONTNEED);
-            kernel.madvise(range.start(), range.length(), Linux.MADV_UNMERGEABLE);
+            kernel.discard(range);
         } finally {
+            if (wasMergeable) {
+                kernel.undo(List.of(range), Linux.MADV_UNMERGEABLE);
+            }
             stillReachable.whenUnreachable(() -> kernel.unmapOrDefer(memory));
         }
     }

@@ -2,7 +2,9 @@ package io.ksm4j;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.Condition;
@@ -43,6 +45,10 @@ final class RegionTable {
     static final long PIECE = 1 << 6;
     /** Memory of the region was unmapped by the region that owned it. */
     static final long DETACHED = 1 << 7;
+    /** What the region wants is recorded and told to nobody: it is a fallback region. */
+    static final long RECORDED = 1 << 8;
+    /** Somebody can tell whether the region's memory still exists. */
+    static final long GUARDED = 1 << 9;
 
     /** Bumped whenever the layout changes: copies of ksm4j with different layouts cannot share a table. */
     static final int LAYOUT = 1;
@@ -275,17 +281,32 @@ final class RegionTable {
     /**
      * Adds a region that wants nothing yet.
      *
-     * @return its slot; or null if an excluded and a wanted region would overlap, and nothing was added
+     * @param flags {@link #EXCLUDED}, {@link #RECORDED}, {@link #GUARDED}, or none
+     * @return its slot
+     * @throws IllegalStateException if it overlaps a region that it cannot share pages with; nothing was added then
      */
-    @Nullable
-    Slot open(long start, long end, boolean excluded, String owner) {
-        boolean[] conflict = {false};
+    Slot open(long start, long end, long flags, String owner) {
+        boolean excluded = (flags & EXCLUDED) != 0;
+        boolean recorded = (flags & RECORDED) != 0;
         forEachOverlapping(start, end, node -> {
             // What is left of a detached region lies where its memory was; other memory may be there now.
-            conflict[0] = is(node, EXCLUDED) != excluded && !is(node, DETACHED);
-            return !conflict[0];
+            if (!is(node, DETACHED)) {
+                if (is(node, EXCLUDED) != excluded) {
+                    throw new IllegalStateException(
+                            AddressRange.between(start, end) + " shares pages with an open region that "
+                                    + (excluded ? "may merge: close that region first" : "must never merge"));
+                }
+                if (!is(node, PIECE) && is(node, RECORDED) != recorded) {
+                    throw new IllegalStateException(AddressRange.between(start, end)
+                            + " shares pages with an open region of "
+                            + (recorded
+                                    ? "a Ksm that merges: use that"
+                                    : "a fallback Ksm, which does not merge: close it first"));
+                }
+            }
+            return true;
         });
-        return conflict[0] ? null : openNew(start, end, excluded, owner);
+        return openNew(start, end, flags, owner);
     }
 
     /**
@@ -293,7 +314,7 @@ final class RegionTable {
      *
      * @return its slot
      */
-    Slot openNew(long start, long end, boolean excluded, String owner) {
+    Slot openNew(long start, long end, long flags, String owner) {
         boolean[] overlapped = {false};
         forEachOverlapping(start, end, node -> {
             overlapped[0] = true;
@@ -303,8 +324,7 @@ final class RegionTable {
             return true;
         });
         int node = newNode(start, end, owner);
-        long flags = (excluded ? EXCLUDED : 0) | (overlapped[0] ? OVERLAPPED : 0);
-        setState(node, flags);
+        setState(node, flags | (overlapped[0] ? OVERLAPPED : 0));
         set(node, PIECES, 0);
         setBase(node, node);
         header[ROOT] = insert(root(), node);
@@ -348,7 +368,7 @@ final class RegionTable {
     // ---- What regions want
 
     boolean isWanted(int node) {
-        return is(node, PIECE) || is(node, MARKED);
+        return is(node, MARKED) || (is(node, PIECE) && !is(node, EXCLUDED));
     }
 
     /** The parts of the range that no region wants, or none but those of {@code ignoredBase}. In order of address. */
@@ -374,7 +394,7 @@ final class RegionTable {
             visitor.visit(Math.max(from, start(base)), Math.min(to, end(base)), since(base));
         } else if (is(base, PARTIAL)) {
             forEachOverlapping(from, to, node -> {
-                if (is(node, PIECE) && base(node) == base) {
+                if (is(node, PIECE) && base(node) == base && isWanted(node)) {
                     visitor.visit(Math.max(from, start(node)), Math.min(to, end(node)), since(node));
                 }
                 return true;
@@ -407,7 +427,7 @@ final class RegionTable {
             setSince(slot, joined[2]);
             slot.setFlags(MARKED, PARTIAL);
         } else {
-            insertPiece(base, joined[0], joined[1], joined[2]);
+            insertPiece(base, joined[0], joined[1], joined[2], 0);
         }
     }
 
@@ -416,14 +436,24 @@ final class RegionTable {
         if (is(base, MARKED)) {
             slotOf(base).setFlags(0, MARKED);
             if (start(base) < from) {
-                insertPiece(base, start(base), from, since(base));
+                insertPiece(base, start(base), from, since(base), 0);
             }
             if (to < end(base)) {
-                insertPiece(base, to, end(base), since(base));
+                insertPiece(base, to, end(base), since(base), 0);
             }
             return;
         }
         removePieces(base, from, to);
+    }
+
+    /** A region wants nothing any more, without anybody being told; what nobody else wants is no longer counted. */
+    void forget(int base) {
+        List<long[]> wanted = new ArrayList<>();
+        forEachWantedBy(base, start(base), end(base), (from, to, since) -> wanted.add(new long[] {from, to}));
+        unwant(base, start(base), end(base));
+        for (long[] range : wanted) {
+            forEachUnwanted(range[0], range[1], 0, (from, to, since) -> mergeableBytes.add(from - to));
+        }
     }
 
     private void removePieces(int base, long from, long to) {
@@ -434,12 +464,13 @@ final class RegionTable {
             long start = start(piece);
             long end = end(piece);
             long since = since(piece);
+            long excluded = is(piece, EXCLUDED) ? EXCLUDED : 0;
             deletePiece(base, piece);
             if (start < from) {
-                insertPiece(base, start, from, since);
+                insertPiece(base, start, from, since, excluded);
             }
             if (to < end) {
-                insertPiece(base, to, end, since);
+                insertPiece(base, to, end, since, excluded);
             }
         }
     }
@@ -459,9 +490,9 @@ final class RegionTable {
         return Arrays.copyOf(found[0], count[0]);
     }
 
-    private void insertPiece(int base, long start, long end, long since) {
+    private void insertPiece(int base, long start, long end, long since, long excluded) {
         int piece = newNode(start, end, owner(base));
-        setState(piece, PIECE);
+        setState(piece, PIECE | excluded);
         set(piece, SINCE, since);
         setBase(piece, base);
         header[ROOT] = insert(root(), piece);
@@ -477,7 +508,19 @@ final class RegionTable {
         }
     }
 
-    void detach(int base) {
+    /** Memory of a region is gone: it wants nothing there any more, and what it must not merge is only the rest. */
+    void detach(int base, long from, long to) {
+        if (is(base, EXCLUDED)) {
+            slotOf(base).setFlags(0, EXCLUDED);
+            if (start(base) < from) {
+                insertPiece(base, start(base), from, 0, EXCLUDED);
+            }
+            if (to < end(base)) {
+                insertPiece(base, to, end(base), 0, EXCLUDED);
+            }
+        } else {
+            unwant(base, from, to);
+        }
         slotOf(base).setFlags(DETACHED, 0);
     }
 

@@ -98,7 +98,9 @@ class FailedChangeTest {
                 })
                 .isExactlyInstanceOf(KsmException.class);
         AddressRange told = part ? new AddressRange(region.address() + 4096, 4096) : region.range();
-        assertThat(backend.calls).containsExactly("madvise 12 " + text(told), "madvise 13 " + text(told));
+        assertThat(backend.calls)
+                .as("asks whether the process is opted in before it takes back")
+                .containsExactly("madvise 12 " + text(told), "prctl 68 0", "madvise 13 " + text(told));
         assertThat(Registered.now()).isEqualTo(quiet);
         assertThat(region.isMergeable()).isFalse();
         region.markMergeable();

@@ -467,6 +467,30 @@ class KernelTest {
     void takingBackNeverFails() {
         backend.answer("madvise 13", -Linux.ENOMEM, -EIO);
         kernel.undo(ranges(3), Linux.MADV_UNMERGEABLE);
-        assertThat(backend.calls).isEqualTo(singly(13, ranges(3)));
+        assertThat(backend.calls("madvise")).isEqualTo(singly(13, ranges(3)));
+    }
+
+    @Test
+    void nothingIsTakenBackInAProcessThatIsOptedIn() {
+        backend.answer("prctl 68", 1);
+        kernel.undo(ranges(3), Linux.MADV_UNMERGEABLE);
+        assertThat(backend.calls("madvise")).isEmpty();
+    }
+
+    @Test
+    void lockedPagesAreDiscardedToo() {
+        backend.answer("madvise 4", -Linux.EINVAL);
+        kernel.discard(ranges(1).get(0));
+        assertThat(backend.calls("madvise")).hasSize(2).last().asString().startsWith("madvise 24 ");
+    }
+
+    @Test
+    void aRangeThatIsTooLongForProcessMadviseDoesNotRuleItOut() {
+        List<AddressRange> ranges =
+                List.of(new AddressRange(0x10_0000_0000L, 3L << 30), new AddressRange(0x20_0000_0000L, 4096));
+        backend.answer("process_madvise", 0);
+        kernel.madvise(ranges, Linux.MADV_MERGEABLE);
+        kernel.madvise(ranges(2), Linux.MADV_MERGEABLE);
+        assertThat(backend.calls("process_madvise")).hasSize(3);
     }
 }

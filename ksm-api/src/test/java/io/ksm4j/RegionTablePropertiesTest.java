@@ -1,6 +1,7 @@
 package io.ksm4j;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -137,11 +138,14 @@ class RegionTablePropertiesTest {
             int from = step.from();
             int to = Math.min(PAGES, from + step.length());
             boolean conflict = regions.stream().anyMatch(r -> r.overlaps(from, to) && r.excluded != excluded);
-            RegionTable.Slot slot = table.open(from, to, excluded, "step " + clock);
-            assertThat(slot == null).isEqualTo(conflict);
-            if (slot != null) {
+            long flags = excluded ? RegionTable.EXCLUDED : 0;
+            String owner = "step " + clock;
+            if (conflict) {
+                assertThatThrownBy(() -> table.open(from, to, flags, owner)).isInstanceOf(IllegalStateException.class);
+            } else {
+                RegionTable.Slot slot = table.open(from, to, flags, owner);
                 regions.add(new Region(slot, from, to, excluded));
-                assertThat(table.owner(slot.node)).isEqualTo("step " + clock);
+                assertThat(table.owner(slot.node)).isEqualTo(owner);
             }
         }
 
@@ -375,7 +379,7 @@ class RegionTablePropertiesTest {
         for (int i = 0; i < 100_000; i++) {
             // Half in order, which is what a tree without balance likes least, and half anywhere, on top of the others.
             long start = i % 2 == 0 ? i * 10L : order.nextInt(1_000_000);
-            slots.add(table.open(start, start + 1 + order.nextInt(30), false, "owner"));
+            slots.add(table.open(start, start + 1 + order.nextInt(30), 0, "owner"));
         }
         Layout layout = new Layout(table);
         assertThat(layout.check()).isEqualTo(100_000);
@@ -404,7 +408,7 @@ class RegionTablePropertiesTest {
         for (int round = 0; round < 20; round++) {
             List<RegionTable.Slot> open = new ArrayList<>();
             for (int i = 0; i < 1000; i++) {
-                open.add(table.open(4L * i, 4L * i + 4, false, "round " + round));
+                open.add(table.open(4L * i, 4L * i + 4, 0, "round " + round));
                 table.want(open.get(i), 4L * i + 1, 4L * i + 2, round);
             }
             for (RegionTable.Slot slot : open) {
@@ -424,7 +428,7 @@ class RegionTablePropertiesTest {
     void theSharedArraysHoldNothingButJdkTypes() {
         RegionTable table = new RegionTable(RegionTable.newShared());
         for (int i = 0; i < 3000; i++) {
-            RegionTable.Slot slot = table.open(4L * i, 4L * i + 6, false, "owner " + i);
+            RegionTable.Slot slot = table.open(4L * i, 4L * i + 6, 0, "owner " + i);
             table.want(slot, 4L * i + 1, 4L * i + 3, i);
             table.mergeableBytes.add(1);
         }
@@ -476,7 +480,7 @@ class RegionTablePropertiesTest {
         List<RegionTable.Slot> standing = new ArrayList<>();
         for (int i = 0; i < 12; i++) {
             int start = random.nextInt(PAGES - 8);
-            standing.add(table.open(start, start + 1 + random.nextInt(8), false, "standing"));
+            standing.add(table.open(start, start + 1 + random.nextInt(8), 0, "standing"));
         }
         int workers = 16;
         ExecutorService threads = Executors.newFixedThreadPool(workers);
@@ -549,7 +553,7 @@ class RegionTablePropertiesTest {
         RegionTable.Slot slot;
         table.lock.lock();
         try {
-            slot = table.open(start, end, false, "new");
+            slot = table.open(start, end, 0, "new");
         } finally {
             table.lock.unlock();
         }

@@ -21,7 +21,7 @@ class MapCountLimitTest {
                 Duration.ofMinutes(1),
                 List.of(
                         "-Xms256m",
-                        "-Xmx256m",
+                        "-Xmx512m",
                         "-XX:+AlwaysPreTouch",
                         "-XX:+UseSerialGC",
                         "-XX:TieredStopAtLevel=1",

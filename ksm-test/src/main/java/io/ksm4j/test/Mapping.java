@@ -21,13 +21,12 @@ import java.util.regex.Pattern;
  * @param end the first address after it
  * @param permissions as in {@code rw-p}
  * @param name the file, {@code [anon:...]}, or empty
- * @param counters the counters by name, such as {@code Rss}, in bytes
+ * @param counters the counters that are not zero by name, such as {@code Rss}, in bytes
  * @param vmFlags two letters each: {@code mg} is mergeable, {@code hg} huge pages wanted, {@code nh} unwanted
  */
 public record Mapping(
         long start, long end, String permissions, String name, Map<String, Long> counters, Set<String> vmFlags) {
 
-    private static final Pattern COUNTER = Pattern.compile("(\\w+): +(\\d+) kB");
     private static final Pattern HEADER = Pattern.compile("([0-9a-f]+)-([0-9a-f]+) (\\S{4}) \\S+ \\S+ \\S+ *(.*)");
 
     /** Copies counters and flags. */
@@ -50,17 +49,19 @@ public record Mapping(
         try {
             // Names of files may be in any encoding; every byte is a character of Latin-1.
             for (String line : Files.readAllLines(Path.of("/proc/self/smaps"), StandardCharsets.ISO_8859_1)) {
-                Matcher counter = COUNTER.matcher(line);
-                if (counter.matches()) {
-                    counters.put(counter.group(1), Long.parseLong(counter.group(2)) << 10);
-                } else if (line.startsWith("VmFlags:")) {
+                if (line.startsWith("VmFlags:")) {
                     Mapping mapping = parse(header, counters, line);
                     if (mapping.start < to && mapping.end > from) {
                         mappings.add(mapping);
                     }
                     counters.clear();
-                } else if (HEADER.matcher(line).matches()) {
+                } else if (!Character.isUpperCase(line.charAt(0))) {
                     header = line;
+                } else if (line.endsWith(" kB") && !line.endsWith(" 0 kB")) {
+                    int colon = line.indexOf(':');
+                    long kilobytes = Long.parseLong(
+                            line.substring(colon + 1, line.length() - 3).trim());
+                    counters.put(line.substring(0, colon), kilobytes << 10);
                 }
             }
         } catch (IOException e) {
