@@ -35,12 +35,16 @@ final class DirectMemory implements KsmBackend {
 
     @Override
     public long mmap(long length, int protection, int flags) {
-        if (length > Integer.MAX_VALUE) {
+        if (length > Integer.MAX_VALUE - PAGE_SIZE) {
             throw new UnsupportedOperationException(
                     "without a native backend a region holds less than 2 GiB: " + length + " bytes are too many");
         }
+        // A direct buffer starts anywhere; one page more than asked for holds a start on a page.
+        ByteBuffer memory = ByteBuffer.allocateDirect((int) (length + PAGE_SIZE))
+                .alignedSlice((int) PAGE_SIZE)
+                .slice(0, (int) length);
         long address = newAddress(length);
-        mapped.put(address, ByteBuffer.allocateDirect((int) length));
+        mapped.put(address, memory);
         return address;
     }
 

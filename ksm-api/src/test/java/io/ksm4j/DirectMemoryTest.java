@@ -57,6 +57,15 @@ class DirectMemoryTest {
     }
 
     @Test
+    void regionsStartOnAPageOfRealMemory() {
+        try (MergeRegion one = ksm.allocate(4096, RegionOptions.DEFAULT.withGuardPages(false));
+                MergeRegion two = ksm.allocate(8192)) {
+            assertThat(one.buffer().alignmentOffset(0, 4096)).isZero();
+            assertThat(two.buffer().alignmentOffset(0, 4096)).isZero();
+        }
+    }
+
+    @Test
     void aBufferIsAdoptedAndOnlyItsMarkIsRecorded() {
         ByteBuffer memory = ByteBuffer.allocateDirect(16_384);
         memory.putInt(100, 7);

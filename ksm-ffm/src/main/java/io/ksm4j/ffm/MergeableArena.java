@@ -108,14 +108,21 @@ public final class MergeableArena implements Arena {
         }
     }
 
-    private MemorySegment segment(MergeRegion region, long byteSize, long byteAlignment) {
+    /** A segment of a region that holds {@code byteSize} bytes from the first aligned address on, counted from its first page. */
+    MemorySegment segment(MergeRegion region, long byteSize, long byteAlignment) {
         if (ksm.backend().equals(FfmBackend.NAME)) {
             return segment(region.address(), byteSize, byteAlignment, region::close);
         }
         // The fallback's addresses may be made up. A buffer knows where its memory is, and must live as long as the
         // segment.
         ByteBuffer first = region.buffer(0, 1);
-        return segment(MemorySegment.ofBuffer(first).address(), byteSize, byteAlignment, () -> {
+        long start = MemorySegment.ofBuffer(first).address();
+        if (start % ksm.pageSize() != 0) {
+            // From there the aligned segment might reach past the end of the region.
+            throw new IllegalStateException("the memory of region " + region + " of backend " + ksm.backend()
+                    + " starts inside a page, at 0x" + Long.toHexString(start));
+        }
+        return segment(start, byteSize, byteAlignment, () -> {
             first.clear();
             region.close();
         });

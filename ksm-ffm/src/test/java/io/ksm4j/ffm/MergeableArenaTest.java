@@ -7,11 +7,16 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
+import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.spi.BufferMapping;
+import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.test.Mapping;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.reflect.Proxy;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -181,6 +186,88 @@ class MergeableArenaTest {
             assertThat(Mapping.between(segment.address(), segment.address() + 1))
                     .noneMatch(Mapping::isMergeable);
         }
+    }
+
+    /** What {@link Ksm#fallback()} gives where no backend works. */
+    private static Ksm fallbackOnDirectBuffers() {
+        String backend = System.getProperty(Ksm.BACKEND_PROPERTY);
+        System.setProperty(Ksm.BACKEND_PROPERTY, "none");
+        try {
+            return Ksm.fallback();
+        } finally {
+            if (backend == null) {
+                System.clearProperty(Ksm.BACKEND_PROPERTY);
+            } else {
+                System.setProperty(Ksm.BACKEND_PROPERTY, backend);
+            }
+        }
+    }
+
+    @Test
+    void segmentsOnDirectBuffersLieInsideTheirRegion() {
+        Ksm ksm = fallbackOnDirectBuffers();
+        long page = ksm.pageSize();
+        try (MergeableArena arena = MergeableArena.ofShared(ksm)) {
+            for (long alignment : new long[] {1, page, 2 * page, 16 * page, 256 * page}) {
+                for (long size : new long[] {page, 3 * page, 64 * page}) {
+                    MergeRegion region = ksm.allocate(
+                            size + Math.max(alignment - page, 0), RegionOptions.DEFAULT.withGuardPages(false));
+                    MemorySegment memory = MemorySegment.ofBuffer(region.buffer());
+                    MemorySegment segment = arena.segment(region, size, alignment);
+                    assertThat(segment.address() % Math.max(alignment, page)).isZero();
+                    assertThat(segment.address()).isGreaterThanOrEqualTo(memory.address());
+                    assertThat(segment.address() + segment.byteSize())
+                            .isLessThanOrEqualTo(memory.address() + memory.byteSize());
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("kinds")
+    void segmentsOnDirectBuffersAreZeroedAlignedAndTheirOwn(Function<Ksm, MergeableArena> kind) {
+        Ksm ksm = fallbackOnDirectBuffers();
+        long page = ksm.pageSize();
+        try (MergeableArena arena = kind.apply(ksm)) {
+            List<MemorySegment> segments = new ArrayList<>();
+            for (long alignment : new long[] {1, page, 4 * page, 64 * page}) {
+                MemorySegment segment = arena.allocate(3 * page, alignment);
+                assertThat(segment.address() % Math.max(alignment, page)).isZero();
+                assertThat(segment.mismatch(MemorySegment.ofArray(new byte[(int) (3 * page)])))
+                        .isEqualTo(-1);
+                segment.fill((byte) alignment);
+                segments.add(segment);
+            }
+            assertThat(segments).doesNotHaveDuplicates();
+        }
+    }
+
+    @Test
+    void memoryThatStartsInsideAPageIsRefusedAndGivenBack() {
+        try (MergeableArena arena = MergeableArena.ofShared(Ksm.with(startingInsideAPage()))) {
+            assertThatIllegalStateException()
+                    .isThrownBy(() -> arena.allocate(PAGE, 4 * PAGE))
+                    .withMessageContaining("starts inside a page");
+            assertThat(registry.openRegions()).isEqualTo(openRegions);
+        }
+    }
+
+    private static KsmBackend startingInsideAPage() {
+        KsmBackend real = new FfmBackendProvider().open();
+        return (KsmBackend) Proxy.newProxyInstance(
+                KsmBackend.class.getClassLoader(),
+                new Class<?>[] {KsmBackend.class},
+                (proxy, method, arguments) -> switch (method.getName()) {
+                    case "name" -> "shifted";
+                    case "map" ->
+                        new BufferMapping(
+                                (long) arguments[0],
+                                (from, length) -> ByteBuffer.allocateDirect((int) (2 * PAGE))
+                                        .alignedSlice((int) PAGE)
+                                        .slice(16, length),
+                                arguments[2]);
+                    default -> method.invoke(real, arguments);
+                });
     }
 
     @ParameterizedTest
