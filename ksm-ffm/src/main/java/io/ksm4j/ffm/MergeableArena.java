@@ -87,11 +87,13 @@ public final class MergeableArena implements Arena {
      */
     @Override
     public MemorySegment allocate(long byteSize, long byteAlignment) {
-        // Checks the arguments, the thread and that the arena is open, all as every arena does.
-        MemorySegment empty = lifetime.allocate(0, byteAlignment);
         if (byteSize < 0) {
             throw new IllegalArgumentException("size " + byteSize + " is negative");
         }
+        if (byteAlignment <= 0 || Long.bitCount(byteAlignment) != 1) {
+            throw new IllegalArgumentException("alignment " + byteAlignment + " is no power of two");
+        }
+        MemorySegment empty = empty(byteAlignment);
         if (byteSize == 0) {
             return empty;
         }
@@ -106,6 +108,17 @@ public final class MergeableArena implements Arena {
             region.close();
             throw e;
         }
+    }
+
+    /**
+     * An empty segment, made without memory. Safe: it has no byte to access.
+     *
+     * @throws IllegalStateException if the arena is closed
+     * @throws WrongThreadException if the arena is confined to another thread
+     */
+    @SuppressWarnings("restricted")
+    private MemorySegment empty(long byteAlignment) {
+        return MemorySegment.ofAddress(Math.max(byteAlignment, ksm.pageSize())).reinterpret(0, lifetime, null);
     }
 
     /** A segment of a region that holds {@code byteSize} bytes from the first aligned address on, counted from its first page. */

@@ -10,6 +10,7 @@ import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.ResourceUnavailableException;
 import io.ksm4j.spi.BufferMapping;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.test.Mapping;
@@ -91,6 +92,7 @@ class MergeableArenaTest {
     void anEmptySegmentTakesNoMemory(Function<Ksm, MergeableArena> kind) {
         try (MergeableArena arena = kind.apply(KSM)) {
             assertThat(arena.allocate(0).byteSize()).isZero();
+            assertThat(arena.allocate(0).address() % PAGE).isZero();
             assertThat(registry.openRegions()).isEqualTo(openRegions);
         }
     }
@@ -104,11 +106,27 @@ class MergeableArenaTest {
             assertThatIllegalArgumentException().isThrownBy(() -> arena.allocate(Long.MAX_VALUE));
             assertThatIllegalArgumentException().isThrownBy(() -> arena.allocate(Long.MAX_VALUE, 1 << 20));
             for (long alignment : new long[] {0, -1, 3, 4097, Long.MIN_VALUE}) {
-                assertThatIllegalArgumentException().isThrownBy(() -> arena.allocate(PAGE, alignment));
+                assertThatIllegalArgumentException()
+                        .isThrownBy(() -> arena.allocate(PAGE, alignment))
+                        .withMessageContaining("power of two");
             }
             assertThat(registry.openRegions()).isEqualTo(openRegions);
         }
         assertThatExceptionOfType(NullPointerException.class).isThrownBy(() -> kind.apply(null));
+    }
+
+    @ParameterizedTest
+    @MethodSource("kinds")
+    void anAlignmentBeyondTheAddressSpaceIsRefusedAndAllocatesNothing(Function<Ksm, MergeableArena> kind) {
+        try (MergeableArena arena = kind.apply(KSM)) {
+            assertThatExceptionOfType(ResourceUnavailableException.class)
+                    .isThrownBy(() -> arena.allocate(PAGE, 1L << 62));
+            assertThat(registry.openRegions()).isEqualTo(openRegions);
+            MemorySegment empty = arena.allocate(0, 1L << 62);
+            assertThat(empty.byteSize()).isZero();
+            assertThat(empty.address() % (1L << 62)).isZero();
+            assertThat(empty.scope()).isEqualTo(arena.scope());
+        }
     }
 
     @ParameterizedTest
@@ -129,6 +147,7 @@ class MergeableArenaTest {
         assertThat(arena.scope().isAlive()).isFalse();
         assertThatIllegalStateException().isThrownBy(() -> arena.allocate(1));
         assertThatIllegalStateException().isThrownBy(() -> arena.allocate(0));
+        assertThatIllegalStateException().isThrownBy(() -> arena.allocate(0, 1L << 62));
         assertThatIllegalStateException().isThrownBy(arena::close);
     }
 
@@ -136,8 +155,11 @@ class MergeableArenaTest {
     void aConfinedArenaBelongsToOneThread() {
         try (MergeableArena arena = MergeableArena.ofConfined(KSM)) {
             MemorySegment segment = arena.allocate(PAGE);
-            List<Runnable> uses =
-                    List.of(() -> arena.allocate(1), arena::close, () -> segment.get(ValueLayout.JAVA_BYTE, 0));
+            List<Runnable> uses = List.of(
+                    () -> arena.allocate(1),
+                    () -> arena.allocate(0),
+                    arena::close,
+                    () -> segment.get(ValueLayout.JAVA_BYTE, 0));
             for (Runnable use : uses) {
                 assertThat(elsewhere(use)).isInstanceOf(WrongThreadException.class);
             }
