@@ -7,6 +7,7 @@ import java.nio.ByteBuffer;
 import java.util.Map;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Memory where no native code can be called: direct buffers, with addresses that are made up and never used as addresses.
@@ -106,6 +107,36 @@ final class DirectMemory implements KsmBackend {
         Map.Entry<Long, ByteBuffer> holder = mapped.floorEntry(address);
         ByteBuffer memory = holder.getValue();
         long start = holder.getKey();
-        return new BufferMapping(address, (from, size) -> memory.slice((int) (from - start), size), owner);
+        return new DirectMapping(
+                new BufferMapping(address, (from, size) -> memory.slice((int) (from - start), size), owner));
+    }
+
+    /**
+     * Slices and duplicates of a window keep the buffer that {@code mmap} made reachable, and not the window. So a window that
+     * is gone does not say that nobody reads the memory: it is never taken for unreachable, and closing always zeroes it.
+     */
+    private record DirectMapping(BufferMapping windows) implements NativeMapping {
+
+        @Override
+        public ByteBuffer buffer(long offset, int length) {
+            return windows.buffer(offset, length);
+        }
+
+        @Override
+        public <T> @Nullable T view(Class<T> type) {
+            return windows.view(type);
+        }
+
+        @Override
+        public boolean revoke() {
+            windows.revoke();
+            return false;
+        }
+
+        /** What {@code munmap} drops is freed by the garbage collector, once no duplicate reaches it. */
+        @Override
+        public void whenUnreachable(Runnable action) {
+            windows.whenUnreachable(action);
+        }
     }
 }

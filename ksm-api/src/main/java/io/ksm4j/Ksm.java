@@ -88,7 +88,8 @@ public final class Ksm {
     /**
      * Regions that are real memory and never merge: advice is recorded in the {@link MergeRegistry} and told to nobody. Where a
      * backend works the memory is mapped like that of {@link #system()}. Elsewhere it is direct buffers; then a region holds
-     * less than 2 GiB and its addresses are made up.
+     * less than 2 GiB, its addresses are made up, and slices and duplicates of its buffers do not keep it open: a region of
+     * which nothing else is reachable is reported as a leak, though its bytes stay as they are for whoever still reads them.
      *
      * @return a new one
      */

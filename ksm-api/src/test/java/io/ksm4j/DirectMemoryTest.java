@@ -4,12 +4,18 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.lang.ref.Cleaner;
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 
 /** The fallback where no native code can be called. */
 class DirectMemoryTest {
+
+    private static final Cleaner CLEANER = Cleaner.create();
 
     private final Ksm ksm = Ksm.with(new FallbackBackend(new DirectMemory(), "a test"));
 
@@ -54,6 +60,44 @@ class DirectMemoryTest {
         region.close();
         assertThat(buffer).isEqualTo(ByteBuffer.allocate(4096));
         assertThatIllegalStateException().isThrownBy(region::buffer);
+    }
+
+    @Test
+    void aClosedRegionsBufferReadsZerosThroughADuplicateOfAForgottenOne() {
+        MergeRegion region = ksm.allocate(4096);
+        ByteBuffer duplicate = duplicateOfAForgottenBuffer(region);
+        assertThat(duplicate.getLong(0)).isEqualTo(42);
+        region.close();
+        assertThat(duplicate).isEqualTo(ByteBuffer.allocate(4096));
+    }
+
+    @Test
+    void reclaimingAForgottenRegionLeavesItsBytesToADuplicate() {
+        long open = MergeRegistry.system().openRegions();
+        ByteBuffer duplicate = duplicateOfAForgottenBuffer(ksm.allocate(4096));
+        collectUntil(() -> MergeRegistry.system().openRegions() == open);
+        assertThat(duplicate.getLong(0)).isEqualTo(42);
+        assertThat(duplicate.getInt(4092)).isZero();
+    }
+
+    private static ByteBuffer duplicateOfAForgottenBuffer(MergeRegion region) {
+        CountDownLatch forgotten = new CountDownLatch(1);
+        ByteBuffer duplicate = duplicateOf(region.buffer().putLong(0, 42), forgotten::countDown);
+        collectUntil(() -> forgotten.getCount() == 0);
+        return duplicate;
+    }
+
+    private static ByteBuffer duplicateOf(ByteBuffer buffer, Runnable whenForgotten) {
+        CLEANER.register(buffer, whenForgotten);
+        return buffer.duplicate();
+    }
+
+    private static void collectUntil(BooleanSupplier done) {
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+        while (!done.getAsBoolean()) {
+            assertThat(System.nanoTime()).as("nanoseconds").isLessThan(deadline);
+            System.gc();
+        }
     }
 
     @Test
