@@ -39,8 +39,10 @@ import java.util.concurrent.Future;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import java.util.stream.IntStream;
+import javax.management.DynamicMBean;
 import javax.management.JMException;
 import javax.management.MBeanAttributeInfo;
+import javax.management.MBeanInfo;
 import javax.management.MBeanServer;
 import javax.management.MBeanServerFactory;
 import javax.management.ObjectName;
@@ -67,6 +69,7 @@ final class ClassLoaders {
             case "closed-loader" -> beanIsAnsweredThoughTheFirstLoadersAreClosed();
             case "unload" -> loaderIsCollected(arguments[1]);
             case "start-together" -> copiesStartTogether(Integer.parseInt(arguments[1]));
+            case "ask-while-joining" -> registryIsAskedForWhileTheTableIsJoined();
             case "no-jmx" -> noBeanServerIsStarted();
             default -> throw new IllegalArgumentException(arguments[0]);
         }
@@ -314,6 +317,54 @@ final class ClassLoaders {
         assertThat(copies.getFirst().tenant().openRegions()).isZero();
     }
 
+    /** The first thread to use the second copy is held in the MBean until another has initialised the registry's class, or waits. */
+    private static void registryIsAskedForWhileTheTableIsJoined() throws Exception {
+        Copy first = new Copy("first", "ffm");
+        first.tenant().allocate(PAGE, "a");
+        awaitBean();
+        Object shared = ManagementFactory.getPlatformMBeanServer().getAttribute(beanName(), "Shared");
+        Copy second = new Copy("second", "ffm");
+        Thread asking = new Thread(() -> second.initialize("io.ksm4j.MergeRegistry"));
+        asking.setDaemon(true);
+        replaceBean(attribute -> {
+            asking.start();
+            patiently().until(() -> !asking.isAlive() || isInitializing(asking, "io.ksm4j.MergeRegistry"));
+            return shared;
+        });
+        Thread joining = new Thread(() -> second.tenant().allocate(PAGE, "b"));
+        joining.setDaemon(true);
+        joining.start();
+
+        assertThat(joining.join(Duration.ofSeconds(30))).isTrue();
+        assertThat(asking.join(Duration.ofSeconds(30))).isTrue();
+        assertThat(first.tenant().owners()).containsExactlyInAnyOrder("a", "b");
+        first.tenant().close("a");
+        second.tenant().close("b");
+    }
+
+    private static boolean isInitializing(Thread thread, String className) {
+        return Arrays.stream(thread.getStackTrace())
+                .anyMatch(frame -> frame.getClassName().equals(className)
+                        && frame.getMethodName().equals("<clinit>"));
+    }
+
+    private interface Attributes {
+        Object get(String name) throws JMException;
+    }
+
+    /** Puts an MBean of our own in the place of the registry's. */
+    private static void replaceBean(Attributes attributes) throws JMException {
+        MBeanServer server = ManagementFactory.getPlatformMBeanServer();
+        MBeanInfo info = server.getMBeanInfo(beanName());
+        server.unregisterMBean(beanName());
+        Object bean = Proxy.newProxyInstance(
+                ClassLoader.getPlatformClassLoader(),
+                new Class<?>[] {DynamicMBean.class},
+                (proxy, method, arguments) ->
+                        method.getName().equals("getAttribute") ? attributes.get((String) arguments[0]) : info);
+        server.registerMBean(bean, beanName());
+    }
+
     // ---- Copies
 
     private interface Step<T> {
@@ -346,6 +397,14 @@ final class ClassLoaders {
                         .newInstance();
             } catch (ReflectiveOperationException e) {
                 throw new LinkageError("no tenant in " + name, e);
+            }
+        }
+
+        void initialize(String className) {
+            try {
+                Class.forName(className, true, loader);
+            } catch (ClassNotFoundException e) {
+                throw new LinkageError(className, e);
             }
         }
 

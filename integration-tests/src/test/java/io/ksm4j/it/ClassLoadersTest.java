@@ -48,6 +48,11 @@ class ClassLoadersTest {
     }
 
     @Test
+    void registryCanBeAskedForWhileAnotherThreadOfTheCopyJoinsTheTable() {
+        run(List.of(), "ask-while-joining");
+    }
+
+    @Test
     void withoutJmxNoBeanServerIsStarted() {
         run(List.of("-Dio.ksm4j.jmx=false"), "no-jmx");
     }
