@@ -14,6 +14,7 @@ import java.util.Collections;
 import java.util.Map;
 import java.util.Set;
 import java.util.WeakHashMap;
+import javax.management.AttributeNotFoundException;
 import javax.management.DynamicMBean;
 import javax.management.InstanceAlreadyExistsException;
 import javax.management.JMException;
@@ -33,6 +34,10 @@ import org.jspecify.annotations.Nullable;
  * <p>The MBean server keeps what is registered for ever, and must not keep a class loader that way. So the MBean is made of
  * JDK classes only: a proxy that asks any living copy, out of a map with weak keys, for the answer. When the last copy is gone
  * there are no regions left to show, and the next copy starts anew.
+ *
+ * <p>A copy counts alone, and warns, where the MBean is that of a copy with another {@link RegionTable#LAYOUT}, and where
+ * somebody has reset the property, as {@code System.setProperties} does: it then takes itself for the first, and finds the MBean
+ * there when it has regions already. With {@code -Dio.ksm4j.jmx=false} every copy counts alone.
  */
 final class SharedTable {
 
@@ -41,8 +46,8 @@ final class SharedTable {
 
     private static final String JMX_PROPERTY = "io.ksm4j.jmx";
 
-    /** Asked for by name only; not among the attributes that the MBean lists. */
-    private static final String SHARED_ATTRIBUTE = "Shared";
+    /** Asked for by name only; not among the attributes that the MBean lists. Copies with another layout don't know it. */
+    private static final String SHARED_ATTRIBUTE = "Shared/" + RegionTable.LAYOUT;
 
     /** The one lock that all copies know: a string literal is one object in the whole JVM. */
     private static final Object MONITOR = ("io.ksm4j.MergeRegistry/" + RegionTable.LAYOUT).intern();
@@ -111,11 +116,7 @@ final class SharedTable {
                     }
                     long left = deadline - System.nanoTime();
                     if (left <= 0) {
-                        Ksm.LOGGER.log(
-                                Level.WARNING,
-                                "another copy of ksm4j in this JVM did not publish its registry: this copy"
-                                        + " keeps its own, and pages that both copies mark are not counted together");
-                        return RegionTable.newShared();
+                        return keepOwn("another copy of ksm4j in this JVM did not publish its registry");
                     }
                     try {
                         MONITOR.wait(left / 1_000_000 + 1);
@@ -140,6 +141,8 @@ final class SharedTable {
             Map<InvocationHandler, Boolean> copies = (Map<InvocationHandler, Boolean>) published[1];
             copiesToJoin = copies;
             return table;
+        } catch (AttributeNotFoundException e) {
+            return keepOwn("the registry in this JVM is that of another version of ksm4j");
         } catch (JMException | RuntimeException e) {
             Ksm.LOGGER.log(Level.DEBUG, "the copies of ksm4j that registered the MBean are gone, their regions too", e);
             try {
@@ -149,6 +152,13 @@ final class SharedTable {
             }
             return publishSoon();
         }
+    }
+
+    private static Object[] keepOwn(String reason) {
+        Ksm.LOGGER.log(
+                Level.WARNING,
+                reason + ": this copy keeps its own, and pages that both copies mark are not counted together");
+        return RegionTable.newShared();
     }
 
     private static void publish(Object[] table) {
@@ -162,7 +172,11 @@ final class SharedTable {
             published = true;
         } catch (InstanceAlreadyExistsException e) {
             published = true;
-            Ksm.LOGGER.log(Level.WARNING, "the registry's MBean is there already: somebody has reset " + PROPERTY, e);
+            Ksm.LOGGER.log(
+                    Level.WARNING,
+                    "the registry's MBean is there already: it is that of another version of ksm4j, or somebody has reset "
+                            + PROPERTY + ". This copy keeps its own registry",
+                    e);
         } catch (JMException | ReflectiveOperationException | LinkageError | RuntimeException e) {
             Ksm.LOGGER.log(Level.WARNING, "the registry's MBean could not be registered", e);
         } finally {

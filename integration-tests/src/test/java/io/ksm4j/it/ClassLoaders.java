@@ -39,6 +39,7 @@ import java.util.concurrent.Future;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import java.util.stream.IntStream;
+import javax.management.AttributeNotFoundException;
 import javax.management.DynamicMBean;
 import javax.management.JMException;
 import javax.management.MBeanAttributeInfo;
@@ -70,6 +71,7 @@ final class ClassLoaders {
             case "unload" -> loaderIsCollected(arguments[1]);
             case "start-together" -> copiesStartTogether(Integer.parseInt(arguments[1]));
             case "ask-while-joining" -> registryIsAskedForWhileTheTableIsJoined();
+            case "other-layout" -> otherLayoutIsLeftAlone();
             case "no-jmx" -> noBeanServerIsStarted();
             default -> throw new IllegalArgumentException(arguments[0]);
         }
@@ -322,7 +324,7 @@ final class ClassLoaders {
         Copy first = new Copy("first", "ffm");
         first.tenant().allocate(PAGE, "a");
         awaitBean();
-        Object shared = ManagementFactory.getPlatformMBeanServer().getAttribute(beanName(), "Shared");
+        Object shared = ManagementFactory.getPlatformMBeanServer().getAttribute(beanName(), "Shared/1");
         Copy second = new Copy("second", "ffm");
         Thread asking = new Thread(() -> second.initialize("io.ksm4j.MergeRegistry"));
         asking.setDaemon(true);
@@ -338,6 +340,27 @@ final class ClassLoaders {
         assertThat(joining.join(Duration.ofSeconds(30))).isTrue();
         assertThat(asking.join(Duration.ofSeconds(30))).isTrue();
         assertThat(first.tenant().owners()).containsExactlyInAnyOrder("a", "b");
+        first.tenant().close("a");
+        second.tenant().close("b");
+    }
+
+    private static void otherLayoutIsLeftAlone() throws Exception {
+        Copy first = new Copy("first", "ffm");
+        first.tenant().allocate(PAGE, "a");
+        awaitBean();
+        replaceBean(attribute -> {
+            if (attribute.equals("Shared/0") || attribute.equals("OpenRegions")) {
+                return 17L;
+            }
+            throw new AttributeNotFoundException(attribute);
+        });
+        Copy second = new Copy("second", "ffm");
+        second.tenant().allocate(PAGE, "b");
+
+        assertThat(second.tenant().owners()).containsExactly("b");
+        assertThat(first.tenant().owners()).containsExactly("a");
+        assertThat(ManagementFactory.getPlatformMBeanServer().getAttribute(beanName(), "OpenRegions"))
+                .isEqualTo(17L);
         first.tenant().close("a");
         second.tenant().close("b");
     }

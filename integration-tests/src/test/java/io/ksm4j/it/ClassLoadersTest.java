@@ -53,6 +53,11 @@ class ClassLoadersTest {
     }
 
     @Test
+    void copyOfAnotherLayoutLeavesTheRegistryAloneAndKeepsItsOwn() {
+        run(List.of(), "other-layout");
+    }
+
+    @Test
     void withoutJmxNoBeanServerIsStarted() {
         run(List.of("-Dio.ksm4j.jmx=false"), "no-jmx");
     }
