@@ -5,7 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What ksm4j has marked in this JVM: one registry for all class loaders, however many copies of ksm4j they loaded.
+ * What ksm4j has marked in this JVM: one registry for all class loaders, however many copies of ksm4j they loaded. With
+ * {@code -Dio.ksm4j.jmx=false} every copy counts alone.
  *
  * <p>Marks are counted: where regions share pages, a page stays mergeable while at least one of them wants it. What the
  * registry says and what the kernel says in {@code /proc/self/smaps} is the same whenever no region is being changed. Marks
@@ -19,7 +20,7 @@ public final class MergeRegistry {
     private MergeRegistry() {}
 
     /**
-     * The JVM's registry.
+     * The JVM's registry; with {@code -Dio.ksm4j.jmx=false}, that of this copy of ksm4j.
      *
      * @return always the same one
      */
