@@ -17,6 +17,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -113,6 +114,29 @@ class RunningKsmdTest {
             second.awaitLine("running 1 0");
             assertThat(second.finish()).isEqualTo(7);
         }
+        assertThat(settingsAtRest()).isEqualTo(before);
+    }
+
+    @Test
+    void aSecondThreadWaitsUntilTheFirstIsDone() throws Exception {
+        KsmKernel.requireControl();
+        Map<String, String> before = settingsAtRest();
+        CompletableFuture<Long> second = new CompletableFuture<>();
+        Thread thread = new Thread(() -> {
+            try (RunningKsmd ksmd = RunningKsmd.start()) {
+                second.complete(ksmd.read("run"));
+            } catch (Throwable e) {
+                second.completeExceptionally(e);
+            }
+        });
+        try (RunningKsmd first = RunningKsmd.start()) {
+            thread.start();
+            await("the second thread in the queue").until(() -> thread.getState() == Thread.State.WAITING);
+            assertThat(second).isNotDone();
+            assertThat(first.read("run")).isEqualTo(1);
+        }
+        assertThat(second.get(30, TimeUnit.SECONDS)).isEqualTo(1);
+        thread.join();
         assertThat(settingsAtRest()).isEqualTo(before);
     }
 

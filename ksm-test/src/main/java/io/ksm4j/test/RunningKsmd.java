@@ -11,7 +11,9 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * {@code ksmd} at full tilt, for one test of one JVM at a time.
@@ -31,6 +33,9 @@ public final class RunningKsmd implements AutoCloseable {
     private static final Map<String, String> FULL_TILT = fullTilt();
 
     private static final Path LOCK = Path.of(System.getProperty("java.io.tmpdir"), "ksm4j-ksmd.lock");
+
+    /** Whose turn it is in this JVM: a file lock belongs to a JVM, and closing any channel of its file gives it up. */
+    private static final Semaphore TURN = new Semaphore(1);
 
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
@@ -58,30 +63,63 @@ public final class RunningKsmd implements AutoCloseable {
     }
 
     /**
-     * Waits for other JVMs to be done with {@code ksmd}, then starts it. Skips or fails the test where that is not possible.
+     * Waits for other JVMs, and other threads of this one, to be done with {@code ksmd}, then starts it. Skips or fails the test
+     * where that is not possible. A thread that starts it a second time without closing it waits for itself.
      *
      * @return what puts everything back
      */
     public static RunningKsmd start() {
         KsmKernel.requireControl();
         try {
-            FileChannel channel = FileChannel.open(LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-            channel.lock();
-            RunningKsmd ksmd = new RunningKsmd(channel);
-            Runtime.getRuntime().addShutdownHook(ksmd.atExit);
+            RunningKsmd ksmd = new RunningKsmd(lock());
             try {
+                Runtime.getRuntime().addShutdownHook(ksmd.atExit);
                 ksmd.apply();
+                return ksmd;
             } catch (RuntimeException | IOException e) {
                 ksmd.close();
                 throw e;
             }
-            return ksmd;
         } catch (IOException e) {
             throw new UncheckedIOException("cannot start ksmd", e);
         }
     }
 
-    private void apply() throws IOException {
+    private static FileChannel lock() throws IOException {
+        try {
+            TURN.acquire();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while another thread had ksmd", e);
+        }
+        FileChannel channel = null;
+        boolean locked = false;
+        try {
+            channel = FileChannel.open(LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            channel.lock();
+            locked = true;
+            return channel;
+        } finally {
+            if (!locked) {
+                unlock(channel);
+            }
+        }
+    }
+
+    private static void unlock(@Nullable FileChannel channel) throws IOException {
+        try {
+            if (channel != null) {
+                channel.close();
+            }
+        } finally {
+            TURN.release();
+        }
+    }
+
+    private synchronized void apply() throws IOException {
+        if (restored) {
+            throw new IllegalStateException("the JVM is exiting");
+        }
         for (Map.Entry<String, String> setting : FULL_TILT.entrySet()) {
             Path file = KsmKernel.SYSFS.resolve(setting.getKey());
             if (!Files.exists(file)) {
@@ -132,11 +170,22 @@ public final class RunningKsmd implements AutoCloseable {
         }
     }
 
-    /** Puts the settings back and lets the next JVM in. */
+    /** Puts the settings back and lets the next thread or JVM in. */
     @Override
     public void close() {
-        restore();
-        Runtime.getRuntime().removeShutdownHook(atExit);
+        try {
+            restore();
+        } finally {
+            removeHook();
+        }
+    }
+
+    private void removeHook() {
+        try {
+            Runtime.getRuntime().removeShutdownHook(atExit);
+        } catch (IllegalStateException exiting) {
+            // The hook runs, and finds everything put back.
+        }
     }
 
     private synchronized void restore() {
@@ -144,12 +193,33 @@ public final class RunningKsmd implements AutoCloseable {
             return;
         }
         restored = true;
-        try (lock) {
-            for (Map.Entry<String, String> setting : before) {
-                Files.writeString(KsmKernel.SYSFS.resolve(setting.getKey()), setting.getValue());
+        try {
+            try {
+                putBack(KsmKernel.SYSFS, before);
+            } finally {
+                unlock(lock);
             }
         } catch (IOException e) {
             throw new UncheckedIOException("could not put " + before + " back into " + KsmKernel.SYSFS, e);
+        }
+    }
+
+    /** Goes on after a setting that cannot be written, and throws at the end. */
+    static void putBack(Path folder, Iterable<Map.Entry<String, String>> settings) throws IOException {
+        IOException failed = null;
+        for (Map.Entry<String, String> setting : settings) {
+            try {
+                Files.writeString(folder.resolve(setting.getKey()), setting.getValue());
+            } catch (IOException e) {
+                if (failed == null) {
+                    failed = e;
+                } else {
+                    failed.addSuppressed(e);
+                }
+            }
+        }
+        if (failed != null) {
+            throw failed;
         }
     }
 }
