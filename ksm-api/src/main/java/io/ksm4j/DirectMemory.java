@@ -41,9 +41,15 @@ final class DirectMemory implements KsmBackend {
                     "without a native backend a region holds less than 2 GiB: " + length + " bytes are too many");
         }
         // A direct buffer starts anywhere; one page more than asked for holds a start on a page.
-        ByteBuffer memory = ByteBuffer.allocateDirect((int) (length + PAGE_SIZE))
-                .alignedSlice((int) PAGE_SIZE)
-                .slice(0, (int) length);
+        ByteBuffer memory;
+        try {
+            memory = ByteBuffer.allocateDirect((int) (length + PAGE_SIZE))
+                    .alignedSlice((int) PAGE_SIZE)
+                    .slice(0, (int) length);
+        } catch (OutOfMemoryError e) {
+            // The limit is -XX:MaxDirectMemorySize, not the Java heap, and the caller knows what to say.
+            return -Linux.ENOMEM;
+        }
         long address = newAddress(length);
         mapped.put(address, memory);
         return address;
