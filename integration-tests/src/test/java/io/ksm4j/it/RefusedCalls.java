@@ -17,13 +17,11 @@ import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.ResourceUnavailableException;
 import io.ksm4j.spi.KsmBackend;
-import io.ksm4j.spi.KsmBackendProvider;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.ServiceLoader;
 
 /** Runs into every errno of every system call, under filters that answer by the length or the number of ranges. */
 final class RefusedCalls {
@@ -54,7 +52,7 @@ final class RefusedCalls {
 
     private static final RegionOptions UNMARKED = RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE);
 
-    private static final KsmBackend BACKEND = open(System.getProperty(Ksm.BACKEND_PROPERTY));
+    private static final KsmBackend BACKEND = BackendsUnderTest.open(System.getProperty(Ksm.BACKEND_PROPERTY));
     private static final long PAGE = BACKEND.pageSize();
 
     /** What the backend mapped last. */
@@ -74,15 +72,6 @@ final class RefusedCalls {
         exceptions.put(EAGAIN, ResourceUnavailableException.class);
         exceptions.put(ENOMEM, ResourceUnavailableException.class);
         return exceptions;
-    }
-
-    private static KsmBackend open(String name) {
-        return ServiceLoader.load(KsmBackendProvider.class).stream()
-                .map(ServiceLoader.Provider::get)
-                .filter(provider -> provider.name().equals(name))
-                .findFirst()
-                .orElseThrow()
-                .open();
     }
 
     private static KsmBackend remembering(KsmBackend backend) {
