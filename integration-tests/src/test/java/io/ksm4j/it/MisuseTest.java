@@ -1,13 +1,11 @@
 package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.test.KsmKernel;
 import java.io.File;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -15,7 +13,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -47,14 +44,11 @@ class MisuseTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"jna", "jnr"})
-    void misuseEndsInExceptionsAndZerosOnJava17(String backend) {
-        Optional<Path> java17 = neighbouringJdk17();
-        assumeTrue(java17.isPresent(), "no JDK 17 in JAVA17_HOME, in JAVA_HOME or beside the JDK that runs this");
-
+    void misuseEndsInExceptionsAndZerosOnJava17(String backend) throws IOException {
         List<String> arguments = new ArrayList<>(arguments(backend));
         arguments.addAll(List.of(
                 "-ea", "-cp", classPathOfJava17(), SOURCE.toAbsolutePath().toString()));
-        ChildJvm child = ChildJvm.run(java17.get(), patience, arguments);
+        ChildJvm child = ChildJvm.run(Jdk17.home(), patience, arguments);
 
         assertThat(child.assertEndedWell().output()).contains(backend + ": ");
     }
@@ -75,29 +69,5 @@ class MisuseTest {
         return Arrays.stream(ChildJvm.classPath().split(File.pathSeparator, -1))
                 .filter(entry -> !Path.of(entry).equals(tests))
                 .collect(Collectors.joining(File.pathSeparator));
-    }
-
-    private static Optional<Path> neighbouringJdk17() {
-        Stream<Path> named = Stream.of("JAVA17_HOME", "JAVA_HOME")
-                .map(System::getenv)
-                .filter(home -> home != null && !home.isEmpty())
-                .map(Path::of);
-        try (Stream<Path> neighbours =
-                Files.list(Path.of(System.getProperty("java.home")).getParent())) {
-            return Stream.concat(named, neighbours.sorted())
-                    .filter(MisuseTest::isJdk17)
-                    .findFirst();
-        } catch (IOException e) {
-            return Optional.empty();
-        }
-    }
-
-    private static boolean isJdk17(Path home) {
-        try {
-            return Files.isExecutable(home.resolve("bin/javac"))
-                    && Files.readString(home.resolve("release")).contains("JAVA_VERSION=\"17");
-        } catch (IOException e) {
-            return false;
-        }
     }
 }

@@ -1,18 +1,15 @@
 package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.abort;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.test.KsmKernel;
 import java.io.File;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
@@ -64,7 +61,7 @@ class ModulePathTest {
     @ParameterizedTest
     @CsvSource({"jna, io.ksm4j.jna.JnaBackendProvider", "jnr, io.ksm4j.jnr.JnrBackendProvider"})
     void onJdk17(String backend, String provider) throws Exception {
-        assertBackendWorks(jdk17(), backend, provider);
+        assertBackendWorks(Jdk17.home(), backend, provider);
     }
 
     private void assertBackendWorks(Path jdk, String backend, String provider, String... options) throws Exception {
@@ -111,33 +108,5 @@ class ModulePathTest {
                 .map(Path::of)
                 .filter(jar -> Arrays.stream(prefixes)
                         .anyMatch(prefix -> jar.getFileName().toString().startsWith(prefix)));
-    }
-
-    /** Looks where the build does: the environment, the path, and beside the JDK that runs this. */
-    private static Path jdk17() throws IOException {
-        Stream<Path> named = Stream.of("JAVA17_HOME", "JAVA_HOME")
-                .map(System::getenv)
-                .filter(Objects::nonNull)
-                .map(Path::of);
-        List<Path> candidates = new ArrayList<>(named.toList());
-        for (String bin : System.getenv().getOrDefault("PATH", "").split(File.pathSeparator, -1)) {
-            Path java = Path.of(bin, "java");
-            if (Files.isExecutable(java)) {
-                candidates.add(java.toRealPath().getParent().getParent());
-            }
-        }
-        try (Stream<Path> siblings = Files.list(
-                Path.of(System.getProperty("java.home")).toAbsolutePath().getParent())) {
-            candidates.addAll(siblings.toList());
-        }
-        for (Path candidate : candidates) {
-            Path release = candidate.resolve("release");
-            if (Files.isExecutable(candidate.resolve("bin/javac"))
-                    && Files.isReadable(release)
-                    && Files.readString(release).contains("JAVA_VERSION=\"17")) {
-                return candidate;
-            }
-        }
-        return abort("no JDK 17 in JAVA17_HOME, JAVA_HOME, PATH or beside " + System.getProperty("java.home"));
     }
 }

@@ -95,6 +95,14 @@ class QuickstartTest {
     }
 
     @Test
+    void takesABackendForJava17ByItself() throws Exception {
+        Quick quick = start(Jdk17.home(), List.of(), file.toString());
+
+        assertThat(quick.exitCode()).as(quick.output()).isZero();
+        assertThreeOfFourSaved(quick, "jnr");
+    }
+
+    @Test
     void leavesAKsmdThatRunsAlone() throws Exception {
         write("pages_to_scan", "20000");
         write("sleep_millisecs", "1");
@@ -294,8 +302,12 @@ class QuickstartTest {
 
     /** Starts the quickstart with a lock of its own: this JVM has the real one. */
     private Quick start(List<String> options, String... arguments) throws IOException {
+        return start(Path.of(System.getProperty("java.home")), options, arguments);
+    }
+
+    private Quick start(Path javaHome, List<String> options, String... arguments) throws IOException {
         List<String> command = new ArrayList<>(List.of(
-                java(),
+                javaHome.resolve("bin/java").toString(),
                 "--enable-native-access=ALL-UNNAMED",
                 "-Djava.io.tmpdir=" + folder,
                 "-cp",
