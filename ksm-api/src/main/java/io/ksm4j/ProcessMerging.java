@@ -86,31 +86,24 @@ public final class ProcessMerging {
             return;
         }
         if (!RegionState.isKnownAlive(table(), base)) {
-            forget(base, wanted);
+            forget(base);
             return;
         }
         try {
             kernel.madviseMapped(wanted, Linux.MADV_MERGEABLE);
         } catch (KsmException e) {
-            kernel.undo(forget(base, wanted), Linux.MADV_UNMERGEABLE);
+            kernel.undo(forget(base), Linux.MADV_UNMERGEABLE);
             throw e;
         }
     }
 
     /** Lets a region want nothing, and says what nobody else wants of it. */
-    private static List<AddressRange> forget(int base, List<AddressRange> wanted) {
+    private static List<AddressRange> forget(int base) {
         RegionTable table = table();
         List<AddressRange> unwanted = new ArrayList<>();
         table.lock.lock();
         try {
-            table.forget(base);
-            for (AddressRange range : wanted) {
-                table.forEachUnwanted(
-                        range.start(),
-                        range.end(),
-                        0,
-                        (from, to, since) -> unwanted.add(AddressRange.between(from, to)));
-            }
+            table.forget(base, (from, to, since) -> unwanted.add(AddressRange.between(from, to)));
         } finally {
             table.lock.unlock();
         }

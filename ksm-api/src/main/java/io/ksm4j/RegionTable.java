@@ -446,13 +446,16 @@ final class RegionTable {
         removePieces(base, from, to);
     }
 
-    /** A region wants nothing any more, without anybody being told; what nobody else wants is no longer counted. */
-    void forget(int base) {
+    /** A region wants nothing any more. What nobody else wants either is no longer counted, and shown to the visitor. */
+    void forget(int base, RangeVisitor unwanted) {
         List<long[]> wanted = new ArrayList<>();
         forEachWantedBy(base, start(base), end(base), (from, to, since) -> wanted.add(new long[] {from, to}));
         unwant(base, start(base), end(base));
         for (long[] range : wanted) {
-            forEachUnwanted(range[0], range[1], 0, (from, to, since) -> mergeableBytes.add(from - to));
+            forEachUnwanted(range[0], range[1], 0, (from, to, since) -> {
+                mergeableBytes.add(from - to);
+                unwanted.visit(from, to, since);
+            });
         }
     }
 
