@@ -62,15 +62,10 @@ final class Change {
     }
 
     private static void requireChangeable(RegionState region, boolean mergeable) {
-        long state = region.slot.state();
-        if ((state & RegionTable.DETACHED) != 0) {
-            throw new IllegalStateException(
-                    "the memory of " + region + " was unmapped when the region it belongs to was closed");
-        }
-        if (mergeable && (state & RegionTable.EXCLUDED) != 0) {
+        if (mergeable && (region.slot.state() & RegionTable.EXCLUDED) != 0) {
             throw new IllegalStateException("region " + region + " was opened with Marking.NEVER: it must not merge");
         }
-        region.requireAlive();
+        region.requireMemory();
     }
 
     private void run() {

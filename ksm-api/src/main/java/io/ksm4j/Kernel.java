@@ -377,6 +377,8 @@ final class Kernel {
 
     private static String adviceName(int advice) {
         return switch (advice) {
+            case Linux.MADV_RANDOM -> "MADV_RANDOM";
+            case Linux.MADV_SEQUENTIAL -> "MADV_SEQUENTIAL";
             case Linux.MADV_DONTNEED -> "MADV_DONTNEED";
             case Linux.MADV_MERGEABLE -> "MADV_MERGEABLE";
             case Linux.MADV_UNMERGEABLE -> "MADV_UNMERGEABLE";

@@ -1,10 +1,13 @@
 package io.ksm4j;
 
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.stats.RegionStats;
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
@@ -366,11 +369,70 @@ public final class Ksm {
         }
     }
 
-    private Change.Part wholeOf(MergeRegion region) {
+    /**
+     * Reads what regions occupy and save.
+     *
+     * <p>One pass over {@code /proc/self/smaps} for all regions. The kernel walks the page tables of all memory below the last
+     * region, the Java heap among it, which takes milliseconds for each resident GiB, and prints a text of a kilobyte for each
+     * mapping; the number of regions adds little. While it walks, other threads of the process can touch memory but wait
+     * if they map or unmap some.
+     *
+     * <p>Where a region without guard pages, or adopted memory, shares a mapping with a neighbour, the mapping is split for a
+     * second pass, by {@code MADV_RANDOM} and {@code MADV_SEQUENTIAL}, and then joined again. Changing or closing these regions
+     * waits for it. A huge page that a region ends in is split for good.
+     *
+     * @param regions open regions of this {@code Ksm}; repeated regions count once
+     * @return the numbers of each region, in the order given; {@link RegionStats#NONE} for fallback regions
+     * @throws IllegalArgumentException if a region belongs to another {@code Ksm}
+     * @throws IllegalStateException if a region is closed, or its memory no longer exists
+     * @throws MapCountExceededException if a mapping must be split and the process has too many
+     * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
+     */
+    public Map<MergeRegion, RegionStats> stats(Collection<MergeRegion> regions) {
+        List<MergeRegion> distinct = regions.stream().distinct().toList();
+        if (distinct.isEmpty()) {
+            return Map.of();
+        }
+        Map<MergeRegion, RegionStats> stats = new LinkedHashMap<>();
+        try {
+            List<RegionStats> numbers = RegionState.stats(statesOf(distinct));
+            for (int i = 0; i < numbers.size(); i++) {
+                stats.put(distinct.get(i), numbers.get(i));
+            }
+        } finally {
+            Reference.reachabilityFence(regions);
+        }
+        return stats;
+    }
+
+    /**
+     * Reads what all marked memory of this JVM occupies and saves, each page counted once: the marks in {@link #registry()}, without
+     * those of fallback regions. Costs what {@link #stats(Collection)} does, over all mappings of the process, and allocates the
+     * same for any number of regions.
+     *
+     * @return the sum; {@link RegionStats#NONE} from {@link #fallback()}
+     * @throws MapCountExceededException if marked memory shares a mapping with memory that others have marked, and the process
+     *     has too many mappings to take them apart
+     * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
+     */
+    public RegionStats stats() {
+        return kernel.recordsOnly ? RegionStats.NONE : RegionTotals.read(kernel);
+    }
+
+    private List<RegionState> statesOf(Collection<MergeRegion> regions) {
+        return regions.stream().map(this::stateOf).toList();
+    }
+
+    private RegionState stateOf(MergeRegion region) {
         RegionState state = region.state();
         if (state.kernel != kernel) {
             throw new IllegalArgumentException("region " + state + " belongs to another Ksm");
         }
+        return state;
+    }
+
+    private Change.Part wholeOf(MergeRegion region) {
+        RegionState state = stateOf(region);
         return new Change.Part(state, state.range.start(), state.range.end());
     }
 }

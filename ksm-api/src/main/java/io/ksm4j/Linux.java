@@ -21,6 +21,15 @@ final class Linux {
     /** Zeroed memory without a file. */
     static final int MAP_ANONYMOUS = 0x20;
 
+    /** Nothing is known about the order of reads. */
+    static final int MADV_NORMAL = 0;
+
+    /** Reads will come in no order: reading ahead is no use. */
+    static final int MADV_RANDOM = 1;
+
+    /** Reads will come in order. */
+    static final int MADV_SEQUENTIAL = 2;
+
     /** Gives the pages back; the next touch finds zeros. */
     static final int MADV_DONTNEED = 4;
 

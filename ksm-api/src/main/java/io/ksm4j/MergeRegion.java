@@ -7,7 +7,6 @@ import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Objects;
-import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -288,18 +287,18 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Reads what the region occupies and saves. Takes milliseconds for each resident GiB of the process.
+     * Reads what the region occupies and saves. {@link Ksm#stats(java.util.Collection)} reads many regions in one go; what it
+     * says of costs and of neighbours holds here, too.
      *
-     * @return the numbers; zero for fallback regions
-     * @throws IllegalStateException if the region is closed
+     * @return the numbers; {@link RegionStats#NONE} for fallback regions
+     * @throws IllegalStateException if the region is closed, or its memory no longer exists
+     * @throws MapCountExceededException if the region shares a mapping with its neighbours, and the process has too many mappings
+     *     to take them apart
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
     public RegionStats stats() {
-        requireOpen();
         try {
-            return state.kernel.recordsOnly
-                    ? new RegionStats(0, OptionalLong.empty(), 0)
-                    : state.kernel.proc.stats(state.range);
+            return RegionState.stats(List.of(state)).get(0);
         } finally {
             Reference.reachabilityFence(this);
         }

@@ -1,6 +1,5 @@
 package io.ksm4j;
 
-import io.ksm4j.stats.RegionStats;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -9,13 +8,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.OptionalLong;
 import java.util.TreeMap;
-import java.util.function.Consumer;
-import org.jspecify.annotations.Nullable;
 
 /** What the kernel says about this process's mappings, in {@code /proc/self} (proc_pid_maps(5), proc_pid_smaps(5)). */
 final class ProcSelf {
@@ -28,14 +26,6 @@ final class ProcSelf {
 
     ProcSelf(Path proc) {
         this.proc = proc;
-    }
-
-    /** One mapping in {@code smaps}: where it is, its counters in bytes (-1: the kernel does not tell), its flags. */
-    record Mapping(long start, long end, long rss, long pss, long ksm, String vmFlags) {
-
-        boolean mergeable() {
-            return (vmFlags + " ").contains(" mg ");
-        }
     }
 
     /** The parts of the range that nothing is mapped to. Reads {@code maps}, which does not walk page tables. */
@@ -87,11 +77,15 @@ final class ProcSelf {
         AddressRange all = AddressRange.between(
                 ranges.stream().mapToLong(AddressRange::start).min().orElseThrow(),
                 ranges.stream().mapToLong(AddressRange::end).max().orElseThrow());
-        forEachMapping(all, mapping -> {
-            if (mapping.mergeable()) {
-                mergeable.put(mapping.start(), mapping.end());
+        try (Smaps mapping = smaps()) {
+            while (mapping.next() && mapping.start < all.end()) {
+                if (mapping.mergeable) {
+                    mergeable.put(mapping.start, mapping.end);
+                }
             }
-        });
+        } catch (IOException e) {
+            throw unreadable("self/smaps", e);
+        }
         List<AddressRange> missing = new ArrayList<>();
         for (AddressRange range : ranges) {
             long from = range.start();
@@ -111,78 +105,67 @@ final class ProcSelf {
         return missing;
     }
 
-    /** The sum of the counters of every mapping that the range touches. */
-    RegionStats stats(AddressRange range) {
-        long[] sums = new long[3];
-        boolean[] ksmTold = {true};
-        forEachMapping(range, mapping -> {
-            sums[0] += mapping.rss();
-            sums[1] += mapping.ksm();
-            sums[2] += mapping.rss() - mapping.pss();
-            ksmTold[0] &= mapping.ksm() >= 0;
-        });
-        return new RegionStats(sums[0], ksmTold[0] ? OptionalLong.of(sums[1]) : OptionalLong.empty(), sums[2]);
+    /**
+     * What the mappings that a range touches have merged: at least what was merged in the range, and at most its length.
+     *
+     * @return bytes; the length on kernels that do not tell
+     */
+    long mergedBytesAtMost(Collection<AddressRange> ranges) {
+        long sum = 0;
+        List<AddressRange> inOrder = ranges.stream()
+                .sorted(Comparator.comparingLong(AddressRange::start))
+                .toList();
+        int first = 0;
+        try (Smaps mapping = smaps()) {
+            while (first < inOrder.size() && mapping.next()) {
+                while (first < inOrder.size() && inOrder.get(first).end() <= mapping.start) {
+                    first++;
+                }
+                long length = 0;
+                for (int i = first; i < inOrder.size() && inOrder.get(i).start() < mapping.end; i++) {
+                    AddressRange range = inOrder.get(i);
+                    length += Math.max(0, Math.min(range.end(), mapping.end) - Math.max(range.start(), mapping.start));
+                }
+                if (mapping.mergeable) {
+                    sum += mapping.ksm >= 0 ? Math.min(mapping.ksm, length) : length;
+                }
+            }
+        } catch (IOException e) {
+            throw unreadable("self/smaps", e);
+        }
+        return sum;
     }
 
     /**
-     * Visits the mappings that overlap the range. The kernel walks the page tables of every mapping it prints, so reading
-     * stops at the first one behind the range.
+     * What {@code ksmd} has replaced by the kernel's page of zeros in this process.
+     *
+     * @return bytes; empty on kernels that do not tell, and where the file cannot be read
      */
-    void forEachMapping(AddressRange range, Consumer<Mapping> visitor) {
-        try (BufferedReader reader = open("self/smaps")) {
-            SmapsEntry entry = new SmapsEntry();
+    OptionalLong ksmZeroBytes(long pageSize) {
+        try (BufferedReader reader = open("self/ksm_stat")) {
             for (String line = reader.readLine(); line != null; line = reader.readLine()) {
-                if (!isHeader(line)) {
-                    entry.add(line);
-                    continue;
-                }
-                entry.end(range, visitor);
-                entry = new SmapsEntry();
-                entry.header = line;
-                if (startOf(line) >= range.end()) {
-                    return;
+                if (line.startsWith("ksm_zero_pages ")) {
+                    return OptionalLong.of(Long.parseLong(line.substring(line.indexOf(' ') + 1)) * pageSize);
                 }
             }
-            entry.end(range, visitor);
-        } catch (IOException e) {
-            throw new UncheckedIOException("cannot read " + proc.resolve("self/smaps") + ": is /proc mounted?", e);
+            return OptionalLong.empty();
+        } catch (IOException | NumberFormatException e) {
+            return OptionalLong.empty();
         }
     }
 
-    private static final class SmapsEntry {
-        private @Nullable String header;
-        private long rss;
-        private long pss;
-        private long ksm = -1;
-        private String vmFlags = "";
+    /** Opens {@code smaps}; whoever reads it makes the kernel walk the page tables of every mapping up to there. */
+    Smaps smaps() throws IOException {
+        return new Smaps(proc.resolve("self/smaps"));
+    }
 
-        void add(String line) {
-            if (line.startsWith("Rss:")) {
-                rss = bytes(line);
-            } else if (line.startsWith("Pss:")) {
-                pss = bytes(line);
-            } else if (line.startsWith("KSM:")) {
-                ksm = bytes(line);
-            } else if (line.startsWith("VmFlags:")) {
-                vmFlags = line;
-            }
-        }
+    Pagemap pagemap(long pageSize) throws IOException {
+        return new Pagemap(proc.resolve("self/pagemap"), pageSize);
+    }
 
-        void end(AddressRange range, Consumer<Mapping> visitor) {
-            if (header == null) {
-                return;
-            }
-            long start = startOf(header);
-            long end = endOf(header);
-            if (start < range.end() && end > range.start()) {
-                visitor.accept(new Mapping(start, end, rss, pss, ksm, vmFlags));
-            }
-        }
-
-        private static long bytes(String line) {
-            int unit = line.lastIndexOf(" kB");
-            return Long.parseLong(line.substring(line.indexOf(':') + 1, unit).trim()) << 10;
-        }
+    UncheckedIOException unreadable(String file, IOException cause) {
+        return new UncheckedIOException(
+                "cannot read " + proc.resolve(file) + ", is /proc mounted? " + cause.getMessage(), cause);
     }
 
     private interface RangeVisitor {
@@ -195,18 +178,13 @@ final class ProcSelf {
                 visitor.visit(startOf(line), endOf(line));
             }
         } catch (IOException e) {
-            throw new UncheckedIOException("cannot read " + proc.resolve("self/maps") + ": is /proc mounted?", e);
+            throw unreadable("self/maps", e);
         }
     }
 
     private BufferedReader open(String file) throws IOException {
         // The names of mapped files may be in any encoding; every byte is a character of Latin-1.
         return Files.newBufferedReader(proc.resolve(file), StandardCharsets.ISO_8859_1);
-    }
-
-    /** A mapping's first line starts with its address in lower-case hexadecimal, every other with a capital letter. */
-    private static boolean isHeader(String line) {
-        return !line.isEmpty() && Character.digit(line.charAt(0), 16) >= 0 && !Character.isUpperCase(line.charAt(0));
     }
 
     /** Negative for the vsyscall page, the one line of the kernel's half: so it comes before every range. */

@@ -1,8 +1,10 @@
 package io.ksm4j;
 
 import io.ksm4j.spi.NativeMapping;
+import io.ksm4j.stats.RegionStats;
 import java.lang.System.Logger.Level;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -211,7 +213,16 @@ final class RegionState implements Runnable {
         Change.apply(List.of(new Change.Part(this, from, to)), mergeable);
     }
 
-    void requireAlive() {
+    /** That the memory still is this region's. */
+    void requireMemory() {
+        if ((slot.state() & RegionTable.DETACHED) != 0) {
+            throw new IllegalStateException(
+                    "the memory of " + this + " was unmapped when the region it belongs to was closed");
+        }
+        requireAlive();
+    }
+
+    private void requireAlive() {
         if (!isAlive()) {
             throw new IllegalStateException("the memory of " + this + " is no longer alive: its owner has freed it");
         }
@@ -231,6 +242,31 @@ final class RegionState implements Runnable {
             table.lock.unlock();
         }
         return unmarked;
+    }
+
+    /** What regions of one kernel occupy and save, in their order; in one pass over {@code smaps} if that can be. */
+    static List<RegionStats> stats(List<RegionState> regions) {
+        regions.forEach(RegionState::requireReadable);
+        Kernel kernel = regions.get(0).kernel;
+        if (kernel.recordsOnly) {
+            return Collections.nCopies(regions.size(), RegionStats.NONE);
+        }
+        List<RegionScan.Owner> owners = regions.stream()
+                .map(region -> new RegionScan.Owner(region.slot, region.range))
+                .toList();
+        RegionScan scan = new RegionScan(
+                kernel, owners.stream().map(RegionScan.Owner::range).toList(), owners);
+        scan.run();
+        // What was closed while it was being read may have been counted as what came after it.
+        regions.forEach(RegionState::requireReadable);
+        return regions.stream().map(region -> scan.statsOf(region.range)).toList();
+    }
+
+    private void requireReadable() {
+        if (!isOpen()) {
+            throw closedException();
+        }
+        requireMemory();
     }
 
     IllegalStateException closedException() {

@@ -3,15 +3,12 @@ package io.ksm4j;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.OptionalLong;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -106,7 +103,7 @@ class ProcSelfTest {
         assertThatThrownBy(missing::mappingCount)
                 .isInstanceOf(UncheckedIOException.class)
                 .hasMessageContaining(proc.resolve("self/maps").toString());
-        assertThatThrownBy(() -> missing.stats(range(0x1000, 0x2000)))
+        assertThatThrownBy(() -> missing.notMergeable(List.of(range(0x1000, 0x2000))))
                 .isInstanceOf(UncheckedIOException.class)
                 .hasMessageContaining(proc.resolve("self/smaps").toString());
     }
@@ -184,28 +181,32 @@ class ProcSelfTest {
     }
 
     @Test
-    void countersOfAllMappingsOfTheRangeAreAddedUp() throws IOException {
-        assertThat(sample().stats(range(0x10000000, 0x10005000)))
-                .isEqualTo(new RegionStats(20 << 10, OptionalLong.of(12 << 10), 9 << 10));
+    void noMoreIsMergedInARangeThanItsMappingsHaveMergedAndThanItIsLong() throws IOException {
+        assertThat(sample().mergedBytesAtMost(List.of(range(0x10000000, 0x10002000))))
+                .isEqualTo(4 << 10);
+        assertThat(sample().mergedBytesAtMost(List.of(range(0x10004000, 0x10005000))))
+                .isEqualTo(4 << 10);
+        assertThat(sample().mergedBytesAtMost(List.of(range(0x10004000, 0x10005000), range(0x10000000, 0x10001000))))
+                .isEqualTo(8 << 10);
+        assertThat(sample().mergedBytesAtMost(List.of(range(0x10002000, 0x10003000))))
+                .isZero();
+        assertThat(sample().mergedBytesAtMost(List.of(range(0x20000000, 0x20003000))))
+                .isZero();
     }
 
     @Test
-    void countersOfTheNeighboursAreNotAddedUp() throws IOException {
-        assertThat(sample().stats(range(0x10002000, 0x10003000)))
-                .isEqualTo(new RegionStats(4 << 10, OptionalLong.of(0), 0));
-    }
-
-    @Test
-    void aKernelThatDoesNotCountSharedPagesIsNotReadAsZero() throws IOException {
+    void whereTheKernelDoesNotTellAllThatIsMarkedMayBeMerged() throws IOException {
         ProcSelf old = smaps(entry("10000000-10002000 rw-p 00000000 00:00 0", 8, 5, "", MARKED));
-        assertThat(old.stats(range(0x10000000, 0x10002000)))
-                .isEqualTo(new RegionStats(8 << 10, OptionalLong.empty(), 3 << 10));
+        assertThat(old.mergedBytesAtMost(List.of(range(0x10001000, 0x10002000))))
+                .isEqualTo(4 << 10);
     }
 
     @Test
-    void theMappingsOfTheRangeAreVisitedInOrder() throws IOException {
-        List<Long> starts = new ArrayList<>();
-        sample().forEachMapping(range(0x10001000, 0x10004000), mapping -> starts.add(mapping.start()));
-        assertThat(starts).containsExactly(0x10000000L, 0x10002000L, 0x10003000L);
+    void pagesReplacedByZerosAreToldByNewerKernelsAlone() throws IOException {
+        assertThat(new ProcSelf(proc).ksmZeroBytes(4096)).isEmpty();
+        write("self/ksm_stat", "ksm_rmap_items 7\n");
+        assertThat(new ProcSelf(proc).ksmZeroBytes(4096)).isEmpty();
+        write("self/ksm_stat", "ksm_rmap_items 7\nksm_zero_pages 3\nksm_merging_pages 1\n");
+        assertThat(new ProcSelf(proc).ksmZeroBytes(4096)).hasValue(3 * 4096);
     }
 }

@@ -1,0 +1,295 @@
+package io.ksm4j;
+
+import io.ksm4j.stats.RegionStats;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.OptionalLong;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Counts what lies in each of many ranges, in one pass over {@code smaps}.
+ *
+ * <p>The kernel counts by mapping, and neighbouring mappings with equal flags are one mapping. Where a range ends inside a mapping,
+ * the mapping is split for the time of a second pass: by {@code MADV_RANDOM} and {@code MADV_SEQUENTIAL}, of which each piece gets
+ * another than its neighbours. They change a flag of the mapping and touch no page; all they could do to private memory in these
+ * milliseconds is to change what is read ahead from a file or from swap. What was there before is put back.
+ */
+final class RegionScan {
+
+    /** Two threads must not split neighbours at once, whichever class loader they come from: a literal is one object in a JVM. */
+    private static final Object SPLITTING = "io.ksm4j.RegionScan/splitting";
+
+    /** How often a mapping may grow together with a new neighbour while it is being read. */
+    private static final int ATTEMPTS = 10;
+
+    /** A part of a mapping that must be a mapping of its own to be counted, and the advice the mapping has. */
+    private record Piece(long from, long to, int readAdvice) {}
+
+    /** A region that must stay open while a mapping is split, and where it is. */
+    record Owner(RegionTable.Slot slot, AddressRange range) {}
+
+    private final Kernel kernel;
+    private final Collection<Owner> owners;
+
+    /** Where ranges start and end, in order, each address once. Between two of them lies an atom. */
+    private final long[] bounds;
+
+    /** Whether an atom belongs to a range or lies between two. */
+    private final boolean[] covered;
+
+    private final Counts[] atoms;
+    private OptionalLong ksmZeroBytes = OptionalLong.empty();
+
+    /** What is counted in an atom, in bytes. */
+    static final class Counts {
+        long resident;
+        long marked;
+        long merged;
+        long huge;
+        long saved;
+
+        /** With pages of zeros, which are not resident. Counted only if there are some. */
+        long present;
+
+        boolean mergedTold = true;
+
+        /** Adds a whole mapping. */
+        void add(Smaps mapping) {
+            resident += mapping.rss;
+            marked += mapping.mergeable ? mapping.end - mapping.start : 0;
+            merged += Math.max(mapping.ksm, 0);
+            huge += mapping.huge;
+            saved += savedBytes(mapping);
+            mergedTold &= mapping.ksm >= 0;
+        }
+
+        void add(Counts other) {
+            resident += other.resident;
+            marked += other.marked;
+            merged += other.merged;
+            huge += other.huge;
+            saved += other.saved;
+            present += other.present;
+            mergedTold &= other.mergedTold;
+        }
+
+        /** Pages of the page cache are shared, too, by whoever maps the file; that is nothing merging has saved. */
+        private static long savedBytes(Smaps mapping) {
+            return Math.min(mapping.rss - mapping.pss, mapping.ksm >= 0 ? mapping.ksm : mapping.anonymous);
+        }
+
+        /**
+         * @param ksmZeroBytes what {@code ksmd} has replaced by pages of zeros in the whole process, if the kernel tells
+         */
+        RegionStats toStats(OptionalLong ksmZeroBytes) {
+            return new RegionStats(
+                    resident,
+                    marked,
+                    mergedTold ? OptionalLong.of(merged) : OptionalLong.empty(),
+                    ksmZeroBytes.isEmpty()
+                            ? ksmZeroBytes
+                            : OptionalLong.of(Math.min(ksmZeroBytes.getAsLong(), Math.max(0, present - resident))),
+                    huge,
+                    saved);
+        }
+    }
+
+    /**
+     * @param owners the regions that the ranges belong to, each once
+     */
+    RegionScan(Kernel kernel, Collection<AddressRange> ranges, Collection<Owner> owners) {
+        this.kernel = kernel;
+        this.owners = owners;
+        this.bounds = ranges.stream()
+                .flatMapToLong(range -> Arrays.stream(new long[] {range.start(), range.end()}))
+                .sorted()
+                .distinct()
+                .toArray();
+        this.atoms = new Counts[bounds.length];
+        this.covered = new boolean[bounds.length];
+        int[] opened = new int[bounds.length + 1];
+        for (AddressRange range : ranges) {
+            opened[indexOf(range.start())]++;
+            opened[indexOf(range.end())]--;
+        }
+        int open = 0;
+        for (int i = 0; i < bounds.length; i++) {
+            open += opened[i];
+            covered[i] = open > 0;
+        }
+    }
+
+    /**
+     * Counts.
+     *
+     * @return null, or a region that was closed meanwhile: then nothing is counted
+     * @throws MapCountExceededException if a mapping must be split and the process has too many
+     */
+    RegionTable.@Nullable Slot run() {
+        List<Piece> joined = pass();
+        if (!joined.isEmpty()) {
+            synchronized (SPLITTING) {
+                for (int attempt = 0; !joined.isEmpty(); attempt++) {
+                    if (attempt == ATTEMPTS) {
+                        throw new KsmException(
+                                "the mappings around "
+                                        + Long.toHexString(joined.get(0).from())
+                                        + " change too fast to be counted apart: try again, or allocate regions with guard pages");
+                    }
+                    RegionTable.Slot[] touched = slotsOver(joined);
+                    // Whoever closes or changes one of these regions waits, so that nothing else takes its place
+                    // meanwhile.
+                    RegionTable.Slot closed = SharedTable.TABLE.acquire(touched);
+                    if (closed != null) {
+                        return closed;
+                    }
+                    boolean counted;
+                    try {
+                        counted = passApart(joined, attempt);
+                    } finally {
+                        for (RegionTable.Slot slot : touched) {
+                            SharedTable.TABLE.release(slot, 0, 0);
+                        }
+                    }
+                    joined = counted ? List.of() : pass();
+                }
+            }
+        }
+        countPresent();
+        return null;
+    }
+
+    private RegionTable.Slot[] slotsOver(List<Piece> pieces) {
+        NavigableMap<Long, Piece> byStart = new TreeMap<>();
+        pieces.forEach(piece -> byStart.put(piece.from(), piece));
+        return owners.stream()
+                .filter(owner -> {
+                    Map.Entry<Long, Piece> last =
+                            byStart.lowerEntry(owner.range().end());
+                    return last != null && last.getValue().to() > owner.range().start();
+                })
+                .map(Owner::slot)
+                .toArray(RegionTable.Slot[]::new);
+    }
+
+    /** Pages of zeros are present and not resident. There is nothing to count where {@code ksmd} has made none. */
+    private void countPresent() {
+        ksmZeroBytes = kernel.proc.ksmZeroBytes(kernel.pageSize);
+        if (ksmZeroBytes.orElse(0) == 0) {
+            return;
+        }
+        try (Pagemap pagemap = kernel.proc.pagemap(kernel.pageSize)) {
+            for (int i = 0; i + 1 < bounds.length; i++) {
+                if (covered[i]) {
+                    atoms[i].present = pagemap.presentBytes(bounds[i], bounds[i + 1]);
+                }
+            }
+        } catch (IOException e) {
+            throw kernel.proc.unreadable("self/pagemap", e);
+        }
+    }
+
+    /**
+     * Reads all mappings.
+     *
+     * @return the pieces of mappings that belong to several atoms; empty if everything was counted
+     */
+    private List<Piece> pass() {
+        for (int i = 0; i < atoms.length; i++) {
+            atoms[i] = new Counts();
+        }
+        List<Piece> joined = new ArrayList<>();
+        long last = bounds[bounds.length - 1];
+        int atom = 0;
+        try (Smaps mapping = kernel.proc.smaps()) {
+            // The kernel walks the page tables of every mapping it prints, so reading stops behind the last range.
+            while (mapping.next() && mapping.start < last) {
+                if (mapping.end <= bounds[0]) {
+                    continue;
+                }
+                while (bounds[atom + 1] <= mapping.start) {
+                    atom++;
+                }
+                if (bounds[atom] <= mapping.start && mapping.end <= bounds[atom + 1]) {
+                    atoms[atom].add(mapping);
+                } else {
+                    addJoined(mapping, atom, joined);
+                }
+            }
+        } catch (IOException e) {
+            throw kernel.proc.unreadable("self/smaps", e);
+        }
+        return joined;
+    }
+
+    private void addJoined(Smaps mapping, int first, List<Piece> joined) {
+        for (int i = first; i + 1 < bounds.length && bounds[i] < mapping.end; i++) {
+            long from = Math.max(bounds[i], mapping.start);
+            long to = Math.min(bounds[i + 1], mapping.end);
+            if (!covered[i] || from >= to) {
+                continue;
+            }
+            if (mapping.rss == 0) {
+                atoms[i].marked += mapping.mergeable ? to - from : 0;
+            } else {
+                joined.add(new Piece(from, to, mapping.readAdvice));
+            }
+        }
+    }
+
+    private boolean passApart(List<Piece> joined, int attempt) {
+        List<Piece> split = new ArrayList<>();
+        try {
+            int previous = Linux.MADV_NORMAL;
+            for (Piece piece : joined) {
+                int advice = otherThan(piece.readAdvice(), previous, attempt);
+                split.add(piece);
+                kernel.madvise(piece.from(), piece.to() - piece.from(), advice);
+                previous = advice;
+            }
+            return pass().isEmpty();
+        } catch (UnmappedRangeException e) {
+            // The owner of adopted memory has unmapped some of it since the last pass.
+            return false;
+        } finally {
+            for (Piece piece : split) {
+                kernel.backend.madvise(piece.from(), piece.to() - piece.from(), piece.readAdvice());
+            }
+        }
+    }
+
+    /**
+     * Of three advices one by which a piece differs from the rest of its mapping and from the piece before it. Another one at every
+     * second attempt: a neighbour that was a mapping of its own may have just the one that was tried.
+     */
+    private static int otherThan(int mapping, int previous, int attempt) {
+        for (int advice = attempt % 2 == 0 ? Linux.MADV_SEQUENTIAL : Linux.MADV_RANDOM; ; advice = (advice + 1) % 3) {
+            if (advice != mapping && advice != previous) {
+                return advice;
+            }
+        }
+    }
+
+    /** What was counted in one of the ranges. */
+    RegionStats statsOf(AddressRange range) {
+        return countsOf(range).toStats(ksmZeroBytes);
+    }
+
+    Counts countsOf(AddressRange range) {
+        Counts sum = new Counts();
+        for (int i = indexOf(range.start()); bounds[i] < range.end(); i++) {
+            sum.add(atoms[i]);
+        }
+        return sum;
+    }
+
+    private int indexOf(long bound) {
+        return Arrays.binarySearch(bounds, bound);
+    }
+}

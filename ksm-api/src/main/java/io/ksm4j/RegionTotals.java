@@ -1,0 +1,123 @@
+package io.ksm4j;
+
+import io.ksm4j.stats.RegionStats;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+
+/**
+ * Counts all that is marked in this JVM, in one pass over {@code smaps}. What it allocates does not grow with the number of
+ * regions.
+ */
+final class RegionTotals {
+
+    private final Kernel kernel;
+    private final RegionTable table = SharedTable.TABLE;
+    private final RegionScan.Counts counts = new RegionScan.Counts();
+    private final OptionalLong ksmZeroBytes;
+
+    /** Mappings that hold marked memory and other memory. */
+    private final List<AddressRange> mixed = new ArrayList<>();
+
+    // What the table says about one mapping.
+    private long mappingEnd;
+    private long reached;
+    private long wanted;
+    private final RegionTable.NodeVisitor adding = this::addWanted;
+
+    private RegionTotals(Kernel kernel) {
+        this.kernel = kernel;
+        this.ksmZeroBytes = kernel.proc.ksmZeroBytes(kernel.pageSize);
+    }
+
+    static RegionStats read(Kernel kernel) {
+        RegionTotals totals = new RegionTotals(kernel);
+        totals.pass();
+        totals.mixed.forEach(totals::addMixed);
+        return totals.counts.toStats(totals.ksmZeroBytes);
+    }
+
+    private void pass() {
+        boolean zeroPages = ksmZeroBytes.orElse(0) > 0;
+        try (Smaps mapping = kernel.proc.smaps();
+                Pagemap pagemap = zeroPages ? kernel.proc.pagemap(kernel.pageSize) : null) {
+            while (mapping.next()) {
+                long size = mapping.end - mapping.start;
+                long marked = wantedIn(mapping.start, mapping.end);
+                if (marked == size) {
+                    counts.add(mapping);
+                    counts.present += pagemap != null ? pagemap.presentBytes(mapping.start, mapping.end) : 0;
+                } else if (marked > 0) {
+                    mixed.add(AddressRange.between(mapping.start, mapping.end));
+                }
+            }
+        } catch (IOException e) {
+            throw kernel.proc.unreadable("self/smaps", e);
+        }
+    }
+
+    /** Bytes of a mapping that open regions want merged, each counted once. */
+    private long wantedIn(long start, long end) {
+        mappingEnd = end;
+        reached = start;
+        wanted = 0;
+        table.lock.lock();
+        try {
+            table.forEachOverlapping(start, end, adding);
+        } finally {
+            table.lock.unlock();
+        }
+        return wanted;
+    }
+
+    private boolean addWanted(int node) {
+        if (table.isWanted(node) && !table.is(table.base(node), RegionTable.RECORDED)) {
+            long from = Math.max(table.start(node), reached);
+            long to = Math.min(table.end(node), mappingEnd);
+            if (from < to) {
+                wanted += to - from;
+                reached = to;
+            }
+        }
+        return true;
+    }
+
+    /** Memory that was marked by others lies in the same mapping. */
+    private void addMixed(AddressRange mapping) {
+        List<AddressRange> ranges = new ArrayList<>();
+        Map<Integer, RegionScan.Owner> owners = new LinkedHashMap<>();
+        table.lock.lock();
+        try {
+            long[] from = {mapping.start()};
+            table.forEachOverlapping(mapping.start(), mapping.end(), node -> {
+                int base = table.base(node);
+                if (table.isWanted(node) && !table.is(base, RegionTable.RECORDED)) {
+                    long start = Math.max(table.start(node), from[0]);
+                    long end = Math.min(table.end(node), mapping.end());
+                    if (start < end) {
+                        ranges.add(AddressRange.between(start, end));
+                        from[0] = end;
+                    }
+                    owners.computeIfAbsent(
+                            base,
+                            region -> new RegionScan.Owner(
+                                    table.slotOf(region),
+                                    AddressRange.between(table.start(region), table.end(region))));
+                }
+                return true;
+            });
+        } finally {
+            table.lock.unlock();
+        }
+        if (ranges.isEmpty()) {
+            return;
+        }
+        RegionScan scan = new RegionScan(kernel, ranges, owners.values());
+        if (scan.run() == null) {
+            ranges.forEach(range -> counts.add(scan.countsOf(range)));
+        }
+    }
+}
