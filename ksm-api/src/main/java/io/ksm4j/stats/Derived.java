@@ -1,0 +1,56 @@
+package io.ksm4j.stats;
+
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+
+/** Arithmetic with numbers of which any may be absent: so is the result, and so is one that does not fit. */
+final class Derived {
+
+    /** What the kernel keeps for each page it has seen, {@code sizeof(struct ksm_rmap_item)} on 64-bit machines. */
+    static final long RMAP_ITEM_BYTES = 64;
+
+    private Derived() {}
+
+    static OptionalLong sum(OptionalLong... terms) {
+        long sum = 0;
+        for (OptionalLong term : terms) {
+            if (term.isEmpty()) {
+                return OptionalLong.empty();
+            }
+            long next = sum + term.getAsLong();
+            if (next < sum) {
+                return OptionalLong.empty();
+            }
+            sum = next;
+        }
+        return OptionalLong.of(sum);
+    }
+
+    /** Absent, too, where the size of a page is not known (0). */
+    static OptionalLong bytes(OptionalLong pages, long pageSize) {
+        if (pages.isEmpty() || pageSize == 0 || pages.getAsLong() > Long.MAX_VALUE / pageSize) {
+            return OptionalLong.empty();
+        }
+        return OptionalLong.of(pages.getAsLong() * pageSize);
+    }
+
+    static OptionalLong profit(OptionalLong savedBytes, OptionalLong rmapItems) {
+        OptionalLong spent = bytes(rmapItems, RMAP_ITEM_BYTES);
+        return savedBytes.isEmpty() || spent.isEmpty()
+                ? OptionalLong.empty()
+                : OptionalLong.of(savedBytes.getAsLong() - spent.getAsLong());
+    }
+
+    static OptionalDouble ratio(OptionalLong part, OptionalLong whole) {
+        if (part.isEmpty() || whole.isEmpty() || (part.getAsLong() == 0 && whole.getAsLong() == 0)) {
+            return OptionalDouble.empty();
+        }
+        return OptionalDouble.of((double) part.getAsLong() / whole.getAsLong());
+    }
+
+    static OptionalLong difference(OptionalLong later, OptionalLong earlier) {
+        return later.isEmpty() || earlier.isEmpty() || later.getAsLong() < earlier.getAsLong()
+                ? OptionalLong.empty()
+                : OptionalLong.of(later.getAsLong() - earlier.getAsLong());
+    }
+}
