@@ -80,7 +80,7 @@ final class ProcSelf {
         try (Smaps mapping = smaps()) {
             while (mapping.next() && mapping.start < all.end()) {
                 if (mapping.mergeable) {
-                    mergeable.put(mapping.start, mapping.end);
+                    mergeable.put(Math.max(mapping.start, mapping.previousEnd), mapping.end);
                 }
             }
         } catch (IOException e) {

@@ -25,8 +25,8 @@ final class RegionScan {
     /** Two threads must not split neighbours at once, whichever class loader they come from: a literal is one object in a JVM. */
     private static final Object SPLITTING = "io.ksm4j.RegionScan/splitting";
 
-    /** How often a mapping may grow together with a new neighbour while it is being read. */
-    private static final int ATTEMPTS = 10;
+    /** How often others may change the mappings while they are being read. */
+    static final int ATTEMPTS = 20;
 
     /** A part of a mapping that must be a mapping of its own to be counted, and the advice the mapping has. */
     private record Piece(long from, long to, int readAdvice) {}
@@ -44,6 +44,10 @@ final class RegionScan {
     private final boolean[] covered;
 
     private final Counts[] atoms;
+
+    /** Of mappings that belong to several atoms the pieces in ranges. Nothing of these was counted. */
+    private final List<Piece> joined = new ArrayList<>();
+
     private OptionalLong ksmZeroBytes = OptionalLong.empty();
 
     /** What is counted in an atom, in bytes. */
@@ -132,37 +136,37 @@ final class RegionScan {
      * @throws MapCountExceededException if a mapping must be split and the process has too many
      */
     RegionTable.@Nullable Slot run() {
-        List<Piece> joined = pass();
-        if (!joined.isEmpty()) {
+        if (!pass()) {
             synchronized (SPLITTING) {
-                for (int attempt = 0; !joined.isEmpty(); attempt++) {
+                for (int attempt = 0; !pass(); attempt++) {
                     if (attempt == ATTEMPTS) {
-                        throw new KsmException(
-                                "the mappings around "
-                                        + Long.toHexString(joined.get(0).from())
-                                        + " change too fast to be counted apart: try again, or allocate regions with guard pages");
+                        throw tooFast(bounds[0]);
                     }
                     RegionTable.Slot[] touched = slotsOver(joined);
-                    // Whoever closes or changes one of these regions waits, so that nothing else takes its place
-                    // meanwhile.
+                    // Whoever closes or changes one of these regions waits, so that nothing else takes its place meanwhile.
                     RegionTable.Slot closed = SharedTable.TABLE.acquire(touched);
                     if (closed != null) {
                         return closed;
                     }
-                    boolean counted;
                     try {
-                        counted = passApart(joined, attempt);
+                        if (passApart(List.copyOf(joined), attempt)) {
+                            break;
+                        }
                     } finally {
                         for (RegionTable.Slot slot : touched) {
                             SharedTable.TABLE.release(slot, 0, 0);
                         }
                     }
-                    joined = counted ? List.of() : pass();
                 }
             }
         }
         countPresent();
         return null;
+    }
+
+    static KsmException tooFast(long address) {
+        return new KsmException("the mappings from " + Long.toHexString(address)
+                + " on change too fast to be counted: try again, or allocate regions with guard pages");
     }
 
     private RegionTable.Slot[] slotsOver(List<Piece> pieces) {
@@ -196,15 +200,16 @@ final class RegionScan {
     }
 
     /**
-     * Reads all mappings.
+     * Reads all mappings, and finds the {@link #joined} ones.
      *
-     * @return the pieces of mappings that belong to several atoms; empty if everything was counted
+     * @return whether everything was counted
      */
-    private List<Piece> pass() {
+    private boolean pass() {
         for (int i = 0; i < atoms.length; i++) {
             atoms[i] = new Counts();
         }
-        List<Piece> joined = new ArrayList<>();
+        joined.clear();
+        boolean readTwice = false;
         long last = bounds[bounds.length - 1];
         int atom = 0;
         try (Smaps mapping = kernel.proc.smaps()) {
@@ -216,19 +221,24 @@ final class RegionScan {
                 while (bounds[atom + 1] <= mapping.start) {
                     atom++;
                 }
-                if (bounds[atom] <= mapping.start && mapping.end <= bounds[atom + 1]) {
+                boolean inOne = bounds[atom] <= mapping.start && mapping.end <= bounds[atom + 1];
+                if (inOne && !covered[atom]) {
+                    continue;
+                }
+                readTwice |= mapping.isReadTwice();
+                if (inOne) {
                     atoms[atom].add(mapping);
                 } else {
-                    addJoined(mapping, atom, joined);
+                    addJoined(mapping, atom);
                 }
             }
         } catch (IOException e) {
             throw kernel.proc.unreadable("self/smaps", e);
         }
-        return joined;
+        return joined.isEmpty() && !readTwice;
     }
 
-    private void addJoined(Smaps mapping, int first, List<Piece> joined) {
+    private void addJoined(Smaps mapping, int first) {
         for (int i = first; i + 1 < bounds.length && bounds[i] < mapping.end; i++) {
             long from = Math.max(bounds[i], mapping.start);
             long to = Math.min(bounds[i + 1], mapping.end);
@@ -243,17 +253,17 @@ final class RegionScan {
         }
     }
 
-    private boolean passApart(List<Piece> joined, int attempt) {
+    private boolean passApart(List<Piece> pieces, int attempt) {
         List<Piece> split = new ArrayList<>();
         try {
             int previous = Linux.MADV_NORMAL;
-            for (Piece piece : joined) {
+            for (Piece piece : pieces) {
                 int advice = otherThan(piece.readAdvice(), previous, attempt);
                 split.add(piece);
                 kernel.madvise(piece.from(), piece.to() - piece.from(), advice);
                 previous = advice;
             }
-            return pass().isEmpty();
+            return pass();
         } catch (UnmappedRangeException e) {
             // The owner of adopted memory has unmapped some of it since the last pass.
             return false;

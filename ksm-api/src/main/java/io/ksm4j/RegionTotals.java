@@ -16,7 +16,7 @@ final class RegionTotals {
 
     private final Kernel kernel;
     private final RegionTable table = SharedTable.TABLE;
-    private final RegionScan.Counts counts = new RegionScan.Counts();
+    private RegionScan.Counts counts = new RegionScan.Counts();
     private final OptionalLong ksmZeroBytes;
 
     /** Mappings that hold marked memory and other memory. */
@@ -35,18 +35,32 @@ final class RegionTotals {
 
     static RegionStats read(Kernel kernel) {
         RegionTotals totals = new RegionTotals(kernel);
-        totals.pass();
+        for (int attempt = 0; !totals.pass(); attempt++) {
+            if (attempt == RegionScan.ATTEMPTS) {
+                throw RegionScan.tooFast(totals.reached);
+            }
+        }
         totals.mixed.forEach(totals::addMixed);
         return totals.counts.toStats(totals.ksmZeroBytes);
     }
 
-    private void pass() {
+    /**
+     * Reads all mappings.
+     *
+     * @return false if one was changed meanwhile and read twice
+     */
+    private boolean pass() {
+        counts = new RegionScan.Counts();
+        mixed.clear();
         boolean zeroPages = ksmZeroBytes.orElse(0) > 0;
         try (Smaps mapping = kernel.proc.smaps();
                 Pagemap pagemap = zeroPages ? kernel.proc.pagemap(kernel.pageSize) : null) {
             while (mapping.next()) {
                 long size = mapping.end - mapping.start;
                 long marked = wantedIn(mapping.start, mapping.end);
+                if (marked > 0 && mapping.isReadTwice()) {
+                    return false;
+                }
                 if (marked == size) {
                     counts.add(mapping);
                     counts.present += pagemap != null ? pagemap.presentBytes(mapping.start, mapping.end) : 0;
@@ -57,6 +71,7 @@ final class RegionTotals {
         } catch (IOException e) {
             throw kernel.proc.unreadable("self/smaps", e);
         }
+        return true;
     }
 
     /** Bytes of a mapping that open regions want merged, each counted once. */

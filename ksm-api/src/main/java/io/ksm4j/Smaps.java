@@ -35,6 +35,11 @@ final class Smaps implements AutoCloseable {
     private long nextStart;
     private long nextEnd;
 
+    /**
+     * Where the mapping before this one ended. The kernel lets others change mappings between two reads of the file; one that has
+     * grown to the left meanwhile is printed whole, what was printed already included. Then this is more than {@link #start}.
+     */
+    long previousEnd;
     /** The mapping's first address; negative for the vsyscall page, the one line of the kernel's half. */
     long start;
     /** The first address after the mapping. */
@@ -77,6 +82,7 @@ final class Smaps implements AutoCloseable {
             readHeader(first);
         }
         headerRead = false;
+        previousEnd = end;
         start = nextStart;
         end = nextEnd;
         rss = -1;
@@ -232,6 +238,11 @@ final class Smaps implements AutoCloseable {
 
     private IOException malformed(String what) {
         return new IOException(what + ", after the mapping at " + Long.toHexString(nextStart));
+    }
+
+    /** Whether some of this mapping was read before, as another. */
+    boolean isReadTwice() {
+        return start < previousEnd;
     }
 
     @Override

@@ -174,6 +174,17 @@ class ProcSelfTest {
                 .containsExactly(range(0x20000000, 0x20001000));
     }
 
+    /** As the kernel prints it when the mappings become one after the second has been read. */
+    @Test
+    void aMappingThatGrewWhileItWasReadIsStillMergeable() throws IOException {
+        ProcSelf grown = smaps(
+                entry("10000000-10001000 rw-p 00000000 00:00 0", 4, 4, ksm(0), MARKED),
+                entry("10001000-10002000 rw-p 00000000 00:00 0", 4, 4, ksm(0), MARKED),
+                entry("10000000-10005000 rw-p 00000000 00:00 0", 20, 20, ksm(0), MARKED));
+        assertThat(grown.notMergeable(List.of(range(0x10000000, 0x10005000)))).isEmpty();
+        assertThat(grown.notMergeable(List.of(range(0x10003000, 0x10004000)))).isEmpty();
+    }
+
     @Test
     void theLastMappingOfTheFileIsSeen() throws IOException {
         ProcSelf one = smaps(entry("10000000-10002000 rw-p 00000000 00:00 0", 8, 8, ksm(0), MARKED));
