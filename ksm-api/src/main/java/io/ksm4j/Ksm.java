@@ -4,6 +4,7 @@ import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.stats.RegionStats;
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -390,9 +391,6 @@ public final class Ksm {
      */
     public Map<MergeRegion, RegionStats> stats(Collection<MergeRegion> regions) {
         List<MergeRegion> distinct = regions.stream().distinct().toList();
-        if (distinct.isEmpty()) {
-            return Map.of();
-        }
         Map<MergeRegion, RegionStats> stats = new LinkedHashMap<>();
         try {
             List<RegionStats> numbers = RegionState.stats(statesOf(distinct));
@@ -417,6 +415,41 @@ public final class Ksm {
      */
     public RegionStats stats() {
         return kernel.recordsOnly ? RegionStats.NONE : RegionTotals.read(kernel);
+    }
+
+    /**
+     * Waits until a share of all pages of some regions is merged, or nothing more can come. For tests, and for programs that load
+     * data at start and want to know what merging made of it.
+     *
+     * <pre>{@code
+     * MergeOutcome outcome = ksm.awaitMerged(caches, 0.9, Duration.ofSeconds(30));
+     * if (!outcome.isReached()) {
+     *     log(outcome.end() + " at " + outcome.stats().mergedShare());
+     * }
+     * }</pre>
+     *
+     * <p>Watches the counters of {@code /sys/kernel/mm/ksm}, and reads {@link #stats(Collection)} when they have moved; a tenth of
+     * the time at most is spent on that. It ends with {@link MergeOutcome.End#SETTLED} when {@code ksmd} has made four full scans
+     * in which no more of these pages were merged; 32 where the setting {@code smart_scan} lets it pass over pages. Where the
+     * counters cannot be read, as in some containers, nobody can know that, and it waits until the time is up.
+     *
+     * @param regions open regions of this {@code Ksm}; repeated regions count once
+     * @param share of the pages in use, above 0 and at most 1; see {@link RegionStats#mergedShare()}
+     * @param timeout how long at most; 0 looks once
+     * @return how it ended; {@link MergeOutcome.End#NOT_MARKED} for no regions
+     * @throws InterruptedException if the thread is interrupted before or meanwhile
+     * @throws IllegalArgumentException if the share is not in its range, the timeout is negative, or a region belongs to another
+     *     {@code Ksm}
+     * @throws IllegalStateException if a region is closed before or meanwhile
+     * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
+     */
+    public MergeOutcome awaitMerged(Collection<MergeRegion> regions, double share, Duration timeout)
+            throws InterruptedException {
+        try {
+            return new MergeWait(statesOf(regions.stream().distinct().toList()), share, timeout).run();
+        } finally {
+            Reference.reachabilityFence(regions);
+        }
     }
 
     private List<RegionState> statesOf(Collection<MergeRegion> regions) {

@@ -5,6 +5,7 @@ import io.ksm4j.stats.RegionStats;
 import java.lang.ref.Cleaner;
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -299,6 +300,26 @@ public final class MergeRegion implements AutoCloseable {
     public RegionStats stats() {
         try {
             return RegionState.stats(List.of(state)).get(0);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /**
+     * Waits until a share of the region is merged, or nothing more can come; {@link Ksm#awaitMerged} waits for many regions, and
+     * says how.
+     *
+     * @param share of the pages in use, above 0 and at most 1; see {@link RegionStats#mergedShare()}
+     * @param timeout how long at most; 0 looks once
+     * @return how it ended
+     * @throws InterruptedException if the thread is interrupted before or meanwhile
+     * @throws IllegalArgumentException if the share is not in its range or the timeout is negative
+     * @throws IllegalStateException if the region is closed before or meanwhile
+     * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
+     */
+    public MergeOutcome awaitMerged(double share, Duration timeout) throws InterruptedException {
+        try {
+            return new MergeWait(List.of(state), share, timeout).run();
         } finally {
             Reference.reachabilityFence(this);
         }

@@ -247,6 +247,9 @@ final class RegionState implements Runnable {
     /** What regions of one kernel occupy and save, in their order; in one pass over {@code smaps} if that can be. */
     static List<RegionStats> stats(List<RegionState> regions) {
         regions.forEach(RegionState::requireReadable);
+        if (regions.isEmpty()) {
+            return List.of();
+        }
         Kernel kernel = regions.get(0).kernel;
         if (kernel.recordsOnly) {
             return Collections.nCopies(regions.size(), RegionStats.NONE);

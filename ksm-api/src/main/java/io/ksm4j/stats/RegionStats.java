@@ -33,6 +33,33 @@ public record RegionStats(
     public static final RegionStats NONE = new RegionStats(0, 0, OptionalLong.empty(), OptionalLong.empty(), 0, 0);
 
     /**
+     * The numbers of these regions and others together.
+     *
+     * @param other the others
+     * @return the sum; what the kernel does not tell of one of them is empty, unless that one is {@link #NONE}
+     */
+    public RegionStats plus(RegionStats other) {
+        if (equals(NONE)) {
+            return other;
+        }
+        return other.equals(NONE)
+                ? this
+                : new RegionStats(
+                        residentBytes + other.residentBytes,
+                        markedBytes + other.markedBytes,
+                        plus(mergedBytes, other.mergedBytes),
+                        plus(zeroBytes, other.zeroBytes),
+                        hugeBytes + other.hugeBytes,
+                        savedBytes + other.savedBytes);
+    }
+
+    private static OptionalLong plus(OptionalLong one, OptionalLong other) {
+        return one.isPresent() && other.isPresent()
+                ? OptionalLong.of(one.getAsLong() + other.getAsLong())
+                : OptionalLong.empty();
+    }
+
+    /**
      * The share of the pages in use that is merged, with each other or with the kernel's page of zeros. On kernels that do not
      * tell what is merged it is the share that is saved, which is less.
      *

@@ -1,0 +1,223 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.Marking;
+import io.ksm4j.MergeOutcome;
+import io.ksm4j.MergeOutcome.End;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.stats.RegionStats;
+import io.ksm4j.test.KsmKernel;
+import io.ksm4j.test.RunningKsmd;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(90)
+class AwaitMergedTest {
+
+    private static final int PAGES = 256;
+
+    private static final Duration PATIENCE = Duration.ofSeconds(30);
+
+    private final Ksm ksm = Ksm.system();
+
+    /** Pages equal to no other pages of this machine. */
+    private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
+
+    @BeforeEach
+    void require() {
+        KsmKernel.requireControl();
+    }
+
+    private MergeRegion allocate(Marking marking) {
+        return ksm.allocate(
+                PAGES * ksm.pageSize(), RegionOptions.DEFAULT.withMarking(marking).withHugePages(HugePages.AVOID));
+    }
+
+    @Test
+    void waitingEndsWhenTheShareIsMerged() throws InterruptedException {
+        try (RunningKsmd ksmd = RunningKsmd.start();
+                MergeRegion one = allocate(Marking.MERGEABLE);
+                MergeRegion other = allocate(Marking.MERGEABLE)) {
+            pages.fill(one, page -> page);
+            pages.fill(other, page -> page);
+            long scans = ksmd.read("full_scans");
+
+            MergeOutcome outcome = ksm.awaitMerged(List.of(one, other, one), 1, PATIENCE);
+
+            assertThat(outcome.end()).isEqualTo(End.REACHED);
+            assertThat(outcome.isReached()).isTrue();
+            assertThat(outcome.stats()).isEqualTo(one.stats().plus(other.stats()));
+            assertThat(outcome.stats().mergedBytes()).hasValue(2 * one.size());
+            assertThat(outcome.stats().savedBytes()).isEqualTo(one.size());
+            assertThat(outcome.fullScans().getAsLong())
+                    .isBetween(0L, ksmd.read("full_scans") - scans);
+            assertThat(outcome.waited()).isLessThan(PATIENCE);
+            assertThat(one.awaitMerged(1, Duration.ZERO).end()).as("at once").isEqualTo(End.REACHED);
+        }
+    }
+
+    @Test
+    void waitingEndsWhenNothingMoreCanCome() throws InterruptedException {
+        try (RunningKsmd ksmd = RunningKsmd.start();
+                MergeRegion region = allocate(Marking.MERGEABLE)) {
+            pages.fill(region, page -> page < PAGES / 2 ? 0 : page);
+
+            MergeOutcome outcome = region.awaitMerged(0.9, PATIENCE);
+
+            assertThat(outcome.end()).isEqualTo(End.SETTLED);
+            assertThat(outcome.isReached()).isFalse();
+            assertThat(outcome.stats().mergedShare()).isEqualTo(0.5);
+            assertThat(region.stats()).as("nothing more came").isEqualTo(outcome.stats());
+            assertThat(outcome.fullScans().getAsLong()).isGreaterThanOrEqualTo(4);
+        }
+    }
+
+    @Test
+    void scansThatPassOverPagesAreGivenMoreTime() throws InterruptedException, IOException {
+        try (RunningKsmd ksmd = RunningKsmd.start();
+                MergeRegion region = allocate(Marking.MERGEABLE)) {
+            // RunningKsmd puts it back.
+            Files.writeString(Path.of("/sys/kernel/mm/ksm/smart_scan"), "1");
+            pages.fill(region, page -> page);
+            assertThat(region.awaitMerged(0.5, PATIENCE).fullScans().getAsLong())
+                    .isGreaterThanOrEqualTo(32);
+        }
+    }
+
+    @Test
+    void waitingEndsAtOnceWhereNothingCanMerge() throws InterruptedException {
+        KsmKernel.require();
+        try (MergeRegion unmarked = allocate(Marking.UNMERGEABLE);
+                MergeRegion recorded = Ksm.fallback().allocate(ksm.pageSize())) {
+            pages.fill(unmarked, page -> 0);
+            assertThat(unmarked.awaitMerged(1, PATIENCE).end()).isEqualTo(End.NOT_MARKED);
+            assertThat(recorded.awaitMerged(1, PATIENCE).end()).isEqualTo(End.NOT_MARKED);
+            assertThat(ksm.awaitMerged(List.of(), 1, PATIENCE).end()).isEqualTo(End.NOT_MARKED);
+        }
+    }
+
+    @Test
+    void waitingEndsWhenKsmdIsStopped() throws Exception {
+        try (RunningKsmd ksmd = RunningKsmd.start();
+                MergeRegion region = allocate(Marking.MERGEABLE)) {
+            pages.fill(region, page -> page);
+            // So slow that it cannot settle before it is stopped.
+            Files.writeString(Path.of("/sys/kernel/mm/ksm/pages_to_scan"), "1");
+            Files.writeString(Path.of("/sys/kernel/mm/ksm/sleep_millisecs"), "100");
+            CompletableFuture<MergeOutcome> waiting = CompletableFuture.supplyAsync(() -> {
+                try {
+                    return region.awaitMerged(1, PATIENCE);
+                } catch (InterruptedException e) {
+                    throw new IllegalStateException(e);
+                }
+            });
+            assertThat(region.awaitMerged(1, Duration.ofMillis(50)).end()).isEqualTo(End.TIMED_OUT);
+            assertThat(waiting).isNotDone();
+            Files.writeString(Path.of("/sys/kernel/mm/ksm/run"), "0");
+            assertThat(waiting.get().end()).isEqualTo(End.KSMD_STOPPED);
+        }
+    }
+
+    @Test
+    void waitingEndsWhenTheTimeIsUp() throws Exception {
+        try (RunningKsmd ksmd = RunningKsmd.start();
+                MergeRegion region = allocate(Marking.MERGEABLE)) {
+            pages.fill(region, page -> page);
+            Files.writeString(Path.of("/sys/kernel/mm/ksm/sleep_millisecs"), "1000");
+            Files.writeString(Path.of("/sys/kernel/mm/ksm/pages_to_scan"), "1");
+
+            MergeOutcome outcome = region.awaitMerged(0.1, Duration.ofMillis(200));
+
+            assertThat(outcome.end()).isEqualTo(End.TIMED_OUT);
+            assertThat(outcome.waited()).isBetween(Duration.ofMillis(200), Duration.ofSeconds(20));
+            RegionStats stats = outcome.stats();
+            assertThat(stats.residentBytes()).isEqualTo(region.size());
+        }
+    }
+
+    @Test
+    void aWaitingThreadCanBeInterrupted() throws Exception {
+        try (RunningKsmd ksmd = RunningKsmd.start();
+                MergeRegion region = allocate(Marking.MERGEABLE)) {
+            pages.fill(region, page -> page);
+            Files.writeString(Path.of("/sys/kernel/mm/ksm/sleep_millisecs"), "1000");
+            Files.writeString(Path.of("/sys/kernel/mm/ksm/pages_to_scan"), "1");
+            AtomicReference<Throwable> thrown = new AtomicReference<>();
+            Thread waiting = new Thread(() -> {
+                try {
+                    region.awaitMerged(1, PATIENCE);
+                } catch (Throwable t) {
+                    thrown.set(t);
+                }
+            });
+            waiting.start();
+            await().until(() -> waiting.getState() == Thread.State.TIMED_WAITING);
+            waiting.interrupt();
+            waiting.join();
+            assertThat(thrown.get()).isInstanceOf(InterruptedException.class);
+        }
+    }
+
+    @Test
+    void closingTheRegionEndsTheWait() throws Exception {
+        try (RunningKsmd ksmd = RunningKsmd.start()) {
+            MergeRegion region = allocate(Marking.MERGEABLE);
+            pages.fill(region, page -> page);
+            Files.writeString(Path.of("/sys/kernel/mm/ksm/sleep_millisecs"), "10");
+            Files.writeString(Path.of("/sys/kernel/mm/ksm/pages_to_scan"), "16");
+            AtomicReference<Throwable> thrown = new AtomicReference<>();
+            Thread waiting = new Thread(() -> {
+                try {
+                    region.awaitMerged(1, PATIENCE);
+                } catch (Throwable t) {
+                    thrown.set(t);
+                }
+            });
+            waiting.start();
+            await().until(() -> waiting.getState() == Thread.State.TIMED_WAITING);
+            region.close();
+            waiting.join();
+            assertThat(thrown.get()).isInstanceOf(IllegalStateException.class).hasMessageContaining("closed");
+            assertThatThrownBy(() -> region.awaitMerged(1, PATIENCE)).isInstanceOf(IllegalStateException.class);
+        }
+    }
+
+    @Test
+    void nonsenseIsRefused() {
+        try (MergeRegion region = allocate(Marking.MERGEABLE)) {
+            for (double share : new double[] {0, -0.5, 1.01, Double.NaN, Double.POSITIVE_INFINITY}) {
+                assertThatThrownBy(() -> region.awaitMerged(share, PATIENCE))
+                        .isInstanceOf(IllegalArgumentException.class)
+                        .hasMessageContaining(Double.toString(share));
+            }
+            assertThatThrownBy(() -> region.awaitMerged(1, Duration.ofNanos(-1)))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("negative");
+        }
+    }
+
+    @Test
+    void aTimeoutOfCenturiesIsFine() throws InterruptedException {
+        try (RunningKsmd ksmd = RunningKsmd.start();
+                MergeRegion region = allocate(Marking.MERGEABLE)) {
+            pages.fill(region, page -> 0);
+            assertThat(region.awaitMerged(0.5, Duration.ofSeconds(Long.MAX_VALUE)).end())
+                    .isEqualTo(End.REACHED);
+        }
+    }
+}
