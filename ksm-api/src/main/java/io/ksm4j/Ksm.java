@@ -1,6 +1,9 @@
 package io.ksm4j;
 
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.stats.Finding;
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.stats.RegionStats;
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
@@ -10,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -415,6 +419,36 @@ public final class Ksm {
      */
     public RegionStats stats() {
         return kernel.recordsOnly ? RegionStats.NONE : RegionTotals.read(kernel);
+    }
+
+    /**
+     * Looks for what keeps merging from paying, as {@link #advice(Duration)} does, without judging how fast {@code ksmd} scans.
+     *
+     * @return what was found, the gravest first; empty if all is well
+     * @throws java.io.UncheckedIOException if {@code /proc} or {@code /sys} cannot be read
+     */
+    public List<Finding> advice() {
+        return advice(Optional.empty());
+    }
+
+    /**
+     * Looks for what keeps merging from paying: on the machine, in this process, and in what is marked of it. Costs what {@link
+     * #stats()} does.
+     *
+     * @param lifeOfData how long data stays in memory unchanged
+     * @return what was found, the gravest first; empty if all is well
+     * @throws IllegalArgumentException if the life is negative
+     * @throws java.io.UncheckedIOException if {@code /proc} or {@code /sys} cannot be read
+     */
+    public List<Finding> advice(Duration lifeOfData) {
+        if (lifeOfData.isNegative()) {
+            throw new IllegalArgumentException("life of data " + lifeOfData + " is negative");
+        }
+        return advice(Optional.of(lifeOfData));
+    }
+
+    private List<Finding> advice(Optional<Duration> lifeOfData) {
+        return Finding.of(KsmStats.read(), ProcessKsmStats.read(), stats(), lifeOfData);
     }
 
     /**

@@ -212,6 +212,15 @@ public final class KsmStats {
         return available;
     }
 
+    /** Whether this process may change the settings, at this moment. */
+    boolean isWritable() {
+        return Files.isWritable(root.resolve(KSM).resolve("run"));
+    }
+
+    long pageSize() {
+        return pageSize;
+    }
+
     /**
      * Every file of {@code sys/kernel/mm/ksm}, those unknown to ksm4j too.
      *

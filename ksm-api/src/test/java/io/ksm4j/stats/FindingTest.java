@@ -1,0 +1,179 @@
+package io.ksm4j.stats;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
+
+import io.ksm4j.stats.Finding.Kind;
+import io.ksm4j.stats.Finding.Scope;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class FindingTest {
+
+    private static final long PAGE = 4096;
+    private static final long PID = 7;
+
+    @TempDir
+    Path root;
+
+    private RegionStats regions =
+            new RegionStats(1 << 20, 1 << 20, OptionalLong.of(1 << 20), OptionalLong.of(0), 0, 1 << 19);
+
+    /** A machine and a process where all is well. */
+    @BeforeEach
+    void write() throws IOException {
+        Files.createDirectories(root.resolve("sys/kernel/mm/ksm"));
+        Files.createDirectories(root.resolve("proc/" + PID));
+        sysfs("run", 1);
+        sysfs("pages_to_scan", 100);
+        sysfs("sleep_millisecs", 20);
+        sysfs("max_page_sharing", 256);
+        sysfs("pages_shared", 100);
+        sysfs("pages_sharing", 900);
+        sysfs("pages_unshared", 500);
+        sysfs("pages_volatile", 500);
+        sysfs("stable_node_chains", 0);
+        process("ksm_rmap_items 1000\nksm_merging_pages 500\nksm_zero_pages 0\n");
+    }
+
+    private void sysfs(String file, long number) throws IOException {
+        Files.writeString(root.resolve("sys/kernel/mm/ksm").resolve(file), number + "\n");
+    }
+
+    private void process(String ksmStat) throws IOException {
+        Files.writeString(root.resolve("proc/" + PID + "/ksm_stat"), ksmStat);
+    }
+
+    private List<Finding> findings(Optional<Duration> life) {
+        return Finding.of(KsmStats.read(root, PAGE), ProcessKsmStats.read(root, PID, PAGE), regions, life);
+    }
+
+    private List<Finding> findings() {
+        return findings(Optional.empty());
+    }
+
+    private Finding only(Kind kind) {
+        assertThat(findings()).extracting(Finding::kind).containsExactly(kind);
+        return findings().get(0);
+    }
+
+    @Test
+    void nothingIsFoundWhereAllIsWell() {
+        assertThat(findings()).isEmpty();
+        assertThat(findings(Optional.of(Duration.ofMinutes(1)))).isEmpty();
+    }
+
+    @Test
+    void aStoppedKsmdIsFound() throws IOException {
+        sysfs("run", 2);
+        Finding finding = only(Kind.KSMD_STOPPED);
+        assertThat(finding.number()).isEqualTo(2);
+        assertThat(finding.explanation()).contains("run is 2").contains("write 1 to /sys/kernel/mm/ksm/run");
+    }
+
+    @Test
+    void effortIsWastedBeyondTheDocumentsNumberAndNotAtIt() throws IOException {
+        sysfs("pages_volatile", 0);
+        sysfs("pages_unshared", 64 * 900);
+        assertThat(findings()).extracting(Finding::kind).doesNotContain(Kind.WASTED_EFFORT);
+        sysfs("pages_unshared", 64 * 900 + 1);
+        assertThat(findings())
+                .filteredOn(finding -> finding.kind() == Kind.WASTED_EFFORT)
+                .singleElement()
+                .satisfies(finding -> {
+                    assertThat(finding.scope()).isEqualTo(Scope.MACHINE);
+                    assertThat(finding.limit()).isEqualTo(64);
+                    assertThat(finding.number()).isGreaterThan(64);
+                    assertThat(finding.explanation()).contains("64");
+                });
+    }
+
+    @Test
+    void aProcessWhoseRecordsCostMoreThanItSavesIsFound() throws IOException {
+        process("ksm_rmap_items 65000\nksm_merging_pages 1000\nksm_zero_pages 0\n");
+        assertThat(findings())
+                .extracting(Finding::kind, Finding::scope, Finding::number)
+                .containsExactly(
+                        tuple(Kind.NEGATIVE_PROFIT, Scope.PROCESS, -64_000.0),
+                        tuple(Kind.WASTED_EFFORT, Scope.PROCESS, 65.0));
+        List<Finding> withLargerPages = Finding.of(
+                KsmStats.read(root, 65536), ProcessKsmStats.read(root, PID, 65536), regions, Optional.empty());
+        assertThat(withLargerPages).isEmpty();
+    }
+
+    @Test
+    void pagesThatChangeTooFastAreFound() throws IOException {
+        sysfs("pages_volatile", 1501);
+        Finding finding = only(Kind.VOLATILE_PAGES);
+        assertThat(finding.number()).isEqualTo(1501 / 3001.0);
+        assertThat(finding.limit()).isEqualTo(0.5);
+        sysfs("pages_volatile", 1500);
+        assertThat(findings()).isEmpty();
+    }
+
+    @Test
+    void aLossIsFound() throws IOException {
+        sysfs("pages_shared", 1);
+        sysfs("pages_sharing", 10);
+        sysfs("pages_unshared", 630);
+        sysfs("pages_volatile", 0);
+        Finding finding = only(Kind.NEGATIVE_PROFIT);
+        assertThat(finding.number()).isEqualTo(10 * 4096 - 641 * 64);
+        assertThat(finding.explanation()).contains("-64 bytes");
+    }
+
+    @Test
+    void dataThatIsGoneBeforeTwoScansIsFound() throws IOException {
+        // 2,000 pages, 100 in 20 ms: 0.4 s a scan.
+        assertThat(findings(Optional.of(Duration.ofMillis(800)))).isEmpty();
+        Finding finding = findings(Optional.of(Duration.ofMillis(799))).get(0);
+        assertThat(finding.kind()).isEqualTo(Kind.SLOW_SCAN);
+        assertThat(finding.number()).isEqualTo(0.8);
+        assertThat(finding.limit()).isEqualTo(0.799);
+        sysfs("pages_to_scan", 0);
+        assertThat(findings(Optional.of(Duration.ofDays(10_000))))
+                .extracting(Finding::kind, Finding::number)
+                .containsExactly(tuple(Kind.SLOW_SCAN, Double.POSITIVE_INFINITY));
+    }
+
+    @Test
+    void contentsWithMoreCopiesThanMayShareAPageAreFound() throws IOException {
+        sysfs("stable_node_chains", 3);
+        Finding finding = only(Kind.MAX_PAGE_SHARING);
+        assertThat(finding.number()).isEqualTo(3);
+        assertThat(finding.explanation()).contains("3 contents").contains("256");
+    }
+
+    @Test
+    void hugePagesAreFound() {
+        regions = new RegionStats(4 << 20, 4 << 20, OptionalLong.of(0), OptionalLong.of(0), 2 << 20, 0);
+        Finding finding = only(Kind.HUGE_PAGES);
+        assertThat(finding.scope()).isEqualTo(Scope.REGIONS);
+        assertThat(finding.number()).isEqualTo(2 << 20);
+    }
+
+    @Test
+    void aMachineThatHidesItsSettingsIsToldFromOneWithoutKsm() throws IOException {
+        Files.move(root.resolve("sys/kernel/mm/ksm"), root.resolve("sys/kernel/mm/hidden"));
+        assertThat(only(Kind.HIDDEN).explanation()).contains("hidden, though the kernel has KSM");
+        Files.delete(root.resolve("proc/" + PID + "/ksm_stat"));
+        assertThat(only(Kind.HIDDEN).explanation()).contains("CONFIG_KSM");
+    }
+
+    @Test
+    void whatAKernelDoesNotTellIsNotFoundToBeWrong() throws IOException {
+        for (String file : List.of("stable_node_chains", "max_page_sharing", "pages_volatile", "pages_unshared")) {
+            Files.delete(root.resolve("sys/kernel/mm/ksm").resolve(file));
+        }
+        Files.delete(root.resolve("proc/" + PID + "/ksm_stat"));
+        assertThat(findings(Optional.of(Duration.ZERO))).isEmpty();
+    }
+}
