@@ -276,7 +276,7 @@ public final class KsmStats {
     }
 
     /**
-     * {@code use_zero_pages}: whether empty pages become the kernel's zero page. Since Linux 4.12.
+     * {@code use_zero_pages}: whether empty pages become the kernel's zero page. Since Linux 4.11.
      *
      * @return 1 if they do, 0 if not
      */
@@ -470,7 +470,7 @@ public final class KsmStats {
 
     /**
      * {@code ksm_swpin_copy} of {@code /proc/vmstat}: merged pages that had to be copied when they came back from swap, since
-     * the machine started. Since Linux 5.19.
+     * the machine started. Since Linux 5.18.
      *
      * @return pages
      */

@@ -209,7 +209,7 @@ public final class ProcessKsmStats {
     }
 
     /**
-     * {@code ksm_merge_any}: whether all memory of the process may merge, by {@code prctl}. Since Linux 6.10.
+     * {@code ksm_merge_any}: whether all memory of the process may merge, by {@code prctl}. Since Linux 6.14.
      *
      * @return whether it may
      */
@@ -218,7 +218,7 @@ public final class ProcessKsmStats {
     }
 
     /**
-     * {@code ksm_mergeable}: whether any memory of the process may merge. Since Linux 6.10.
+     * {@code ksm_mergeable}: whether any memory of the process may merge. Since Linux 6.14.
      *
      * @return whether any may
      */
