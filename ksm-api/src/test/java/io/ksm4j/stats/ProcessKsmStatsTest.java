@@ -1,0 +1,123 @@
+package io.ksm4j.stats;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class ProcessKsmStatsTest {
+
+    @TempDir
+    Path root;
+
+    private Tree tree() {
+        return new Tree(root);
+    }
+
+    @Test
+    void aProcessThatIsNotThereIsAnErrorThatSaysWhatToDo() {
+        assertThatThrownBy(() -> ProcessKsmStats.read(root, 4711, Tree.PAGE))
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining(root.resolve("proc/4711").toString())
+                .hasMessageContaining("hidepid");
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {0, -1, Long.MIN_VALUE})
+    void aProcessHasAPositiveNumber(long pid) {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> ProcessKsmStats.read(pid))
+                .withMessageContaining(Long.toString(pid));
+    }
+
+    /** So the kernel answers for its own threads, and for a process that has ended and has not been waited for. */
+    @Test
+    void emptyFilesSayNothing() {
+        tree().withProcess("ksm_stat", "").withProcess("ksm_merging_pages", "");
+        ProcessKsmStats stats = tree().process();
+        assertThat(stats.entries()).isEmpty();
+        assertThat(stats.mergingPages()).isEmpty();
+        assertThat(stats.profitBytes()).isEmpty();
+        assertThat(stats.mergeAny()).isEmpty();
+    }
+
+    @Test
+    void mergingPagesCanBeTheOnlyFile() {
+        ProcessKsmStats stats = tree().withProcess("ksm_merging_pages", "12\n").process();
+        assertThat(stats.mergingPages()).hasValue(12);
+        assertThat(stats.mergedBytes()).hasValue(12 * 4096);
+        assertThat(stats.rmapItems()).isEmpty();
+        assertThat(stats.profitBytes()).isEmpty();
+    }
+
+    @Test
+    void theLineOfKsmStatComesBeforeTheFile() {
+        tree().withProcess("ksm_stat", "ksm_merging_pages 5\n").withProcess("ksm_merging_pages", "6\n");
+        assertThat(tree().process().mergingPages()).hasValue(5);
+    }
+
+    @Test
+    void aMergingPagesFileCutOffIsAnError() {
+        tree().withProcess("ksm_merging_pages", "12");
+        assertThatThrownBy(() -> tree().process())
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining("ksm_merging_pages")
+                .hasMessageContaining("\"12\"");
+    }
+
+    @Test
+    void aFileThatCannotBeReadIsAnErrorThatNamesIt() throws IOException {
+        Files.createDirectories(root.resolve("proc/1/ksm_stat"));
+        assertThatThrownBy(() -> tree().process())
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining("cannot read " + root.resolve("proc/1"));
+    }
+
+    @Test
+    void countersThatHaveWrappedAreAbsentAndTheirTextIsNot() {
+        tree().withProcess(
+                        "ksm_stat",
+                        "ksm_rmap_items 18446744073709551615\nksm_zero_pages -2\nksm_merging_pages 3\nksm_process_profit -7\n");
+        ProcessKsmStats stats = tree().process();
+        assertThat(stats.rmapItems()).isEmpty();
+        assertThat(stats.zeroPages()).isEmpty();
+        assertThat(stats.mergingPages()).hasValue(3);
+        assertThat(stats.processProfit()).hasValue(-7);
+        assertThat(stats.mergedBytes()).isEmpty();
+        assertThat(stats.profitBytes()).isEmpty();
+        assertThat(stats.entries())
+                .containsEntry("ksm_rmap_items", "18446744073709551615")
+                .containsEntry("ksm_zero_pages", "-2");
+    }
+
+    @Test
+    void recordsWithoutAMergedPageAreInfinitelyMany() {
+        tree().withProcess("ksm_stat", "ksm_rmap_items 9\nksm_zero_pages 0\nksm_merging_pages 0\n");
+        assertThat(tree().process().rmapItemsPerMergedPage()).hasValue(Double.POSITIVE_INFINITY);
+        assertThat(tree().process().profitBytes()).hasValue(-9 * 64);
+        tree().withProcess("ksm_stat", "ksm_rmap_items 0\nksm_zero_pages 0\nksm_merging_pages 0\n");
+        assertThat(tree().process().rmapItemsPerMergedPage()).isEmpty();
+    }
+
+    @Test
+    void entriesCannotBeChanged() {
+        tree().withProcess("ksm_stat", "ksm_rmap_items 9\n");
+        assertThatThrownBy(() -> tree().process().entries().clear()).isInstanceOf(UnsupportedOperationException.class);
+    }
+
+    @Test
+    void thisProcessIsReadWithoutNamingIt() {
+        assertThat(ProcessKsmStats.read().pid())
+                .isEqualTo(ProcessHandle.current().pid());
+        assertThat(ProcessKsmStats.read(ProcessHandle.current().pid()).entries().keySet())
+                .isEqualTo(ProcessKsmStats.read().entries().keySet());
+    }
+}
