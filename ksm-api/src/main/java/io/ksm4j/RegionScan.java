@@ -143,7 +143,8 @@ final class RegionScan {
                         throw tooFast(bounds[0]);
                     }
                     RegionTable.Slot[] touched = slotsOver(joined);
-                    // Whoever closes or changes one of these regions waits, so that nothing else takes its place meanwhile.
+                    // Whoever closes or changes one of these regions waits, so that nothing else takes its place
+                    // meanwhile.
                     RegionTable.Slot closed = SharedTable.TABLE.acquire(touched);
                     if (closed != null) {
                         return closed;

@@ -2,6 +2,7 @@ package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -68,6 +69,32 @@ record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
 
     static String classPath() {
         return System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    }
+
+    /** A copy of the class path, since the user may lack the right to look into the original's folders. */
+    static String readableClassPath(Path folder) throws IOException {
+        List<String> copies = new ArrayList<>();
+        for (String entry : classPath().split(File.pathSeparator, -1)) {
+            Path original = Path.of(entry);
+            Path copy = folder.resolve(copies.size() + "-" + original.getFileName());
+            copies.add(copy.toString());
+            try (Stream<Path> files = Files.walk(original)) {
+                files.forEach(from -> copy(from, copy.resolve(original.relativize(from))));
+            }
+        }
+        return String.join(File.pathSeparator, copies);
+    }
+
+    private static void copy(Path from, Path to) {
+        try {
+            if (Files.isDirectory(from)) {
+                Files.createDirectory(to);
+            } else {
+                Files.copy(from, Files.isDirectory(to) ? to.resolve(from.getFileName()) : to);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     ChildJvm assertEndedWell() {

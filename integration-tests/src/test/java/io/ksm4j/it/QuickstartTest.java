@@ -6,9 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.samples.quickstart.Quickstart;
 import io.ksm4j.test.KsmKernel;
-import java.io.File;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.file.Files;
@@ -176,7 +174,7 @@ class QuickstartTest {
                 "--enable-native-access=ALL-UNNAMED",
                 "-Djava.io.tmpdir=" + temporary,
                 "-cp",
-                readableClassPath(),
+                ChildJvm.readableClassPath(folder),
                 Quickstart.class.getName(),
                 file.toString()));
 
@@ -259,32 +257,6 @@ class QuickstartTest {
 
     private static String java() {
         return Path.of(System.getProperty("java.home"), "bin", "java").toString();
-    }
-
-    /** A copy of the class path, since the user may lack the right to look into the original's folders. */
-    private String readableClassPath() throws IOException {
-        List<String> copies = new ArrayList<>();
-        for (String entry : ChildJvm.classPath().split(File.pathSeparator, -1)) {
-            Path original = Path.of(entry);
-            Path copy = folder.resolve(copies.size() + "-" + original.getFileName());
-            copies.add(copy.toString());
-            try (Stream<Path> files = Files.walk(original)) {
-                files.forEach(from -> copy(from, copy.resolve(original.relativize(from))));
-            }
-        }
-        return String.join(File.pathSeparator, copies);
-    }
-
-    private static void copy(Path from, Path to) {
-        try {
-            if (Files.isDirectory(from)) {
-                Files.createDirectory(to);
-            } else {
-                Files.copy(from, Files.isDirectory(to) ? to.resolve(from.getFileName()) : to);
-            }
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 
     private static boolean finishes(List<String> command) throws InterruptedException {

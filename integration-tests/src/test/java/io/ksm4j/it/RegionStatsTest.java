@@ -187,8 +187,8 @@ class RegionStatsTest {
             RegionStats sum = ksm.stats();
 
             PageCounts inWhole = PageCounts.of(whole.range(), ksm.pageSize());
-            AddressRange ours =
-                    new AddressRange(regions.get(0).address(), 3 * regions.get(0).size());
+            AddressRange ours = new AddressRange(
+                    regions.get(0).address(), 3 * regions.get(0).size());
             PageCounts inNeighbours = PageCounts.of(ours, ksm.pageSize());
             assertThat(sum.markedBytes()).isEqualTo(whole.size() + ours.length());
             assertThat(sum.residentBytes()).isEqualTo(inWhole.resident() + inNeighbours.resident());

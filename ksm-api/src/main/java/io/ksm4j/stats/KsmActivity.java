@@ -50,7 +50,7 @@ public record KsmActivity(
         if (fullScans.orElse(0) > 0) {
             return Optional.of(duration.dividedBy(fullScans.getAsLong()));
         }
-        if (pagesScanned.isEmpty() || rmapItems.isEmpty()) {
+        if (pagesScanned.isEmpty() || rmapItems.isEmpty() || duration.isZero()) {
             return Optional.empty();
         }
         double passed = (double) pagesScanned.getAsLong() + pagesSkipped.orElse(0);

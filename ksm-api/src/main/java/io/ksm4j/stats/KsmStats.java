@@ -32,7 +32,7 @@ import org.jspecify.annotations.Nullable;
  * Its text is in {@link #files}. Page counts are pages of the machine's page size, not of 4 KiB.
  *
  * <p>The files are read one after the other while {@code ksmd} may be at work, so numbers of one reading may differ by what it
- * did in the meantime, some 100 µs.
+ * did in the meantime, less than a millisecond.
  *
  * <p>The formulas are those of the kernel document {@code Documentation/admin-guide/mm/ksm.rst}, as of Linux 6.18, where it is
  * named below. They count 64 bytes for each page that {@code ksmd} keeps a record of, as 64-bit kernels do.
@@ -111,7 +111,7 @@ public final class KsmStats {
     }
 
     /**
-     * Reads the numbers of this machine. The cost is that of opening and reading some 27 small files, a few microseconds each.
+     * Reads the numbers of this machine. The cost is that of opening and reading some 25 small files, about 10 µs each.
      *
      * <p>Never fails for what is not there: where there is no Linux, no KSM in the kernel, or a container hides the files, all
      * numbers are absent. A file that this process has no right to read counts as not there.

@@ -86,7 +86,7 @@ public final class ProcessKsmStats {
      * @return the numbers as they are now
      * @throws IllegalArgumentException if {@code pid} is not positive
      * @throws UncheckedIOException if there is no such process or no right to read its files, which takes the same user or the
-     *     capability {@code CAP_SYS_PTRACE}; also as in {@link #read()}
+     *     capability {@code CAP_DAC_READ_SEARCH}; also as in {@link #read()}
      */
     public static ProcessKsmStats read(long pid) {
         return readFolder(existing(ROOT, pid), pid, PageSize.OF_THIS_MACHINE);
@@ -130,7 +130,7 @@ public final class ProcessKsmStats {
             return new ProcessKsmStats(folder, pid, pageSize);
         } catch (AccessDeniedException e) {
             String message = "no right to read " + e.getFile()
-                    + ": ask as the user whom the process belongs to, or with the capability CAP_SYS_PTRACE";
+                    + ": ask as the user whom the process belongs to, or with the capability CAP_DAC_READ_SEARCH";
             throw new UncheckedIOException(message, e);
         } catch (IOException e) {
             throw Files.isDirectory(folder) ? KernelText.unreadable(folder, e) : noSuchProcess(folder, e);

@@ -322,7 +322,7 @@ class KsmStatsTest {
         for (KsmActivity unknown : List.of(
                 activity(second, 0, 0, 0, 30_000),
                 activity(second, 0, 0, 0, 0),
-                activity(Duration.ZERO, 0, 0, 0, 30_000),
+                activity(Duration.ZERO, 1000, 0, 0, 30_000),
                 activity(second, 1, 0, 0, Long.MAX_VALUE))) {
             assertThat(unknown.fullScanTime()).as(unknown.toString()).isEqualTo(Optional.empty());
         }
