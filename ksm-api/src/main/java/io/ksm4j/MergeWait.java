@@ -70,7 +70,9 @@ final class MergeWait {
                 firstScan = kernel.fullScans();
             }
             if (before == null || timeIsUp || !kernel.isAvailable() || hasMoved(before, kernel)) {
-                stats = RegionState.stats(regions).stream().reduce(RegionStats::plus).orElse(RegionStats.NONE);
+                stats = RegionState.stats(regions).stream()
+                        .reduce(RegionStats::plus)
+                        .orElse(RegionStats.NONE);
                 before = kernel;
             }
             End end = end(kernel, stats, timeIsUp);
@@ -108,7 +110,8 @@ final class MergeWait {
 
     private boolean hasSettled(KsmStats kernel, RegionStats stats) {
         long scan = kernel.fullScans().getAsLong();
-        long mergedNow = stats.mergedBytes().orElse(stats.savedBytes()) + stats.zeroBytes().orElse(0);
+        long mergedNow = stats.mergedBytes().orElse(stats.savedBytes())
+                + stats.zeroBytes().orElse(0);
         if (mergedNow != merged) {
             merged = mergedNow;
             mergedSinceScan = scan;

@@ -12,7 +12,6 @@ import io.ksm4j.MergeOutcome.End;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.stats.RegionStats;
-import io.ksm4j.test.KsmKernel;
 import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -22,7 +21,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicReference;
-import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -38,20 +37,27 @@ class AwaitMergedTest {
     /** Pages equal to no other pages of this machine. */
     private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
 
-    @BeforeEach
-    void require() {
-        KsmKernel.requireControl();
+    private final RunningKsmd ksmd = RunningKsmd.start();
+
+    @AfterEach
+    void putSettingsBack() {
+        ksmd.close();
+    }
+
+    /** A setting that {@link RunningKsmd} puts back. */
+    private static void set(String setting, int value) throws IOException {
+        Files.writeString(Path.of("/sys/kernel/mm/ksm").resolve(setting), Integer.toString(value));
     }
 
     private MergeRegion allocate(Marking marking) {
         return ksm.allocate(
-                PAGES * ksm.pageSize(), RegionOptions.DEFAULT.withMarking(marking).withHugePages(HugePages.AVOID));
+                PAGES * ksm.pageSize(),
+                RegionOptions.DEFAULT.withMarking(marking).withHugePages(HugePages.AVOID));
     }
 
     @Test
     void waitingEndsWhenTheShareIsMerged() throws InterruptedException {
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion one = allocate(Marking.MERGEABLE);
+        try (MergeRegion one = allocate(Marking.MERGEABLE);
                 MergeRegion other = allocate(Marking.MERGEABLE)) {
             pages.fill(one, page -> page);
             pages.fill(other, page -> page);
@@ -64,8 +70,7 @@ class AwaitMergedTest {
             assertThat(outcome.stats()).isEqualTo(one.stats().plus(other.stats()));
             assertThat(outcome.stats().mergedBytes()).hasValue(2 * one.size());
             assertThat(outcome.stats().savedBytes()).isEqualTo(one.size());
-            assertThat(outcome.fullScans().getAsLong())
-                    .isBetween(0L, ksmd.read("full_scans") - scans);
+            assertThat(outcome.fullScans().getAsLong()).isBetween(0L, ksmd.read("full_scans") - scans);
             assertThat(outcome.waited()).isLessThan(PATIENCE);
             assertThat(one.awaitMerged(1, Duration.ZERO).end()).as("at once").isEqualTo(End.REACHED);
         }
@@ -73,8 +78,7 @@ class AwaitMergedTest {
 
     @Test
     void waitingEndsWhenNothingMoreCanCome() throws InterruptedException {
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = allocate(Marking.MERGEABLE)) {
+        try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region, page -> page < PAGES / 2 ? 0 : page);
 
             MergeOutcome outcome = region.awaitMerged(0.9, PATIENCE);
@@ -89,10 +93,8 @@ class AwaitMergedTest {
 
     @Test
     void scansThatPassOverPagesAreGivenMoreTime() throws InterruptedException, IOException {
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = allocate(Marking.MERGEABLE)) {
-            // RunningKsmd puts it back.
-            Files.writeString(Path.of("/sys/kernel/mm/ksm/smart_scan"), "1");
+        try (MergeRegion region = allocate(Marking.MERGEABLE)) {
+            set("smart_scan", 1);
             pages.fill(region, page -> page);
             assertThat(region.awaitMerged(0.5, PATIENCE).fullScans().getAsLong())
                     .isGreaterThanOrEqualTo(32);
@@ -101,7 +103,6 @@ class AwaitMergedTest {
 
     @Test
     void waitingEndsAtOnceWhereNothingCanMerge() throws InterruptedException {
-        KsmKernel.require();
         try (MergeRegion unmarked = allocate(Marking.UNMERGEABLE);
                 MergeRegion recorded = Ksm.fallback().allocate(ksm.pageSize())) {
             pages.fill(unmarked, page -> 0);
@@ -113,12 +114,11 @@ class AwaitMergedTest {
 
     @Test
     void waitingEndsWhenKsmdIsStopped() throws Exception {
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = allocate(Marking.MERGEABLE)) {
+        try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region, page -> page);
             // So slow that it cannot settle before it is stopped.
-            Files.writeString(Path.of("/sys/kernel/mm/ksm/pages_to_scan"), "1");
-            Files.writeString(Path.of("/sys/kernel/mm/ksm/sleep_millisecs"), "100");
+            set("pages_to_scan", 1);
+            set("sleep_millisecs", 100);
             CompletableFuture<MergeOutcome> waiting = CompletableFuture.supplyAsync(() -> {
                 try {
                     return region.awaitMerged(1, PATIENCE);
@@ -128,18 +128,17 @@ class AwaitMergedTest {
             });
             assertThat(region.awaitMerged(1, Duration.ofMillis(50)).end()).isEqualTo(End.TIMED_OUT);
             assertThat(waiting).isNotDone();
-            Files.writeString(Path.of("/sys/kernel/mm/ksm/run"), "0");
+            set("run", 0);
             assertThat(waiting.get().end()).isEqualTo(End.KSMD_STOPPED);
         }
     }
 
     @Test
     void waitingEndsWhenTheTimeIsUp() throws Exception {
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = allocate(Marking.MERGEABLE)) {
+        try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region, page -> page);
-            Files.writeString(Path.of("/sys/kernel/mm/ksm/sleep_millisecs"), "1000");
-            Files.writeString(Path.of("/sys/kernel/mm/ksm/pages_to_scan"), "1");
+            set("sleep_millisecs", 1000);
+            set("pages_to_scan", 1);
 
             MergeOutcome outcome = region.awaitMerged(0.1, Duration.ofMillis(200));
 
@@ -152,11 +151,10 @@ class AwaitMergedTest {
 
     @Test
     void aWaitingThreadCanBeInterrupted() throws Exception {
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = allocate(Marking.MERGEABLE)) {
+        try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region, page -> page);
-            Files.writeString(Path.of("/sys/kernel/mm/ksm/sleep_millisecs"), "1000");
-            Files.writeString(Path.of("/sys/kernel/mm/ksm/pages_to_scan"), "1");
+            set("sleep_millisecs", 1000);
+            set("pages_to_scan", 1);
             AtomicReference<Throwable> thrown = new AtomicReference<>();
             Thread waiting = new Thread(() -> {
                 try {
@@ -175,26 +173,24 @@ class AwaitMergedTest {
 
     @Test
     void closingTheRegionEndsTheWait() throws Exception {
-        try (RunningKsmd ksmd = RunningKsmd.start()) {
-            MergeRegion region = allocate(Marking.MERGEABLE);
-            pages.fill(region, page -> page);
-            Files.writeString(Path.of("/sys/kernel/mm/ksm/sleep_millisecs"), "10");
-            Files.writeString(Path.of("/sys/kernel/mm/ksm/pages_to_scan"), "16");
-            AtomicReference<Throwable> thrown = new AtomicReference<>();
-            Thread waiting = new Thread(() -> {
-                try {
-                    region.awaitMerged(1, PATIENCE);
-                } catch (Throwable t) {
-                    thrown.set(t);
-                }
-            });
-            waiting.start();
-            await().until(() -> waiting.getState() == Thread.State.TIMED_WAITING);
-            region.close();
-            waiting.join();
-            assertThat(thrown.get()).isInstanceOf(IllegalStateException.class).hasMessageContaining("closed");
-            assertThatThrownBy(() -> region.awaitMerged(1, PATIENCE)).isInstanceOf(IllegalStateException.class);
-        }
+        MergeRegion region = allocate(Marking.MERGEABLE);
+        pages.fill(region, page -> page);
+        set("sleep_millisecs", 10);
+        set("pages_to_scan", 16);
+        AtomicReference<Throwable> thrown = new AtomicReference<>();
+        Thread waiting = new Thread(() -> {
+            try {
+                region.awaitMerged(1, PATIENCE);
+            } catch (Throwable t) {
+                thrown.set(t);
+            }
+        });
+        waiting.start();
+        await().until(() -> waiting.getState() == Thread.State.TIMED_WAITING);
+        region.close();
+        waiting.join();
+        assertThat(thrown.get()).isInstanceOf(IllegalStateException.class).hasMessageContaining("closed");
+        assertThatThrownBy(() -> region.awaitMerged(1, PATIENCE)).isInstanceOf(IllegalStateException.class);
     }
 
     @Test
@@ -213,10 +209,10 @@ class AwaitMergedTest {
 
     @Test
     void aTimeoutOfCenturiesIsFine() throws InterruptedException {
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = allocate(Marking.MERGEABLE)) {
+        try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region, page -> 0);
-            assertThat(region.awaitMerged(0.5, Duration.ofSeconds(Long.MAX_VALUE)).end())
+            assertThat(region.awaitMerged(0.5, Duration.ofSeconds(Long.MAX_VALUE))
+                            .end())
                     .isEqualTo(End.REACHED);
         }
     }

@@ -24,10 +24,14 @@ record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
 
     /** Runs {@code java} of a JDK in a new folder and waits for it; a child that takes longer than {@code patience} fails. */
     static ChildJvm run(Path javaHome, Duration patience, List<String> arguments) {
+        return run(List.of(), javaHome, patience, arguments);
+    }
+
+    private static ChildJvm run(List<String> prefix, Path javaHome, Duration patience, List<String> arguments) {
         try {
             Path folder = Files.createTempDirectory("ksm4j-child");
             Path output = folder.resolve("output");
-            List<String> command = new ArrayList<>();
+            List<String> command = new ArrayList<>(prefix);
             command.add(javaHome.resolve("bin/java").toString());
             command.add("-XX:ErrorFile=" + folder.resolve("hs_err.log"));
             command.addAll(arguments);
@@ -61,10 +65,16 @@ record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
 
     /** Runs a main class of these tests on the JDK and the class path that the tests run on. */
     static ChildJvm run(Class<?> main, Duration patience, List<String> jvmArguments, String... arguments) {
+        return run(List.of(), main, patience, jvmArguments, arguments);
+    }
+
+    /** Has another command start it, which must become the JVM. */
+    static ChildJvm run(
+            List<String> prefix, Class<?> main, Duration patience, List<String> jvmArguments, String... arguments) {
         List<String> all = new ArrayList<>(jvmArguments);
         all.addAll(List.of("-ea", "--enable-native-access=ALL-UNNAMED", "-cp", classPath(), main.getName()));
         all.addAll(List.of(arguments));
-        return run(Path.of(System.getProperty("java.home")), patience, all);
+        return run(prefix, Path.of(System.getProperty("java.home")), patience, all);
     }
 
     static String classPath() {

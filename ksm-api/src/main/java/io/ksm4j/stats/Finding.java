@@ -138,7 +138,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 Scope.MACHINE,
                 run.getAsLong(),
                 1,
-                "ksmd does not run, run is " + run.getAsLong() + ", so nothing merges: write 1 to /sys/kernel/mm/ksm/run"));
+                "ksmd does not run, run is " + run.getAsLong()
+                        + ", so nothing merges: write 1 to /sys/kernel/mm/ksm/run"));
     }
 
     private static Optional<Finding> slowScan(KsmStats machine, Duration life) {
@@ -170,7 +171,7 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         true,
                         Kind.MAX_PAGE_SHARING,
                         Scope.MACHINE,
-                        chains.getAsLong(),
+                        (double) chains.getAsLong(),
                         0,
                         "%.0f contents have more copies than the "
                                 + machine.maxPageSharing().orElse(0)
@@ -185,7 +186,7 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         profit.getAsLong() < 0,
                         Kind.NEGATIVE_PROFIT,
                         scope,
-                        profit.getAsLong(),
+                        (double) profit.getAsLong(),
                         0,
                         "merging costs more memory than it saves, the profit is %.0f bytes: unmark what has no copies");
     }
@@ -222,7 +223,7 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 regions.hugeBytes() > 0,
                 Kind.HUGE_PAGES,
                 Scope.REGIONS,
-                regions.hugeBytes(),
+                (double) regions.hugeBytes(),
                 0,
                 "%.0f bytes of marked memory lie in huge pages, which do not merge until ksmd has split them: open regions"
                         + " with HugePages.AVOID");

@@ -1,5 +1,6 @@
 package io.ksm4j.samples.quickstart;
 
+import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -22,13 +23,15 @@ final class Progress {
     private static final Duration BETWEEN_LOOKS = Duration.ofMillis(50);
     private static final Duration FIRST_LINE = Duration.ofMillis(250);
 
+    private final Ksm ksm;
     private final List<MergeRegion> regions;
     private final boolean terminal = isTerminal();
     private final long start = System.nanoTime();
     private long lastGain = start;
     private long nextLine = start + FIRST_LINE.toNanos();
 
-    Progress(List<MergeRegion> regions) {
+    Progress(Ksm ksm, List<MergeRegion> regions) {
+        this.ksm = ksm;
         this.regions = regions;
     }
 
@@ -44,7 +47,7 @@ final class Progress {
             LockSupport.parkNanos(BETWEEN_LOOKS.toNanos());
             long scans = ksmd.fullScans();
             boolean running = ksmd.isRunning();
-            Quickstart.Usage usage = Quickstart.Usage.of(regions);
+            Quickstart.Usage usage = Quickstart.Usage.of(ksm, regions);
             long now = System.nanoTime();
             if (usage.saved() > saved) {
                 saved = usage.saved();

@@ -19,7 +19,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.OptionalLong;
 
 /** Keeps a file in memory four times, and watches the kernel make one copy of the four. */
 public final class Quickstart {
@@ -85,7 +84,7 @@ public final class Quickstart {
             load();
             prepare(ksmd);
 
-            Progress progress = new Progress(copies);
+            Progress progress = new Progress(ksm, copies);
             Usage before = usage();
             ksm.markMergeable(copies);
             if (ksm.support().canMerge()) {
@@ -102,7 +101,7 @@ public final class Quickstart {
             after.print("after", progress.seconds() + " s");
             System.out.printf(
                     "%nsaved %s MiB of %s MiB in %s s (backend %s)%n",
-                    mebibytes(after.saved), mebibytes(totalSize()), progress.seconds(), ksm.backend());
+                    mebibytes(after.saved()), mebibytes(totalSize()), progress.seconds(), ksm.backend());
         } finally {
             copies.forEach(MergeRegion::close);
         }
@@ -159,33 +158,28 @@ public final class Quickstart {
     }
 
     private Usage usage() {
-        return Usage.of(copies);
+        return Usage.of(ksm, copies);
     }
 
     /** What all copies together occupy and save. */
-    record Usage(long resident, OptionalLong shared, long saved) {
+    record Usage(RegionStats stats) {
 
-        static Usage of(List<MergeRegion> regions) {
-            long resident = 0;
-            long shared = 0;
-            long saved = 0;
-            boolean sharedIsKnown = true;
-            for (MergeRegion region : regions) {
-                RegionStats stats = region.stats();
-                resident += stats.residentBytes();
-                shared += stats.mergedBytes().orElse(0);
-                saved += stats.savedBytes();
-                sharedIsKnown &= stats.mergedBytes().isPresent();
-            }
-            return new Usage(resident, sharedIsKnown ? OptionalLong.of(shared) : OptionalLong.empty(), saved);
+        static Usage of(Ksm ksm, List<MergeRegion> regions) {
+            return new Usage(ksm.stats(regions).values().stream().reduce(RegionStats.NONE, RegionStats::plus));
+        }
+
+        long saved() {
+            return stats.savedBytes();
         }
 
         void print(String when, String time) {
             printRow(
                     when,
-                    resident > 0 ? mebibytes(resident) + " MiB" : "not known",
-                    shared.isPresent() ? mebibytes(shared.getAsLong()) + " MiB" : "not known",
-                    mebibytes(saved) + " MiB",
+                    stats.residentBytes() > 0 ? mebibytes(stats.residentBytes()) + " MiB" : "not known",
+                    stats.mergedBytes().isPresent()
+                            ? mebibytes(stats.mergedBytes().getAsLong()) + " MiB"
+                            : "not known",
+                    mebibytes(saved()) + " MiB",
                     time);
         }
     }

@@ -1,0 +1,167 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
+
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.stats.Finding;
+import io.ksm4j.stats.Finding.Kind;
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.test.RunningKsmd;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** What this kernel can be made to do wrong is found. */
+@Timeout(90)
+class AdviceTest {
+
+    private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
+    private static final Duration PATIENCE = Duration.ofSeconds(30);
+    private static final int PAGES = 256;
+
+    private final Ksm ksm = Ksm.system();
+    private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
+    private final RunningKsmd ksmd = RunningKsmd.start();
+
+    @AfterEach
+    void putSettingsBack() {
+        ksmd.close();
+    }
+
+    private MergeRegion allocate() {
+        return ksm.allocate(PAGES * ksm.pageSize(), RegionOptions.DEFAULT.withHugePages(HugePages.AVOID));
+    }
+
+    private static List<Finding> of(List<Finding> findings, Kind kind) {
+        return findings.stream().filter(finding -> finding.kind() == kind).toList();
+    }
+
+    @Test
+    void copiesAreWellMerged() throws InterruptedException {
+        try (MergeRegion one = allocate();
+                MergeRegion other = allocate()) {
+            pages.fill(one, page -> page);
+            pages.fill(other, page -> page);
+            ksm.awaitMerged(List.of(one, other), 1, PATIENCE);
+            assertThat(ksm.advice(Duration.ofHours(1))).isEmpty();
+        }
+    }
+
+    @Test
+    void uniquePagesAreWastedEffortAndALoss() throws InterruptedException {
+        try (MergeRegion region = allocate()) {
+            pages.fill(region, page -> page);
+            region.awaitMerged(1, PATIENCE);
+            List<Finding> findings = ksm.advice();
+            assertThat(findings)
+                    .extracting(Finding::kind, Finding::scope)
+                    .containsExactly(
+                            tuple(Kind.NEGATIVE_PROFIT, Finding.Scope.MACHINE),
+                            tuple(Kind.NEGATIVE_PROFIT, Finding.Scope.PROCESS),
+                            tuple(Kind.WASTED_EFFORT, Finding.Scope.MACHINE),
+                            tuple(Kind.WASTED_EFFORT, Finding.Scope.PROCESS));
+            assertThat(findings.get(0).number()).isEqualTo((double) ksmd.read("general_profit"));
+        }
+    }
+
+    @Test
+    void moreCopiesThanMayShareAPageAreFound() throws InterruptedException {
+        try (MergeRegion region = ksm.allocate(
+                2 * ksmd.read("max_page_sharing") * ksm.pageSize(),
+                RegionOptions.DEFAULT.withHugePages(HugePages.AVOID))) {
+            pages.fill(region, page -> 0);
+            region.awaitMerged(1, PATIENCE);
+            assertThat(of(ksm.advice(), Kind.MAX_PAGE_SHARING)).singleElement().satisfies(finding -> {
+                assertThat(finding.number()).isEqualTo((double) ksmd.read("stable_node_chains"));
+                assertThat(finding.explanation()).contains(" " + ksmd.read("max_page_sharing") + " ");
+            });
+        }
+    }
+
+    @Test
+    void aScanThatTakesLongerThanDataLivesIsFound() throws IOException, InterruptedException {
+        try (MergeRegion region = allocate()) {
+            pages.fill(region, page -> page % 2);
+            region.awaitMerged(1, PATIENCE);
+            Files.writeString(SYSFS.resolve("pages_to_scan"), "1");
+            Files.writeString(SYSFS.resolve("sleep_millisecs"), "1000");
+            assertThat(of(ksm.advice(Duration.ofSeconds(2 * PAGES - 1)), Kind.SLOW_SCAN))
+                    .extracting(Finding::number)
+                    .containsExactly(2.0 * PAGES);
+            assertThat(of(ksm.advice(Duration.ofSeconds(2 * PAGES)), Kind.SLOW_SCAN))
+                    .isEmpty();
+        }
+    }
+
+    @Test
+    void hugePagesInMarkedMemoryAreFound() throws IOException {
+        // It would split them while the test looks.
+        Files.writeString(SYSFS.resolve("run"), "0");
+        RegionOptions huge =
+                RegionOptions.DEFAULT.withHugePages(HugePages.ALLOW).withPopulate(true);
+        try (MergeRegion region = ksm.allocate(8 << 20, huge)) {
+            assertThat(of(ksm.advice(), Kind.HUGE_PAGES))
+                    .singleElement()
+                    .satisfies(finding -> assertThat(finding.number())
+                            .isEqualTo((double) region.stats().hugeBytes())
+                            .isPositive());
+        }
+    }
+
+    @Test
+    void aStoppedKsmdIsFound() throws IOException {
+        Files.writeString(SYSFS.resolve("run"), "0");
+        assertThat(of(ksm.advice(), Kind.KSMD_STOPPED)).hasSize(1);
+        assertThat(of(ksm.advice(), Kind.NO_PERMISSION)).isEmpty();
+    }
+
+    /** In a container, {@code /sys} is read-only, or hidden. */
+    @Test
+    void whatAContainerForbidsOrHidesIsFound() throws IOException {
+        Files.writeString(SYSFS.resolve("run"), "0");
+        assertThat(adviceWhere("mount --bind " + SYSFS + " " + SYSFS + " && mount -o remount,bind,ro " + SYSFS))
+                .contains("KSMD_STOPPED", "NO_PERMISSION")
+                .contains("this process has no right");
+        assertThat(adviceWhere("mount -t tmpfs none " + SYSFS.getParent()))
+                .contains("HIDDEN", "though the kernel has KSM")
+                .doesNotContain("KSMD_STOPPED", "NO_PERMISSION");
+    }
+
+    private static String adviceWhere(String mounted) {
+        return ChildJvm.run(
+                        List.of("unshare", "--mount", "sh", "-c", mounted + " && exec \"$0\" \"$@\""),
+                        Advice.class,
+                        PATIENCE,
+                        List.of())
+                .assertEndedWell()
+                .output();
+    }
+
+    /** Prints what is found. */
+    static final class Advice {
+
+        private Advice() {}
+
+        public static void main(String[] args) {
+            Ksm ksm = Ksm.system();
+            System.out.println(KsmStats.read().isAvailable());
+            ksm.advice().forEach(System.out::println);
+        }
+    }
+
+    @Test
+    void aNegativeLifeIsRefused() {
+        assertThatThrownBy(() -> ksm.advice(Duration.ofSeconds(-1))).isInstanceOf(IllegalArgumentException.class);
+    }
+}

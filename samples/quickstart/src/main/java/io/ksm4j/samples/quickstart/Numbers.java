@@ -1,0 +1,226 @@
+package io.ksm4j.samples.quickstart;
+
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.Marking;
+import io.ksm4j.MergeOutcome;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.stats.Finding;
+import io.ksm4j.stats.KsmActivity;
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.stats.RegionStats;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import java.util.SplittableRandom;
+
+/** Merges copies, unique data and data that never rests, and reads every number about it. */
+public final class Numbers {
+
+    private static final int SIZE = 16 << 20;
+    private static final long SEED = 20261121;
+    private static final Duration PATIENCE = Duration.ofMinutes(1);
+
+    /** How many regions to have open when the cost of reading them is measured. */
+    private static final List<Integer> REGIONS = List.of(10, 100, 1_000, 10_000);
+
+    private final Ksm ksm = Ksm.systemOrFallback();
+    private final List<MergeRegion> regions = new ArrayList<>();
+
+    private Numbers() {}
+
+    /**
+     * Runs the sample.
+     *
+     * @param args none
+     * @throws IOException if the settings of {@code ksmd} cannot be read or changed
+     * @throws InterruptedException if somebody interrupts it
+     */
+    public static void main(String[] args) throws IOException, InterruptedException {
+        if (args.length > 0) {
+            System.err.println("usage: numbers");
+            System.exit(2);
+        }
+        new Numbers().run();
+    }
+
+    private void run() throws IOException, InterruptedException {
+        try (KsmdSettings ksmd = KsmdSettings.open()) {
+            if (!ksm.support().canMark()) {
+                ksm.support().obstacles().forEach(obstacle -> System.out.println(obstacle.explanation()));
+                return;
+            }
+            if (ksmd.mayChange()) {
+                ksmd.runFast();
+            }
+            List<MergeRegion> copies = List.of(open("copy 1", SEED), open("copy 2", SEED), open("copy 3", SEED));
+            open("unique", SEED + 1);
+            MergeRegion busy = open("busy", SEED + 2);
+            Thread writer = new Thread(() -> keepWriting(busy), "writer");
+            writer.start();
+            KsmStats before = KsmStats.read();
+            MergeOutcome outcome = ksm.awaitMerged(copies, 1, PATIENCE);
+            System.out.printf(
+                    Locale.ROOT,
+                    "3 copies, waited for: %s after %.1f s and %d full scans%n",
+                    outcome.end(),
+                    outcome.waited().toMillis() / 1e3,
+                    outcome.fullScans().orElse(0));
+            printMachine(KsmStats.read(), before);
+            printProcess(ProcessKsmStats.read());
+            printRegions();
+            printAdvice();
+            writer.interrupt();
+            writer.join();
+            printCost();
+        } finally {
+            regions.forEach(MergeRegion::close);
+        }
+    }
+
+    private MergeRegion open(String name, long seed) {
+        MergeRegion region =
+                ksm.allocate(SIZE, RegionOptions.DEFAULT.withName(name).withHugePages(HugePages.AVOID));
+        SplittableRandom random = new SplittableRandom(seed);
+        ByteBuffer buffer = region.buffer();
+        while (buffer.hasRemaining()) {
+            buffer.putLong(random.nextLong());
+        }
+        regions.add(region);
+        return region;
+    }
+
+    /** Changes every page, again and again. */
+    private static void keepWriting(MergeRegion region) {
+        ByteBuffer buffer = region.buffer();
+        for (long round = 0; !Thread.currentThread().isInterrupted(); round++) {
+            for (int at = 0; at < buffer.capacity(); at += 4096) {
+                buffer.putLong(at, round);
+            }
+        }
+    }
+
+    private static void printMachine(KsmStats now, KsmStats before) {
+        System.out.println("\nmachine");
+        print("pages_shared", now.pagesShared());
+        print("pages_sharing", now.pagesSharing());
+        print("pages_unshared", now.pagesUnshared());
+        print("pages_volatile", now.pagesVolatile());
+        printBytes("used", now.usedBytes());
+        printBytes("saved", now.savedBytes());
+        printBytes("profit", now.profitBytes());
+        printBytes("general_profit", now.generalProfit());
+        print("sharing ratio", now.sharingRatio());
+        print("wasted effort", now.wastedEffort());
+        print("volatile share", now.volatileShare());
+        KsmActivity activity = now.since(before);
+        print("full scans", activity.fullScans());
+        print("pages scanned/s", activity.pagesPerSecond());
+        activity.fullScanTime().ifPresent(time -> print("ms for a full scan", OptionalLong.of(time.toMillis())));
+        print("copies on write", activity.copiesOnWrite());
+    }
+
+    private static void printProcess(ProcessKsmStats process) {
+        System.out.println("\nthis process");
+        print("ksm_rmap_items", process.rmapItems());
+        print("ksm_merging_pages", process.mergingPages());
+        print("records per merged page", process.rmapItemsPerMergedPage());
+        printBytes("merged", process.mergedBytes());
+        printBytes("profit", process.profitBytes());
+    }
+
+    private void printRegions() {
+        System.out.println("\nregions, MiB");
+        printRow("", "resident", "marked", "merged", "saved");
+        ksm.stats(regions).forEach((region, stats) -> printRow(region.owner(), stats));
+        printRow("all", ksm.stats());
+    }
+
+    private static void printRow(String name, RegionStats stats) {
+        printRow(
+                name,
+                mebibytes(stats.residentBytes()),
+                mebibytes(stats.markedBytes()),
+                stats.mergedBytes().isPresent() ? mebibytes(stats.mergedBytes().getAsLong()) : "not known",
+                mebibytes(stats.savedBytes()));
+    }
+
+    private static void printRow(String name, String... cells) {
+        System.out.println(String.format("  %-24s%10s%10s%10s%10s", name, cells[0], cells[1], cells[2], cells[3]));
+    }
+
+    private void printAdvice() {
+        System.out.println("\nadvice, for data that lives ten minutes");
+        List<Finding> findings = ksm.advice(Duration.ofMinutes(10));
+        findings.forEach(finding -> System.out.println("  " + finding.kind() + ": " + finding.explanation()));
+        if (findings.isEmpty()) {
+            System.out.println("  nothing to say");
+        }
+    }
+
+    /** Reads the sum over all regions, often, and says what the middle one of these readings took. */
+    private void printCost() {
+        System.out.println("\ncost of reading");
+        System.out.printf(Locale.ROOT, "  %-32s%8.2f ms%n", "KsmStats.read()", medianMillis(KsmStats::read));
+        List<MergeRegion> small = new ArrayList<>();
+        RegionOptions options = RegionOptions.DEFAULT.withMarking(Marking.MERGEABLE);
+        for (int count : REGIONS) {
+            while (small.size() < count) {
+                small.add(ksm.allocate(ksm.pageSize(), options));
+            }
+            System.out.printf(
+                    Locale.ROOT, "  %-32s%8.2f ms%n", "Ksm.stats(), " + count + " regions", medianMillis(ksm::stats));
+        }
+        try (MergeRegion large =
+                ksm.allocate(1L << 30, options.withPopulate(true).withHugePages(HugePages.AVOID))) {
+            System.out.printf(
+                    Locale.ROOT,
+                    "  %-32s%8.2f ms%n",
+                    "the same, and " + mebibytes(large.size()) + " MiB more",
+                    medianMillis(ksm::stats));
+        }
+        small.forEach(MergeRegion::close);
+    }
+
+    private static double medianMillis(Runnable reading) {
+        for (int i = 0; i < 200; i++) {
+            reading.run();
+        }
+        long[] nanos = new long[51];
+        for (int i = 0; i < nanos.length; i++) {
+            long start = System.nanoTime();
+            reading.run();
+            nanos[i] = System.nanoTime() - start;
+        }
+        Arrays.sort(nanos);
+        return nanos[nanos.length / 2] / 1e6;
+    }
+
+    private static void print(String name, OptionalLong number) {
+        printLine(name, number.isPresent() ? Long.toString(number.getAsLong()) : "not told by this kernel");
+    }
+
+    private static void print(String name, OptionalDouble number) {
+        printLine(name, number.isPresent() ? String.format(Locale.ROOT, "%.2f", number.getAsDouble()) : "none");
+    }
+
+    private static void printBytes(String name, OptionalLong bytes) {
+        printLine(name, bytes.isPresent() ? mebibytes(bytes.getAsLong()) + " MiB" : "not told by this kernel");
+    }
+
+    private static void printLine(String name, String value) {
+        System.out.println(String.format("  %-24s%14s", name, value));
+    }
+
+    private static String mebibytes(long bytes) {
+        return Quickstart.mebibytes(bytes);
+    }
+}
