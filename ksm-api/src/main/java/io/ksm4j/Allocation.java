@@ -18,6 +18,7 @@ final class Allocation {
             throw tooLarge(size);
         }
         kernel.unmapDeferred();
+        RegionState.closeRefused();
         AddressRange mapped = new AddressRange(
                 kernel.mmap(
                         length + 2 * guard,
@@ -35,7 +36,7 @@ final class Allocation {
             }
             state = RegionState.ofAllocated(kernel, range, mapped, options);
             if (options.marking() == Marking.MERGEABLE) {
-                state.mark(true);
+                state.mark(true, options.unmerge());
             } else if (options.marking() == Marking.NEVER) {
                 state.exclude();
             }

@@ -18,6 +18,7 @@ final class Change {
 
     private final List<Part> parts;
     private final boolean mergeable;
+    private final Unmerge how;
     private final RegionTable table = SharedTable.TABLE;
     private final Kernel kernel;
 
@@ -30,13 +31,14 @@ final class Change {
     /** What nobody wanted before (marking) or wants any more (unmarking): what must be taken back on failure. */
     private final List<AddressRange> changed = new ArrayList<>();
 
-    private Change(List<Part> parts, boolean mergeable) {
+    private Change(List<Part> parts, boolean mergeable, Unmerge how) {
         this.parts = parts;
         this.mergeable = mergeable;
+        this.how = how;
         this.kernel = parts.get(0).region().kernel;
     }
 
-    static void apply(List<Part> parts, boolean mergeable) {
+    static void apply(List<Part> parts, boolean mergeable, Unmerge how) {
         Set<RegionState> regions = new LinkedHashSet<>();
         parts.forEach(part -> regions.add(part.region()));
         RegionTable table = SharedTable.TABLE;
@@ -53,7 +55,7 @@ final class Change {
             for (RegionState region : regions) {
                 requireChangeable(region, mergeable);
             }
-            new Change(parts, mergeable).run();
+            new Change(parts, mergeable, how).run();
         } finally {
             for (RegionTable.Slot slot : slots) {
                 table.release(slot, 0, 0);
@@ -70,21 +72,22 @@ final class Change {
 
     private void run() {
         updateTable();
-        boolean done = false;
         try {
-            kernel.madvise(advised, mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE);
             if (mergeable) {
+                kernel.madvise(advised, Linux.MADV_MERGEABLE);
                 kernel.requireTaken(parts.stream()
                         .filter(part -> part.region().verify)
                         .map(part -> AddressRange.between(part.from(), part.to()))
                         .toList());
+            } else {
+                kernel.unmerge(advised, how);
             }
-            done = true;
-        } finally {
-            if (!done) {
+        } catch (Throwable t) {
+            if (!UnmergeRefusedException.hasChangedNothing(t)) {
                 restoreKernel();
-                restoreTable();
             }
+            restoreTable();
+            throw t;
         }
     }
 

@@ -7,11 +7,13 @@ import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,6 +34,7 @@ final class Kernel {
     final KsmBackend backend;
     final ProcSelf proc;
     final long pageSize;
+    final UnmergeCheck unmergeCheck;
 
     /** Whether advice about merging is told to nobody. */
     final boolean recordsOnly;
@@ -48,10 +51,16 @@ final class Kernel {
     }
 
     Kernel(KsmBackend backend, ProcSelf proc) {
+        this(backend, proc, Path.of("/"));
+    }
+
+    /** For tests: what is merged and what is left is read below {@code root}. */
+    Kernel(KsmBackend backend, ProcSelf proc, Path root) {
         this.backend = backend;
         this.proc = proc;
         this.pageSize = backend.pageSize();
         this.recordsOnly = backend instanceof FallbackBackend;
+        this.unmergeCheck = new UnmergeCheck(root, proc, pageSize);
     }
 
     boolean isPageAligned(long value) {
@@ -214,6 +223,37 @@ final class Kernel {
                 }
             }
         }
+    }
+
+    /** The hot path of unmarking: as {@link #madvise(long, long, int)}, unless it is time to look whether there is room. */
+    void unmerge(long address, long length, Unmerge how) {
+        if (mayUnmerge(length, how)) {
+            madvise(address, length, Linux.MADV_UNMERGEABLE);
+        } else {
+            unmergeCheck.takeApart(
+                    List.of(new AddressRange(address, length)), how, ranges -> madvise(ranges, Linux.MADV_UNMERGEABLE));
+        }
+    }
+
+    void unmerge(List<AddressRange> ranges, Unmerge how) {
+        unmerge(ranges, how, some -> madvise(some, Linux.MADV_UNMERGEABLE));
+    }
+
+    /** As {@link #madviseMapped}. */
+    void unmergeMapped(List<AddressRange> ranges, Unmerge how) {
+        unmerge(ranges, how, some -> madviseMapped(some, Linux.MADV_UNMERGEABLE));
+    }
+
+    private void unmerge(List<AddressRange> ranges, Unmerge how, Consumer<List<AddressRange>> unmark) {
+        if (mayUnmerge(ranges.stream().mapToLong(AddressRange::length).sum(), how)) {
+            unmark.accept(ranges);
+        } else {
+            unmergeCheck.takeApart(ranges, how, unmark);
+        }
+    }
+
+    private boolean mayUnmerge(long length, Unmerge how) {
+        return how == Unmerge.UNCHECKED || recordsOnly || !unmergeCheck.isDue(length);
     }
 
     /**

@@ -48,7 +48,7 @@ public final class Ksm {
     private final Kernel kernel;
     private final ProcessMerging process;
 
-    private Ksm(Kernel kernel) {
+    Ksm(Kernel kernel) {
         this.kernel = kernel;
         this.process = new ProcessMerging(kernel);
     }
@@ -322,11 +322,12 @@ public final class Ksm {
         if (alive != null && !alive.getAsBoolean()) {
             throw new IllegalStateException("the memory at " + memory + " is no longer alive: its owner has freed it");
         }
+        RegionState.closeRefused();
         RegionState state =
                 RegionState.ofAdopted(kernel, AddressRange.between(start, end), alive, keptReachable, options);
         try {
             if (options.marking() == Marking.MERGEABLE) {
-                state.mark(true);
+                state.mark(true, options.unmerge());
             } else if (options.marking() == Marking.NEVER) {
                 state.exclude();
             }
@@ -348,11 +349,13 @@ public final class Ksm {
      * @throws KsmException as {@link MergeRegion#markMergeable()}
      */
     public void markMergeable(Collection<MergeRegion> regions) {
-        mark(regions, true);
+        mark(regions, true, null);
     }
 
     /**
-     * Unmarks many regions in as few system calls as possible, as {@link #markMergeable(Collection)} marks them.
+     * Unmarks many regions in as few system calls as possible, as {@link #markMergeable(Collection)} marks them. What must be
+     * copied is looked at together, in the way that all of them were opened with ({@link RegionOptions#unmerge()}), or as {@link
+     * Unmerge#CHECKED} has it where they differ.
      *
      * @param regions open regions of this {@code Ksm}; an empty collection is fine, repeated regions count once
      * @throws IllegalArgumentException if a region belongs to another {@code Ksm}
@@ -360,18 +363,36 @@ public final class Ksm {
      * @throws KsmException as {@link MergeRegion#markUnmergeable()}
      */
     public void markUnmergeable(Collection<MergeRegion> regions) {
-        mark(regions, false);
+        mark(regions, false, null);
     }
 
-    private void mark(Collection<MergeRegion> regions, boolean mergeable) {
+    /**
+     * As {@link #markUnmergeable(Collection)}, whatever the regions were opened with.
+     *
+     * @param regions open regions of this {@code Ksm}; an empty collection is fine, repeated regions count once
+     * @param unmerge what to do before merged pages are taken apart
+     * @throws IllegalArgumentException if a region belongs to another {@code Ksm}
+     * @throws IllegalStateException if a region is closed
+     * @throws KsmException as {@link MergeRegion#markUnmergeable()}
+     */
+    public void markUnmergeable(Collection<MergeRegion> regions, Unmerge unmerge) {
+        mark(regions, false, Objects.requireNonNull(unmerge, "unmerge"));
+    }
+
+    private void mark(Collection<MergeRegion> regions, boolean mergeable, @Nullable Unmerge unmerge) {
         List<Change.Part> parts = regions.stream().map(this::wholeOf).distinct().toList();
         try {
             if (!parts.isEmpty()) {
-                Change.apply(parts, mergeable);
+                Change.apply(parts, mergeable, unmerge == null ? unmergeOf(parts) : unmerge);
             }
         } finally {
             Reference.reachabilityFence(regions);
         }
+    }
+
+    private static Unmerge unmergeOf(List<Change.Part> parts) {
+        Unmerge first = parts.get(0).region().unmerge;
+        return parts.stream().allMatch(part -> part.region().unmerge == first) ? first : Unmerge.CHECKED;
     }
 
     /**

@@ -189,7 +189,7 @@ public final class MergeRegion implements AutoCloseable {
      */
     public void markMergeable() {
         try {
-            state.mark(true);
+            state.mark(true, state.unmerge);
         } finally {
             Reference.reachabilityFence(this);
         }
@@ -210,25 +210,42 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Unmarks the region, by {@code madvise(MADV_UNMERGEABLE)}, but for pages that another open region wants merged. Merged
-     * pages are copied at once, which may take as much memory as merging had saved.
+     * Unmarks the region in the way it was opened with ({@link RegionOptions#unmerge()}): {@link #markUnmergeable(Unmerge)}.
      *
      * @throws IllegalStateException if the region is closed, or its memory no longer exists
      * @throws UnmappedRangeException if parts of adopted memory are not mapped
      * @throws MapCountExceededException if the process has too many mappings
-     * @throws ResourceUnavailableException if there is not enough memory
+     * @throws UnmergeRefusedException if there is not enough memory for the copies
+     * @throws ResourceUnavailableException if the kernel is short of memory
      * @throws KsmException if the call fails otherwise; the region is as it was then, whatever the exception
      */
     public void markUnmergeable() {
+        markUnmergeable(state.unmerge);
+    }
+
+    /**
+     * Unmarks the region, by {@code madvise(MADV_UNMERGEABLE)}, but for pages that another open region wants merged. Merged
+     * pages are copied at once, which may take as much memory as merging had saved; without it the kernel kills.
+     *
+     * @param unmerge what to do before merged pages are taken apart
+     * @throws IllegalStateException if the region is closed, or its memory no longer exists
+     * @throws UnmappedRangeException if parts of adopted memory are not mapped
+     * @throws MapCountExceededException if the process has too many mappings
+     * @throws UnmergeRefusedException if there is not enough memory for the copies
+     * @throws ResourceUnavailableException if the kernel is short of memory
+     * @throws KsmException if the call fails otherwise; the region is as it was then, whatever the exception
+     */
+    public void markUnmergeable(Unmerge unmerge) {
+        Objects.requireNonNull(unmerge, "unmerge");
         try {
-            state.mark(false);
+            state.mark(false, unmerge);
         } finally {
             Reference.reachabilityFence(this);
         }
     }
 
     /**
-     * Unmarks a part of the region.
+     * Unmarks a part of the region, in the way it was opened with ({@link RegionOptions#unmerge()}).
      *
      * @param offset first byte, a multiple of the page size
      * @param length bytes, a positive multiple of the page size
@@ -249,7 +266,7 @@ public final class MergeRegion implements AutoCloseable {
         }
         long from = address() + offset;
         try {
-            state.mark(from, from + length, mergeable);
+            state.mark(from, from + length, mergeable, state.unmerge);
         } finally {
             Reference.reachabilityFence(this);
         }
@@ -334,10 +351,16 @@ public final class MergeRegion implements AutoCloseable {
     /**
      * Closes the region; the table above says what becomes of the memory. A second call does nothing.
      *
+     * <p>Closing an allocated region copies nothing, because its pages go first, so it is never refused for want of memory.
+     * Merged pages of an adopted region are taken apart, in the way it was opened with ({@link RegionOptions#unmerge()}). A
+     * forgotten one that there is no memory for stays open and marked; it is closed when a region is next opened and there is.
+     *
      * @throws IllegalStateException with backend {@code ffm}, if a native call is using a view of the region at this moment;
      *     the region stays open then
      * @throws MapCountExceededException if the process has so many mappings that the kernel cannot even split one to unmap
      *     its middle. The region is closed and its pages are given back; the addresses follow with a later call
+     * @throws UnmergeRefusedException if there is not enough memory to take merged pages of adopted memory apart; the region
+     *     stays open and marked then
      * @throws KsmException if withdrawing the advice from adopted memory fails; the region stays open then
      */
     @Override

@@ -2,6 +2,7 @@ package io.ksm4j;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
 
@@ -48,7 +49,7 @@ public final class ProcessMerging {
         } catch (KsmException e) {
             if (!wasMergeable) {
                 try {
-                    markUnmergeable();
+                    markUnmergeable(Unmerge.UNCHECKED);
                 } catch (KsmException stillMergeable) {
                     e.addSuppressed(stillMergeable);
                 }
@@ -58,18 +59,46 @@ public final class ProcessMerging {
     }
 
     /**
+     * Opts the process out as {@link Unmerge#CHECKED} has it: {@link #markUnmergeable(Unmerge)}.
+     *
+     * @throws KsmUnsupportedException if the kernel is older than Linux 6.4 or was built without KSM
+     * @throws KsmPermissionException if a security policy forbids it
+     * @throws UnmergeRefusedException if there is not enough memory to take merged pages apart; the process stays opted in
+     * @throws ResourceUnavailableException if the kernel is short of memory
+     * @throws KsmException if the call fails otherwise
+     */
+    public void markUnmergeable() {
+        markUnmergeable(Unmerge.CHECKED);
+    }
+
+    /**
      * Opts the process out and takes merged pages apart, which may need as much memory as was saved. The kernel forgets all
      * marks at that; those of open regions are made again. A region for which that fails is unmarked, in the registry too, and
      * the first failure is thrown when all regions have had their turn.
      *
+     * @param unmerge what to do before; {@link Unmerge#STEPWISE} is as {@link Unmerge#CHECKED}, because it is one call
      * @throws KsmUnsupportedException if the kernel is older than Linux 6.4 or was built without KSM
      * @throws KsmPermissionException if a security policy forbids it
-     * @throws ResourceUnavailableException if there is not enough memory to take merged pages apart
+     * @throws UnmergeRefusedException if there is not enough memory to take merged pages apart; the process stays opted in
+     * @throws ResourceUnavailableException if the kernel is short of memory
      * @throws KsmException if the call fails otherwise
      */
-    public void markUnmergeable() {
-        kernel.prctl("PR_SET_MEMORY_MERGE", Linux.PR_SET_MEMORY_MERGE, 0);
+    public void markUnmergeable(Unmerge unmerge) {
+        Objects.requireNonNull(unmerge, "unmerge");
+        // A process that isn't opted in has nothing taken apart.
+        if (unmerge == Unmerge.UNCHECKED
+                || kernel.recordsOnly
+                || !kernel.unmergeCheck.isLarge()
+                || !isOptedIn(kernel)) {
+            optOut();
+        } else {
+            kernel.unmergeCheck.takeAllApart(this::optOut);
+        }
         forEachOpenRegion(this::markAgain);
+    }
+
+    private void optOut() {
+        kernel.prctl("PR_SET_MEMORY_MERGE", Linux.PR_SET_MEMORY_MERGE, 0);
     }
 
     private void exclude(int base) {

@@ -23,13 +23,21 @@ import java.util.Objects;
  * @param verify whether every mark of adopted memory is looked up in {@code /proc/self/smaps}, because the kernel accepts
  *     advice on memory that can never merge. Looking costs milliseconds for each resident GiB of the process; allocated memory
  *     needs no look
+ * @param unmerge what to do before merged pages are taken apart, by {@link MergeRegion#markUnmergeable()} and by {@link
+ *     MergeRegion#close()} of adopted memory: see {@link Unmerge}. Closing allocated memory copies nothing
  */
 public record RegionOptions(
-        String name, Marking marking, HugePages hugePages, boolean populate, boolean guardPages, boolean verify) {
+        String name,
+        Marking marking,
+        HugePages hugePages,
+        boolean populate,
+        boolean guardPages,
+        boolean verify,
+        Unmerge unmerge) {
 
-    /** No name, mergeable, huge pages as the system has them, pages on touch, guard pages, marks verified. */
+    /** No name, mergeable, huge pages as the system has them, pages on touch, guard pages, marks verified, unmerging checked. */
     public static final RegionOptions DEFAULT =
-            new RegionOptions("", Marking.MERGEABLE, HugePages.SYSTEM_DEFAULT, false, true, true);
+            new RegionOptions("", Marking.MERGEABLE, HugePages.SYSTEM_DEFAULT, false, true, true, Unmerge.CHECKED);
 
     private static final int MAX_NAME = 79;
 
@@ -42,6 +50,7 @@ public record RegionOptions(
         Objects.requireNonNull(name, "name");
         Objects.requireNonNull(marking, "marking");
         Objects.requireNonNull(hugePages, "hugePages");
+        Objects.requireNonNull(unmerge, "unmerge");
         if (name.length() > MAX_NAME) {
             throw new IllegalArgumentException(
                     "name has " + name.length() + " characters, at most " + MAX_NAME + " are possible");
@@ -63,7 +72,7 @@ public record RegionOptions(
      * @throws IllegalArgumentException if the kernel would not take the name
      */
     public RegionOptions withName(String name) {
-        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify);
+        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify, unmerge);
     }
 
     /**
@@ -73,7 +82,7 @@ public record RegionOptions(
      * @return the copy
      */
     public RegionOptions withMarking(Marking marking) {
-        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify);
+        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify, unmerge);
     }
 
     /**
@@ -83,7 +92,7 @@ public record RegionOptions(
      * @return the copy
      */
     public RegionOptions withHugePages(HugePages hugePages) {
-        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify);
+        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify, unmerge);
     }
 
     /**
@@ -93,7 +102,7 @@ public record RegionOptions(
      * @return the copy
      */
     public RegionOptions withPopulate(boolean populate) {
-        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify);
+        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify, unmerge);
     }
 
     /**
@@ -103,7 +112,7 @@ public record RegionOptions(
      * @return the copy
      */
     public RegionOptions withGuardPages(boolean guardPages) {
-        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify);
+        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify, unmerge);
     }
 
     /**
@@ -113,6 +122,16 @@ public record RegionOptions(
      * @return the copy
      */
     public RegionOptions withVerify(boolean verify) {
-        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify);
+        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify, unmerge);
+    }
+
+    /**
+     * A copy with another way to take merged pages apart.
+     *
+     * @param unmerge see {@link #unmerge()}
+     * @return the copy
+     */
+    public RegionOptions withUnmerge(Unmerge unmerge) {
+        return new RegionOptions(name, marking, hugePages, populate, guardPages, verify, unmerge);
     }
 }

@@ -7,7 +7,9 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -20,6 +22,9 @@ final class RegionState implements Runnable {
 
     /** The open regions of this copy of ksm4j whose owners can tell whether the memory still exists, by node. */
     private static final Map<Integer, RegionState> GUARDED = new ConcurrentHashMap<>();
+
+    /** Forgotten regions that stay open because there was no memory to take their merged pages apart. */
+    private static final Queue<RegionState> REFUSED = new ConcurrentLinkedQueue<>();
 
     final Kernel kernel;
     final RegionTable table;
@@ -40,6 +45,9 @@ final class RegionState implements Runnable {
     /** Whether to look whether the kernel took a mark: it accepts advice on memory that can never merge. */
     final boolean verify;
 
+    /** How the region's merged pages are taken apart, unless the caller says otherwise. */
+    final Unmerge unmerge;
+
     private final @Nullable Throwable openedAt;
 
     private RegionState(
@@ -50,7 +58,8 @@ final class RegionState implements Runnable {
             @Nullable AddressRange mapped,
             @Nullable BooleanSupplier alive,
             @Nullable Object memoryHolder,
-            boolean verify) {
+            boolean verify,
+            Unmerge unmerge) {
         this.kernel = kernel;
         this.table = SharedTable.TABLE;
         this.slot = slot;
@@ -60,6 +69,7 @@ final class RegionState implements Runnable {
         this.alive = alive;
         this.memoryHolder = memoryHolder;
         this.verify = verify;
+        this.unmerge = unmerge;
         this.openedAt = Ksm.TRACK_LEAKS
                 ? new Throwable(
                         "opened here by thread " + Thread.currentThread().getName())
@@ -110,7 +120,8 @@ final class RegionState implements Runnable {
                 mapped,
                 alive,
                 memoryHolder,
-                mapped == null && options.verify() && !kernel.recordsOnly);
+                mapped == null && options.verify() && !kernel.recordsOnly,
+                options.unmerge());
         if (alive != null) {
             GUARDED.put(slot.node, state);
         }
@@ -155,7 +166,8 @@ final class RegionState implements Runnable {
     /** Keeps the region out where the process is opted in as a whole. A kernel without KSM merges nothing anyway. */
     void exclude() {
         try {
-            mark(false);
+            // What ksm4j has just mapped cannot be merged yet.
+            mark(false, isAdopted() ? unmerge : Unmerge.UNCHECKED);
         } catch (KsmUnsupportedException e) {
             if (e.failedCall().filter(call -> call.errno() == Linux.EINVAL).isEmpty()) {
                 throw e;
@@ -172,16 +184,16 @@ final class RegionState implements Runnable {
     }
 
     /** Marks or unmarks the whole region. This is the hot path: no lock, no look-up and no allocation if nobody overlaps. */
-    void mark(boolean mergeable) {
+    void mark(boolean mergeable, Unmerge how) {
         if (!RegionTable.tryAcquire(slot)) {
-            mark(range.start(), range.end(), mergeable);
+            mark(range.start(), range.end(), mergeable, how);
             return;
         }
         boolean wasMarked = (slot.state() & RegionTable.MARKED) != 0;
         boolean isMarked = wasMarked;
         try {
             requireAlive();
-            advise(mergeable, wasMarked);
+            advise(mergeable, wasMarked, how);
             isMarked = mergeable;
         } finally {
             if (isMarked != wasMarked) {
@@ -191,17 +203,21 @@ final class RegionState implements Runnable {
         }
     }
 
-    private void advise(boolean mergeable, boolean wasMarked) {
+    private void advise(boolean mergeable, boolean wasMarked, Unmerge how) {
         try {
-            kernel.madvise(range.start(), range.length(), mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE);
-            if (mergeable && !wasMarked) {
+            if (!mergeable) {
+                kernel.unmerge(range.start(), range.length(), how);
+                return;
+            }
+            kernel.madvise(range.start(), range.length(), Linux.MADV_MERGEABLE);
+            if (!wasMarked) {
                 if (verify) {
                     kernel.requireTaken(List.of(range));
                 }
                 RegionTable.setSince(slot, System.currentTimeMillis());
             }
         } catch (RuntimeException | Error e) {
-            if (mergeable != wasMarked) {
+            if (mergeable != wasMarked && !UnmergeRefusedException.hasChangedNothing(e)) {
                 kernel.undo(List.of(range), mergeable ? Linux.MADV_UNMERGEABLE : Linux.MADV_MERGEABLE);
             }
             throw e;
@@ -209,8 +225,8 @@ final class RegionState implements Runnable {
     }
 
     /** Marks or unmarks a part, where pages may be shared with other regions. */
-    void mark(long from, long to, boolean mergeable) {
-        Change.apply(List.of(new Change.Part(this, from, to)), mergeable);
+    void mark(long from, long to, boolean mergeable, Unmerge how) {
+        Change.apply(List.of(new Change.Part(this, from, to)), mergeable, how);
     }
 
     /** That the memory still is this region's. */
@@ -330,9 +346,12 @@ final class RegionState implements Runnable {
         try {
             if (isAlive() && !freed.isEmpty() && !ProcessMerging.isOptedIn(kernel)) {
                 // The owner may have unmapped some of it already, which withdraws the advice as well.
-                kernel.madviseMapped(freed, Linux.MADV_UNMERGEABLE);
+                kernel.unmergeMapped(freed, unmerge);
             }
         } catch (Throwable t) {
+            if (t instanceof KsmException && !UnmergeRefusedException.hasChangedNothing(t)) {
+                kernel.undo(freed, Linux.MADV_MERGEABLE);
+            }
             table.lock.lock();
             try {
                 wanted.forEach(part -> table.want(slot, part.from(), part.to(), part.since()));
@@ -397,6 +416,22 @@ final class RegionState implements Runnable {
         }
     }
 
+    /** Tries again to close forgotten regions whose merged pages could not be taken apart. */
+    static void closeRefused() {
+        for (int left = REFUSED.size(); left > 0; left--) {
+            RegionState state = REFUSED.poll();
+            if (state == null) {
+                return;
+            }
+            try {
+                state.close(null);
+            } catch (RuntimeException e) {
+                REFUSED.add(state);
+                Ksm.LOGGER.log(Level.DEBUG, "region " + state + " still cannot be closed", e);
+            }
+        }
+    }
+
     /** What the cleaner does once neither the region nor a view of it is reachable. */
     @Override
     public void run() {
@@ -411,6 +446,14 @@ final class RegionState implements Runnable {
                 openedAt);
         try {
             close(null);
+        } catch (UnmergeRefusedException e) {
+            // Held from here on, or the memory would go while the registry still has it.
+            REFUSED.add(this);
+            Ksm.LOGGER.log(
+                    Level.WARNING,
+                    "region " + this + " stays open and marked: there is no memory to take its merged pages apart. Free"
+                            + " memory or raise the limit; when a region is next opened, this one is closed",
+                    e);
         } catch (RuntimeException e) {
             Ksm.LOGGER.log(Level.WARNING, "could not reclaim region " + this, e);
         }

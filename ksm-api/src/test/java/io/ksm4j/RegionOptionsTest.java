@@ -13,7 +13,8 @@ class RegionOptionsTest {
     @Test
     void theDefaultIsMergeableGuardedAndVerified() {
         assertThat(RegionOptions.DEFAULT)
-                .isEqualTo(new RegionOptions("", Marking.MERGEABLE, HugePages.SYSTEM_DEFAULT, false, true, true));
+                .isEqualTo(new RegionOptions(
+                        "", Marking.MERGEABLE, HugePages.SYSTEM_DEFAULT, false, true, true, Unmerge.CHECKED));
     }
 
     @Test
@@ -24,8 +25,11 @@ class RegionOptionsTest {
                 .withHugePages(HugePages.AVOID)
                 .withPopulate(true)
                 .withGuardPages(false)
-                .withVerify(false);
-        assertThat(options).isEqualTo(new RegionOptions("prices", Marking.NEVER, HugePages.AVOID, true, false, false));
+                .withVerify(false)
+                .withUnmerge(Unmerge.STEPWISE);
+        assertThat(options)
+                .isEqualTo(new RegionOptions(
+                        "prices", Marking.NEVER, HugePages.AVOID, true, false, false, Unmerge.STEPWISE));
         assertThat(RegionOptions.DEFAULT.withName("prices").withName("")).isEqualTo(RegionOptions.DEFAULT);
     }
 
@@ -71,5 +75,8 @@ class RegionOptionsTest {
         assertThatNullPointerException()
                 .isThrownBy(() -> RegionOptions.DEFAULT.withHugePages(null))
                 .withMessage("hugePages");
+        assertThatNullPointerException()
+                .isThrownBy(() -> RegionOptions.DEFAULT.withUnmerge(null))
+                .withMessage("unmerge");
     }
 }

@@ -15,6 +15,7 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.MergeRegistry.Mark;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.Unmerge;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.time.Instant;
@@ -187,8 +188,8 @@ public abstract class RegionContract {
             for (HugePages hugePages : HugePages.values()) {
                 for (boolean populate : new boolean[] {false, true}) {
                     for (boolean guardPages : new boolean[] {false, true}) {
-                        RegionOptions options =
-                                new RegionOptions("prices", marking, hugePages, populate, guardPages, true);
+                        RegionOptions options = new RegionOptions(
+                                "prices", marking, hugePages, populate, guardPages, true, Unmerge.CHECKED);
                         try (MergeRegion region = ksm().allocate(2 * pageSize(), options)) {
                             ByteBuffer buffer = region.buffer();
                             assertThat(buffer.mismatch(ByteBuffer.allocate(buffer.capacity())))

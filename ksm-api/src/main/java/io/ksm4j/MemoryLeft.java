@@ -1,0 +1,213 @@
+package io.ksm4j;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalLong;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How much memory this process can still have before the kernel kills somebody: the least of {@code MemAvailable} and what its
+ * cgroup and each of that one's ancestors have left. What can't be read, or is no number, limits nothing.
+ */
+final class MemoryLeft {
+
+    /** Bytes, at least 0, and what leaves no more. */
+    record Left(long bytes, String limitedBy) {}
+
+    /** A limit of a cgroup: the file with the limit and the one with what is used of it. */
+    private record Limit(String limit, String usage) {}
+
+    /** The two versions of the interface (cgroups(7)); on a hybrid host both are mounted, and one has the memory controller. */
+    private enum Version {
+        V1("cgroup", "total_inactive_file"),
+        V2("cgroup2", "inactive_file");
+
+        private final String fileSystem;
+
+        /** In {@code memory.stat}: file pages that the kernel drops when it needs memory. */
+        private final String reclaimable;
+
+        Version(String fileSystem, String reclaimable) {
+            this.fileSystem = fileSystem;
+            this.reclaimable = reclaimable;
+        }
+
+        List<Limit> limits() {
+            return this == V2
+                    ? List.of(new Limit("memory.max", "memory.current"), new Limit("memory.high", "memory.current"))
+                    : List.of(
+                            new Limit("memory.limit_in_bytes", "memory.usage_in_bytes"),
+                            new Limit("memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"));
+        }
+
+        /** Whether a line of {@code /proc/self/cgroup} is about memory: {@code 4:memory:/path}, or {@code 0::/path}. */
+        boolean isListedAs(String controllers) {
+            return this == V2 ? controllers.isEmpty() : hasMemory(controllers);
+        }
+
+        boolean isMountedWith(String type, String options) {
+            return type.equals(fileSystem) && (this == V2 || hasMemory(options));
+        }
+
+        private static boolean hasMemory(String list) {
+            return ("," + list + ",").contains(",memory,");
+        }
+    }
+
+    private static final Pattern SPACE = Pattern.compile(" +");
+
+    private final Path root;
+
+    /** Reads a tree that holds {@code proc} and what is mounted: {@code /}, or one made for a test. */
+    MemoryLeft(Path root) {
+        this.root = root;
+    }
+
+    /** The least of all; null if nothing is known. */
+    @Nullable
+    Left read() {
+        Left least = null;
+        OptionalLong available = field("/proc/meminfo", "MemAvailable:");
+        if (available.isPresent() && available.getAsLong() <= Long.MAX_VALUE >> 10) {
+            least = new Left(available.getAsLong() << 10, "MemAvailable of /proc/meminfo");
+        }
+        List<String> memberships = lines("/proc/self/cgroup");
+        List<String> mounts = lines("/proc/self/mountinfo");
+        for (Version version : Version.values()) {
+            for (String group : groups(version, memberships, mounts)) {
+                least = least(least, leftIn(group, version));
+            }
+        }
+        return least;
+    }
+
+    private static @Nullable Left least(@Nullable Left one, @Nullable Left other) {
+        return one == null || (other != null && other.bytes < one.bytes) ? other : one;
+    }
+
+    private @Nullable Left leftIn(String group, Version version) {
+        String stat = group + "/memory.stat";
+        long reclaimable = field(stat, version.reclaimable).orElse(0);
+        Left least = null;
+        for (Limit limit : version.limits()) {
+            String file = group + "/" + limit.limit;
+            least = least(least, left(number(file), number(group + "/" + limit.usage), reclaimable, file));
+        }
+        if (version == Version.V1) {
+            // The least limit of all ancestors, also of those that a container doesn't see; of their usage only our
+            // part.
+            OptionalLong hierarchical = field(stat, "hierarchical_memory_limit");
+            OptionalLong usage = number(group + "/memory.usage_in_bytes");
+            least = least(least, left(hierarchical, usage, reclaimable, stat + " (hierarchical_memory_limit)"));
+        }
+        return least;
+    }
+
+    private static @Nullable Left left(OptionalLong limit, OptionalLong usage, long reclaimable, String file) {
+        if (limit.isEmpty() || usage.isEmpty()) {
+            return null;
+        }
+        long used = Math.max(0, usage.getAsLong() - reclaimable);
+        return new Left(Math.max(0, limit.getAsLong() - used), file);
+    }
+
+    /** The folders of the process's group and of its ancestors, as far as they are mounted. */
+    private static List<String> groups(Version version, List<String> memberships, List<String> mounts) {
+        List<String> groups = new ArrayList<>();
+        for (String membership : memberships) {
+            int first = membership.indexOf(':');
+            int second = membership.indexOf(':', first + 1);
+            if (first >= 0 && second >= 0 && version.isListedAs(membership.substring(first + 1, second))) {
+                for (String mount : mounts) {
+                    addGroups(groups, version, membership.substring(second + 1), mount);
+                }
+            }
+        }
+        return groups;
+    }
+
+    /** Of a line like {@code 35 31 0:32 /root /mount/point rw - cgroup cgroup rw,memory}. */
+    private static void addGroups(List<String> groups, Version version, String path, String mount) {
+        int separator = mount.indexOf(" - ");
+        if (separator < 0) {
+            return;
+        }
+        List<String> fields = words(mount.substring(0, separator));
+        List<String> source = words(mount.substring(separator + 3));
+        if (fields.size() < 5 || source.size() < 3 || !version.isMountedWith(source.get(0), source.get(2))) {
+            return;
+        }
+        String mountPoint = unescape(fields.get(4));
+        String group = mountPoint + below(unescape(fields.get(3)), path);
+        while (group.length() > mountPoint.length()) {
+            groups.add(group);
+            group = group.substring(0, group.lastIndexOf('/'));
+        }
+        groups.add(mountPoint);
+    }
+
+    /**
+     * A group's path below the group that is mounted. A container may see its own group as the mount's root; where the two don't
+     * fit together, what is mounted is taken for the process's own group.
+     */
+    private static String below(String mountRoot, String path) {
+        String prefix = mountRoot.equals("/") ? "" : mountRoot;
+        boolean inside = path.startsWith(prefix + "/") && !(path + "/").contains("/../");
+        return inside && !path.equals("/") ? path.substring(prefix.length()) : "";
+    }
+
+    /** Blanks and backslashes in mountinfo are three octal digits (proc_pid_mountinfo(5)). */
+    private static String unescape(String field) {
+        return field.replace("\\040", " ")
+                .replace("\\011", "\t")
+                .replace("\\012", "\n")
+                .replace("\\134", "\\");
+    }
+
+    /** Of lines like {@code inactive_file 4096} and {@code MemAvailable:   123 kB}: the number, whatever its unit. */
+    private OptionalLong field(String file, String name) {
+        for (String line : lines(file)) {
+            if (line.startsWith(name)) {
+                List<String> words = words(line);
+                if (words.size() > 1 && words.get(0).equals(name)) {
+                    return parse(words.get(1));
+                }
+            }
+        }
+        return OptionalLong.empty();
+    }
+
+    private static List<String> words(String line) {
+        return SPACE.splitAsStream(line).toList();
+    }
+
+    private OptionalLong number(String file) {
+        List<String> lines = lines(file);
+        return lines.isEmpty() ? OptionalLong.empty() : parse(lines.get(0));
+    }
+
+    /** Empty for {@code max}, for what is larger than a long can be, and for garbage: none of them is a limit. */
+    private static OptionalLong parse(String text) {
+        try {
+            long number = Long.parseLong(text.trim());
+            return number < 0 ? OptionalLong.empty() : OptionalLong.of(number);
+        } catch (NumberFormatException e) {
+            return OptionalLong.empty();
+        }
+    }
+
+    private List<String> lines(String file) {
+        try {
+            return Files.readAllLines(root.resolve(file.substring(1)), StandardCharsets.ISO_8859_1);
+        } catch (IOException | InvalidPathException e) {
+            // No such file in this kernel or container, or a name that is no path.
+            return List.of();
+        }
+    }
+}

@@ -1,0 +1,82 @@
+package io.ksm4j;
+
+/**
+ * Merged pages were not taken apart because there is not enough memory for the copies; the kernel would have killed a process of
+ * this machine or cgroup. What was to be unmarked is marked as it was. See {@link Unmerge}.
+ */
+public final class UnmergeRefusedException extends KsmException {
+
+    private static final long serialVersionUID = 1;
+
+    /** What must be copied. */
+    private final long neededBytes;
+
+    /** What is left. */
+    private final long leftBytes;
+
+    /** What sets the limit. */
+    private final String limitedBy;
+
+    /** What was unmarked before, and marked again. */
+    private final long unmarkedBytes;
+
+    UnmergeRefusedException(String what, long neededBytes, MemoryLeft.Left left, long unmarkedBytes) {
+        super(what + " was refused"
+                + (unmarkedBytes == 0 ? "" : " after " + unmarkedBytes + " bytes, which are marked again")
+                + ": up to " + neededBytes + " bytes of merged pages must be copied, and "
+                + left.limitedBy() + " leaves " + left.bytes() + " bytes, of which " + UnmergeCheck.RESERVE
+                + " are kept in reserve: free memory or raise the limit, unmark a part at a time or with"
+                + " Unmerge.STEPWISE, or with Unmerge.UNCHECKED at the risk of being killed");
+        this.neededBytes = neededBytes;
+        this.leftBytes = left.bytes();
+        this.limitedBy = left.limitedBy();
+        this.unmarkedBytes = unmarkedBytes;
+    }
+
+    /** Whether a call failed before it did anything, so that nothing has to be taken back. */
+    static boolean hasChangedNothing(Throwable failure) {
+        return failure instanceof UnmergeRefusedException refused && refused.unmarkedBytes == 0;
+    }
+
+    /**
+     * How much must be copied to go through with it.
+     *
+     * @return bytes of merged pages, those merged with the zero page included; an upper bound where the kernel doesn't tell
+     */
+    public long neededBytes() {
+        return neededBytes;
+    }
+
+    /**
+     * How much memory was left at the last look.
+     *
+     * @return bytes, the reserve of 16 MiB included; at least 0
+     */
+    public long leftBytes() {
+        return leftBytes;
+    }
+
+    /**
+     * What leaves no more than that.
+     *
+     * @return {@code MemAvailable of /proc/meminfo}, or the path of a cgroup's file with the limit
+     */
+    public String limitedBy() {
+        return limitedBy;
+    }
+
+    /**
+     * How far {@link Unmerge#STEPWISE} came.
+     *
+     * @return bytes of address ranges that were unmarked, and are marked again; 0 if nothing was touched
+     */
+    public long unmarkedBytes() {
+        return unmarkedBytes;
+    }
+
+    /** True: memory may become free, and after {@link Unmerge#STEPWISE} there is less to copy. */
+    @Override
+    public boolean mayRetry() {
+        return true;
+    }
+}
