@@ -20,10 +20,17 @@ final class RunningJvm implements AutoCloseable {
     }
 
     static RunningJvm start(Class<?> main, String... arguments) throws IOException {
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+        return start(List.of(), List.of("-Xmx64m"), main, arguments);
+    }
+
+    /** Has another command start it, which must become the JVM. */
+    static RunningJvm start(List<String> prefix, List<String> jvmArguments, Class<?> main, String... arguments)
+            throws IOException {
+        List<String> command = new ArrayList<>(prefix);
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.addAll(jvmArguments);
+        command.addAll(List.of(
                 "--enable-native-access=ALL-UNNAMED",
-                "-Xmx64m",
                 "-Dksm.required=" + Boolean.getBoolean("ksm.required"),
                 "-cp",
                 ChildJvm.classPath(),
@@ -51,6 +58,12 @@ final class RunningJvm implements AutoCloseable {
 
     boolean hasSaidMore() throws IOException {
         return output.ready();
+    }
+
+    /** Gives a child that reads one byte at a time the next. */
+    void proceed() throws IOException {
+        process.getOutputStream().write('\n');
+        process.getOutputStream().flush();
     }
 
     /** Ends its standard input, which is what children wait for. */

@@ -1,0 +1,93 @@
+package io.ksm4j.it;
+
+import static org.awaitility.Awaitility.await;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.Assertions;
+import org.junit.jupiter.api.Assumptions;
+
+/** A memory cgroup of a test's own, of version 1 or 2. It is removed when it is closed, once its processes are gone. */
+final class MemoryCgroup implements AutoCloseable {
+
+    private static final Path V1 = Path.of("/sys/fs/cgroup/memory");
+    private static final Path V2 = Path.of("/sys/fs/cgroup");
+
+    private static final AtomicInteger MADE = new AtomicInteger();
+
+    private final Path folder;
+    private final boolean unified;
+
+    private MemoryCgroup(Path folder, boolean unified) {
+        this.folder = folder;
+        this.unified = unified;
+    }
+
+    /** Skips the test where none can be made, or fails it with {@code -Dksm.required=true}. */
+    static MemoryCgroup create() {
+        boolean unified = !Files.exists(V1.resolve("memory.limit_in_bytes"));
+        String name = "ksm4j-test-" + ProcessHandle.current().pid() + "-" + MADE.incrementAndGet();
+        try {
+            if (unified) {
+                Files.writeString(V2.resolve("cgroup.subtree_control"), "+memory");
+            }
+            MemoryCgroup cgroup = new MemoryCgroup((unified ? V2 : V1).resolve(name), unified);
+            Files.createDirectory(cgroup.folder);
+            return cgroup;
+        } catch (IOException e) {
+            String reason =
+                    "no memory cgroup can be made below /sys/fs/cgroup (as root, with the memory controller): " + e;
+            if (Boolean.getBoolean("ksm.required")) {
+                return Assertions.fail("-Dksm.required=true, but " + reason, e);
+            }
+            return Assumptions.abort(reason);
+        }
+    }
+
+    Path folder() {
+        return folder;
+    }
+
+    /** The command that moves itself into this group and becomes the given one. */
+    List<String> commandPrefix() {
+        return List.of(
+                "sh",
+                "-c",
+                "echo $$ > \"$0\" && exec \"$@\"",
+                folder.resolve("cgroup.procs").toString());
+    }
+
+    long usage() throws IOException {
+        String file = unified ? "memory.current" : "memory.usage_in_bytes";
+        return Long.parseLong(Files.readString(folder.resolve(file)).trim());
+    }
+
+    void limitTo(long bytes) throws IOException {
+        Files.write(
+                folder.resolve(unified ? "memory.max" : "memory.limit_in_bytes"),
+                Long.toString(bytes).getBytes(StandardCharsets.US_ASCII));
+    }
+
+    @Override
+    public void close() {
+        try {
+            for (String pid : Files.readAllLines(folder.resolve("cgroup.procs"))) {
+                ProcessHandle.of(Long.parseLong(pid)).ifPresent(ProcessHandle::destroyForcibly);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        await().atMost(Duration.ofSeconds(20))
+                .ignoreExceptionsInstanceOf(IOException.class)
+                .until(() -> {
+                    Files.delete(folder);
+                    return true;
+                });
+    }
+}
