@@ -175,7 +175,9 @@ final class MemoryLeft {
         for (String line : lines(file)) {
             if (line.startsWith(name)) {
                 List<String> words = words(line);
-                if (words.size() > 1 && words.get(0).equals(name)) {
+                boolean complete =
+                        words.size() == 2 || (words.size() == 3 && words.get(2).equals("kB"));
+                if (complete && words.get(0).equals(name)) {
                     return parse(words.get(1));
                 }
             }

@@ -1,6 +1,5 @@
 package io.ksm4j;
 
-import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -123,7 +122,8 @@ final class UnmergeCheck {
     private long mergedBytes(List<AddressRange> ranges, long bound) {
         try {
             return Math.min(bound, merged.zeroPages() * pageSize + proc.mergedBytesAtMost(ranges));
-        } catch (UncheckedIOException | IllegalArgumentException e) {
+        } catch (RuntimeException e) {
+            // No /proc, or garbage in it, is no reason to fail.
             Ksm.LOGGER.log(Level.DEBUG, "cannot read how much is merged; taking what may be", e);
             return bound;
         }
