@@ -1,0 +1,273 @@
+package io.ksm4j;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.MemoryLeft.Left;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Assertions;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class MemoryLeftTest {
+
+    private static final String V1_MOUNT =
+            "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n";
+    private static final String V2_MOUNT =
+            "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+    private static final String OTHER_MOUNTS = """
+            22 1 8:1 / / rw - ext4 /dev/sda1 rw
+            32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct
+            """;
+    private static final String NO_LIMIT = "9223372036854771712";
+
+    @TempDir
+    Path root;
+
+    private MemoryLeft memory;
+
+    @BeforeEach
+    void ofAMachineWith4000KiB() throws IOException {
+        memory = new MemoryLeft(root);
+        write("proc/meminfo", "MemTotal:        8000 kB\nMemFree:         1000 kB\nMemAvailable:    4000 kB\n");
+    }
+
+    private void write(String file, String text) throws IOException {
+        Path path = root.resolve(file);
+        Files.createDirectories(path.getParent());
+        Files.writeString(path, text);
+    }
+
+    private void processIn(String cgroups, String mounts) throws IOException {
+        write("proc/self/cgroup", cgroups);
+        write("proc/self/mountinfo", OTHER_MOUNTS + mounts);
+    }
+
+    private void v2(String group, String max, String high, long current, long inactiveFile) throws IOException {
+        write(group + "/memory.max", max + "\n");
+        write(group + "/memory.high", high + "\n");
+        write(group + "/memory.current", current + "\n");
+        write(group + "/memory.stat", "anon 1\ninactive_file " + inactiveFile + "\ninactive_file_x 7\n");
+    }
+
+    private void v1(String group, String limit, long usage, long inactiveFile, String hierarchical) throws IOException {
+        write(group + "/memory.limit_in_bytes", limit + "\n");
+        write(group + "/memory.usage_in_bytes", usage + "\n");
+        write(
+                group + "/memory.stat",
+                "inactive_file 0\nhierarchical_memory_limit " + hierarchical + "\ntotal_inactive_file " + inactiveFile
+                        + "\n");
+    }
+
+    private void assertLeft(long bytes, String limitedBy) {
+        assertThat(memory.read()).isEqualTo(new Left(bytes, limitedBy));
+    }
+
+    private void assertOnlyTheMachineLimits() {
+        assertLeft(4000 << 10, "MemAvailable of /proc/meminfo");
+    }
+
+    @Test
+    void withoutCgroupsItIsWhatIsAvailable() {
+        assertOnlyTheMachineLimits();
+    }
+
+    @Test
+    void nothingIsKnownWhereNothingCanBeRead() {
+        assertThat(new MemoryLeft(root.resolve("nowhere")).read()).isNull();
+    }
+
+    @Test
+    void kernelsBefore314DoNotSayWhatIsAvailable() throws IOException {
+        write("proc/meminfo", "MemTotal:        8000 kB\nMemFree:         1000 kB\n");
+        assertThat(memory.read()).isNull();
+    }
+
+    @Test
+    void aGroupOfVersion2LeavesItsLimitLessItsUsage() throws IOException {
+        processIn("0::/app\n", V2_MOUNT);
+        v2("sys/fs/cgroup/app", "100000", "max", 70000, 5000);
+        assertLeft(35000, "/sys/fs/cgroup/app/memory.max");
+        v2("sys/fs/cgroup/app", "100000", "80000", 70000, 5000);
+        assertLeft(15000, "/sys/fs/cgroup/app/memory.high");
+        v2("sys/fs/cgroup/app", "max", "max", 70000, 5000);
+        assertOnlyTheMachineLimits();
+        v2("sys/fs/cgroup/app", "100000", "max", 200000, 5000);
+        assertLeft(0, "/sys/fs/cgroup/app/memory.max");
+    }
+
+    @Test
+    void aGroupOfVersion1LeavesItsLimitLessItsUsage() throws IOException {
+        processIn("5:cpu,cpuacct:/other\n4:memory:/app\n0::/\n", V1_MOUNT);
+        v1("sys/fs/cgroup/memory/app", "100000", 70000, 5000, "100000");
+        assertLeft(35000, "/sys/fs/cgroup/memory/app/memory.limit_in_bytes");
+        v1("sys/fs/cgroup/memory/app", NO_LIMIT, 70000, 5000, NO_LIMIT);
+        assertOnlyTheMachineLimits();
+    }
+
+    @Test
+    void swapAndMemoryTogetherMayHaveTheirOwnLimitInVersion1() throws IOException {
+        processIn("4:memory:/app\n", V1_MOUNT);
+        v1("sys/fs/cgroup/memory/app", "100000", 70000, 5000, "100000");
+        write("sys/fs/cgroup/memory/app/memory.memsw.limit_in_bytes", "120000\n");
+        write("sys/fs/cgroup/memory/app/memory.memsw.usage_in_bytes", "115000\n");
+        assertLeft(10000, "/sys/fs/cgroup/memory/app/memory.memsw.limit_in_bytes");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"10, 20, 30, a/b/c", "20, 10, 30, a/b", "20, 30, 10, a"})
+    void theTightestAncestorLimits(long own, long parent, long grandparent, String tightest) throws IOException {
+        processIn("0::/a/b/c\n", V2_MOUNT);
+        v2("sys/fs/cgroup/a/b/c", Long.toString(1000 + own), "max", 1000, 0);
+        v2("sys/fs/cgroup/a/b", Long.toString(2000 + parent), "max", 2000, 0);
+        v2("sys/fs/cgroup/a", Long.toString(3000 + grandparent), "max", 3000, 0);
+        assertLeft(10, "/sys/fs/cgroup/" + tightest + "/memory.max");
+    }
+
+    @Test
+    void aParentWithoutTheMemoryControllerIsPassedOver() throws IOException {
+        processIn("0::/a/b\n", V2_MOUNT);
+        Files.createDirectories(root.resolve("sys/fs/cgroup/a/b"));
+        v2("sys/fs/cgroup/a", "3010", "max", 3000, 0);
+        assertLeft(10, "/sys/fs/cgroup/a/memory.max");
+    }
+
+    @Test
+    void aHybridHostHasMemoryInOneOfTheTwo() throws IOException {
+        processIn(
+                "4:memory:/app\n0::/app\n", V1_MOUNT + "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
+        Files.createDirectories(root.resolve("sys/fs/cgroup/unified/app"));
+        v1("sys/fs/cgroup/memory/app", "100000", 70000, 5000, "100000");
+        assertLeft(35000, "/sys/fs/cgroup/memory/app/memory.limit_in_bytes");
+    }
+
+    @Test
+    void aContainerSeesItsOwnGroupAsTheRoot() throws IOException {
+        String mount = V1_MOUNT.replace("0:32 / /", "0:32 /docker/abc /");
+        processIn("4:memory:/docker/abc/inner\n", mount);
+        v1("sys/fs/cgroup/memory/inner", "2000", 1000, 0, "2000");
+        v1("sys/fs/cgroup/memory", "5500", 5000, 0, "5500");
+        assertLeft(500, "/sys/fs/cgroup/memory/memory.limit_in_bytes");
+        processIn("4:memory:/docker/abc\n", mount);
+        assertLeft(500, "/sys/fs/cgroup/memory/memory.limit_in_bytes");
+    }
+
+    @Test
+    void aContainerOfVersion1IsToldTheLimitOfAncestorsItDoesNotSee() throws IOException {
+        processIn("4:memory:/pod/abc\n", V1_MOUNT.replace("0:32 / /", "0:32 /pod/abc /"));
+        v1("sys/fs/cgroup/memory", NO_LIMIT, 5000, 1000, "4700");
+        assertLeft(700, "/sys/fs/cgroup/memory/memory.stat (hierarchical_memory_limit)");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"/docker/abc, /", "/docker/abc, /docker/abcd", "/.., /", "/, /../other", "/, /"})
+    void wherePathAndMountDoNotFitTogetherTheMountCounts(String mountRoot, String path) throws IOException {
+        processIn("0::" + path + "\n", V2_MOUNT.replace("0:26 / /", "0:26 " + mountRoot + " /"));
+        v2("sys/fs/cgroup", "2000", "max", 1500, 0);
+        v2("sys/fs/other", "2000", "max", 1999, 0);
+        v2("sys/fs/cgroupd", "2000", "max", 1999, 0);
+        assertLeft(500, "/sys/fs/cgroup/memory.max");
+    }
+
+    @Test
+    void mountPointsAndGroupsMayHaveBlanksAndColons() throws IOException {
+        processIn("0::/my group:1\n", V2_MOUNT.replace("/sys/fs/cgroup", "/sys/fs/c\\040group"));
+        v2("sys/fs/c group/my group:1", "2000", "max", 1500, 0);
+        assertLeft(500, "/sys/fs/c group/my group:1/memory.max");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "\n", "abc\n", "-1\n", "1 2\n", "18446744073709551615\n", "0x10\n", "1e3\n", "\u0000"})
+    void garbageLimitsNothing(String garbage) throws IOException {
+        processIn("0::/app\n", V2_MOUNT);
+        v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
+        write("sys/fs/cgroup/app/memory.max", garbage);
+        assertOnlyTheMachineLimits();
+        v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
+        write("sys/fs/cgroup/app/memory.current", garbage);
+        assertOnlyTheMachineLimits();
+        v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
+        write("sys/fs/cgroup/app/memory.stat", "inactive_file " + garbage);
+        assertLeft(30000, "/sys/fs/cgroup/app/memory.max");
+        write("proc/meminfo", "MemAvailable: " + garbage);
+        assertLeft(30000, "/sys/fs/cgroup/app/memory.max");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "::", ":", "0::", "0:", "memory", "4:memory", "a\u0000b", "0::/a\u0000b", "0::a"})
+    void garbageIsNoGroup(String garbage) throws IOException {
+        processIn(garbage, V2_MOUNT + V1_MOUNT);
+        assertOnlyTheMachineLimits();
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "",
+                " - ",
+                "- - -",
+                "1 2 3 4 5 - cgroup2",
+                " - cgroup2 a b",
+                "1 2 3 / /a\u0000b rw - cgroup2 c rw"
+            })
+    void garbageIsNoMount(String garbage) throws IOException {
+        processIn("0::/app\n", garbage);
+        assertOnlyTheMachineLimits();
+    }
+
+    @Test
+    void availableMemoryThatNoLongCanHoldLimitsNothing() throws IOException {
+        write("proc/meminfo", "MemAvailable: " + Long.MAX_VALUE + " kB\n");
+        assertThat(memory.read()).isNull();
+    }
+
+    /** With a real group inside a real group, which this process need not be in: its membership is made up. */
+    @Test
+    void onThisMachine() throws IOException {
+        Path mount = Path.of("/sys/fs/cgroup/memory");
+        Path outer = mount.resolve("ksm4j-test-left-" + ProcessHandle.current().pid());
+        Path inner = outer.resolve("inner");
+        Path top = Files.createDirectories(root.resolve("live"));
+        Path sys = Files.createSymbolicLink(top.resolve("sys"), Path.of("/sys"));
+        Files.createDirectories(top.resolve("proc/self"));
+        Files.copy(Path.of("/proc/meminfo"), top.resolve("proc/meminfo"));
+        Files.writeString(top.resolve("proc/self/mountinfo"), V1_MOUNT);
+        Files.writeString(top.resolve("proc/self/cgroup"), "4:memory:/" + mount.relativize(inner) + "\n");
+        try {
+            createOrSkip(outer);
+            Files.createDirectory(inner);
+            Files.writeString(outer.resolve("memory.limit_in_bytes"), "52428800");
+            Files.writeString(inner.resolve("memory.limit_in_bytes"), "20971520");
+            assertThat(new MemoryLeft(top).read())
+                    .isEqualTo(new Left(
+                            20971520, inner.resolve("memory.limit_in_bytes").toString()));
+            Files.writeString(inner.resolve("memory.limit_in_bytes"), "-1");
+            Left left = new MemoryLeft(top).read();
+            // The kernel's own memory for the inner group is charged to the outer.
+            assertThat(left.bytes()).isBetween(50_000_000L, 52_428_800L);
+            assertThat(left.limitedBy()).startsWith(outer + "/");
+        } finally {
+            Files.deleteIfExists(inner);
+            Files.deleteIfExists(outer);
+            Files.delete(sys);
+        }
+        assertThat(new MemoryLeft(Path.of("/")).read().bytes()).isPositive();
+    }
+
+    private static void createOrSkip(Path group) {
+        try {
+            Files.createDirectory(group);
+        } catch (IOException e) {
+            // On a host with version 2 alone, RoomToUnmergeTest of integration-tests has a real group.
+            boolean required = Boolean.getBoolean("ksm.required") && Files.isDirectory(group.getParent());
+            Assertions.assertFalse(required, "-Dksm.required=true, but no memory cgroup can be made: " + e);
+            Assumptions.abort("no memory cgroup of version 1 can be made: " + e);
+        }
+    }
+}
