@@ -274,7 +274,12 @@ class RoomToUnmergeTest {
     private static RunningJvm start(MemoryCgroup cgroup, Class<?> main) throws IOException {
         return RunningJvm.start(
                 cgroup.commandPrefix(),
-                List.of("-Xmx24m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=256m", "-Dcgroup=" + cgroup.folder()),
+                List.of(
+                        "-Xmx24m",
+                        "-XX:+UseSerialGC",
+                        "-XX:TieredStopAtLevel=1",
+                        "-XX:MaxDirectMemorySize=256m",
+                        "-Dcgroup=" + cgroup.folder()),
                 main);
     }
 
