@@ -58,7 +58,7 @@ class RoomToUnmergeTest {
 
         MergeRegion filled(long size, RegionOptions options) {
             MergeRegion region = ksm.allocate(size, options);
-            pages.fill(region, i -> i % CONTENTS);
+            fill(region.buffer());
             return region;
         }
 
@@ -67,10 +67,18 @@ class RoomToUnmergeTest {
             ByteBuffer buffer = ByteBuffer.allocateDirect((int) size + page)
                     .alignedSlice(page)
                     .slice(0, (int) size);
-            for (int i = 0; i < size / page; i++) {
-                pages.fill(buffer.slice(i * page, page), i % CONTENTS);
-            }
+            fill(buffer);
             return ksm.adopt(buffer);
+        }
+
+        private void fill(ByteBuffer buffer) {
+            int page = (int) ksm.pageSize();
+            for (int i = 0; i < CONTENTS; i++) {
+                pages.fill(buffer.slice(i * page, page), i);
+            }
+            for (int at = CONTENTS * page; at < buffer.capacity(); at += CONTENTS * page) {
+                buffer.put(at, buffer, 0, CONTENTS * page);
+            }
         }
 
         static void awaitParent(String say) throws IOException {
