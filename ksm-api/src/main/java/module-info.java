@@ -3,7 +3,7 @@ import org.jspecify.annotations.NullMarked;
 /** The API of ksm4j: off-heap memory that Linux's Kernel Samepage Merging may share. */
 @NullMarked
 module io.ksm4j {
-    requires java.management;
+    requires transitive java.management;
     requires static transitive org.jspecify;
 
     exports io.ksm4j;

@@ -2,35 +2,34 @@ package io.ksm4j;
 
 import java.time.Instant;
 import java.util.List;
+import java.util.function.Supplier;
 
 /** What JMX shows of the registry. */
-final class RegistryBean implements MergeRegistryMXBean {
+record RegistryBean(Supplier<MergeRegistry> registry) implements MergeRegistryMXBean {
 
-    /** A copy may be asked when its class loader is closed, and then can load no class that it has not loaded yet. */
-    void loadClasses() {
-        getOpenRegions();
-        getMarks();
+    /** What is not needed as long as there is no mark. */
+    static void loadClasses() {
         new View(new MergeRegistry.Mark(AddressRange.between(0, 1), "", Instant.EPOCH)).getAddress();
     }
 
     @Override
     public long getOpenRegions() {
-        return MergeRegistry.system().openRegions();
+        return registry.get().openRegions();
     }
 
     @Override
     public long getMergeableBytes() {
-        return MergeRegistry.system().mergeableBytes();
+        return registry.get().mergeableBytes();
     }
 
     @Override
     public long getLeaks() {
-        return MergeRegistry.system().leaks();
+        return registry.get().leaks();
     }
 
     @Override
     public List<MarkView> getMarks() {
-        return MergeRegistry.system().marks(0, Long.MAX_VALUE, MAX_MARKS).stream()
+        return registry.get().marks(0, Long.MAX_VALUE, MAX_MARKS).stream()
                 .<MarkView>map(View::new)
                 .toList();
     }

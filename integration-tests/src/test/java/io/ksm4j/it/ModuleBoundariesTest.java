@@ -67,6 +67,7 @@ class ModuleBoundariesTest {
                         "io.ksm4j.stats",
                         "org.jspecify..",
                         "java.lang",
+                        "java.lang.annotation",
                         "java.lang.invoke",
                         "java.lang.management",
                         "java.lang.ref",

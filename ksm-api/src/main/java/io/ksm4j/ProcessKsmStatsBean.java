@@ -1,0 +1,60 @@
+package io.ksm4j;
+
+import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.stats.ProcessKsmStatsMXBean;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/** What JMX shows of this process: each attribute of a reading of its own. */
+record ProcessKsmStatsBean(Supplier<ProcessKsmStats> read) implements ProcessKsmStatsMXBean {
+
+    @Override
+    public long getPid() {
+        return read.get().pid();
+    }
+
+    @Override
+    public @Nullable Long getRmapItems() {
+        return Beans.number(read.get().rmapItems());
+    }
+
+    @Override
+    public @Nullable Long getMergingPages() {
+        return Beans.number(read.get().mergingPages());
+    }
+
+    @Override
+    public @Nullable Long getZeroPages() {
+        return Beans.number(read.get().zeroPages());
+    }
+
+    @Override
+    public @Nullable Long getProcessProfit() {
+        return Beans.number(read.get().processProfit());
+    }
+
+    @Override
+    public @Nullable Boolean getMergeAny() {
+        return read.get().mergeAny().orElse(null);
+    }
+
+    @Override
+    public @Nullable Boolean getMergeable() {
+        return read.get().mergeable().orElse(null);
+    }
+
+    @Override
+    public @Nullable Long getMergedBytes() {
+        return Beans.number(read.get().mergedBytes());
+    }
+
+    @Override
+    public @Nullable Long getProfitBytes() {
+        return Beans.number(read.get().profitBytes());
+    }
+
+    @Override
+    public @Nullable Double getRmapItemsPerMergedPage() {
+        return Beans.ratio(read.get().rmapItemsPerMergedPage());
+    }
+}
