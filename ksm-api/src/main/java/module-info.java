@@ -4,6 +4,7 @@ import org.jspecify.annotations.NullMarked;
 @NullMarked
 module io.ksm4j {
     requires transitive java.management;
+    requires jdk.jfr;
     requires static transitive org.jspecify;
 
     exports io.ksm4j;

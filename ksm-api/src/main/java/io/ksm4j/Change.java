@@ -39,6 +39,10 @@ final class Change {
     }
 
     static void apply(List<Part> parts, boolean mergeable, Unmerge how) {
+        RegionEvents.record(parts, mergeable, () -> applyUnrecorded(parts, mergeable, how));
+    }
+
+    static void applyUnrecorded(List<Part> parts, boolean mergeable, Unmerge how) {
         Set<RegionState> regions = new LinkedHashSet<>();
         parts.forEach(part -> regions.add(part.region()));
         RegionTable table = SharedTable.TABLE;

@@ -185,8 +185,17 @@ final class RegionState implements Runnable {
 
     /** Marks or unmarks the whole region. This is the hot path: no lock, no look-up and no allocation if nobody overlaps. */
     void mark(boolean mergeable, Unmerge how) {
+        if (RegionEvents.isRecorded(mergeable)) {
+            RegionEvents.record(
+                    List.of(part(range.start(), range.end())), mergeable, () -> markUnrecorded(mergeable, how));
+        } else {
+            markUnrecorded(mergeable, how);
+        }
+    }
+
+    private void markUnrecorded(boolean mergeable, Unmerge how) {
         if (!RegionTable.tryAcquire(slot)) {
-            mark(range.start(), range.end(), mergeable, how);
+            Change.applyUnrecorded(List.of(part(range.start(), range.end())), mergeable, how);
             return;
         }
         boolean wasMarked = (slot.state() & RegionTable.MARKED) != 0;
@@ -226,7 +235,11 @@ final class RegionState implements Runnable {
 
     /** Marks or unmarks a part, where pages may be shared with other regions. */
     void mark(long from, long to, boolean mergeable, Unmerge how) {
-        Change.apply(List.of(new Change.Part(this, from, to)), mergeable, how);
+        Change.apply(List.of(part(from, to)), mergeable, how);
+    }
+
+    private Change.Part part(long from, long to) {
+        return new Change.Part(this, from, to);
     }
 
     /** That the memory still is this region's. */
@@ -457,6 +470,8 @@ final class RegionState implements Runnable {
         } catch (RuntimeException e) {
             Ksm.LOGGER.log(Level.WARNING, "could not reclaim region " + this, e);
         }
+        // Last: where the class loader was closed meanwhile, the event's class may be missing.
+        RegionEvents.recordLeak(this);
     }
 
     @Override

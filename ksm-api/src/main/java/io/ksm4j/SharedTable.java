@@ -49,6 +49,7 @@ final class SharedTable {
             Beans.answerFor(TABLE.shared(), copiesToJoin);
             copiesToJoin = null;
         }
+        PeriodicEvents.registerSoon();
     }
 
     private SharedTable() {}

@@ -48,12 +48,18 @@ import javax.management.MBeanServer;
 import javax.management.MBeanServerFactory;
 import javax.management.ObjectName;
 import javax.management.openmbean.CompositeData;
+import jdk.jfr.FlightRecorder;
+import jdk.jfr.Recording;
+import jdk.jfr.consumer.RecordingFile;
 import org.awaitility.core.ConditionFactory;
 
 /** The child JVMs of {@link ClassLoadersTest}: several copies of ksm4j, each in a class loader of its own. */
 final class ClassLoaders {
 
     private static final long PAGE = 4096L * 16;
+    private static final List<String> EVENTS = List.of("io.ksm4j.Mark", "io.ksm4j.Unmark", "io.ksm4j.Leak");
+    private static final List<String> STATISTICS =
+            List.of("io.ksm4j.KernelStatistics", "io.ksm4j.ProcessStatistics", "io.ksm4j.RegistryStatistics");
     private static final Logger LEAK_REPORTS = Logger.getLogger("io.ksm4j");
 
     /** Native libraries can be loaded by one class loader only; JNA and jnr-ffi keep what they load. */
@@ -69,6 +75,8 @@ final class ClassLoaders {
             case "bean" -> beanOutlivesItsFirstCopy();
             case "closed-loader" -> beanIsAnsweredThoughTheFirstLoadersAreClosed();
             case "unload" -> loaderIsCollected(arguments[1]);
+            case "unload-while-recording" -> loaderIsCollectedWhileARecordingRuns(arguments[1]);
+            case "one-tells" -> oneOfManyCopiesTellsTheFlightRecorder();
             case "start-together" -> copiesStartTogether(Integer.parseInt(arguments[1]));
             case "ask-while-joining" -> registryIsAskedForWhileTheTableIsJoined();
             case "other-layout" -> otherLayoutIsLeftAlone();
@@ -210,13 +218,17 @@ final class ClassLoaders {
         patiently().until(() -> server.isRegistered(beanName()));
     }
 
-    /** Every attribute is of JDK types: with a class of ours in it, reading would need our class loader. */
+    /** Every attribute of every MBean is of JDK types: with a class of ours in it, reading would need our class loader. */
     private static Object attribute(String name) {
         MBeanServer server = ManagementFactory.getPlatformMBeanServer();
         try {
-            for (MBeanAttributeInfo each : server.getMBeanInfo(beanName()).getAttributes()) {
-                Object value = server.getAttribute(beanName(), each.getName());
-                assertThat(value).isInstanceOfAny(Long.class, CompositeData[].class);
+            for (ObjectName bean : server.queryNames(ObjectName.getInstance("io.ksm4j:*"), null)) {
+                for (MBeanAttributeInfo each : server.getMBeanInfo(bean).getAttributes()) {
+                    Object value = server.getAttribute(bean, each.getName());
+                    assertThat(value == null ? null : value.getClass().getClassLoader())
+                            .as("%s %s", bean, each)
+                            .isNull();
+                }
             }
             return server.getAttribute(beanName(), name);
         } catch (JMException e) {
@@ -268,6 +280,59 @@ final class ClassLoaders {
         });
     }
 
+    private static void loaderIsCollectedWhileARecordingRuns(String backend) throws Exception {
+        try (Recording recording = startRecording()) {
+            loaderIsCollected(backend);
+            recording.stop();
+            assertThat(namesOfEvents(recording))
+                    .contains("io.ksm4j.Mark", "io.ksm4j.Leak", "io.ksm4j.RegistryStatistics");
+        }
+    }
+
+    /** The statistics come at the end of every file that is written, which is when the recording stops. */
+    private static Recording startRecording() {
+        Recording recording = new Recording();
+        EVENTS.forEach(recording::enable);
+        STATISTICS.forEach(name -> recording.enable(name).with("period", "everyChunk"));
+        recording.start();
+        return recording;
+    }
+
+    private static List<String> namesOfEvents(Recording stopped) throws IOException {
+        Path file = Files.createTempFile("ksm4j", ".jfr");
+        try {
+            stopped.dump(file);
+            return RecordingFile.readAllEvents(file).stream()
+                    .map(event -> event.getEventType().getName())
+                    .filter(name -> name.startsWith("io.ksm4j."))
+                    .toList();
+        } finally {
+            Files.delete(file);
+        }
+    }
+
+    private static void awaitStatistics() {
+        patiently()
+                .until(() -> Thread.getAllStackTraces().keySet().stream()
+                        .noneMatch(thread -> thread.getName().equals("ksm4j-jfr")));
+    }
+
+    private static void oneOfManyCopiesTellsTheFlightRecorder() throws Exception {
+        Tenant first = new Copy("first", "ffm").tenant();
+        Tenant second = new Copy("second", "ffm").tenant();
+        first.allocate(PAGE, "a");
+        second.allocate(PAGE, "b");
+        awaitStatistics();
+        Recording recording = new Recording();
+        STATISTICS.forEach(name -> recording.enable(name).with("period", "endChunk"));
+        recording.start();
+        recording.stop();
+        assertThat(namesOfEvents(recording)).containsExactlyInAnyOrderElementsOf(STATISTICS);
+        recording.close();
+        first.close("a");
+        second.close("b");
+    }
+
     private interface Use {
         void of(Tenant tenant);
     }
@@ -276,6 +341,11 @@ final class ClassLoaders {
         new Copy(name, backend).then(copy -> {
             copy.tenant().allocate(PAGE, "a");
             awaitBean();
+            awaitStatistics();
+            if (FlightRecorder.isInitialized()) {
+                // Ends a file of the recording, if one runs, and so asks for the statistics.
+                FlightRecorder.getFlightRecorder().takeSnapshot().close();
+            }
             assertThat(copy.tenant().owners()).containsExactly("a");
             use.of(copy.tenant());
             return null;

@@ -42,6 +42,17 @@ class ClassLoadersTest {
         run(List.of(), "unload", backend);
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"ffm", "jnr"})
+    void classLoaderIsCollectedWhileTheFlightRecorderRuns(String backend) {
+        run(List.of(), "unload-while-recording", backend);
+    }
+
+    @Test
+    void oneOfManyCopiesTellsTheFlightRecorder() {
+        run(List.of(), "one-tells");
+    }
+
     @RepeatedTest(3)
     void copiesThatStartTogetherShareOneRegistry() {
         run(List.of(), "start-together", "5");

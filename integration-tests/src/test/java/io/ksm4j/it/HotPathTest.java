@@ -12,7 +12,9 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import jdk.jfr.Recording;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
@@ -45,6 +47,23 @@ class HotPathTest {
     @FieldSource("io.ksm4j.it.BackendsUnderTest#NAMES")
     void markingAllocatesNothingOnceItIsCompiled(String backend) {
         KsmKernel.require();
+        assertAllocatesNothing(backend);
+    }
+
+    /** Once a recording runs, the events' classes are no longer those that never record, but ask whether they should. */
+    @Test
+    void markingAllocatesNothingWhileARecordingDoesNotWantIt() {
+        KsmKernel.require();
+        try (Recording recording = new Recording()) {
+            recording.enable("jdk.JVMInformation");
+            recording.disable("io.ksm4j.Mark");
+            recording.disable("io.ksm4j.Unmark");
+            recording.start();
+            assertAllocatesNothing("ffm");
+        }
+    }
+
+    private static void assertAllocatesNothing(String backend) {
         Ksm ksm = Ksm.with(BackendsUnderTest.open(backend));
         try (MergeRegion region = ksm.allocate(64 << 10)) {
             await(backend + " marks without allocating")

@@ -75,12 +75,15 @@ class ModuleBoundariesTest {
                         "java.io..",
                         "java.nio..",
                         "java.time..",
+                        "java.security",
                         "java.util..",
-                        "javax.management.."));
+                        "javax.management..",
+                        "javax.security.auth",
+                        "jdk.jfr"));
         ModuleDescriptor api = moduleOf(Ksm.class);
         assertThat(api.requires())
                 .extracting(Requires::name)
-                .containsExactlyInAnyOrder("java.base", "java.management", "org.jspecify");
+                .containsExactlyInAnyOrder("java.base", "java.management", "jdk.jfr", "org.jspecify");
         assertThat(api.requires())
                 .filteredOn(requires -> requires.name().equals("org.jspecify"))
                 .allMatch(requires -> requires.modifiers().contains(Requires.Modifier.STATIC));

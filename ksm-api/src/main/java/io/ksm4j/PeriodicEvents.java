@@ -1,0 +1,105 @@
+package io.ksm4j;
+
+import java.lang.System.Logger.Level;
+import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandleProxies;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
+import java.lang.ref.WeakReference;
+import java.security.PrivilegedAction;
+import java.util.Map;
+import java.util.Objects;
+import javax.security.auth.Subject;
+import jdk.jfr.Event;
+import jdk.jfr.FlightRecorder;
+
+/**
+ * Has Java Flight Recorder ask for {@link StatisticsEvent}s.
+ *
+ * <p>JFR keeps for ever what it asks, and must not keep a class loader that way. So it gets a {@link Runnable} made of JDK classes
+ * that refers to ours weakly.
+ *
+ * <p>Every copy of ksm4j in the JVM has event types of its own, all with the same names. They have the same numbers to tell, so
+ * only one copy does: the one that the MBeans ask. Copies that count alone tell alone.
+ */
+final class PeriodicEvents {
+
+    /** Keeps this copy's answers alive for as long as this class is. */
+    private static final Map<Class<? extends Event>, Runnable> ANSWERS = Map.of(
+            StatisticsEvent.KernelStatistics.class,
+            ifAsked(StatisticsEvent.KernelStatistics::emit),
+            StatisticsEvent.ProcessStatistics.class,
+            ifAsked(StatisticsEvent.ProcessStatistics::emit),
+            StatisticsEvent.RegistryStatistics.class,
+            ifAsked(StatisticsEvent.RegistryStatistics::emit));
+
+    private PeriodicEvents() {}
+
+    private static Runnable ifAsked(Runnable emit) {
+        return () -> {
+            if (Beans.isAskedFirst()) {
+                emit.run();
+            }
+        };
+    }
+
+    /** Not at once: the first method handle takes a JVM more time than everything else that ksm4j does at start. */
+    static void registerSoon() {
+        Thread thread = new Thread(PeriodicEvents::register, "ksm4j-jfr");
+        thread.setDaemon(true);
+        // MethodHandleProxies defines a class in the context class loader, which must not be one that may have to go.
+        thread.setContextClassLoader(ClassLoader.getSystemClassLoader());
+        thread.start();
+    }
+
+    private static void register() {
+        try {
+            for (Map.Entry<Class<? extends Event>, Runnable> answer : ANSWERS.entrySet()) {
+                register(answer.getKey(), runWhileReachable(new WeakReference<>(answer.getValue())));
+            }
+        } catch (ReflectiveOperationException | LinkageError | RuntimeException e) {
+            Ksm.LOGGER.log(Level.DEBUG, "there will be no statistics in Java Flight Recorder", e);
+        }
+    }
+
+    /** A runnable of JDK classes alone that does {@code if (target.get() != null) target.get().run()}. */
+    private static Runnable runWhileReachable(WeakReference<Runnable> target) throws ReflectiveOperationException {
+        MethodHandles.Lookup lookup = MethodHandles.publicLookup();
+        MethodHandle get = lookup.findVirtual(WeakReference.class, "get", MethodType.methodType(Object.class))
+                .bindTo(target);
+        MethodType consumer = MethodType.methodType(void.class, Object.class);
+        MethodHandle run = lookup.findVirtual(Runnable.class, "run", MethodType.methodType(void.class))
+                .asType(consumer);
+        MethodHandle isNull =
+                lookup.findStatic(Objects.class, "isNull", MethodType.methodType(boolean.class, Object.class));
+        MethodHandle runIfThere = MethodHandles.guardWithTest(isNull, MethodHandles.empty(consumer), run);
+        return MethodHandleProxies.asInterfaceInstance(
+                Runnable.class, MethodHandles.collectArguments(runIfThere, 0, get));
+    }
+
+    /**
+     * Before Java 24, JFR keeps the protection domains of its callers too, and with them their class loaders, unless a JDK class
+     * calls it on behalf of nobody. What does that will be removed from Java some day, hence by name.
+     */
+    private static void register(Class<? extends Event> type, Runnable hook) throws ReflectiveOperationException {
+        if (Runtime.version().feature() >= 24) {
+            FlightRecorder.addPeriodicEvent(type, hook);
+            return;
+        }
+        MethodHandles.Lookup lookup = MethodHandles.publicLookup();
+        MethodHandle add = lookup.findStatic(
+                FlightRecorder.class,
+                "addPeriodicEvent",
+                MethodType.methodType(void.class, Class.class, Runnable.class));
+        PrivilegedAction<?> action = MethodHandleProxies.asInterfaceInstance(
+                PrivilegedAction.class,
+                MethodHandles.insertArguments(add, 0, type, hook).asType(MethodType.methodType(Object.class)));
+        Subject.class
+                .getMethod(
+                        "doAsPrivileged",
+                        Subject.class,
+                        PrivilegedAction.class,
+                        Class.forName("java.security.AccessControlContext"))
+                .invoke(null, null, action, null);
+    }
+}

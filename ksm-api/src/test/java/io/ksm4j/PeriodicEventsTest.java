@@ -1,0 +1,62 @@
+package io.ksm4j;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.lang.ref.PhantomReference;
+import java.lang.ref.Reference;
+import java.lang.ref.ReferenceQueue;
+import java.lang.reflect.Method;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.Path;
+import jdk.jfr.FlightRecorder;
+import jdk.jfr.Recording;
+import jdk.jfr.consumer.RecordingFile;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** On every Java there is: before 24, Java Flight Recorder keeps more than it is given. */
+class PeriodicEventsTest {
+
+    @TempDir
+    private Path folder;
+
+    @Test
+    void statisticsAreRecordedAndKeepNoClassLoader() throws Exception {
+        try (Recording recording = new Recording()) {
+            recording.enable("io.ksm4j.KernelStatistics").with("period", "everyChunk");
+            recording.start();
+            ReferenceQueue<ClassLoader> collected = new ReferenceQueue<>();
+            Reference<ClassLoader> loader = new PhantomReference<>(registerInALoaderOfItsOwn(), collected);
+
+            long deadline = System.nanoTime() + 30_000_000_000L;
+            Reference<?> found = null;
+            while (found == null && System.nanoTime() < deadline) {
+                System.gc();
+                found = collected.remove(20);
+            }
+            assertThat(found).isSameAs(loader);
+        }
+    }
+
+    private ClassLoader registerInALoaderOfItsOwn() throws Exception {
+        URL classes = Ksm.class.getProtectionDomain().getCodeSource().getLocation();
+        ClassLoader loader = new URLClassLoader(new URL[] {classes}, ClassLoader.getPlatformClassLoader());
+        Method register =
+                Class.forName(PeriodicEvents.class.getName(), true, loader).getDeclaredMethod("registerSoon");
+        register.setAccessible(true);
+        register.invoke(null);
+        for (Thread thread : Thread.getAllStackTraces().keySet()) {
+            if (thread.getName().equals("ksm4j-jfr")) {
+                thread.join();
+            }
+        }
+        Path file = folder.resolve("before.jfr");
+        try (Recording untilNow = FlightRecorder.getFlightRecorder().takeSnapshot()) {
+            untilNow.dump(file);
+        }
+        assertThat(RecordingFile.readAllEvents(file))
+                .anyMatch(event -> event.getEventType().getName().equals("io.ksm4j.KernelStatistics"));
+        return loader;
+    }
+}
