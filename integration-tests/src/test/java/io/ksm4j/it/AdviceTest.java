@@ -22,7 +22,10 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** What this kernel can be made to do wrong is found. */
+/**
+ * What this kernel can be made to do wrong is found. Other processes may have marked memory too, so little is said of the machine
+ * as a whole.
+ */
 @Timeout(90)
 class AdviceTest {
 
@@ -54,7 +57,9 @@ class AdviceTest {
             pages.fill(one, page -> page);
             pages.fill(other, page -> page);
             ksm.awaitMerged(List.of(one, other), 1, PATIENCE);
-            assertThat(ksm.advice(Duration.ofHours(1))).isEmpty();
+            assertThat(ksm.advice(Duration.ofHours(1)))
+                    .extracting(Finding::scope)
+                    .doesNotContain(Finding.Scope.PROCESS, Finding.Scope.REGIONS);
         }
     }
 
@@ -63,15 +68,30 @@ class AdviceTest {
         try (MergeRegion region = allocate()) {
             pages.fill(region, page -> page);
             region.awaitMerged(1, PATIENCE);
-            List<Finding> findings = ksm.advice();
-            assertThat(findings)
-                    .extracting(Finding::kind, Finding::scope)
+            long page = ksm.pageSize();
+            assertThat(ksm.advice())
+                    .filteredOn(finding -> finding.scope() == Finding.Scope.PROCESS)
+                    .extracting(Finding::kind, Finding::number)
                     .containsExactly(
-                            tuple(Kind.NEGATIVE_PROFIT, Finding.Scope.MACHINE),
-                            tuple(Kind.NEGATIVE_PROFIT, Finding.Scope.PROCESS),
-                            tuple(Kind.WASTED_EFFORT, Finding.Scope.MACHINE),
-                            tuple(Kind.WASTED_EFFORT, Finding.Scope.PROCESS));
-            assertThat(findings.get(0).number()).isEqualTo((double) ksmd.read("general_profit"));
+                            tuple(Kind.NEGATIVE_PROFIT, -64.0 * region.size() / page),
+                            tuple(Kind.WASTED_EFFORT, Double.POSITIVE_INFINITY));
+        }
+    }
+
+    @Test
+    void smartScanHidesNoWastedEffort() throws InterruptedException, IOException {
+        Files.writeString(SYSFS.resolve("smart_scan"), "1");
+        try (MergeRegion region = allocate()) {
+            pages.fill(region, page -> page);
+            region.awaitMerged(1, PATIENCE);
+            // Held at whatever scan it has come to.
+            Files.writeString(SYSFS.resolve("run"), "0");
+            double inVain = (double) (ksmd.read("pages_unshared") + ksmd.read("pages_volatile"));
+            assertThat(inVain).isGreaterThanOrEqualTo(PAGES);
+            boolean wasted = inVain / ksmd.read("pages_sharing") > ksm.pageSize() / 64.0;
+            assertThat(of(ksm.advice(), Kind.WASTED_EFFORT).stream()
+                            .anyMatch(finding -> finding.scope() == Finding.Scope.MACHINE))
+                    .isEqualTo(wasted);
         }
     }
 
@@ -96,11 +116,11 @@ class AdviceTest {
             region.awaitMerged(1, PATIENCE);
             Files.writeString(SYSFS.resolve("pages_to_scan"), "1");
             Files.writeString(SYSFS.resolve("sleep_millisecs"), "1000");
+            // Alone on the machine, it is a page a second.
             assertThat(of(ksm.advice(Duration.ofSeconds(2 * PAGES - 1)), Kind.SLOW_SCAN))
-                    .extracting(Finding::number)
-                    .containsExactly(2.0 * PAGES);
-            assertThat(of(ksm.advice(Duration.ofSeconds(2 * PAGES)), Kind.SLOW_SCAN))
-                    .isEmpty();
+                    .singleElement()
+                    .satisfies(finding -> assertThat(finding.number()).isGreaterThanOrEqualTo(2.0 * PAGES));
+            assertThat(of(ksm.advice(Duration.ofDays(1000)), Kind.SLOW_SCAN)).isEmpty();
         }
     }
 

@@ -44,14 +44,14 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
         /** Another finding asks to change a setting, and this process has no right to. The number counts such findings. */
         NO_PERMISSION,
         /**
-         * {@code ksmd} looks at many pages for each that it merges. The number is {@code pages_unshared} for each of {@code
-         * pages_sharing}, and of a process {@code ksm_rmap_items} for each of {@code ksm_merging_pages}. The limit is the page size
+         * {@code ksmd} looks at many pages for each that it merges. The number is {@code pages_unshared}, with {@code smart_scan}
+         * {@code pages_volatile} added, for each of {@code pages_sharing}, and of a process {@code ksm_rmap_items} for each of {@code ksm_merging_pages}. The limit is the page size
          * by the 64 bytes of a record, the document's 64 with pages of 4 KiB: beyond it the records alone cost what is saved.
          */
         WASTED_EFFORT,
         /**
-         * Marked pages change too fast to merge. The number is the share of {@code pages_volatile}; the limit, more than half, is
-         * ksm4j's own.
+         * Marked pages change too fast to merge, or with {@code smart_scan} merged with nothing and are passed over. The number is the
+         * share of {@code pages_volatile}; the limit, more than half, is ksm4j's own.
          */
         VOLATILE_PAGES,
         /** Merging costs more memory than it saves. The number is the profit in bytes, the limit 0. */
@@ -107,7 +107,7 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
         }
         negativeProfit(Scope.MACHINE, machine.profitBytes()).ifPresent(findings::add);
         negativeProfit(Scope.PROCESS, process.profitBytes()).ifPresent(findings::add);
-        wastedEffort(Scope.MACHINE, machine.wastedEffort(), machine.pageSize()).ifPresent(findings::add);
+        wastedEffort(Scope.MACHINE, lookedAtInVain(machine), machine.pageSize()).ifPresent(findings::add);
         wastedEffort(Scope.PROCESS, process.rmapItemsPerMergedPage(), machine.pageSize())
                 .ifPresent(findings::add);
         volatilePages(machine).ifPresent(findings::add);
@@ -191,6 +191,18 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         "merging costs more memory than it saves, the profit is %.0f bytes: unmark what has no copies");
     }
 
+    /** What {@code smart_scan} passes over is counted as volatile, so that only the sum of the two says what merged with nothing. */
+    private static OptionalDouble lookedAtInVain(KsmStats machine) {
+        if (!passesOver(machine)) {
+            return machine.wastedEffort();
+        }
+        return Derived.ratio(Derived.sum(machine.pagesUnshared(), machine.pagesVolatile()), machine.pagesSharing());
+    }
+
+    private static boolean passesOver(KsmStats machine) {
+        return machine.smartScan().orElse(0) != 0;
+    }
+
     private static Optional<Finding> wastedEffort(Scope scope, OptionalDouble ratio, long pageSize) {
         return ratio.isEmpty()
                 ? Optional.empty()
@@ -214,8 +226,12 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         Scope.MACHINE,
                         share.getAsDouble(),
                         MOSTLY_VOLATILE,
-                        "a share of %.2f of the marked pages changed between two scans, more than %.2f: mark memory that is"
-                                + " loaded once and then read; just after a start, wait for two full scans");
+                        "a share of %.2f of the marked pages, more than %.2f, changed between two scans"
+                                + (passesOver(machine)
+                                        ? ", or was passed over by smart_scan, having merged with nothing"
+                                        : "")
+                                + ": mark memory that is loaded once and then read, and has copies; just after a start, wait for"
+                                + " two full scans");
     }
 
     private static Optional<Finding> hugePages(RegionStats regions) {

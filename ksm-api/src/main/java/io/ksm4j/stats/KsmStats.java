@@ -376,7 +376,8 @@ public final class KsmStats {
     }
 
     /**
-     * {@code pages_unshared}: pages that no other equals, looked at again in each scan.
+     * {@code pages_unshared}: pages that no other equals, looked at again in each scan. With {@code smart_scan}, those that a scan
+     * passes over are counted among {@link #pagesVolatile} until one looks at them again (seen on Linux 6.18).
      *
      * @return pages
      */
@@ -385,7 +386,8 @@ public final class KsmStats {
     }
 
     /**
-     * {@code pages_volatile}: pages that change too fast to be looked for.
+     * {@code pages_volatile}: pages that change too fast to be looked for. With {@code smart_scan} also those of {@link
+     * #pagesUnshared} that a scan passes over.
      *
      * @return pages
      */
@@ -532,6 +534,7 @@ public final class KsmStats {
     /**
      * How much {@code ksmd} looks in vain: {@code pages_unshared} / {@code pages_sharing}. The kernel document, <i>KSM daemon
      * sysfs interface</i>: a high ratio is wasted effort.
+     * With {@code smart_scan} it is too low in most scans: see {@link #pagesUnshared}.
      *
      * @return the ratio, infinite if pages are scanned and none merge; absent if both are 0
      */
@@ -542,6 +545,7 @@ public final class KsmStats {
     /**
      * The share of pages that change too fast to merge: {@code pages_volatile} / {@link #rmapItems}. The kernel document,
      * <i>KSM daemon sysfs interface</i>, tells to look at how large {@code pages_volatile} is beside the others.
+     * With {@code smart_scan} it is too high in most scans: see {@link #pagesVolatile}.
      *
      * @return 0 to 1; absent if {@code ksmd} knows no page
      */

@@ -96,6 +96,20 @@ class FindingTest {
                 });
     }
 
+    /** Pages that it passes over are counted as volatile in most scans, and as unshared in the others. */
+    @Test
+    void smartScanHidesNoWastedEffort() throws IOException {
+        sysfs("pages_unshared", 0);
+        sysfs("pages_volatile", 64 * 900 + 1);
+        assertThat(findings()).extracting(Finding::kind).doesNotContain(Kind.WASTED_EFFORT);
+        sysfs("smart_scan", 1);
+        assertThat(findings()).extracting(Finding::kind).contains(Kind.WASTED_EFFORT);
+        assertThat(findings())
+                .filteredOn(finding -> finding.kind() == Kind.VOLATILE_PAGES)
+                .singleElement()
+                .satisfies(finding -> assertThat(finding.explanation()).contains("passed over by smart_scan"));
+    }
+
     @Test
     void aProcessWhoseRecordsCostMoreThanItSavesIsFound() throws IOException {
         process("ksm_rmap_items 65000\nksm_merging_pages 1000\nksm_zero_pages 0\n");

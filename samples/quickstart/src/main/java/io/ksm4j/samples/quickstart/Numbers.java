@@ -29,8 +29,11 @@ public final class Numbers {
     private static final long SEED = 20261121;
     private static final Duration PATIENCE = Duration.ofMinutes(1);
 
+    /** After this long, what reads has been compiled. */
+    private static final Duration WARM_UP = Duration.ofMillis(300);
+
     /** How many regions to have open when the cost of reading them is measured. */
-    private static final List<Integer> REGIONS = List.of(10, 100, 1_000, 10_000);
+    private static final List<Integer> REGIONS = List.of(10, 100, 1_000);
 
     private final Ksm ksm = Ksm.systemOrFallback();
     private final List<MergeRegion> regions = new ArrayList<>();
@@ -191,10 +194,11 @@ public final class Numbers {
     }
 
     private static double medianMillis(Runnable reading) {
-        for (int i = 0; i < 200; i++) {
+        long warm = System.nanoTime() + WARM_UP.toNanos();
+        while (System.nanoTime() < warm) {
             reading.run();
         }
-        long[] nanos = new long[51];
+        long[] nanos = new long[21];
         for (int i = 0; i < nanos.length; i++) {
             long start = System.nanoTime();
             reading.run();
