@@ -56,6 +56,8 @@ final class RegionTotals {
         try (Smaps mapping = kernel.proc.smaps();
                 Pagemap pagemap = zeroPages ? kernel.proc.pagemap(kernel.pageSize) : null) {
             while (mapping.next()) {
+                // Any mapping shows what this kernel tells, also where nothing is marked.
+                counts.mergedTold &= mapping.ksm >= 0;
                 long size = mapping.end - mapping.start;
                 long marked = wantedIn(mapping.start, mapping.end);
                 if (marked > 0 && mapping.isReadTwice()) {
