@@ -1,0 +1,299 @@
+package io.ksm4j.micrometer;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegistry;
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.stats.RegionStats;
+import io.micrometer.core.instrument.FunctionCounter;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Tag;
+import io.micrometer.core.instrument.Tags;
+import io.micrometer.core.instrument.binder.BaseUnits;
+import io.micrometer.core.instrument.binder.MeterBinder;
+import java.time.Duration;
+import java.util.List;
+import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What merging does: on the whole machine, for this process and, with a {@link Ksm}, in the regions of this JVM.
+ *
+ * <pre>{@code
+ * MeterRegistry registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+ * new KsmMetrics(Ksm.systemOrFallback()).bindTo(registry);
+ * }</pre>
+ *
+ * <table>
+ * <caption>The meters</caption>
+ * <tr><th>name<th>unit<th>what it is
+ * <tr><td>{@code ksm.kernel.pages}<td>pages<td>what {@code ksmd} keeps records of, by {@code state}: {@code shared}, {@code
+ *     sharing}, {@code unshared}, {@code volatile}; they add up to {@link KsmStats#rmapItems}
+ * <tr><td>{@code ksm.kernel.zero}<td>pages<td>{@link KsmStats#ksmZeroPages}
+ * <tr><td>{@code ksm.kernel.saved}<td>bytes<td>{@link KsmStats#savedBytes}
+ * <tr><td>{@code ksm.kernel.used}<td>bytes<td>{@link KsmStats#usedBytes}
+ * <tr><td>{@code ksm.kernel.profit}<td>bytes<td>{@link KsmStats#profitBytes}
+ * <tr><td>{@code ksm.kernel.sharing}<td>ratio<td>{@link KsmStats#sharingRatio}
+ * <tr><td>{@code ksm.kernel.wasted}<td>ratio<td>{@link KsmStats#wastedEffort}; it may be infinite
+ * <tr><td>{@code ksm.kernel.volatile}<td>ratio<td>{@link KsmStats#volatileShare}
+ * <tr><td>{@code ksm.kernel.run}<td><td>{@link KsmStats#run}
+ * <tr><td>{@code ksm.kernel.scan.batch}<td>pages<td>{@link KsmStats#pagesToScan}
+ * <tr><td>{@code ksm.kernel.scan.sleep}<td>the registry's of time<td>{@link KsmStats#sleepMillisecs}
+ * <tr><td>{@code ksm.kernel.full.scans}<td>scans<td>counter: {@link KsmStats#fullScans}
+ * <tr><td>{@code ksm.kernel.scanned}<td>pages<td>counter: {@link KsmStats#pagesScanned}
+ * <tr><td>{@code ksm.kernel.skipped}<td>pages<td>counter: {@link KsmStats#pagesSkipped}
+ * <tr><td>{@code ksm.kernel.copied}<td>pages<td>counter, by {@code cause}: {@code write} is {@link KsmStats#cowKsm}, {@code
+ *     swapin} is {@link KsmStats#ksmSwpinCopy}
+ * <tr><td>{@code ksm.process.pages}<td>pages<td>pages of this process by {@code state}: {@code merged} is {@link
+ *     ProcessKsmStats#mergingPages}, {@code zero} is {@link ProcessKsmStats#zeroPages}
+ * <tr><td>{@code ksm.process.merged}<td>bytes<td>{@link ProcessKsmStats#mergedBytes}
+ * <tr><td>{@code ksm.process.profit}<td>bytes<td>{@link ProcessKsmStats#profitBytes}
+ * <tr><td>{@code ksm.process.rmap.items}<td>items<td>{@link ProcessKsmStats#rmapItems}
+ * <tr><td>{@code ksm.regions.open}<td>regions<td>{@link MergeRegistry#openRegions}
+ * <tr><td>{@code ksm.regions.leaked}<td>regions<td>counter: {@link MergeRegistry#leaks}
+ * <tr><td>{@code ksm.regions.mergeable}<td>bytes<td>{@link MergeRegistry#mergeableBytes}
+ * <tr><td>{@code ksm.regions.resident}<td>bytes<td>{@link RegionStats#residentBytes}
+ * <tr><td>{@code ksm.regions.merged}<td>bytes<td>{@link RegionStats#mergedBytes}
+ * <tr><td>{@code ksm.regions.zero}<td>bytes<td>{@link RegionStats#zeroBytes}
+ * <tr><td>{@code ksm.regions.huge}<td>bytes<td>{@link RegionStats#hugeBytes}
+ * <tr><td>{@code ksm.regions.saved}<td>bytes<td>{@link RegionStats#savedBytes}
+ * </table>
+ *
+ * <p><b>What is not told.</b> A number that this kernel does not tell when the meters are bound gets no meter. Regions of a
+ * fallback {@code Ksm} never merge, and have those of the registry only. Later on, gauges are NaN while there is no number: a
+ * ratio of 0 to 0, or files that cannot be read. Counters then stay as they are, since registries that publish differences
+ * would lose count. They count since the machine started, {@code ksm.regions.leaked} since the JVM did.
+ *
+ * <p><b>What a scrape costs.</b> Numbers that come from the same files are read together, shared by all meters and all
+ * registries, and kept for one second: a scrape reads some 30 small files at most. The numbers of {@link Ksm#stats()}, which
+ * cost milliseconds for each resident GiB, are kept for 30 seconds, or as long as was given. Reading takes up 1 % of the time at
+ * most: what took a second to read is kept for 100. A scrape during a reading waits for it.
+ *
+ * <p><b>Failures.</b> No meter throws. A reading that fails is logged by the logger {@code io.ksm4j}, the first of each kind as a
+ * warning. Where the one made while binding fails, its meters are missing.
+ *
+ * <p>Nothing is to be closed, and the binder need not be kept: what the meters need they keep reachable themselves. Safe for use
+ * by many threads; one binder may be bound to many registries.
+ */
+public final class KsmMetrics implements MeterBinder {
+
+    private static final Duration SECOND = Duration.ofSeconds(1);
+    private static final Duration REGIONS_INTERVAL = Duration.ofSeconds(30);
+
+    private static final String PAGES = "pages";
+    private static final String REGIONS = "regions";
+
+    private final Tags tags;
+    private final SharedReading<KsmStats> kernel;
+    private final SharedReading<ProcessKsmStats> process;
+    private final @Nullable MergeRegistry marks;
+    private final @Nullable SharedReading<RegionStats> regions;
+
+    /** Meters of the machine and of this process. Needs no native code. */
+    public KsmMetrics() {
+        this(List.of());
+    }
+
+    /**
+     * Meters of the machine and of this process. Needs no native code.
+     *
+     * @param tags tags for all meters
+     */
+    public KsmMetrics(Iterable<Tag> tags) {
+        this(tags, kernel(), process(), null, null);
+    }
+
+    /**
+     * Meters of the machine, of this process and of the regions of this JVM.
+     *
+     * @param ksm who counts; any but a fallback counts the marked memory of the whole JVM
+     */
+    public KsmMetrics(Ksm ksm) {
+        this(ksm, List.of());
+    }
+
+    /**
+     * Meters of the machine, of this process and of the regions of this JVM.
+     *
+     * @param ksm who counts; any but a fallback counts the marked memory of the whole JVM
+     * @param tags tags for all meters
+     */
+    public KsmMetrics(Ksm ksm, Iterable<Tag> tags) {
+        this(ksm, tags, REGIONS_INTERVAL);
+    }
+
+    /**
+     * Meters of the machine, of this process and of the regions of this JVM.
+     *
+     * @param ksm who counts; any but a fallback counts the marked memory of the whole JVM
+     * @param tags tags for all meters
+     * @param regionsInterval how long the numbers of {@link Ksm#stats()} are kept at least
+     * @throws IllegalArgumentException if the interval is negative
+     */
+    public KsmMetrics(Ksm ksm, Iterable<Tag> tags, Duration regionsInterval) {
+        this(tags, kernel(), process(), ksm.registry(), regions(ksm, regionsInterval));
+    }
+
+    KsmMetrics(
+            Iterable<Tag> tags,
+            SharedReading<KsmStats> kernel,
+            SharedReading<ProcessKsmStats> process,
+            @Nullable MergeRegistry marks,
+            @Nullable SharedReading<RegionStats> regions) {
+        this.tags = Tags.of(tags);
+        this.kernel = kernel;
+        this.process = process;
+        this.marks = marks;
+        this.regions = regions;
+    }
+
+    private static SharedReading<KsmStats> kernel() {
+        return new SharedReading<>("the machine's merging", SECOND, KsmStats::read, System::nanoTime);
+    }
+
+    private static SharedReading<ProcessKsmStats> process() {
+        return new SharedReading<>("this process's merging", SECOND, ProcessKsmStats::read, System::nanoTime);
+    }
+
+    private static @Nullable SharedReading<RegionStats> regions(Ksm ksm, Duration interval) {
+        if (interval.isNegative()) {
+            throw new IllegalArgumentException("interval " + interval + " is negative");
+        }
+        return ksm.backend().equals("fallback")
+                ? null
+                : new SharedReading<>("merge regions", interval, ksm::stats, System::nanoTime);
+    }
+
+    /**
+     * Registers the meters. Reads once what they will tell, to find out which there are.
+     *
+     * @param registry where to; what it has already under the same names and tags stays
+     */
+    @Override
+    public void bindTo(MeterRegistry registry) {
+        KsmStats kernelStats = kernel.get();
+        if (kernelStats != null) {
+            bindKernel(new Source<>(registry, tags, kernel, kernelStats));
+        }
+        ProcessKsmStats processStats = process.get();
+        if (processStats != null) {
+            bindProcess(new Source<>(registry, tags, process, processStats));
+        }
+        if (marks != null) {
+            bindMarks(registry, marks);
+        }
+        RegionStats regionStats = regions == null ? null : regions.get();
+        if (regionStats != null) {
+            bindRegions(new Source<>(registry, tags, regions, regionStats));
+        }
+    }
+
+    private static void bindKernel(Source<KsmStats> kernel) {
+        String records = "Pages that ksmd keeps a record of";
+        kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesShared, "state", "shared");
+        kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesSharing, "state", "sharing");
+        kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesUnshared, "state", "unshared");
+        kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesVolatile, "state", "volatile");
+        kernel.gauge("ksm.kernel.zero", PAGES, "Empty pages replaced by the page of zeros", KsmStats::ksmZeroPages);
+
+        kernel.gauge("ksm.kernel.saved", BaseUnits.BYTES, "Memory that merging saves", KsmStats::savedBytes);
+        kernel.gauge("ksm.kernel.used", BaseUnits.BYTES, "Memory that merged pages occupy", KsmStats::usedBytes);
+        kernel.gauge(
+                "ksm.kernel.profit",
+                BaseUnits.BYTES,
+                "Memory that merging saves less what its records occupy",
+                KsmStats::profitBytes);
+
+        kernel.ratio(
+                "ksm.kernel.sharing",
+                "How many more places use a merged page, on average",
+                KsmStats::sharingRatio,
+                KsmStats::rmapItems);
+        kernel.ratio(
+                "ksm.kernel.wasted",
+                "Pages that equal no other, for each that is saved",
+                KsmStats::wastedEffort,
+                KsmStats::rmapItems);
+        kernel.ratio(
+                "ksm.kernel.volatile",
+                "Pages that change too fast to merge, as a share of all",
+                KsmStats::volatileShare,
+                KsmStats::rmapItems);
+
+        kernel.gauge("ksm.kernel.run", null, "0: ksmd stands still, 1: scans, 2: has unmerged all", KsmStats::run);
+        kernel.gauge("ksm.kernel.scan.batch", PAGES, "What ksmd scans before it sleeps", KsmStats::pagesToScan);
+        kernel.milliseconds("ksm.kernel.scan.sleep", "How long ksmd sleeps between batches", KsmStats::sleepMillisecs);
+
+        kernel.counter("ksm.kernel.full.scans", "scans", "Scans of all mergeable memory", KsmStats::fullScans);
+        kernel.counter("ksm.kernel.scanned", PAGES, "Pages that ksmd has looked at", KsmStats::pagesScanned);
+        kernel.counter("ksm.kernel.skipped", PAGES, "Pages that ksmd has passed over", KsmStats::pagesSkipped);
+        String copied = "Merged pages that had to be copied";
+        kernel.counter("ksm.kernel.copied", PAGES, copied, KsmStats::cowKsm, "cause", "write");
+        kernel.counter("ksm.kernel.copied", PAGES, copied, KsmStats::ksmSwpinCopy, "cause", "swapin");
+    }
+
+    private static void bindProcess(Source<ProcessKsmStats> process) {
+        String pages = "Pages of this process that are merged, or replaced by the page of zeros";
+        process.gauge("ksm.process.pages", PAGES, pages, ProcessKsmStats::mergingPages, "state", "merged");
+        process.gauge("ksm.process.pages", PAGES, pages, ProcessKsmStats::zeroPages, "state", "zero");
+        process.gauge(
+                "ksm.process.merged",
+                BaseUnits.BYTES,
+                "What this process's merged pages would occupy alone",
+                ProcessKsmStats::mergedBytes);
+        process.gauge(
+                "ksm.process.profit",
+                BaseUnits.BYTES,
+                "What this process's merged pages would occupy alone, less what its records occupy",
+                ProcessKsmStats::profitBytes);
+        process.gauge(
+                "ksm.process.rmap.items",
+                "items",
+                "Pages of this process that ksmd keeps a record of",
+                ProcessKsmStats::rmapItems);
+    }
+
+    private void bindMarks(MeterRegistry registry, MergeRegistry marks) {
+        Gauge.builder("ksm.regions.open", marks, MergeRegistry::openRegions)
+                .tags(tags)
+                .baseUnit(REGIONS)
+                .description("Merge regions that are open, marked or not")
+                .register(registry);
+        Gauge.builder("ksm.regions.mergeable", marks, MergeRegistry::mergeableBytes)
+                .tags(tags)
+                .baseUnit(BaseUnits.BYTES)
+                .description("Memory that is marked mergeable")
+                .register(registry);
+        FunctionCounter.builder("ksm.regions.leaked", marks, MergeRegistry::leaks)
+                .tags(tags)
+                .baseUnit(REGIONS)
+                .description("Merge regions that were forgotten instead of closed")
+                .register(registry);
+    }
+
+    private static void bindRegions(Source<RegionStats> regions) {
+        regions.gauge(
+                "ksm.regions.resident",
+                BaseUnits.BYTES,
+                "What the pages of marked memory appear to occupy",
+                stats -> OptionalLong.of(stats.residentBytes()));
+        regions.gauge(
+                "ksm.regions.merged", BaseUnits.BYTES, "Marked memory that ksmd has merged", RegionStats::mergedBytes);
+        regions.gauge(
+                "ksm.regions.zero",
+                BaseUnits.BYTES,
+                "Marked memory that ksmd has replaced by the page of zeros",
+                RegionStats::zeroBytes);
+        regions.gauge(
+                "ksm.regions.huge",
+                BaseUnits.BYTES,
+                "Marked memory in huge pages, which do not merge",
+                stats -> OptionalLong.of(stats.hugeBytes()));
+        regions.gauge(
+                "ksm.regions.saved",
+                BaseUnits.BYTES,
+                "What merging saves of marked memory",
+                stats -> OptionalLong.of(stats.savedBytes()));
+    }
+}
