@@ -13,6 +13,7 @@ import io.ksm4j.Ksm;
 import io.ksm4j.ffm.FfmBackendProvider;
 import io.ksm4j.jna.JnaBackendProvider;
 import io.ksm4j.jnr.JnrBackendProvider;
+import io.ksm4j.micrometer.KsmMetrics;
 import io.ksm4j.test.KsmKernel;
 import java.lang.module.ModuleDescriptor;
 import java.lang.module.ModuleDescriptor.Exports;
@@ -32,7 +33,12 @@ class ModuleBoundariesTest {
     private static final String[] API = {"io.ksm4j", "io.ksm4j.spi", "io.ksm4j.stats"};
 
     private static final List<Class<?>> ONE_OF_EACH_MODULE = List.of(
-            Ksm.class, FfmBackendProvider.class, JnaBackendProvider.class, JnrBackendProvider.class, KsmKernel.class);
+            Ksm.class,
+            FfmBackendProvider.class,
+            JnaBackendProvider.class,
+            JnrBackendProvider.class,
+            KsmKernel.class,
+            KsmMetrics.class);
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOption(location -> ONE_OF_EACH_MODULE.stream()
@@ -91,28 +97,23 @@ class ModuleBoundariesTest {
     }
 
     @Test
-    void backendsKnowTheApiAndNotEachOther() {
-        for (String backend : List.of("ffm", "jna", "jnr")) {
+    void modulesKnowTheApiAndNotEachOther() {
+        for (String module : List.of("ffm", "jna", "jnr", "micrometer", "test")) {
             check(noClasses()
                     .that()
-                    .resideOutsideOfPackage("io.ksm4j." + backend)
+                    .resideOutsideOfPackage("io.ksm4j." + module)
                     .should()
                     .dependOnClassesThat()
-                    .resideInAPackage("io.ksm4j." + backend));
+                    .resideInAPackage("io.ksm4j." + module));
         }
-        check(noClasses()
-                .that()
-                .resideOutsideOfPackage("io.ksm4j.test")
-                .should()
-                .dependOnClassesThat()
-                .resideInAPackage("io.ksm4j.test"));
     }
 
     @Test
-    void nativeTypesStayInTheirModule() {
+    void typesOfOthersStayInTheirModule() {
         check(only("io.ksm4j.jna", "com.sun.jna.."));
         check(only("io.ksm4j.jnr", "jnr..", "com.kenai.."));
         check(only("io.ksm4j.ffm", "java.lang.foreign.."));
+        check(only("io.ksm4j.micrometer", "io.micrometer.."));
     }
 
     private static ArchRule only(String module, String... technology) {

@@ -3,6 +3,7 @@ package io.ksm4j.it;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
+import io.ksm4j.micrometer.KsmMetrics;
 import io.ksm4j.test.KsmKernel;
 import java.io.File;
 import java.nio.file.Files;
@@ -13,11 +14,12 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Each backend works as a named module, in a JVM of its own. */
+/** Each backend, and what measures, works as a named module, in a JVM of its own. */
 class ModulePathTest {
 
     private static final String PROGRAM = """
@@ -35,6 +37,23 @@ class ModulePathTest {
                         System.out.println("unmarked " + region.unmarkedRanges());
                         System.out.println("mergeable " + ksm.registry().mergeableBytes());
                     }
+                }
+            }
+            """;
+
+    private static final String PROGRAM_WITH_METRICS = """
+            import io.ksm4j.micrometer.*;
+            import io.micrometer.core.instrument.*;
+            import io.micrometer.core.instrument.simple.*;
+
+            class Program {
+                public static void main(String[] arguments) {
+                    MeterRegistry registry = new SimpleMeterRegistry();
+                    new KsmMetrics().bindTo(registry);
+                    Gauge saved = registry.get("ksm.kernel.saved").gauge();
+                    System.out.println("module " + KsmMetrics.class.getModule().getName());
+                    System.out.println("saved " + (saved.value() >= 0));
+                    System.out.println(saved.getId().getBaseUnit());
                 }
             }
             """;
@@ -64,14 +83,39 @@ class ModulePathTest {
         assertBackendWorks(Jdk17.home(), backend, provider);
     }
 
+    @Test
+    void metricsOnThisJdk() throws Exception {
+        assertMetricsWork(Path.of(System.getProperty("java.home")));
+    }
+
+    @Test
+    void metricsOnJdk17() throws Exception {
+        assertMetricsWork(Jdk17.home());
+    }
+
     private void assertBackendWorks(Path jdk, String backend, String provider, String... options) throws Exception {
-        Path program = Files.writeString(folder.resolve("Program.java"), PROGRAM);
+        assertOutput(
+                "module io.ksm4j\nbackend " + backend + "\nunmarked []\nmergeable " + (1 << 20),
+                PROGRAM,
+                jdk,
+                Class.forName(provider),
+                options);
+    }
+
+    private void assertMetricsWork(Path jdk) throws Exception {
+        assertOutput("module io.ksm4j.micrometer\nsaved true\nbytes", PROGRAM_WITH_METRICS, jdk, KsmMetrics.class);
+    }
+
+    /** Runs a program with the module of a type, which is named like its package. */
+    private void assertOutput(String expected, String source, Path jdk, Class<?> type, String... options)
+            throws Exception {
+        Path program = Files.writeString(folder.resolve("Program.java"), source);
         List<String> command = new ArrayList<>(List.of(
                 jdk.resolve("bin/java").toString(),
                 "--module-path",
-                modulePath(Class.forName(provider)),
+                modulePath(type),
                 "--add-modules",
-                "io.ksm4j." + backend));
+                type.getPackageName()));
         command.addAll(List.of(options));
         command.add(program.toString());
         Path output = folder.resolve("output");
@@ -84,18 +128,19 @@ class ModulePathTest {
         } finally {
             child.destroyForcibly();
         }
-        assertThat(output).hasContent("module io.ksm4j\nbackend " + backend + "\nunmarked []\nmergeable " + (1 << 20));
+        assertThat(output).hasContent(expected);
         assertThat(child.exitValue()).isZero();
     }
 
-    /** The API, one backend, and of everything else on the class path what that backend needs. */
-    private static String modulePath(Class<?> provider) {
-        Stream<Path> needed = switch (provider.getPackageName()) {
+    /** The API, the module of a type, and of everything else on the class path what that module needs. */
+    private static String modulePath(Class<?> type) {
+        Stream<Path> needed = switch (type.getPackageName()) {
             case "io.ksm4j.jna" -> jars("jna-");
             case "io.ksm4j.jnr" -> jars("jnr-", "jffi-", "asm-");
+            case "io.ksm4j.micrometer" -> jars("micrometer-core-", "micrometer-commons-", "micrometer-observation-");
             default -> Stream.of();
         };
-        return Stream.concat(Stream.of(Ksm.class, provider).map(ModuleBoundariesTest::locationOf), needed)
+        return Stream.concat(Stream.of(Ksm.class, type).map(ModuleBoundariesTest::locationOf), needed)
                 .map(Path::toString)
                 .distinct()
                 .reduce((left, right) -> left + File.pathSeparator + right)
