@@ -35,12 +35,11 @@ final class RegionTotals {
 
     static RegionStats read(Kernel kernel) {
         RegionTotals totals = new RegionTotals(kernel);
-        for (int attempt = 0; !totals.pass(); attempt++) {
+        for (int attempt = 0; !(totals.pass() && totals.countMixed()); attempt++) {
             if (attempt == RegionScan.ATTEMPTS) {
                 throw RegionScan.tooFast(totals.reached);
             }
         }
-        totals.mixed.forEach(totals::addMixed);
         return totals.counts.toStats(totals.ksmZeroBytes);
     }
 
@@ -102,39 +101,51 @@ final class RegionTotals {
         return true;
     }
 
-    /** Memory that was marked by others lies in the same mapping. */
-    private void addMixed(AddressRange mapping) {
+    /**
+     * Counts what regions have of mappings that hold memory marked by others, too.
+     *
+     * @return false if a region was closed meanwhile
+     */
+    private boolean countMixed() {
+        if (mixed.isEmpty()) {
+            return true;
+        }
         List<AddressRange> ranges = new ArrayList<>();
         Map<Integer, RegionScan.Owner> owners = new LinkedHashMap<>();
         table.lock.lock();
         try {
-            long[] from = {mapping.start()};
-            table.forEachOverlapping(mapping.start(), mapping.end(), node -> {
-                int base = table.base(node);
-                if (table.isWanted(node) && !table.is(base, RegionTable.RECORDED)) {
-                    long start = Math.max(table.start(node), from[0]);
-                    long end = Math.min(table.end(node), mapping.end());
-                    if (start < end) {
-                        ranges.add(AddressRange.between(start, end));
-                        from[0] = end;
-                    }
-                    owners.computeIfAbsent(
-                            base,
-                            region -> new RegionScan.Owner(
-                                    table.slotOf(region),
-                                    AddressRange.between(table.start(region), table.end(region))));
-                }
-                return true;
-            });
+            mixed.forEach(mapping -> addMarked(mapping, ranges, owners));
         } finally {
             table.lock.unlock();
         }
         if (ranges.isEmpty()) {
-            return;
+            return true;
         }
         RegionScan scan = new RegionScan(kernel, ranges, owners.values());
-        if (scan.run() == null) {
-            ranges.forEach(range -> counts.add(scan.countsOf(range)));
+        if (scan.run() != null) {
+            return false;
         }
+        ranges.forEach(range -> counts.add(scan.countsOf(range)));
+        return true;
+    }
+
+    private void addMarked(AddressRange mapping, List<AddressRange> ranges, Map<Integer, RegionScan.Owner> owners) {
+        long[] from = {mapping.start()};
+        table.forEachOverlapping(mapping.start(), mapping.end(), node -> {
+            int base = table.base(node);
+            if (table.isWanted(node) && !table.is(base, RegionTable.RECORDED)) {
+                long start = Math.max(table.start(node), from[0]);
+                long end = Math.min(table.end(node), mapping.end());
+                if (start < end) {
+                    ranges.add(AddressRange.between(start, end));
+                    from[0] = end;
+                }
+                owners.computeIfAbsent(
+                        base,
+                        region -> new RegionScan.Owner(
+                                table.slotOf(region), AddressRange.between(table.start(region), table.end(region))));
+            }
+            return true;
+        });
     }
 }

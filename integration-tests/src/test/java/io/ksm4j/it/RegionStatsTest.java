@@ -311,7 +311,7 @@ class RegionStatsTest {
                 threads.add(thread);
             }
             try {
-                for (int round = 0; round < 100 && failure.get() == null; round++) {
+                for (int round = 0; round < 30 && failure.get() == null; round++) {
                     ksm.stats(regions)
                             .forEach((region, stats) ->
                                     assertThat(stats.residentBytes()).isEqualTo(region.size()));
