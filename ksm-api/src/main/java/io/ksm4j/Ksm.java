@@ -429,9 +429,9 @@ public final class Ksm {
     }
 
     /**
-     * Reads what all marked memory of this JVM occupies and saves, each page counted once: the marks in {@link #registry()}, without
-     * those of fallback regions. Costs what {@link #stats(Collection)} does, over all mappings of the process, and allocates the
-     * same for any number of regions.
+     * Reads what all marked memory of this JVM occupies and saves, each page counted once: the marks in {@link #registry()},
+     * without those of fallback regions. Costs what {@link #stats(Collection)} does, over all mappings of the process, and
+     * allocates the same for any number of regions.
      *
      * @return the sum; {@link RegionStats#NONE} from {@link #fallback()}
      * @throws MapCountExceededException if marked memory shares a mapping with memory that others have marked, and the process

@@ -8,9 +8,9 @@ package io.ksm4j;
  * cgroup that the process is in has below its limits (v1 or v2, file pages not used lately counted as left), less a reserve of
  * 16 MiB for what others take meanwhile. Where the kernel tells none of this, nothing is refused.
  *
- * <p>Small unmarks are not looked at: the look is made when all threads have unmarked 4 MiB since the last one that found room. Large ones take
- * turns, so that none counts on memory that another is about to take. Allocated regions drop their pages when they are closed, and
- * fallback regions never merge: neither is ever refused.
+ * <p>Small unmarks are not looked at: the look is made when all threads have unmarked 4 MiB since the last one that found room.
+ * Large ones take turns, so that none counts on memory that another is about to take. Allocated regions drop their pages when
+ * they are closed, and fallback regions never merge: neither is ever refused.
  */
 public enum Unmerge {
 

@@ -17,7 +17,7 @@ import java.util.OptionalLong;
  * @param kind what was found
  * @param scope what it was found in
  * @param number the number that was looked at; what it counts is said at the kind
- * @param limit the number of the rule: beyond it, the finding holds
+ * @param limit what the rule compares the number with; where the kind names no other, 0
  * @param explanation what it means and what to do, for people
  */
 public record Finding(Kind kind, Scope scope, double number, double limit, String explanation) {
@@ -35,8 +35,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
     /** What can be found. */
     public enum Kind {
         /**
-         * {@code /sys/kernel/mm/ksm} is not there: the kernel has no KSM, or a container hides it. The number is that of the lines of
-         * {@code /proc/self/ksm_stat}; more than 0, and the kernel has KSM.
+         * {@code /sys/kernel/mm/ksm} is not there: the kernel has no KSM, or a container hides it. The number is that of the
+         * lines of the process's {@code ksm_stat}; more than 0, and the kernel has KSM.
          */
         HIDDEN,
         /** {@code ksmd} does not run. The number is the setting {@code run}, the limit 1. */
@@ -45,8 +45,9 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
         NO_PERMISSION,
         /**
          * {@code ksmd} looks at many pages for each that it merges. The number is {@code pages_unshared}, with {@code smart_scan}
-         * {@code pages_volatile} added, for each of {@code pages_sharing}, and of a process {@code ksm_rmap_items} for each of {@code ksm_merging_pages}. The limit is the page size
-         * by the 64 bytes of a record, the document's 64 with pages of 4 KiB: beyond it the records alone cost what is saved.
+         * {@code pages_volatile} added, for each of {@code pages_sharing}, and of a process {@code ksm_rmap_items} for each of
+         * {@code ksm_merging_pages}; pages that became the kernel's zero page are merged, too. The limit is the page size by the
+         * 64 bytes of a record, the document's 64 with pages of 4 KiB: beyond it the records alone cost what is saved.
          */
         WASTED_EFFORT,
         /**
@@ -57,13 +58,14 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
         /** Merging costs more memory than it saves. The number is the profit in bytes, the limit 0. */
         NEGATIVE_PROFIT,
         /**
-         * Data is gone before it can merge. The number is the time of two full scans in seconds, as merging takes at least that; the
-         * limit is the life of the data in seconds.
+         * Data is gone before it can merge. The number is the time of two full scans in seconds by {@link
+         * KsmStats#fullScanTime}, as a page is recorded in one and merged in another; the limit is the life of the data in
+         * seconds.
          */
         SLOW_SCAN,
         /**
-         * Pages have as many copies as may share one page. The number is {@code stable_node_chains}, the contents that are kept more
-         * than once for it; the limit 0.
+         * Pages have as many copies as may share one page. The number is {@code stable_node_chains}, the contents that are kept
+         * more than once for it; the limit 0.
          */
         MAX_PAGE_SHARING,
         /** Marked memory lies in huge pages, which do not merge before they are split. The number is bytes, the limit 0. */
@@ -107,8 +109,9 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
         }
         negativeProfit(Scope.MACHINE, machine.profitBytes()).ifPresent(findings::add);
         negativeProfit(Scope.PROCESS, process.profitBytes()).ifPresent(findings::add);
-        wastedEffort(Scope.MACHINE, lookedAtInVain(machine), machine.pageSize()).ifPresent(findings::add);
-        wastedEffort(Scope.PROCESS, process.rmapItemsPerMergedPage(), machine.pageSize())
+        wastedEffort(Scope.MACHINE, lookedAtInVain(machine), machine.savedBytes(), machine.pageSize())
+                .ifPresent(findings::add);
+        wastedEffort(Scope.PROCESS, process.rmapItems(), process.mergedBytes(), machine.pageSize())
                 .ifPresent(findings::add);
         volatilePages(machine).ifPresent(findings::add);
         hugePages(regions).ifPresent(findings::add);
@@ -192,18 +195,20 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
     }
 
     /** What {@code smart_scan} passes over is counted as volatile, so that only the sum of the two says what merged with nothing. */
-    private static OptionalDouble lookedAtInVain(KsmStats machine) {
-        if (!passesOver(machine)) {
-            return machine.wastedEffort();
-        }
-        return Derived.ratio(Derived.sum(machine.pagesUnshared(), machine.pagesVolatile()), machine.pagesSharing());
+    private static OptionalLong lookedAtInVain(KsmStats machine) {
+        return passesOver(machine)
+                ? Derived.sum(machine.pagesUnshared(), machine.pagesVolatile())
+                : machine.pagesUnshared();
     }
 
     private static boolean passesOver(KsmStats machine) {
         return machine.smartScan().orElse(0) != 0;
     }
 
-    private static Optional<Finding> wastedEffort(Scope scope, OptionalDouble ratio, long pageSize) {
+    /** Bytes that are merged, because they count zero pages where the kernel does. */
+    private static Optional<Finding> wastedEffort(
+            Scope scope, OptionalLong pages, OptionalLong mergedBytes, long pageSize) {
+        OptionalDouble ratio = Derived.ratio(Derived.bytes(pages, pageSize), mergedBytes);
         return ratio.isEmpty()
                 ? Optional.empty()
                 : finding(

@@ -554,10 +554,12 @@ public final class KsmStats {
     }
 
     /**
-     * The least time that a full scan takes with these settings, which is the time {@code ksmd} sleeps in it: {@link #rmapItems}
-     * / {@code pages_to_scan}, rounded up, &times; {@code sleep_millisecs}. It follows from what the kernel document, <i>KSM
-     * daemon sysfs interface</i>, says of the two settings, whether {@code ksmd} runs or not. Scanning itself comes on top, and
-     * so do pages that it has not met yet; {@link KsmActivity#fullScanTime} is what was seen.
+     * What {@code ksmd} sleeps in a full scan that looks at every page, with these settings: {@link #rmapItems} / {@code
+     * pages_to_scan}, rounded up, &times; {@code sleep_millisecs}. It follows from what the kernel document, <i>KSM daemon sysfs
+     * interface</i>, says of the two settings, whether {@code ksmd} runs or not. Scanning itself comes on top, and so do pages
+     * that it has not met yet. Pages that {@code smart_scan} passes over do not count against {@code pages_to_scan} ({@code
+     * mm/ksm.c}), so that with it a scan may take a fraction of this time, once most pages are old; and the advisor changes
+     * {@code pages_to_scan} after each scan. {@link KsmActivity#fullScanTime} is what was seen.
      *
      * @return the time; absent if {@code pages_to_scan} is 0, when it never ends, or if it does not fit
      */

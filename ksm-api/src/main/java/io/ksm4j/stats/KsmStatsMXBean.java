@@ -197,7 +197,7 @@ public interface KsmStatsMXBean {
     Double getVolatileShare();
 
     /** {@return what {@link KsmStats#fullScanTime} says, in milliseconds; null if it is absent} */
-    @Attribute(value = "The least time a full scan takes with these settings: what ksmd sleeps in it", units = "ms")
+    @Attribute(value = "What ksmd sleeps in a full scan with these settings, if it looks at every page", units = "ms")
     @Nullable
     Long getFullScanMillis();
 }

@@ -110,6 +110,16 @@ class FindingTest {
                 .satisfies(finding -> assertThat(finding.explanation()).contains("passed over by smart_scan"));
     }
 
+    /** {@code use_zero_pages}: what was merged with the kernel's own page has no record, and is in neither other count. */
+    @Test
+    void zeroPagesAreNoWastedEffort() throws IOException {
+        sysfs("pages_sharing", 0);
+        sysfs("pages_volatile", 0);
+        sysfs("ksm_zero_pages", 100_000);
+        process("ksm_rmap_items 500\nksm_merging_pages 0\nksm_zero_pages 100000\n");
+        assertThat(findings()).isEmpty();
+    }
+
     @Test
     void aProcessWhoseRecordsCostMoreThanItSavesIsFound() throws IOException {
         process("ksm_rmap_items 65000\nksm_merging_pages 1000\nksm_zero_pages 0\n");
