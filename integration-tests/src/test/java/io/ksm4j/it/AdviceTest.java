@@ -3,6 +3,7 @@ package io.ksm4j.it;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
+import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
@@ -10,6 +11,7 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.Finding.Kind;
+import io.ksm4j.stats.Finding.Scope;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
@@ -18,6 +20,7 @@ import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -50,16 +53,26 @@ class AdviceTest {
         return findings.stream().filter(finding -> finding.kind() == kind).toList();
     }
 
+    /** Other processes may have marked memory of their own, and what the machine counts is of all. */
+    private static List<Finding> notOfTheMachine(List<Finding> findings) {
+        return findings.stream()
+                .filter(finding -> finding.scope() != Scope.MACHINE)
+                .toList();
+    }
+
     @Test
     void copiesAreWellMerged() throws InterruptedException {
         try (MergeRegion one = allocate();
                 MergeRegion other = allocate()) {
             pages.fill(one, page -> page);
             pages.fill(other, page -> page);
-            ksm.awaitMerged(List.of(one, other), 1, PATIENCE);
-            assertThat(ksm.advice(Duration.ofHours(1)))
-                    .extracting(Finding::scope)
-                    .doesNotContain(Finding.Scope.PROCESS, Finding.Scope.REGIONS);
+            assertThat(ksm.awaitMerged(List.of(one, other), 1, PATIENCE).isReached())
+                    .isTrue();
+            List<Finding> findings = ksm.advice(Duration.ofHours(1));
+            assertThat(notOfTheMachine(findings)).isEmpty();
+            assertThat(findings)
+                    .extracting(Finding::kind)
+                    .doesNotContain(Kind.KSMD_STOPPED, Kind.SLOW_SCAN, Kind.HIDDEN);
         }
     }
 
@@ -68,13 +81,20 @@ class AdviceTest {
         try (MergeRegion region = allocate()) {
             pages.fill(region, page -> page);
             region.awaitMerged(1, PATIENCE);
-            long page = ksm.pageSize();
-            assertThat(ksm.advice())
-                    .filteredOn(finding -> finding.scope() == Finding.Scope.PROCESS)
-                    .extracting(Finding::kind, Finding::number)
-                    .containsExactly(
-                            tuple(Kind.NEGATIVE_PROFIT, -64.0 * region.size() / page),
-                            tuple(Kind.WASTED_EFFORT, Double.POSITIVE_INFINITY));
+            await().atMost(PATIENCE).untilAsserted(() -> {
+                List<Finding> findings = ksm.advice();
+                double profit = Double.parseDouble(KernelFiles.process("ksm_process_profit"));
+                double machinesProfit = ksmd.read("general_profit");
+                assertThat(notOfTheMachine(findings))
+                        .extracting(Finding::kind, Finding::number)
+                        .containsExactly(
+                                tuple(Kind.NEGATIVE_PROFIT, profit),
+                                tuple(Kind.WASTED_EFFORT, Double.POSITIVE_INFINITY));
+                assertThat(of(findings, Kind.NEGATIVE_PROFIT))
+                        .filteredOn(finding -> finding.scope() == Scope.MACHINE)
+                        .extracting(Finding::number)
+                        .isEqualTo(machinesProfit < 0 ? List.of(machinesProfit) : List.of());
+            });
         }
     }
 
@@ -116,12 +136,21 @@ class AdviceTest {
             region.awaitMerged(1, PATIENCE);
             Files.writeString(SYSFS.resolve("pages_to_scan"), "1");
             Files.writeString(SYSFS.resolve("sleep_millisecs"), "1000");
-            // Alone on the machine, it is a page a second.
-            assertThat(of(ksm.advice(Duration.ofSeconds(2 * PAGES - 1)), Kind.SLOW_SCAN))
-                    .singleElement()
-                    .satisfies(finding -> assertThat(finding.number()).isGreaterThanOrEqualTo(2.0 * PAGES));
-            assertThat(of(ksm.advice(Duration.ofDays(1000)), Kind.SLOW_SCAN)).isEmpty();
+            await().atMost(PATIENCE).untilAsserted(() -> {
+                long seconds = 2 * knownPages();
+                assertThat(of(ksm.advice(Duration.ofSeconds(seconds - 1)), Kind.SLOW_SCAN))
+                        .extracting(Finding::number)
+                        .containsExactly((double) seconds);
+                assertThat(of(ksm.advice(Duration.ofSeconds(seconds)), Kind.SLOW_SCAN))
+                        .isEmpty();
+            });
         }
+    }
+
+    private long knownPages() {
+        return Stream.of("pages_shared", "pages_sharing", "pages_unshared", "pages_volatile")
+                .mapToLong(ksmd::read)
+                .sum();
     }
 
     @Test

@@ -175,8 +175,10 @@ class AwaitMergedTest {
     void closingTheRegionEndsTheWait() throws Exception {
         MergeRegion region = allocate(Marking.MERGEABLE);
         pages.fill(region, page -> page);
+        // Scans end often enough for the region to be looked at, and it takes 32 of 160 ms each to settle before it is closed.
         set("sleep_millisecs", 10);
         set("pages_to_scan", 16);
+        set("smart_scan", 1);
         AtomicReference<Throwable> thrown = new AtomicReference<>();
         Thread waiting = new Thread(() -> {
             try {
