@@ -4,7 +4,6 @@ import static org.awaitility.Awaitility.await;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -68,10 +67,13 @@ final class MemoryCgroup implements AutoCloseable {
         return Long.parseLong(Files.readString(folder.resolve(file)).trim());
     }
 
+    /** A limit that bites: on a machine with swap, the kernel would swap first instead of killing. */
     void limitTo(long bytes) throws IOException {
-        Files.write(
-                folder.resolve(unified ? "memory.max" : "memory.limit_in_bytes"),
-                Long.toString(bytes).getBytes(StandardCharsets.US_ASCII));
+        Path swap = folder.resolve(unified ? "memory.swap.max" : "memory.swappiness");
+        if (Files.exists(swap)) {
+            Files.writeString(swap, "0");
+        }
+        Files.writeString(folder.resolve(unified ? "memory.max" : "memory.limit_in_bytes"), Long.toString(bytes));
     }
 
     @Override
