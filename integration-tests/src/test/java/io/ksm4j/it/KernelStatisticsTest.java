@@ -270,23 +270,28 @@ class KernelStatisticsTest {
     void readingLeavesLittleGarbageHoweverManyRegionsThereAre() {
         KsmKernel.require();
         Ksm ksm = Ksm.system();
+        long without = leastAllocatedByReading();
         List<MergeRegion> regions =
                 Stream.generate(() -> ksm.allocate(ksm.pageSize())).limit(200).toList();
         try {
-            await().atMost(PATIENCE)
-                    .pollInSameThread()
-                    .pollDelay(Duration.ZERO)
-                    .until(KernelStatisticsTest::bytesOfAReading, bytes -> bytes < 64 << 10);
+            assertThat(leastAllocatedByReading())
+                    .isLessThanOrEqualTo(without + 256)
+                    .isLessThan(64 << 10);
         } finally {
             regions.forEach(MergeRegion::close);
         }
     }
 
-    private static long bytesOfAReading() {
-        long before = THREADS.getCurrentThreadAllocatedBytes();
-        for (int i = 0; i < 10; i++) {
-            assertThat(KsmStats.read().isAvailable()).isTrue();
+    /** The least of some, because the interpreter and first calls allocate what compiled code does not. */
+    private static long leastAllocatedByReading() {
+        long least = Long.MAX_VALUE;
+        for (int i = 0; i < 50; i++) {
+            long before = THREADS.getCurrentThreadAllocatedBytes();
+            boolean available = KsmStats.read().isAvailable();
+            ProcessKsmStats.read();
+            least = Math.min(least, THREADS.getCurrentThreadAllocatedBytes() - before);
+            assertThat(available).isTrue();
         }
-        return (THREADS.getCurrentThreadAllocatedBytes() - before) / 10;
+        return least;
     }
 }
