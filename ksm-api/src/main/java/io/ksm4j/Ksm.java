@@ -412,6 +412,7 @@ public final class Ksm {
      * @throws IllegalArgumentException if a region belongs to another {@code Ksm}
      * @throws IllegalStateException if a region is closed, or its memory no longer exists
      * @throws MapCountExceededException if a mapping must be split and the process has too many
+     * @throws KsmException if the mappings change faster than they can be read, or cannot be split otherwise
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
     public Map<MergeRegion, RegionStats> stats(Collection<MergeRegion> regions) {
@@ -436,6 +437,7 @@ public final class Ksm {
      * @return the sum; {@link RegionStats#NONE} from {@link #fallback()}
      * @throws MapCountExceededException if marked memory shares a mapping with memory that others have marked, and the process
      *     has too many mappings to take them apart
+     * @throws KsmException if the mappings change faster than they can be read, or cannot be taken apart otherwise
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
     public RegionStats stats() {
@@ -446,6 +448,7 @@ public final class Ksm {
      * Looks for what keeps merging from paying, as {@link #advice(Duration)} does, without judging how fast {@code ksmd} scans.
      *
      * @return what was found, the gravest first; empty if all is well
+     * @throws KsmException as {@link #stats()}
      * @throws java.io.UncheckedIOException if {@code /proc} or {@code /sys} cannot be read
      */
     public List<Finding> advice() {
@@ -459,6 +462,7 @@ public final class Ksm {
      * @param lifeOfData how long data stays in memory unchanged
      * @return what was found, the gravest first; empty if all is well
      * @throws IllegalArgumentException if the life is negative
+     * @throws KsmException as {@link #stats()}
      * @throws java.io.UncheckedIOException if {@code /proc} or {@code /sys} cannot be read
      */
     public List<Finding> advice(Duration lifeOfData) {
@@ -473,8 +477,8 @@ public final class Ksm {
     }
 
     /**
-     * Waits until a share of all pages of some regions is merged, or nothing more can come. For tests, and for programs that load
-     * data at start and want to know what merging made of it.
+     * Waits until a share of the pages in use of some regions, taken together, is merged, or nothing more can come. For tests,
+     * and for programs that load data at start and want to know what merging made of it.
      *
      * <pre>{@code
      * MergeOutcome outcome = ksm.awaitMerged(caches, 0.9, Duration.ofSeconds(30));
@@ -495,7 +499,9 @@ public final class Ksm {
      * @throws InterruptedException if the thread is interrupted before or meanwhile
      * @throws IllegalArgumentException if the share is not in its range, the timeout is negative, or a region belongs to another
      *     {@code Ksm}
-     * @throws IllegalStateException if a region is closed before or meanwhile
+     * @throws IllegalStateException if a region is closed before or meanwhile, which is noticed when a counter of the kernel has
+     *     moved or the time is up
+     * @throws KsmException as {@link #stats(Collection)}
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
     public MergeOutcome awaitMerged(Collection<MergeRegion> regions, double share, Duration timeout)

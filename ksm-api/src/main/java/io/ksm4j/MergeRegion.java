@@ -312,6 +312,7 @@ public final class MergeRegion implements AutoCloseable {
      * @throws IllegalStateException if the region is closed, or its memory no longer exists
      * @throws MapCountExceededException if the region shares a mapping with its neighbours, and the process has too many mappings
      *     to take them apart
+     * @throws KsmException as {@link Ksm#stats(java.util.Collection)}
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
     public RegionStats stats() {
@@ -331,7 +332,9 @@ public final class MergeRegion implements AutoCloseable {
      * @return how it ended
      * @throws InterruptedException if the thread is interrupted before or meanwhile
      * @throws IllegalArgumentException if the share is not in its range or the timeout is negative
-     * @throws IllegalStateException if the region is closed before or meanwhile
+     * @throws IllegalStateException if the region is closed before or meanwhile, which is noticed when a counter of the kernel has
+     *     moved or the time is up
+     * @throws KsmException as {@link Ksm#stats(java.util.Collection)}
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
     public MergeOutcome awaitMerged(double share, Duration timeout) throws InterruptedException {
