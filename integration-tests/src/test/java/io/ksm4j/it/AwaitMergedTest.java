@@ -21,6 +21,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -155,30 +156,12 @@ class AwaitMergedTest {
             pages.fill(region, page -> page);
             set("sleep_millisecs", 1000);
             set("pages_to_scan", 1);
-            AtomicReference<Throwable> thrown = new AtomicReference<>();
-            Thread waiting = new Thread(() -> {
-                try {
-                    region.awaitMerged(1, PATIENCE);
-                } catch (Throwable t) {
-                    thrown.set(t);
-                }
-            });
-            waiting.start();
-            await().until(() -> waiting.getState() == Thread.State.TIMED_WAITING);
-            waiting.interrupt();
-            waiting.join();
-            assertThat(thrown.get()).isInstanceOf(InterruptedException.class);
+            assertThat(endOfWaiting(region, Thread::interrupt)).isInstanceOf(InterruptedException.class);
         }
     }
 
-    @Test
-    void closingTheRegionEndsTheWait() throws Exception {
-        MergeRegion region = allocate(Marking.MERGEABLE);
-        pages.fill(region, page -> page);
-        // Scans end often enough for the region to be looked at, and it takes 32 of 160 ms each to settle before it is closed.
-        set("sleep_millisecs", 10);
-        set("pages_to_scan", 16);
-        set("smart_scan", 1);
+    /** What a thread that waits for the region throws when something happens to it. */
+    private static Throwable endOfWaiting(MergeRegion region, Consumer<Thread> event) throws InterruptedException {
         AtomicReference<Throwable> thrown = new AtomicReference<>();
         Thread waiting = new Thread(() -> {
             try {
@@ -189,9 +172,23 @@ class AwaitMergedTest {
         });
         waiting.start();
         await().until(() -> waiting.getState() == Thread.State.TIMED_WAITING);
-        region.close();
+        event.accept(waiting);
         waiting.join();
-        assertThat(thrown.get()).isInstanceOf(IllegalStateException.class).hasMessageContaining("closed");
+        return thrown.get();
+    }
+
+    @Test
+    void closingTheRegionEndsTheWait() throws Exception {
+        MergeRegion region = allocate(Marking.MERGEABLE);
+        pages.fill(region, page -> page);
+        // Scans end often enough for the region to be looked at, and it takes 32 of 160 ms each to settle before it is
+        // closed.
+        set("sleep_millisecs", 10);
+        set("pages_to_scan", 16);
+        set("smart_scan", 1);
+        assertThat(endOfWaiting(region, waiting -> region.close()))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("closed");
         assertThatThrownBy(() -> region.awaitMerged(1, PATIENCE)).isInstanceOf(IllegalStateException.class);
     }
 

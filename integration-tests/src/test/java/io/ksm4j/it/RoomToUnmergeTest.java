@@ -172,16 +172,7 @@ class RoomToUnmergeTest {
 
     @Test
     void withTheCheckTheProgramIsToldAndNothingHasChanged() throws Exception {
-        try (MemoryCgroup cgroup = MemoryCgroup.create();
-                RunningJvm child = start(cgroup, Checked.class)) {
-            mergeAndLimit(child, cgroup);
-            child.proceed();
-            child.awaitLine("told");
-            cgroup.limitTo(cgroup.usage() + 2 * MERGED);
-            child.proceed();
-            child.awaitLine("done");
-            assertThat(child.awaitExit()).isZero();
-        }
+        assertEndsWell(Checked.class, "told", "done");
     }
 
     static final class Forgotten extends Child {
@@ -232,16 +223,7 @@ class RoomToUnmergeTest {
 
     @Test
     void aForgottenRegionStaysMarkedUntilThereIsRoom() throws Exception {
-        try (MemoryCgroup cgroup = MemoryCgroup.create();
-                RunningJvm child = start(cgroup, Forgotten.class)) {
-            mergeAndLimit(child, cgroup);
-            child.proceed();
-            child.awaitLine("told");
-            cgroup.limitTo(cgroup.usage() + 2 * MERGED);
-            child.proceed();
-            child.awaitLine("done");
-            assertThat(child.awaitExit()).isZero();
-        }
+        assertEndsWell(Forgotten.class, "told", "done");
     }
 
     static final class Stepwise extends Child {
@@ -267,14 +249,19 @@ class RoomToUnmergeTest {
 
     @Test
     void inStepsItComesAsFarAsThereIsRoomAndToTheEndOnceThereIs() throws Exception {
+        assertEndsWell(Stepwise.class, "came part of the way", "came to the end");
+    }
+
+    /** Of a child that says one line under the limit, and the other once there is room. */
+    private static void assertEndsWell(Class<? extends Child> main, String limited, String withRoom) throws Exception {
         try (MemoryCgroup cgroup = MemoryCgroup.create();
-                RunningJvm child = start(cgroup, Stepwise.class)) {
+                RunningJvm child = start(cgroup, main)) {
             mergeAndLimit(child, cgroup);
             child.proceed();
-            child.awaitLine("came part of the way");
+            child.awaitLine(limited);
             cgroup.limitTo(cgroup.usage() + 2 * MERGED);
             child.proceed();
-            child.awaitLine("came to the end");
+            child.awaitLine(withRoom);
             assertThat(child.awaitExit()).isZero();
         }
     }
