@@ -68,6 +68,8 @@ public final class Numbers {
             open("unique", SEED + 1);
             MergeRegion busy = open("busy", SEED + 2);
             Thread writer = new Thread(() -> keepWriting(busy), "writer");
+            // Nobody waits for it if anything fails before it is told to end.
+            writer.setDaemon(true);
             writer.start();
             KsmStats before = KsmStats.read();
             MergeOutcome outcome = ksm.awaitMerged(copies, 1, PATIENCE);
