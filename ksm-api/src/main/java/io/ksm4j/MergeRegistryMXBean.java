@@ -1,6 +1,6 @@
 package io.ksm4j;
 
-import io.ksm4j.stats.Attribute;
+import io.ksm4j.stats.Meaning;
 import java.util.List;
 
 /**
@@ -21,7 +21,7 @@ public interface MergeRegistryMXBean {
      *
      * @return a count
      */
-    @Attribute(value = "Regions that are open", units = "regions")
+    @Meaning(value = "Regions that are open", units = "regions")
     long getOpenRegions();
 
     /**
@@ -29,7 +29,7 @@ public interface MergeRegistryMXBean {
      *
      * @return bytes
      */
-    @Attribute(value = "What is marked mergeable, each byte counted once", units = "bytes")
+    @Meaning(value = "What is marked mergeable, each byte counted once", units = "bytes")
     long getMergeableBytes();
 
     /**
@@ -37,7 +37,7 @@ public interface MergeRegistryMXBean {
      *
      * @return a count
      */
-    @Attribute(value = "Regions that were forgotten and reclaimed since the JVM started", units = "regions")
+    @Meaning(value = "Regions that were forgotten and reclaimed since the JVM started", units = "regions")
     long getLeaks();
 
     /**
@@ -45,9 +45,7 @@ public interface MergeRegistryMXBean {
      *
      * @return at most {@value #MAX_MARKS} marks
      */
-    @Attribute(
-            value = "What is marked, in order of address, at most " + MAX_MARKS + " marks",
-            units = "marks with bytes")
+    @Meaning(value = "What is marked, in order of address, at most " + MAX_MARKS + " marks", units = "marks with bytes")
     List<MarkView> getMarks();
 
     /** One mark, in types that a JMX client has. */

@@ -20,7 +20,6 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.constraints.IntRange;
-import net.jqwik.api.constraints.Size;
 import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
 
@@ -178,13 +177,40 @@ class SmapsTest {
         }
     }
 
+    @Provide
+    Arbitrary<List<String>> lines() {
+        return Arbitraries.of(
+                        "1000-2000 rw-p 00000000 00:00 0",
+                        "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0  [vsyscall]",
+                        "Rss:    8 kB",
+                        "Pss:    4 kB",
+                        "VmFlags: rd mg",
+                        "VmFlags:",
+                        "Future: 1 2 3",
+                        "Rss: eight kB",
+                        "1000-",
+                        "no colon",
+                        "")
+                .list()
+                .ofMaxSize(12);
+    }
+
+    /** A mapping is what has an address and a size; lines that are none of a mapping's belong to none. */
     @Property(tries = 500)
-    void anyBytesAreReadOrRefusedWithAReason(@ForAll @Size(max = 200) byte[] bytes) throws IOException {
+    void linesInAnyOrderAreMappingsOrRefusedWithAReason(@ForAll("lines") List<String> lines) throws IOException {
+        String text = lines.stream().map(line -> line + "\n").collect(Collectors.joining());
+        List<Mapping> read;
         try {
-            read(new String(bytes, StandardCharsets.ISO_8859_1));
+            read = read(text);
         } catch (IOException refused) {
             assertThat(refused).hasMessageContaining("mapping");
+            return;
         }
+        assertThat(read).hasSize((int) lines.stream()
+                .filter(line -> line.matches("[0-9a-f]+-[0-9a-f]+ .*"))
+                .count());
+        assertThat(read).allSatisfy(mapping -> assertThat(mapping.rss()).isEqualTo(8 << 10));
+        assertThat(lines).doesNotContain("Rss: eight kB", "1000-", "no colon", "");
     }
 
     @Example

@@ -261,10 +261,16 @@ class MBeanTest {
                                     throw new AssertionError(each + " is " + value);
                                 }
                                 System.out.println(bean + " " + each.getName() + " "
-                                        + (value instanceof CompositeData[] marks ? marks[0].get("owner") : value));
+                                        + (value instanceof CompositeData[] marks ? owners(marks) : value));
                             }
                         }
                     }
+                }
+
+                static String owners(CompositeData[] marks) {
+                    return java.util.Arrays.stream(marks)
+                            .map(mark -> (String) mark.get("owner"))
+                            .collect(java.util.stream.Collectors.joining(" "));
                 }
             }
             """;

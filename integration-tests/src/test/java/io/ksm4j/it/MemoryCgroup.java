@@ -18,14 +18,20 @@ final class MemoryCgroup implements AutoCloseable {
     private static final Path V1 = Path.of("/sys/fs/cgroup/memory");
     private static final Path V2 = Path.of("/sys/fs/cgroup");
 
+    private static final Path CONTROL = V2.resolve("cgroup.subtree_control");
+
     private static final AtomicInteger MADE = new AtomicInteger();
 
     private final Path folder;
     private final boolean unified;
 
-    private MemoryCgroup(Path folder, boolean unified) {
+    /** What takes back that groups below the root may limit memory; empty if they might before. */
+    private final String disable;
+
+    private MemoryCgroup(Path folder, boolean unified, String disable) {
         this.folder = folder;
         this.unified = unified;
+        this.disable = disable;
     }
 
     /** Skips the test where none can be made, or fails it with {@code -Dksm.required=true}. */
@@ -33,10 +39,11 @@ final class MemoryCgroup implements AutoCloseable {
         boolean unified = !Files.exists(V1.resolve("memory.limit_in_bytes"));
         String name = "ksm4j-test-" + ProcessHandle.current().pid() + "-" + MADE.incrementAndGet();
         try {
-            if (unified) {
-                Files.writeString(V2.resolve("cgroup.subtree_control"), "+memory");
+            boolean enable = unified && !Files.readString(CONTROL).contains("memory");
+            if (enable) {
+                Files.writeString(CONTROL, "+memory");
             }
-            MemoryCgroup cgroup = new MemoryCgroup((unified ? V2 : V1).resolve(name), unified);
+            MemoryCgroup cgroup = new MemoryCgroup((unified ? V2 : V1).resolve(name), unified, enable ? "-memory" : "");
             Files.createDirectory(cgroup.folder);
             return cgroup;
         } catch (IOException e) {
@@ -91,5 +98,12 @@ final class MemoryCgroup implements AutoCloseable {
                     Files.delete(folder);
                     return true;
                 });
+        try {
+            if (!disable.isEmpty()) {
+                Files.writeString(CONTROL, disable);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 }

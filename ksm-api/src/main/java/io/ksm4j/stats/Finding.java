@@ -78,7 +78,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
     private static final double MOSTLY_VOLATILE = 0.5;
 
     /**
-     * Looks for everything.
+     * Looks for everything, in these numbers alone; but for whether this process may change the machine's settings, which is tried at
+     * the moment of the call if a finding asks for a change.
      *
      * @param machine what the kernel says of the machine
      * @param process what it says of a process
@@ -103,8 +104,9 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         Scope.PROCESS,
                         asksForSettings,
                         0,
-                        "this process has no right to change the settings of ksmd: root can, on the host if this is a"
-                                + " container"));
+                        asksForSettings
+                                + " findings ask for a change of ksmd's settings, and this process has no right to: root"
+                                + " can, on the host if this is a container"));
             }
         }
         negativeProfit(Scope.MACHINE, machine.profitBytes()).ifPresent(findings::add);
@@ -126,8 +128,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 told,
                 0,
                 told > 0
-                        ? "/sys/kernel/mm/ksm is hidden, though the kernel has KSM: mount the host's /sys, read-only, into"
-                                + " the container"
+                        ? "/sys/kernel/mm/ksm is hidden, though the kernel has KSM, as " + told
+                                + " lines of ksm_stat show: mount the host's /sys, read-only, into the container"
                         : "/sys/kernel/mm/ksm is not there: the kernel was built without CONFIG_KSM, or a container hides it");
     }
 
@@ -158,8 +160,10 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 Scope.MACHINE,
                 seconds,
                 seconds(life),
-                "merging takes two full scans, %.1f s with these settings, and data lives %.1f s: raise pages_to_scan, lower"
-                        + " sleep_millisecs, or mark less");
+                "merging takes two full scans, %.1f s"
+                        + (passesOver(machine) ? " or less, as smart_scan passes over old pages," : "")
+                        + " with these settings, and data lives %.1f s: raise pages_to_scan, lower sleep_millisecs, or mark"
+                        + " less");
     }
 
     private static double seconds(Duration duration) {

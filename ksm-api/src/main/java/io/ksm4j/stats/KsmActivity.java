@@ -7,7 +7,7 @@ import java.util.OptionalLong;
 
 /**
  * What {@code ksmd} did between two readings, see {@link KsmStats#since}. A count is absent if either reading lacks its file,
- * and if the file's number became smaller.
+ * and if the file's number became smaller. The constructor checks nothing.
  *
  * @param duration the time between the two readings
  * @param pagesScanned pages that {@code ksmd} has looked at ({@code pages_scanned}, since Linux 6.6)

@@ -85,7 +85,6 @@ public final class KsmStats {
     private KsmStats(Path root, long pageSize, @Nullable List<Path> names) {
         this.root = root;
         this.pageSize = pageSize;
-        this.available = names != null;
         byte[] buffer = new byte[KernelText.BUFFER];
         this.nanoTime = System.nanoTime();
         Map<String, String> texts = new TreeMap<>();
@@ -97,6 +96,7 @@ public final class KsmStats {
             }
         }
         this.files = Collections.unmodifiableMap(texts);
+        this.available = !texts.isEmpty();
         Path file = root.resolve(VMSTAT);
         try {
             KernelText vmstat = KernelText.readIfShown(file, buffer);
@@ -111,7 +111,7 @@ public final class KsmStats {
     }
 
     /**
-     * Reads the numbers of this machine. The cost is that of opening and reading some 25 small files, about 10 µs each.
+     * Reads the numbers of this machine. The cost is that of opening and reading some 25 small files.
      *
      * <p>Never fails for what is not there: where there is no Linux, no KSM in the kernel, or a container hides the files, all
      * numbers are absent. A file that this process has no right to read counts as not there.
@@ -126,7 +126,12 @@ public final class KsmStats {
             names = list(ROOT.resolve(KSM));
             filesOfThisMachine = names;
         }
-        return new KsmStats(ROOT, PageSize.OF_THIS_MACHINE, names);
+        KsmStats stats = new KsmStats(ROOT, PageSize.OF_THIS_MACHINE, names);
+        if (stats.files.isEmpty()) {
+            // Hidden since they were listed, or not there yet.
+            filesOfThisMachine = null;
+        }
+        return stats;
     }
 
     /**
@@ -205,8 +210,8 @@ public final class KsmStats {
     /**
      * Whether there is anything to read.
      *
-     * @return false if {@code sys/kernel/mm/ksm} is not a folder that can be listed: the kernel has no KSM, or a container hides
-     *     it. The numbers of its files are then all absent
+     * @return false if no file of {@code sys/kernel/mm/ksm} can be read: the kernel has no KSM, or a container hides it. The numbers
+     *     of its files are then all absent
      */
     public boolean isAvailable() {
         return available;

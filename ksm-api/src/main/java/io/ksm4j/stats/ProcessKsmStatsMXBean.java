@@ -15,53 +15,53 @@ public interface ProcessKsmStatsMXBean {
     String OBJECT_NAME = "io.ksm4j:type=ProcessKsmStats";
 
     /** {@return what {@link ProcessKsmStats#pid} says} */
-    @Attribute(value = "The process", units = "process number")
+    @Meaning(value = "The process", units = "process number")
     long getPid();
 
     /** {@return what {@link ProcessKsmStats#rmapItems} says; null if it is absent} */
-    @Attribute(value = "Pages of the process that ksmd keeps a record of", units = "pages")
+    @Meaning(value = "Pages of the process that ksmd keeps a record of", units = "pages")
     @Nullable
     Long getRmapItems();
 
     /** {@return what {@link ProcessKsmStats#mergingPages} says; null if it is absent} */
-    @Attribute(value = "Pages of the process that are merged", units = "pages")
+    @Meaning(value = "Pages of the process that are merged", units = "pages")
     @Nullable
     Long getMergingPages();
 
     /** {@return what {@link ProcessKsmStats#zeroPages} says; null if it is absent} */
-    @Attribute(value = "Empty pages of the process that have become the kernel's zero page", units = "pages")
+    @Meaning(value = "Empty pages of the process that have become the kernel's zero page", units = "pages")
     @Nullable
     Long getZeroPages();
 
     /** {@return what {@link ProcessKsmStats#processProfit} says; null if it is absent} */
-    @Attribute(
+    @Meaning(
             value = "What merging this process saves less what it costs, as the kernel says; may be less than 0",
             units = "bytes")
     @Nullable
     Long getProcessProfit();
 
     /** {@return what {@link ProcessKsmStats#mergeAny} says; null if it is absent} */
-    @Attribute(value = "Whether all memory of the process may merge", units = "true or false")
+    @Meaning(value = "Whether all memory of the process may merge", units = "true or false")
     @Nullable
     Boolean getMergeAny();
 
     /** {@return what {@link ProcessKsmStats#mergeable} says; null if it is absent} */
-    @Attribute(value = "Whether any memory of the process may merge", units = "true or false")
+    @Meaning(value = "Whether any memory of the process may merge", units = "true or false")
     @Nullable
     Boolean getMergeable();
 
     /** {@return what {@link ProcessKsmStats#mergedBytes} says; null if it is absent} */
-    @Attribute(value = "What the merged pages of the process would occupy alone", units = "bytes")
+    @Meaning(value = "What the merged pages of the process would occupy alone", units = "bytes")
     @Nullable
     Long getMergedBytes();
 
     /** {@return what {@link ProcessKsmStats#profitBytes} says; null if it is absent} */
-    @Attribute(value = "MergedBytes less 64 bytes for each of RmapItems; may be less than 0", units = "bytes")
+    @Meaning(value = "MergedBytes less 64 bytes for each of RmapItems; may be less than 0", units = "bytes")
     @Nullable
     Long getProfitBytes();
 
     /** {@return what {@link ProcessKsmStats#rmapItemsPerMergedPage} says; null if it is absent} */
-    @Attribute(value = "RmapItems for each of MergingPages; merging loses memory above page size / 64", units = "ratio")
+    @Meaning(value = "RmapItems for each of MergingPages; merging loses memory above page size / 64", units = "ratio")
     @Nullable
     Double getRmapItemsPerMergedPage();
 }

@@ -5,13 +5,16 @@ import java.util.OptionalLong;
 /**
  * What regions occupy and save, read from {@code /proc/self/smaps}.
  *
+ * <p>A record of numbers that were read: its constructor checks none of them.
+ *
  * <p>The numbers are those of the regions' own pages, also where the kernel has joined a region and its neighbours to one
  * mapping. Memory that several regions share counts in each of them.
  *
  * @param residentBytes memory the pages appear to occupy ({@code Rss})
  * @param markedBytes bytes that the kernel has marked mergeable (flag {@code mg}), resident or not; less than the size of a
  *     marked region if the kernel did not take the mark everywhere
- * @param mergedBytes bytes of pages that {@code ksmd} has merged ({@code KSM}); empty on kernels that do not tell
+ * @param mergedBytes bytes of pages that {@code ksmd} has merged ({@code KSM}); empty on kernels that do not tell (before
+ *     Linux 6.7)
  * @param zeroBytes bytes of pages that read as zeros from the kernel's own page of zeros, put there by {@code ksmd} ({@code
  *     use_zero_pages}); they occupy nothing, and are in none of the other numbers. A page that was read and never written looks
  *     the same: it counts only where {@code ksmd} has put such pages somewhere into this process, and no more are counted than

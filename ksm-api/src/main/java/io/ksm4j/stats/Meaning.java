@@ -11,7 +11,7 @@ import javax.management.DescriptorKey;
 @Documented
 @Retention(RetentionPolicy.RUNTIME)
 @Target(ElementType.METHOD)
-public @interface Attribute {
+public @interface Meaning {
 
     /**
      * What the attribute is, for people. With the units after it, it is the attribute's description.
