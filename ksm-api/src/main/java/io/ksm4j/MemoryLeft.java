@@ -25,17 +25,17 @@ final class MemoryLeft {
 
     /** The two versions of the interface (cgroups(7)); on a hybrid host both are mounted, and one has the memory controller. */
     private enum Version {
-        V1("cgroup", "total_inactive_file"),
-        V2("cgroup2", "inactive_file");
+        V1("cgroup", "total_"),
+        V2("cgroup2", "");
 
         private final String fileSystem;
 
-        /** In {@code memory.stat}: file pages that the kernel drops when it needs memory. */
-        private final String reclaimable;
+        /** In {@code memory.stat}: what the names of counters begin with that include groups below. */
+        private final String hierarchical;
 
-        Version(String fileSystem, String reclaimable) {
+        Version(String fileSystem, String hierarchical) {
             this.fileSystem = fileSystem;
-            this.reclaimable = reclaimable;
+            this.hierarchical = hierarchical;
         }
 
         List<Limit> limits() {
@@ -93,7 +93,9 @@ final class MemoryLeft {
 
     private @Nullable Left leftIn(String group, Version version) {
         String stat = group + "/memory.stat";
-        long reclaimable = field(stat, version.reclaimable).orElse(0);
+        // File pages that are read often are dropped, too, before anybody is killed; MemAvailable has them as well.
+        long reclaimable = field(stat, version.hierarchical + "inactive_file").orElse(0)
+                + field(stat, version.hierarchical + "active_file").orElse(0);
         Left least = null;
         for (Limit limit : version.limits()) {
             String file = group + "/" + limit.limit;

@@ -5,7 +5,7 @@ package io.ksm4j;
  * there is no memory for the copies: it has no errno for that.
  *
  * <p>Compared are the bytes of merged pages, at most, and what is left: the least of {@code MemAvailable} and what every memory
- * cgroup that the process is in has below its limits (v1 or v2, file pages not used lately counted as left), less a reserve of
+ * cgroup that the process is in has below its limits (v1 or v2, file pages counted as left), less a reserve of
  * 16 MiB for what others take meanwhile. Where the kernel tells none of this, nothing is refused.
  *
  * <p>Small unmarks are not looked at: the look is made when all threads have unmarked 4 MiB since the last one that found room.

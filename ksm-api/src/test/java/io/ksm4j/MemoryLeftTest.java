@@ -103,6 +103,20 @@ class MemoryLeftTest {
     }
 
     @Test
+    void filePagesThatAreReadOftenAreLeftToo() throws IOException {
+        processIn("0::/app\n", V2_MOUNT);
+        v2("sys/fs/cgroup/app", "100000", "max", 70000, 5000);
+        write("sys/fs/cgroup/app/memory.stat", "active_file 20000\ninactive_file 5000\n");
+        assertLeft(55000, "/sys/fs/cgroup/app/memory.max");
+        processIn("4:memory:/app\n", V1_MOUNT);
+        v1("sys/fs/cgroup/memory/app", "100000", 70000, 5000, "100000");
+        write(
+                "sys/fs/cgroup/memory/app/memory.stat",
+                "active_file 0\ntotal_active_file 20000\ntotal_inactive_file 5000\n");
+        assertLeft(55000, "/sys/fs/cgroup/memory/app/memory.limit_in_bytes");
+    }
+
+    @Test
     void aGroupOfVersion1LeavesItsLimitLessItsUsage() throws IOException {
         processIn("5:cpu,cpuacct:/other\n4:memory:/app\n0::/\n", V1_MOUNT);
         v1("sys/fs/cgroup/memory/app", "100000", 70000, 5000, "100000");

@@ -15,6 +15,7 @@ import io.ksm4j.test.KsmKernel;
 import io.ksm4j.test.Mapping;
 import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -262,6 +263,47 @@ class RoomToUnmergeTest {
             cgroup.limitTo(cgroup.usage() + 2 * MERGED);
             child.proceed();
             child.awaitLine(withRoom);
+            assertThat(child.awaitExit()).isZero();
+        }
+    }
+
+    static final class ReaderOfFiles extends Child {
+        public static void main(String[] arguments) throws IOException {
+            Path file = Files.createTempFile("ksm4j", "pages");
+            try (MergeRegion region = new ReaderOfFiles().filled(MERGED, RegionOptions.DEFAULT)) {
+                writeAndReadOften(file, (int) (MERGED / MIB) + 64);
+                awaitParent("filled");
+                region.markUnmergeable(Unmerge.CHECKED);
+                System.out.println("unmarked");
+            } finally {
+                Files.delete(file);
+            }
+        }
+
+        private static void writeAndReadOften(Path file, int mebibytes) throws IOException {
+            byte[] buffer = new byte[(int) MIB];
+            try (RandomAccessFile written = new RandomAccessFile(file.toFile(), "rw")) {
+                for (int i = 0; i < mebibytes; i++) {
+                    written.write(buffer);
+                }
+                written.getFD().sync();
+                for (int times = 0; times < 3; times++) {
+                    written.seek(0);
+                    for (int i = 0; i < mebibytes; i++) {
+                        written.readFully(buffer);
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void filesThatAreReadOftenAreNoReasonToRefuse() throws Exception {
+        try (MemoryCgroup cgroup = MemoryCgroup.create();
+                RunningJvm child = start(cgroup, ReaderOfFiles.class)) {
+            mergeAndLimit(child, cgroup);
+            child.proceed();
+            child.awaitLine("unmarked");
             assertThat(child.awaitExit()).isZero();
         }
     }
