@@ -108,7 +108,7 @@ final class ProcSelf {
     /**
      * What the mappings that a range touches have merged: at least what was merged in the range, and at most its length.
      *
-     * @return bytes; the length on kernels that do not tell
+     * @return bytes; what is resident, on kernels that do not tell
      */
     long mergedBytesAtMost(Collection<AddressRange> ranges) {
         long sum = 0;
@@ -127,7 +127,7 @@ final class ProcSelf {
                     length += Math.max(0, Math.min(range.end(), mapping.end) - Math.max(range.start(), mapping.start));
                 }
                 if (mapping.mergeable) {
-                    sum += mapping.ksm >= 0 ? Math.min(mapping.ksm, length) : length;
+                    sum += Math.min(mapping.ksm >= 0 ? mapping.ksm : mapping.rss, length);
                 }
             }
         } catch (IOException e) {

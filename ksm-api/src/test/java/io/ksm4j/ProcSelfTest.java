@@ -206,10 +206,18 @@ class ProcSelfTest {
     }
 
     @Test
-    void whereTheKernelDoesNotTellAllThatIsMarkedMayBeMerged() throws IOException {
-        ProcSelf old = smaps(entry("10000000-10002000 rw-p 00000000 00:00 0", 8, 5, "", MARKED));
+    void whereTheKernelDoesNotTellAllThatIsResidentAndMarkedMayBeMerged() throws IOException {
+        ProcSelf old = smaps(
+                entry("10000000-10002000 rw-p 00000000 00:00 0", 8, 5, "", MARKED),
+                entry("20000000-40000000 rw-p 00000000 00:00 0", 8, 8, "", MARKED),
+                entry("50000000-50002000 rw-p 00000000 00:00 0", 8, 8, "", UNMARKED));
         assertThat(old.mergedBytesAtMost(List.of(range(0x10001000, 0x10002000))))
                 .isEqualTo(4 << 10);
+        assertThat(old.mergedBytesAtMost(List.of(range(0x20000000, 0x40000000))))
+                .as("little of it in use")
+                .isEqualTo(8 << 10);
+        assertThat(old.mergedBytesAtMost(List.of(range(0x50000000, 0x50002000))))
+                .isZero();
     }
 
     @Test
