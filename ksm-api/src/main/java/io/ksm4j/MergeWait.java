@@ -63,6 +63,7 @@ final class MergeWait {
             if (Thread.interrupted()) {
                 throw new InterruptedException();
             }
+            requireOpen();
             long lookedAt = System.nanoTime();
             boolean timeIsUp = lookedAt - started >= timeoutNanos;
             KsmStats kernel = KsmStats.read();
@@ -82,6 +83,15 @@ final class MergeWait {
             }
             long pause = Math.max(LEAST_PAUSE_NANOS, Math.min(MOST_PAUSE_NANOS, 9 * (now - lookedAt)));
             TimeUnit.NANOSECONDS.sleep(Math.min(pause, timeoutNanos - (now - started)));
+        }
+    }
+
+    /** The regions are looked at when a counter moves, which may take {@code ksmd} as long as it sleeps. */
+    private void requireOpen() {
+        for (RegionState region : regions) {
+            if (!region.isOpen()) {
+                throw region.closedException();
+            }
         }
     }
 

@@ -20,6 +20,7 @@ import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
@@ -190,6 +191,27 @@ class AwaitMergedTest {
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("closed");
         assertThatThrownBy(() -> region.awaitMerged(1, PATIENCE)).isInstanceOf(IllegalStateException.class);
+    }
+
+    @Test
+    void closingTheRegionEndsTheWaitAlsoWhileKsmdSleeps() throws Exception {
+        MergeRegion region = allocate(Marking.MERGEABLE);
+        pages.fill(region, page -> page);
+        set("pages_to_scan", 1);
+        set("sleep_millisecs", 60_000);
+        CompletableFuture<MergeOutcome> waiting = CompletableFuture.supplyAsync(() -> {
+            try {
+                return region.awaitMerged(1, PATIENCE);
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        assertThat(region.awaitMerged(1, Duration.ofMillis(200)).end()).isEqualTo(End.TIMED_OUT);
+        assertThat(waiting).isNotDone();
+        region.close();
+        assertThatThrownBy(() -> waiting.get(10, TimeUnit.SECONDS))
+                .hasCauseInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("closed");
     }
 
     @Test
