@@ -16,7 +16,6 @@ import org.jspecify.annotations.Nullable;
 final class MergeWait {
 
     private static final long LEAST_PAUSE_NANOS = 1_000_000;
-    private static final long MOST_PAUSE_NANOS = 1_000_000_000;
 
     /** The scan under way may have passed a page already, the next records it, the one after that merges it; and one to spare. */
     private static final long SCANS_TO_SETTLE = 4;
@@ -81,9 +80,13 @@ final class MergeWait {
             if (end != null) {
                 return new MergeOutcome(end, stats, scansSinceFirst(kernel), Duration.ofNanos(now - started));
             }
-            long pause = Math.max(LEAST_PAUSE_NANOS, Math.min(MOST_PAUSE_NANOS, 9 * (now - lookedAt)));
-            TimeUnit.NANOSECONDS.sleep(Math.min(pause, timeoutNanos - (now - started)));
+            TimeUnit.NANOSECONDS.sleep(Math.min(pauseNanos(now - lookedAt), timeoutNanos - (now - started)));
         }
+    }
+
+    /** Without an upper limit: where a look takes seconds, as with hundreds of GiB, it is a load on the whole process. */
+    static long pauseNanos(long lookNanos) {
+        return Math.max(LEAST_PAUSE_NANOS, 9 * lookNanos);
     }
 
     /** The regions are looked at when a counter moves, which may take {@code ksmd} as long as it sleeps. */
