@@ -5,8 +5,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.locks.Lock;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
@@ -28,8 +26,11 @@ final class UnmergeCheck {
     /** Bytes that all threads have unmarked since the last look that found room. */
     private static final AtomicLong UNSEEN = new AtomicLong();
 
-    /** Large unmarks take turns, so that none counts on memory that another is about to take. */
-    private static final Lock TURN = new ReentrantLock();
+    /**
+     * Large unmarks take turns, so that none counts on memory that another is about to take, whichever class loader they come from:
+     * a literal is one object in a JVM.
+     */
+    private static final Object TURN = "io.ksm4j.UnmergeCheck/turn";
 
     private final long pageSize;
     private final ProcSelf proc;
@@ -57,8 +58,7 @@ final class UnmergeCheck {
 
     /** Has the kernel told about ranges, after a look, or in steps with a look before each. */
     void takeApart(List<AddressRange> ranges, Unmerge how, Consumer<List<AddressRange>> unmark) {
-        TURN.lock();
-        try {
+        synchronized (TURN) {
             long length = length(ranges);
             long done = 0;
             List<List<AddressRange>> steps = how == Unmerge.STEPWISE ? steps(ranges) : List.of(ranges);
@@ -73,19 +73,14 @@ final class UnmergeCheck {
                 unmark.accept(step);
                 done += length(step);
             }
-        } finally {
-            TURN.unlock();
         }
     }
 
     /** As {@link #takeApart}, for all the memory of the process. */
     void takeAllApart(Runnable unmark) {
-        TURN.lock();
-        try {
+        synchronized (TURN) {
             requireRoom(List.of(EVERYTHING), () -> List.of(EVERYTHING), () -> "opting the process out", 0);
             unmark.run();
-        } finally {
-            TURN.unlock();
         }
     }
 

@@ -190,6 +190,24 @@ class UnmergeCheckTest {
     }
 
     @Test
+    void largeUnmarksTakeTurnsWithThoseOfOtherClassLoaders() throws InterruptedException, IOException {
+        MergeRegion region = allocate(SIZE, PLAIN);
+        left(100 * MIB);
+        Thread unmarking = new Thread(region::markUnmergeable);
+        // A class of another loader that has this literal means the same object.
+        Object turn = "io.ksm4j.UnmergeCheck/turn";
+        synchronized (turn) {
+            unmarking.start();
+            while (unmarking.isAlive() && unmarking.getState() != Thread.State.BLOCKED) {
+                Thread.onSpinWait();
+            }
+            assertThat(backend.calls).isEmpty();
+        }
+        unmarking.join();
+        assertThat(region.isMergeable()).isFalse();
+    }
+
+    @Test
     void whereNothingIsKnownAboutRoomNothingIsRefused() throws IOException {
         MergeRegion region = allocate(SIZE, PLAIN);
         Files.delete(root.resolve("proc/meminfo"));
