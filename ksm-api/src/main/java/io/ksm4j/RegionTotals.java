@@ -58,7 +58,8 @@ final class RegionTotals {
                 // Any mapping shows what this kernel tells, also where nothing is marked.
                 counts.mergedTold &= mapping.ksm >= 0;
                 long size = mapping.end - mapping.start;
-                long marked = wantedIn(mapping.start, mapping.end);
+                // What the kernel has no mark on did not take it, or is no longer the memory that was marked.
+                long marked = mapping.mergeable ? wantedIn(mapping.start, mapping.end) : 0;
                 if (marked > 0 && mapping.isReadTwice()) {
                     return false;
                 }

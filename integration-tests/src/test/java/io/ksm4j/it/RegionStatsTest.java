@@ -43,6 +43,7 @@ class RegionStatsTest {
     private static final int MADV_NORMAL = 0;
     private static final int MADV_RANDOM = 1;
     private static final int MADV_MERGEABLE = 12;
+    private static final int MADV_UNMERGEABLE = 13;
 
     private static final int PAGES = 64;
 
@@ -196,6 +197,29 @@ class RegionStatsTest {
             assertThat((double) sum.savedBytes()).isCloseTo(inWhole.saved() + inNeighbours.saved(), within(4 * 1024.0));
             assertThat(Ksm.fallback().stats()).isEqualTo(RegionStats.NONE);
             regions.forEach(MergeRegion::close);
+        }
+    }
+
+    @Test
+    void theSumLeavesOutMemoryThatIsNoLongerTheRegions() {
+        KsmBackend backend = BackendsUnderTest.open("ffm");
+        Ksm ksm = Ksm.with(backend);
+        AtomicBoolean alive = new AtomicBoolean(true);
+        try (MergeRegion memory = allocate(ksm, Marking.UNMERGEABLE)) {
+            new Pages(salt, ksm.pageSize()).fill(memory, page -> page);
+            MergeRegion freed = ksm.adopt(memory.address(), memory.size() / 2, RegionOptions.DEFAULT, alive::get);
+            assertThat(ksm.stats().residentBytes()).isEqualTo(freed.size());
+            // The owner has freed it, and it is somebody else's, who has marked nothing.
+            alive.set(false);
+            assertThat(backend.madvise(memory.address(), memory.size(), MADV_UNMERGEABLE))
+                    .isZero();
+            assertThat(mappings(memory)).hasSize(1);
+
+            RegionStats sum = ksm.stats();
+
+            assertThat(sum.residentBytes()).isZero();
+            assertThat(sum.markedBytes()).isZero();
+            freed.close();
         }
     }
 
