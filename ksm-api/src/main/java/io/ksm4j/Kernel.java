@@ -35,6 +35,7 @@ final class Kernel {
     final ProcSelf proc;
     final long pageSize;
     final UnmergeCheck unmergeCheck;
+    private final MergedPages mergedPages;
 
     /** Whether advice about merging is told to nobody. */
     final boolean recordsOnly;
@@ -60,7 +61,14 @@ final class Kernel {
         this.proc = proc;
         this.pageSize = backend.pageSize();
         this.recordsOnly = backend instanceof FallbackBackend;
-        this.unmergeCheck = new UnmergeCheck(root, proc, pageSize);
+        this.mergedPages = new MergedPages(root);
+        this.unmergeCheck = new UnmergeCheck(root, proc, mergedPages, pageSize);
+    }
+
+    /** What {@code ksmd} has replaced by the kernel's page of zeros in this process; empty if the kernel does not tell. */
+    OptionalLong ksmZeroBytes() {
+        long pages = mergedPages.zeroPages();
+        return pages == MergedPages.UNKNOWN ? OptionalLong.empty() : OptionalLong.of(pages * pageSize);
     }
 
     boolean isPageAligned(long value) {

@@ -245,7 +245,7 @@ public final class Ksm {
      * @param address where it starts
      * @param length bytes; the region covers the whole pages inside
      * @param options its name, whether to mark it, and whether to verify marks
-     * @param alive asked from any thread, while the region is taken: it must not call methods of the region. It, and all it refers
+     * @param alive asked from any thread, while the region is taken: it must not call methods of the region or of a {@code Ksm}. It, and all it refers
      *     to, stays reachable until the region is closed
      * @return an open region
      * @throws IllegalArgumentException if {@code length} is not positive

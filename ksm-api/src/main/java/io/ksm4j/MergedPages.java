@@ -36,9 +36,9 @@ final class MergedPages {
         return merging == UNKNOWN ? UNKNOWN : merging + Math.max(0, number(ZERO, length));
     }
 
-    /** Those merged with the zero page, which {@code smaps} doesn't show; 0 if the kernel doesn't tell. */
+    /** Those merged with the zero page, which {@code smaps} doesn't show, or {@link #UNKNOWN}. */
     synchronized long zeroPages() {
-        return Math.max(0, number(ZERO, read()));
+        return number(ZERO, read());
     }
 
     /** The number of bytes read; 0 if there is no such file. */

@@ -136,24 +136,6 @@ final class ProcSelf {
         return sum;
     }
 
-    /**
-     * What {@code ksmd} has replaced by the kernel's page of zeros in this process.
-     *
-     * @return bytes; empty on kernels that do not tell, and where the file cannot be read
-     */
-    OptionalLong ksmZeroBytes(long pageSize) {
-        try (BufferedReader reader = open("self/ksm_stat")) {
-            for (String line = reader.readLine(); line != null; line = reader.readLine()) {
-                if (line.startsWith("ksm_zero_pages ")) {
-                    return OptionalLong.of(Long.parseLong(line.substring(line.indexOf(' ') + 1)) * pageSize);
-                }
-            }
-            return OptionalLong.empty();
-        } catch (IOException | NumberFormatException e) {
-            return OptionalLong.empty();
-        }
-    }
-
     /** Opens {@code smaps}; whoever reads it makes the kernel walk the page tables of every mapping up to there. */
     Smaps smaps() throws IOException {
         return new Smaps(proc.resolve("self/smaps"));

@@ -185,7 +185,7 @@ final class RegionScan {
 
     /** Pages of zeros are present and not resident. There is nothing to count where {@code ksmd} has made none. */
     private void countPresent() {
-        ksmZeroBytes = kernel.proc.ksmZeroBytes(kernel.pageSize);
+        ksmZeroBytes = kernel.ksmZeroBytes();
         if (ksmZeroBytes.orElse(0) == 0) {
             return;
         }

@@ -30,7 +30,7 @@ final class RegionTotals {
 
     private RegionTotals(Kernel kernel) {
         this.kernel = kernel;
-        this.ksmZeroBytes = kernel.proc.ksmZeroBytes(kernel.pageSize);
+        this.ksmZeroBytes = kernel.ksmZeroBytes();
     }
 
     static RegionStats read(Kernel kernel) {

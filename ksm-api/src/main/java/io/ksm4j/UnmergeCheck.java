@@ -37,10 +37,10 @@ final class UnmergeCheck {
     private final MergedPages merged;
     private final MemoryLeft left;
 
-    UnmergeCheck(Path root, ProcSelf proc, long pageSize) {
+    UnmergeCheck(Path root, ProcSelf proc, MergedPages merged, long pageSize) {
         this.pageSize = pageSize;
         this.proc = proc;
-        this.merged = new MergedPages(root);
+        this.merged = merged;
         this.left = new MemoryLeft(root);
     }
 
@@ -116,7 +116,7 @@ final class UnmergeCheck {
     /** Bytes that are merged: those {@code smaps} shows, and as many more as are merged with the zero page anywhere. */
     private long mergedBytes(List<AddressRange> ranges, long bound) {
         try {
-            return Math.min(bound, merged.zeroPages() * pageSize + proc.mergedBytesAtMost(ranges));
+            return Math.min(bound, Math.max(0, merged.zeroPages()) * pageSize + proc.mergedBytesAtMost(ranges));
         } catch (RuntimeException e) {
             // No /proc, or garbage in it, is no reason to fail.
             Ksm.LOGGER.log(Level.DEBUG, "cannot read how much is merged; taking what may be", e);

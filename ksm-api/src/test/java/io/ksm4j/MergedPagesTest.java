@@ -45,7 +45,7 @@ class MergedPagesTest {
     @Test
     void kernelsWithoutTheFileDoNotTell() {
         assertThat(pages.count()).isEqualTo(MergedPages.UNKNOWN);
-        assertThat(pages.zeroPages()).isZero();
+        assertThat(pages.zeroPages()).isEqualTo(MergedPages.UNKNOWN);
     }
 
     @ParameterizedTest

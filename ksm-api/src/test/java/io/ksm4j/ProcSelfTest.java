@@ -219,13 +219,4 @@ class ProcSelfTest {
         assertThat(old.mergedBytesAtMost(List.of(range(0x50000000, 0x50002000))))
                 .isZero();
     }
-
-    @Test
-    void pagesReplacedByZerosAreToldByNewerKernelsAlone() throws IOException {
-        assertThat(new ProcSelf(proc).ksmZeroBytes(4096)).isEmpty();
-        write("self/ksm_stat", "ksm_rmap_items 7\n");
-        assertThat(new ProcSelf(proc).ksmZeroBytes(4096)).isEmpty();
-        write("self/ksm_stat", "ksm_rmap_items 7\nksm_zero_pages 3\nksm_merging_pages 1\n");
-        assertThat(new ProcSelf(proc).ksmZeroBytes(4096)).hasValue(3 * 4096);
-    }
 }

@@ -19,7 +19,7 @@ class RegionTotalsTest {
         Files.writeString(
                 proc.resolve("self/smaps"),
                 "1000-2000 rw-p 00000000 00:00 0\nRss: 4 kB\nPss: 4 kB\n" + String.join("", moreLines));
-        return RegionTotals.read(new Kernel(new ScriptedBackend(), new ProcSelf(proc)));
+        return RegionTotals.read(new Kernel(new ScriptedBackend(), new ProcSelf(proc), proc));
     }
 
     @Test
