@@ -96,7 +96,7 @@ class ReadmeTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"README.md", "CONTRIBUTING.md", "docs/architecture.md"})
+    @ValueSource(strings = {"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/reading-the-numbers.md"})
     void linksInTheRepositoryLeadSomewhere(String document) throws IOException {
         Path folder = ROOT.resolve(document).getParent();
         List<String> links = matches("\\]\\(([^)#:]+)\\)", read(document));

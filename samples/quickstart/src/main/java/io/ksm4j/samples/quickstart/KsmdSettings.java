@@ -63,6 +63,13 @@ final class KsmdSettings implements AutoCloseable {
         change("run", "1");
     }
 
+    /** Has every scan look at every page. With {@code smart_scan}, pages that are passed over are counted as volatile. */
+    synchronized void lookAtEveryPage() throws IOException {
+        if (!closed && Files.exists(SYSFS.resolve("smart_scan"))) {
+            change("smart_scan", "0");
+        }
+    }
+
     private void change(String name, String value) throws IOException {
         Path file = SYSFS.resolve(name);
         before.push(new Setting(file, selected(Files.readString(file).trim())));

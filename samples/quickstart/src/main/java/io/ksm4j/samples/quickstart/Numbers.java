@@ -27,6 +27,7 @@ public final class Numbers {
 
     private static final int SIZE = 16 << 20;
     private static final long SEED = 20261121;
+    private static final RegionOptions SMALL_PAGES = RegionOptions.DEFAULT.withHugePages(HugePages.AVOID);
     private static final Duration PATIENCE = Duration.ofMinutes(1);
 
     /** After this long, what reads has been compiled. */
@@ -56,44 +57,50 @@ public final class Numbers {
     }
 
     private void run() throws IOException, InterruptedException {
-        try (KsmdSettings ksmd = KsmdSettings.open()) {
-            if (!ksm.support().canMark()) {
-                ksm.support().obstacles().forEach(obstacle -> System.out.println(obstacle.explanation()));
-                return;
+        if (!ksm.support().canMark()) {
+            ksm.support().obstacles().forEach(obstacle -> System.out.println(obstacle.explanation()));
+            return;
+        }
+        try {
+            try (KsmdSettings ksmd = KsmdSettings.open()) {
+                if (ksmd.mayChange()) {
+                    ksmd.runFast();
+                    ksmd.lookAtEveryPage();
+                }
+                merge();
             }
-            if (ksmd.mayChange()) {
-                ksmd.runFast();
-            }
-            List<MergeRegion> copies = List.of(open("copy 1", SEED), open("copy 2", SEED), open("copy 3", SEED));
-            open("unique", SEED + 1);
-            MergeRegion busy = open("busy", SEED + 2);
-            Thread writer = new Thread(() -> keepWriting(busy), "writer");
-            // Nobody waits for it if anything fails before it is told to end.
-            writer.setDaemon(true);
-            writer.start();
-            KsmStats before = KsmStats.read();
-            MergeOutcome outcome = ksm.awaitMerged(copies, 1, PATIENCE);
-            System.out.printf(
-                    Locale.ROOT,
-                    "3 copies, waited for: %s after %.1f s and %d full scans%n",
-                    outcome.end(),
-                    outcome.waited().toMillis() / 1e3,
-                    outcome.fullScans().orElse(0));
-            printMachine(KsmStats.read(), before);
-            printProcess(ProcessKsmStats.read());
-            printRegions();
-            printAdvice();
-            writer.interrupt();
-            writer.join();
             printCost();
         } finally {
             regions.forEach(MergeRegion::close);
         }
     }
 
+    private void merge() throws InterruptedException {
+        List<MergeRegion> copies = List.of(open("copy 1", SEED), open("copy 2", SEED), open("copy 3", SEED));
+        open("unique", SEED + 1);
+        MergeRegion busy = open("busy", SEED + 2);
+        Thread writer = new Thread(() -> keepWriting(busy), "writer");
+        // Nobody waits for it if anything fails before it is told to end.
+        writer.setDaemon(true);
+        writer.start();
+        KsmStats before = KsmStats.read();
+        MergeOutcome outcome = ksm.awaitMerged(copies, 1, PATIENCE);
+        System.out.printf(
+                Locale.ROOT,
+                "3 copies, waited for: %s after %.1f s and %d full scans%n",
+                outcome.end(),
+                outcome.waited().toMillis() / 1e3,
+                outcome.fullScans().orElse(0));
+        printMachine(KsmStats.read(), before);
+        printProcess(ProcessKsmStats.read());
+        printRegions();
+        printAdvice();
+        writer.interrupt();
+        writer.join();
+    }
+
     private MergeRegion open(String name, long seed) {
-        MergeRegion region =
-                ksm.allocate(SIZE, RegionOptions.DEFAULT.withName(name).withHugePages(HugePages.AVOID));
+        MergeRegion region = ksm.allocate(SIZE, SMALL_PAGES.withName(name));
         SplittableRandom random = new SplittableRandom(seed);
         ByteBuffer buffer = region.buffer();
         while (buffer.hasRemaining()) {
@@ -176,16 +183,15 @@ public final class Numbers {
         System.out.println("\ncost of reading");
         System.out.printf(Locale.ROOT, "  %-32s%8.2f ms%n", "KsmStats.read()", medianMillis(KsmStats::read));
         List<MergeRegion> small = new ArrayList<>();
-        RegionOptions options = RegionOptions.DEFAULT.withMarking(Marking.MERGEABLE);
         for (int count : REGIONS) {
             while (small.size() < count) {
-                small.add(ksm.allocate(ksm.pageSize(), options));
+                small.add(ksm.allocate(ksm.pageSize()));
             }
             System.out.printf(
                     Locale.ROOT, "  %-32s%8.2f ms%n", "Ksm.stats(), " + count + " regions", medianMillis(ksm::stats));
         }
-        try (MergeRegion large =
-                ksm.allocate(1L << 30, options.withPopulate(true).withHugePages(HugePages.AVOID))) {
+        try (MergeRegion large = ksm.allocate(
+                1L << 30, SMALL_PAGES.withMarking(Marking.UNMERGEABLE).withPopulate(true))) {
             System.out.printf(
                     Locale.ROOT,
                     "  %-32s%8.2f ms%n",
