@@ -86,7 +86,8 @@ class MetricsTest {
             int end = line.lastIndexOf(' ');
             assertThat(line).contains("app=\"prices\"");
             String name = line.substring(0, end).replace("app=\"prices\",", "").replace("{app=\"prices\"}", "");
-            samples.put(name, Double.valueOf(line.substring(end + 1)));
+            String value = line.substring(end + 1);
+            samples.put(name, value.equals("+Inf") ? Double.POSITIVE_INFINITY : Double.parseDouble(value));
         });
         return samples;
     }
