@@ -14,7 +14,12 @@ public class KsmException extends RuntimeException {
     /** The call that failed. */
     private final @Nullable FailedCall failedCall;
 
-    KsmException(String message) {
+    /**
+     * For exceptions of other modules, without a system call of ksm4j's own.
+     *
+     * @param message what failed, why, and what to do
+     */
+    protected KsmException(String message) {
         super(message);
         this.failedCall = null;
     }

@@ -8,6 +8,15 @@ public final class KsmPermissionException extends KsmException {
 
     private static final long serialVersionUID = 1;
 
+    /**
+     * For other modules, where a file may not be written.
+     *
+     * @param message what may not be done, and who may
+     */
+    public KsmPermissionException(String message) {
+        super(message);
+    }
+
     KsmPermissionException(FailedCall failedCall, String explanation) {
         super(failedCall, explanation);
     }

@@ -1,0 +1,232 @@
+package io.ksm4j.control;
+
+import io.ksm4j.KsmException;
+import io.ksm4j.control.SessionFile.Found;
+import io.ksm4j.control.SessionFile.Lease;
+import io.ksm4j.control.SessionFile.State;
+import java.io.UncheckedIOException;
+import java.lang.System.Logger.Level;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+import java.util.UUID;
+
+/**
+ * Settings of {@code ksmd} that are put back.
+ *
+ * <p>That is done by {@link #close()}, when the JVM exits without it, and, after a kill or a crash, by the next program on this machine
+ * that asks for {@link KsmDaemon#system()}. For that, what was found and who has borrowed what stands in the file {@code
+ * /run/ksm4j/settings}.
+ *
+ * <p><b>Several sessions</b>, of one program or of many, do not undo each other. Of two that have borrowed a setting, the later one has its
+ * way; when it closes, the earlier one has its own again; the last one to close puts back what the first one found. So the order in
+ * which they close does not matter.
+ *
+ * <p><b>Others</b> that write the files meanwhile have the last word: a setting that somebody else has changed stays so, with a
+ * warning to the logger {@code io.ksm4j}.
+ *
+ * <p>Programs in containers with a {@code /run} of their own do not know of each other. Safe for use by many threads.
+ */
+public final class KsmSession implements AutoCloseable {
+
+    private static final System.Logger LOGGER = System.getLogger("io.ksm4j");
+
+    private final KsmDaemon ksmd;
+    private final SessionFile file;
+    private final KsmSettings settings;
+    private final Lease lease;
+    private final Thread atExit = new Thread(this::putBack, "ksm4j-put-settings-back");
+    private boolean closed;
+
+    private KsmSession(KsmDaemon ksmd, SessionFile file, KsmSettings settings) {
+        this.ksmd = ksmd;
+        this.file = file;
+        this.settings = settings;
+        this.lease = file.lease(UUID.randomUUID().toString(), settings);
+    }
+
+    static KsmSession open(KsmDaemon ksmd, SessionFile file, KsmSettings settings) {
+        KsmSession session = new KsmSession(ksmd, file, settings);
+        Runtime.getRuntime().addShutdownHook(session.atExit);
+        try {
+            file.locked(session::borrow);
+        } catch (RuntimeException | Error e) {
+            session.closed = true;
+            session.removeHook();
+            throw e;
+        }
+        return session;
+    }
+
+    /**
+     * Puts back what killed programs have left.
+     *
+     * @return whether there was anything
+     */
+    static boolean recover(KsmDaemon ksmd, SessionFile file) {
+        if (file.isAbsent()) {
+            return false;
+        }
+        return file.locked(state -> {
+            boolean stale = state.leases().removeIf(lease -> !file.isLive(lease));
+            return settle(ksmd, file, state) || stale;
+        });
+    }
+
+    /**
+     * What was borrowed.
+     *
+     * @return the settings as they were asked for
+     */
+    public KsmSettings settings() {
+        return settings;
+    }
+
+    private Void borrow(State state) {
+        state.leases().removeIf(stale -> !file.isLive(stale));
+        settle(ksmd, file, state);
+        KsmSettings now = ksmd.settings();
+        KsmSettings affected = settings;
+        if (settings.get(KsmSetting.ADVISOR_MODE).isPresent()
+                && settings.get(KsmSetting.PAGES_TO_SCAN).isEmpty()) {
+            // The advisor will choose another number, and leave it there.
+            OptionalLong pages = now.get(KsmSetting.PAGES_TO_SCAN);
+            affected = pages.isPresent() ? affected.having(KsmSetting.PAGES_TO_SCAN, pages.getAsLong()) : affected;
+        }
+        State before = new State(state.found(), state.leases());
+        affected.values().forEach((setting, value) -> {
+            long found = now.get(setting).orElse(value);
+            state.found().merge(setting, new Found(found, value), (old, fresh) -> new Found(old.before(), value));
+        });
+        state.leases().add(lease);
+        // Before the settings, so that whatever happens from here on is known to the next program.
+        file.write(state);
+        try {
+            ksmd.change(settings);
+        } catch (RuntimeException | Error e) {
+            file.write(before);
+            throw e;
+        }
+        return null;
+    }
+
+    /**
+     * Puts the settings back, as the class says. A second call does nothing.
+     *
+     * @throws SettingBusyException if a setting changes only while no page is merged, and some are; it stays in the file, for the next
+     *     program
+     * @throws KsmException if a setting cannot be put back otherwise; the others are
+     * @throws UncheckedIOException if the file of sessions cannot be read or written
+     */
+    @Override
+    public void close() {
+        try {
+            putBack();
+        } finally {
+            removeHook();
+        }
+    }
+
+    private synchronized void putBack() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        file.locked(state -> {
+            state.leases().removeIf(other -> other.id().equals(lease.id()) || !file.isLive(other));
+            return settle(ksmd, file, state);
+        });
+    }
+
+    private void removeHook() {
+        try {
+            Runtime.getRuntime().removeShutdownHook(atExit);
+        } catch (IllegalStateException exiting) {
+            // The hook runs, and finds everything put back.
+        }
+    }
+
+    /**
+     * Gives every setting the value that the last lease wants, or the one it had before anybody did.
+     *
+     * @return whether there were any
+     */
+    private static boolean settle(KsmDaemon ksmd, SessionFile file, State state) {
+        boolean advised = state.found().containsKey(KsmSetting.ADVISOR_MODE);
+        KsmSettings wanted = KsmSettings.EMPTY;
+        List<KsmSetting> done = new ArrayList<>();
+        for (Map.Entry<KsmSetting, Found> entry : state.found().entrySet()) {
+            KsmSetting setting = entry.getKey();
+            OptionalLong leased = lastLeased(state, setting);
+            boolean ofKernel = advised && setting == KsmSetting.PAGES_TO_SCAN;
+            long now = ksmd.read(setting);
+            if (now != entry.getValue().written() && !ofKernel) {
+                LOGGER.log(
+                        Level.WARNING,
+                        "somebody else has set {0} to {1} meanwhile: it stays so",
+                        setting.file(),
+                        setting.textOf(now));
+                done.add(setting);
+                continue;
+            }
+            wanted = wanted.having(setting, leased.orElse(entry.getValue().before()));
+            if (leased.isEmpty()) {
+                done.add(setting);
+            }
+        }
+        if (isAdvised(ksmd, wanted)) {
+            wanted = wanted.without(KsmSetting.PAGES_TO_SCAN);
+            done.remove(KsmSetting.PAGES_TO_SCAN);
+        }
+        boolean any = !state.found().isEmpty();
+        RuntimeException failure = null;
+        for (Map.Entry<KsmSetting, Long> value : KsmDaemon.inOrder(wanted)) {
+            KsmSetting setting = value.getKey();
+            try {
+                if (ksmd.read(setting) != value.getValue()) {
+                    ksmd.write(setting, value.getValue());
+                }
+                state.found().computeIfPresent(setting, (s, found) -> new Found(found.before(), value.getValue()));
+            } catch (KsmException | UncheckedIOException e) {
+                done.remove(setting);
+                if (failure == null) {
+                    failure = e;
+                } else {
+                    failure.addSuppressed(e);
+                }
+            }
+        }
+        done.forEach(state.found()::remove);
+        file.write(state);
+        if (failure != null) {
+            throw failure;
+        }
+        return any;
+    }
+
+    /** Whether the kernel chooses {@code pages_to_scan}, once these settings are made. */
+    private static boolean isAdvised(KsmDaemon ksmd, KsmSettings wanted) {
+        OptionalLong mode = wanted.get(KsmSetting.ADVISOR_MODE);
+        if (mode.isEmpty()) {
+            mode = ksmd.settings().get(KsmSetting.ADVISOR_MODE);
+        }
+        return mode.orElse(KsmSetting.NONE) == KsmSetting.SCAN_TIME;
+    }
+
+    private static OptionalLong lastLeased(State state, KsmSetting setting) {
+        OptionalLong last = OptionalLong.empty();
+        for (Lease lease : state.leases()) {
+            if (lease.settings().get(setting).isPresent()) {
+                last = lease.settings().get(setting);
+            }
+        }
+        return last;
+    }
+
+    /** What was borrowed. */
+    @Override
+    public String toString() {
+        return "session of " + settings;
+    }
+}

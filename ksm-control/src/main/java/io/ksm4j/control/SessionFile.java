@@ -1,0 +1,229 @@
+package io.ksm4j.control;
+
+import io.ksm4j.KsmPermissionException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+
+/**
+ * The file in which ksm4j programs of a machine tell each other which settings they have borrowed, so that the last one puts back what
+ * the first one found, and the next one what a killed one left. Read and written under a lock, and replaced as a whole.
+ *
+ * <pre>
+ * ksm4j-settings 1 BOOT
+ * found run 0 1
+ * lease PID START ID run=1 pages_to_scan=5000
+ * end
+ * </pre>
+ */
+final class SessionFile {
+
+    private static final String FORMAT = "ksm4j-settings 1 ";
+    private static final String LAST_LINE = "end";
+
+    /** File locks are the whole JVM's: threads of it, also those of other class loaders, take turns by this literal. */
+    private static final Object TURN = "io.ksm4j.control.SessionFile";
+
+    /** What somebody has borrowed, and who. Later ones count more. */
+    record Lease(long pid, long start, String id, KsmSettings settings) {
+
+        /** A process id is used again; a process id and its start are not, until the machine starts anew. */
+        boolean isLive(Path proc) {
+            return start >= 0 && start == startOf(proc, pid);
+        }
+    }
+
+    /** A setting that somebody has borrowed: its value before anybody did, and the one that was written last. */
+    record Found(long before, long written) {}
+
+    /** All that the file says. */
+    record State(Map<KsmSetting, Found> found, List<Lease> leases) {
+
+        State {
+            found = new EnumMap<>(found);
+            leases = new ArrayList<>(leases);
+        }
+
+        static State empty() {
+            return new State(new EnumMap<>(KsmSetting.class), List.of());
+        }
+    }
+
+    private final Path folder;
+    private final Path proc;
+
+    SessionFile(Path folder, Path proc) {
+        this.folder = folder;
+        this.proc = proc;
+    }
+
+    /** In a folder that only root may write, as only root can have borrowed anything. */
+    static SessionFile ofThisMachine() {
+        return new SessionFile(Path.of("/run/ksm4j"), Path.of("/proc"));
+    }
+
+    /** A lease of this process. */
+    Lease lease(String id, KsmSettings settings) {
+        long pid = ProcessHandle.current().pid();
+        return new Lease(pid, startOf(proc, pid), id, settings);
+    }
+
+    boolean isLive(Lease lease) {
+        return lease.isLive(proc);
+    }
+
+    /** Whether nobody has borrowed anything. Needs no lock. */
+    boolean isAbsent() {
+        return !Files.exists(file());
+    }
+
+    /** Does something while no other program and no other thread does. */
+    <T> T locked(Function<State, T> action) {
+        synchronized (TURN) {
+            try {
+                Files.createDirectories(folder);
+                // Nobody deletes the lock file: two programs could then hold locks on two files of the same name.
+                try (FileChannel lock =
+                        FileChannel.open(folder.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+                    lock.lock();
+                    return action.apply(read());
+                }
+            } catch (AccessDeniedException e) {
+                throw new KsmPermissionException("this process may not write " + folder
+                        + ", where programs that change ksmd's settings leave what to put back: run it as root");
+            } catch (IOException e) {
+                throw new UncheckedIOException("cannot lock " + folder.resolve("lock"), e);
+            }
+        }
+    }
+
+    private Path file() {
+        return folder.resolve("settings");
+    }
+
+    private State read() throws IOException {
+        List<String> lines;
+        try {
+            lines = Files.readAllLines(file(), StandardCharsets.ISO_8859_1);
+        } catch (NoSuchFileException e) {
+            return State.empty();
+        }
+        try {
+            return parse(lines, FORMAT + bootId());
+        } catch (RuntimeException e) {
+            throw new UncheckedIOException(
+                    file()
+                            + " is not what ksm4j has written: see whether the settings of ksmd are as you want them, and"
+                            + " delete the file",
+                    new IOException(String.join("\n", lines), e));
+        }
+    }
+
+    private static State parse(List<String> lines, String firstLine) {
+        int last = lines.size() - 1;
+        if (last < 1 || !lines.get(0).startsWith(FORMAT) || !lines.get(last).equals(LAST_LINE)) {
+            throw new IllegalArgumentException("the first line or the last is missing");
+        }
+        if (!lines.get(0).equals(firstLine)) {
+            // The machine has started anew, with the settings it has at start.
+            return State.empty();
+        }
+        State state = State.empty();
+        for (String line : lines.subList(1, last)) {
+            String[] words = line.split(" ", -1);
+            switch (words[0]) {
+                case "found" ->
+                    state.found().put(setting(words[1]), new Found(Long.parseLong(words[2]), Long.parseLong(words[3])));
+                case "lease" -> state.leases().add(lease(words));
+                default -> throw new IllegalArgumentException("no such line: " + line);
+            }
+        }
+        return state;
+    }
+
+    private static Lease lease(String[] words) {
+        KsmSettings settings = KsmSettings.EMPTY;
+        for (int i = 4; i < words.length; i++) {
+            int equals = words[i].indexOf('=');
+            settings = settings.with(
+                    setting(words[i].substring(0, equals)), Long.parseLong(words[i].substring(equals + 1)));
+        }
+        return new Lease(Long.parseLong(words[1]), Long.parseLong(words[2]), words[3], settings);
+    }
+
+    private static KsmSetting setting(String file) {
+        return KsmSetting.ofFile(file).orElseThrow(() -> new IllegalArgumentException("no such setting: " + file));
+    }
+
+    /** Replaces the file as a whole, so that a program that is killed leaves the old one or the new one. */
+    void write(State state) {
+        try {
+            if (state.found().isEmpty() && state.leases().isEmpty()) {
+                Files.deleteIfExists(file());
+                return;
+            }
+            StringBuilder text = new StringBuilder(FORMAT).append(bootId()).append('\n');
+            state.found()
+                    .forEach((setting, found) -> text.append("found ")
+                            .append(setting.file())
+                            .append(' ')
+                            .append(found.before())
+                            .append(' ')
+                            .append(found.written())
+                            .append('\n'));
+            for (Lease lease : state.leases()) {
+                text.append("lease ")
+                        .append(lease.pid())
+                        .append(' ')
+                        .append(lease.start())
+                        .append(' ')
+                        .append(lease.id());
+                lease.settings()
+                        .values()
+                        .forEach((setting, value) -> text.append(' ')
+                                .append(setting.file())
+                                .append('=')
+                                .append(value));
+                text.append('\n');
+            }
+            text.append(LAST_LINE).append('\n');
+            Path next = folder.resolve("settings.next");
+            Files.writeString(next, text, StandardCharsets.US_ASCII);
+            Files.move(next, file(), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot write " + file(), e);
+        }
+    }
+
+    private String bootId() throws IOException {
+        // In one read: /proc/sys answers one read only.
+        try (var reader = Files.newBufferedReader(proc.resolve("sys/kernel/random/boot_id"))) {
+            return reader.readLine().strip();
+        }
+    }
+
+    /** When a process has started, in ticks since the machine has (proc_pid_stat(5)); -1 if there is no such process. */
+    private static long startOf(Path proc, long pid) {
+        try {
+            String stat =
+                    Files.readString(proc.resolve(Long.toString(pid)).resolve("stat"), StandardCharsets.ISO_8859_1);
+            // The second field is the program's name in parentheses, and may hold blanks and parentheses itself.
+            String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
+            return Long.parseLong(fields[19]);
+        } catch (IOException e) {
+            return -1;
+        }
+    }
+}

@@ -1,0 +1,10 @@
+import org.jspecify.annotations.NullMarked;
+
+/** The settings of the kernel's thread {@code ksmd}: read, changed, borrowed. */
+@NullMarked
+module io.ksm4j.control {
+    requires transitive io.ksm4j;
+    requires static org.jspecify;
+
+    exports io.ksm4j.control;
+}

@@ -1,0 +1,167 @@
+package io.ksm4j.control;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Rules, on a tree of files; the kernel's own answers are tested on the kernel. */
+class KsmDaemonTest {
+
+    @TempDir
+    Path folder;
+
+    private Path sysfs = Path.of("");
+    private KsmDaemon ksmd = KsmDaemon.system();
+
+    @BeforeEach
+    void createFiles() throws IOException {
+        sysfs = Files.createDirectory(folder.resolve("ksm"));
+        write("run", "0");
+        write("pages_to_scan", "100");
+        write("sleep_millisecs", "20");
+        write("max_page_sharing", "256");
+        write("smart_scan", "1");
+        write("advisor_mode", "[none] scan-time");
+        write("advisor_min_pages_to_scan", "500");
+        write("advisor_max_pages_to_scan", "30000");
+        write("pages_shared", "0");
+        ksmd = new KsmDaemon(sysfs, new SessionFile(folder.resolve("state"), Path.of("/proc")));
+    }
+
+    private void write(String file, String text) throws IOException {
+        Files.writeString(sysfs.resolve(file), text + "\n");
+    }
+
+    private String read(KsmSetting setting) throws IOException {
+        return Files.readString(sysfs.resolve(setting.file())).strip();
+    }
+
+    private static KsmSettings with(KsmSetting setting, long value) {
+        return KsmSettings.EMPTY.with(setting, value);
+    }
+
+    @Test
+    void onlyWhatTheKernelHasIsRead() {
+        assertThat(ksmd.settings().values())
+                .isEqualTo(Map.of(
+                        KsmSetting.RUN, 0L,
+                        KsmSetting.PAGES_TO_SCAN, 100L,
+                        KsmSetting.SLEEP_MILLISECS, 20L,
+                        KsmSetting.MAX_PAGE_SHARING, 256L,
+                        KsmSetting.SMART_SCAN, 1L,
+                        KsmSetting.ADVISOR_MODE, 0L,
+                        KsmSetting.ADVISOR_MIN_PAGES_TO_SCAN, 500L,
+                        KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN, 30_000L));
+        KsmDaemon nowhere = new KsmDaemon(folder.resolve("nowhere"), new SessionFile(folder, folder));
+        assertThat(nowhere.settings()).isEqualTo(KsmSettings.EMPTY);
+        assertThat(nowhere.mayChange()).isFalse();
+    }
+
+    @Test
+    void garbageIsNamed() throws IOException {
+        write("sleep_millisecs", "soon");
+        assertThatThrownBy(ksmd::settings)
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining("sleep_millisecs holds 'soon'");
+    }
+
+    @Test
+    void aSettingThatTheKernelDoesNotHaveIsRefusedBeforeAnythingIsChanged() throws IOException {
+        KsmSettings wanted = with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.USE_ZERO_PAGES, 1);
+        assertThatThrownBy(() -> ksmd.change(wanted))
+                .isInstanceOfSatisfying(
+                        NoSuchSettingException.class,
+                        e -> assertThat(e.setting()).isEqualTo(KsmSetting.USE_ZERO_PAGES))
+                .hasMessageContaining("use_zero_pages");
+        assertThat(read(KsmSetting.PAGES_TO_SCAN)).isEqualTo("100");
+    }
+
+    @Test
+    void contradictionsAreRefusedBeforeAnythingIsChanged() throws IOException {
+        for (KsmSettings wanted : List.of(
+                with(KsmSetting.SLEEP_MILLISECS, 1).with(KsmSetting.ADVISOR_MIN_PAGES_TO_SCAN, 30_001),
+                with(KsmSetting.SLEEP_MILLISECS, 1).with(KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN, 499),
+                with(KsmSetting.SLEEP_MILLISECS, 1)
+                        .with(KsmSetting.ADVISOR_MODE, KsmSetting.SCAN_TIME)
+                        .with(KsmSetting.PAGES_TO_SCAN, 7))) {
+            assertThatThrownBy(() -> ksmd.change(wanted)).isInstanceOf(SettingRefusedException.class);
+            assertThat(read(KsmSetting.SLEEP_MILLISECS)).isEqualTo("20");
+        }
+    }
+
+    @Test
+    void whatNeedsThatNothingIsMergedWaitsForThat() throws IOException {
+        write("pages_shared", "1");
+        KsmSettings wanted = with(KsmSetting.SLEEP_MILLISECS, 1).with(KsmSetting.MAX_PAGE_SHARING, 300);
+        assertThatThrownBy(() -> ksmd.change(wanted))
+                .isInstanceOf(SettingBusyException.class)
+                .hasMessageContaining("set run to 2 first");
+        assertThat(read(KsmSetting.SLEEP_MILLISECS)).isEqualTo("20");
+        ksmd.change(with(KsmSetting.MAX_PAGE_SHARING, 256));
+        ksmd.change(wanted.with(KsmSetting.RUN, 2));
+        assertThat(read(KsmSetting.MAX_PAGE_SHARING)).isEqualTo("300");
+    }
+
+    /** A counter of the kernel stands in for a setting that refuses: root may open it by its permissions, and cannot write it. */
+    @Test
+    void aRefusalPutsBackWhatWasChangedBefore() throws IOException {
+        Path counter = Path.of("/sys/kernel/mm/ksm/pages_volatile");
+        if (!Boolean.getBoolean("ksm.required")) {
+            assumeTrue(Files.isWritable(counter), "no KSM, or not root");
+        }
+        Files.delete(sysfs.resolve("smart_scan"));
+        Files.createSymbolicLink(sysfs.resolve("smart_scan"), counter);
+        long other = Long.parseLong(read(KsmSetting.SMART_SCAN)) == 0 ? 1 : 0;
+        KsmSettings wanted = with(KsmSetting.PAGES_TO_SCAN, 7)
+                .with(KsmSetting.RUN, 2)
+                .with(KsmSetting.SMART_SCAN, other)
+                .with(KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN, 40_000);
+        assertThatThrownBy(() -> ksmd.change(wanted))
+                .isInstanceOf(SettingRefusedException.class)
+                .hasMessageContaining("smart_scan");
+        assertThat(read(KsmSetting.RUN)).isEqualTo("0");
+        assertThat(read(KsmSetting.PAGES_TO_SCAN)).isEqualTo("100");
+        assertThat(read(KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN)).isEqualTo("30000");
+    }
+
+    /** Here a plain file takes the text as it is, where the kernel would list its choices. */
+    @Test
+    void aValueThatIsNotThereAfterItWasWrittenIsRefused() throws IOException {
+        assertThatThrownBy(() -> ksmd.change(with(KsmSetting.ADVISOR_MODE, KsmSetting.SCAN_TIME)))
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining("advisor_mode holds 'scan-time'");
+    }
+
+    @Test
+    void whatStopsComesFirstAndWhatStartsLast() {
+        KsmSettings start = with(KsmSetting.RUN, 1)
+                .with(KsmSetting.ADVISOR_MODE, KsmSetting.NONE)
+                .with(KsmSetting.PAGES_TO_SCAN, 7)
+                .with(KsmSetting.SLEEP_MILLISECS, 7);
+        assertThat(KsmDaemon.inOrder(start))
+                .extracting(Map.Entry::getKey)
+                .containsExactly(
+                        KsmSetting.ADVISOR_MODE, KsmSetting.PAGES_TO_SCAN, KsmSetting.SLEEP_MILLISECS, KsmSetting.RUN);
+        KsmSettings stop = with(KsmSetting.RUN, 2)
+                .with(KsmSetting.ADVISOR_MODE, KsmSetting.SCAN_TIME)
+                .with(KsmSetting.MAX_PAGE_SHARING, 7)
+                .with(KsmSetting.ADVISOR_MAX_CPU, 7);
+        assertThat(KsmDaemon.inOrder(stop))
+                .extracting(Map.Entry::getKey)
+                .containsExactly(
+                        KsmSetting.RUN,
+                        KsmSetting.MAX_PAGE_SHARING,
+                        KsmSetting.ADVISOR_MAX_CPU,
+                        KsmSetting.ADVISOR_MODE);
+    }
+}

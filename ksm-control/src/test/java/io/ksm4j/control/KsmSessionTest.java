@@ -1,0 +1,200 @@
+package io.ksm4j.control;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import net.jqwik.api.Example;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.lifecycle.AfterTry;
+import net.jqwik.api.lifecycle.BeforeTry;
+
+/** Who has which setting, on a tree of files. */
+class KsmSessionTest {
+
+    private Path folder = Path.of("");
+    private Path sysfs = Path.of("");
+    private Path state = Path.of("");
+    private SessionFile file = SessionFile.ofThisMachine();
+    private KsmDaemon ksmd = KsmDaemon.system();
+
+    @BeforeTry
+    void createFiles() throws IOException {
+        folder = Files.createTempDirectory("sessions");
+        sysfs = Files.createDirectory(folder.resolve("ksm"));
+        state = folder.resolve("state/settings");
+        write(KsmSetting.RUN, 0);
+        write(KsmSetting.PAGES_TO_SCAN, 100);
+        write(KsmSetting.SLEEP_MILLISECS, 20);
+        Files.writeString(sysfs.resolve("pages_shared"), "0\n");
+        file = new SessionFile(folder.resolve("state"), Path.of("/proc"));
+        ksmd = new KsmDaemon(sysfs, file);
+    }
+
+    @AfterTry
+    void deleteFiles() throws IOException {
+        try (var paths = Files.walk(folder)) {
+            for (Path path : paths.sorted(Collections.reverseOrder()).toList()) {
+                Files.delete(path);
+            }
+        }
+    }
+
+    private void write(KsmSetting setting, long value) throws IOException {
+        Files.writeString(sysfs.resolve(setting.file()), value + "\n");
+    }
+
+    private static KsmSettings with(KsmSetting setting, long value) {
+        return KsmSettings.EMPTY.with(setting, value);
+    }
+
+    @Example
+    void whatWasBorrowedIsPutBackOnce() throws IOException {
+        KsmSettings before = ksmd.settings();
+        KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.RUN, 1));
+        assertThat(ksmd.settings()).isEqualTo(before.with(session.settings()));
+        assertThat(state).exists();
+        session.close();
+        assertThat(ksmd.settings()).isEqualTo(before);
+        assertThat(state).doesNotExist();
+        write(KsmSetting.PAGES_TO_SCAN, 8);
+        session.close();
+        assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(8);
+    }
+
+    /** The last one that is open has its way in what it has borrowed; in the end all is as it was. */
+    @Property(tries = 100)
+    void sessionsDoNotUndoEachOtherInWhateverOrderTheyClose(
+            @ForAll @IntRange(min = 1, max = 5) int count, @ForAll Random random) {
+        KsmSettings before = ksmd.settings();
+        List<KsmSession> open = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            KsmSettings wanted = with(KsmSetting.SLEEP_MILLISECS, random.nextInt(50));
+            if (random.nextBoolean()) {
+                wanted = wanted.with(KsmSetting.PAGES_TO_SCAN, random.nextInt(1000));
+            }
+            open.add(ksmd.borrow(wanted));
+            assertThat(ksmd.settings()).isEqualTo(expected(before, open));
+        }
+        while (!open.isEmpty()) {
+            open.remove(random.nextInt(open.size())).close();
+            assertThat(ksmd.settings()).isEqualTo(expected(before, open));
+        }
+        assertThat(state).doesNotExist();
+    }
+
+    private static KsmSettings expected(KsmSettings before, List<KsmSession> open) {
+        KsmSettings expected = before;
+        for (KsmSession session : open) {
+            expected = expected.with(session.settings());
+        }
+        return expected;
+    }
+
+    @Example
+    void whatSomebodyElseHasChangedMeanwhileStays() throws IOException {
+        KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.SLEEP_MILLISECS, 7));
+        write(KsmSetting.PAGES_TO_SCAN, 77);
+        session.close();
+        assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(77);
+        assertThat(ksmd.settings().get(KsmSetting.SLEEP_MILLISECS)).hasValue(20);
+        assertThat(state).doesNotExist();
+    }
+
+    @Example
+    void aRefusedSessionHasChangedNothing() {
+        KsmSettings before = ksmd.settings();
+        assertThatThrownBy(() -> ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.SMART_SCAN, 1)))
+                .isInstanceOf(NoSuchSettingException.class);
+        assertThat(ksmd.settings()).isEqualTo(before);
+        assertThat(state).doesNotExist();
+    }
+
+    @Example
+    void aKilledProgramsSettingsArePutBackByTheNext() throws IOException {
+        KsmSettings before = ksmd.settings();
+        leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
+        assertThat(ksmd.settings()).isNotEqualTo(before);
+        assertThat(ksmd.recover()).isTrue();
+        assertThat(ksmd.settings()).isEqualTo(before);
+        assertThat(state).doesNotExist();
+        assertThat(ksmd.recover()).isFalse();
+    }
+
+    @Example
+    void aKilledProgramsSettingsAreNotTakenForThoseFoundBefore() throws IOException {
+        KsmSettings before = ksmd.settings();
+        leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
+        try (KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 9))) {
+            assertThat(ksmd.settings()).isEqualTo(before.with(session.settings()));
+        }
+        assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    @Example
+    void aSessionThatLivesSurvivesRecovery() {
+        try (KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7))) {
+            ksmd.recover();
+            assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(7);
+            assertThat(session.settings().values()).hasSize(1);
+        }
+    }
+
+    /** As a program does that is killed right after it has changed the settings. */
+    private void leaveBehind(KsmSettings settings) {
+        file.locked(known -> {
+            Map<KsmSetting, SessionFile.Found> found = new EnumMap<>(KsmSetting.class);
+            settings.values()
+                    .forEach((setting, value) -> found.put(setting, new SessionFile.Found(ksmd.read(setting), value)));
+            file.write(new SessionFile.State(
+                    found, List.of(new SessionFile.Lease(ProcessHandle.current().pid(), 1, "killed", settings))));
+            ksmd.change(settings);
+            return null;
+        });
+    }
+
+    @Example
+    void afterTheMachineHasStartedAnewNothingIsOwed() throws IOException {
+        leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
+        String text = Files.readString(state);
+        Files.writeString(state, text.replaceFirst("ksm4j-settings 1 \\S+", "ksm4j-settings 1 another-boot"));
+        ksmd.recover();
+        assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(7);
+        assertThat(state).doesNotExist();
+    }
+
+    @Property(tries = 100)
+    void aFileThatIsCutOffIsNotActedOn(@ForAll @IntRange(min = 1, max = 10_000) int at) throws IOException {
+        leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.SLEEP_MILLISECS, 8));
+        String text = Files.readString(state);
+        String cut = text.substring(0, at % (text.length() - 1));
+        Files.writeString(state, cut);
+        KsmSettings left = ksmd.settings();
+        KsmSettings wanted = with(KsmSetting.RUN, 1);
+        assertThatThrownBy(() -> ksmd.borrow(wanted))
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining(state.toString())
+                .hasMessageContaining("delete the file");
+        assertThat(ksmd.settings()).isEqualTo(left);
+        assertThat(Files.readString(state)).as("left for somebody to look at").isEqualTo(cut);
+    }
+
+    @Example
+    void recoveryLeavesAFileItCannotReadToSomebody() throws IOException {
+        leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
+        Files.writeString(state, "lease 1 2 3");
+        assertThat(ksmd.recover()).isFalse();
+        assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(7);
+    }
+}
