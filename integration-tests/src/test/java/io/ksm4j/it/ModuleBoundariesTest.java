@@ -10,6 +10,7 @@ import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.lang.ArchRule;
 import io.ksm4j.Ksm;
+import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.ffm.FfmBackendProvider;
 import io.ksm4j.jna.JnaBackendProvider;
 import io.ksm4j.jnr.JnrBackendProvider;
@@ -38,7 +39,8 @@ class ModuleBoundariesTest {
             JnaBackendProvider.class,
             JnrBackendProvider.class,
             KsmKernel.class,
-            KsmMetrics.class);
+            KsmMetrics.class,
+            KsmDaemon.class);
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOption(location -> ONE_OF_EACH_MODULE.stream()
@@ -98,7 +100,7 @@ class ModuleBoundariesTest {
 
     @Test
     void modulesKnowTheApiAndNotEachOther() {
-        for (String module : List.of("ffm", "jna", "jnr", "micrometer", "test")) {
+        for (String module : List.of("control", "ffm", "jna", "jnr", "micrometer", "test")) {
             check(noClasses()
                     .that()
                     .resideOutsideOfPackage("io.ksm4j." + module)

@@ -112,7 +112,8 @@ class ReadmeTest {
 
     private static List<String> sources() throws IOException {
         List<String> names = new ArrayList<>();
-        for (String module : List.of("ksm-api", "ksm-ffm", "ksm-jna", "ksm-jnr", "ksm-micrometer", "ksm-test")) {
+        for (String module :
+                List.of("ksm-api", "ksm-control", "ksm-ffm", "ksm-jna", "ksm-jnr", "ksm-micrometer", "ksm-test")) {
             try (Stream<Path> files = Files.walk(ROOT.resolve(module).resolve("src/main/java"))) {
                 files.filter(Files::isRegularFile)
                         .forEach(file -> names.add(file.getFileName().toString()));

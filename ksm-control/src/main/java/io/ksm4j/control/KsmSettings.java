@@ -70,6 +70,19 @@ public final class KsmSettings {
     }
 
     /**
+     * Those of these settings that others have, too: with {@link KsmDaemon#settings()}, those that this kernel has.
+     *
+     * @param others settings, whatever their values
+     * @return a copy without the rest
+     */
+    public KsmSettings presentIn(KsmSettings others) {
+        Map<KsmSetting, Long> present = new EnumMap<>(KsmSetting.class);
+        present.putAll(values);
+        present.keySet().retainAll(others.values.keySet());
+        return new KsmSettings(present);
+    }
+
+    /**
      * The value of a setting.
      *
      * @param setting any setting

@@ -55,6 +55,7 @@ class KsmSettingsTest {
         assertThat(one.with(other)).hasToString("run=1 sleep_millisecs=7 advisor_mode=scan-time");
         assertThat(one.get(KsmSetting.PAGES_TO_SCAN)).isEmpty();
         assertThat(one).isNotEqualTo(other).isEqualTo(other.with(one).without(KsmSetting.ADVISOR_MODE));
+        assertThat(one.presentIn(other)).isEqualTo(KsmSettings.EMPTY.with(KsmSetting.RUN, 0));
         assertThat(KsmSetting.ofFile("pages_shared")).isEmpty();
     }
 }

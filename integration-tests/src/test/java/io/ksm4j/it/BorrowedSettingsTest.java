@@ -1,0 +1,290 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.control.KsmDaemon;
+import io.ksm4j.control.KsmSession;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.control.KsmSettings;
+import io.ksm4j.control.SettingBusyException;
+import io.ksm4j.control.SettingRefusedException;
+import io.ksm4j.test.RunningKsmd;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** The kernel takes what ksm4j writes, and has its own settings again afterwards, whatever happens to the program. */
+@Timeout(90)
+class BorrowedSettingsTest {
+
+    private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
+    private static final Path STATE = Path.of("/run/ksm4j/settings");
+    private static final Duration PATIENCE = Duration.ofSeconds(30);
+
+    private final RunningKsmd turn = RunningKsmd.start();
+    private final KsmDaemon ksmd = KsmDaemon.system();
+    private Map<String, String> before = Map.of();
+
+    @BeforeEach
+    void remember() throws IOException {
+        before = files();
+        assertThat(STATE).doesNotExist();
+    }
+
+    @AfterEach
+    void endTurn() {
+        turn.close();
+    }
+
+    /** The settings, read by other means than the library's own. */
+    private static Map<String, String> files() throws IOException {
+        Map<String, String> files = new TreeMap<>();
+        try (Stream<Path> settings = Files.list(SYSFS)) {
+            for (Path file : settings.toList()) {
+                if (KsmSetting.ofFile(file.getFileName().toString()).isPresent()) {
+                    files.put(file.getFileName().toString(), Files.readString(file));
+                }
+            }
+        }
+        return files;
+    }
+
+    private static String file(KsmSetting setting) throws IOException {
+        return Files.readString(SYSFS.resolve(setting.file())).strip();
+    }
+
+    private static KsmSettings with(KsmSetting setting, long value) {
+        return KsmSettings.EMPTY.with(setting, value);
+    }
+
+    private void assertPutBack() throws IOException {
+        assertThat(files()).isEqualTo(before);
+        assertThat(STATE).doesNotExist();
+    }
+
+    @Test
+    void everySettingOfThisKernelIsReadChangedAndPutBack() throws IOException {
+        Map<KsmSetting, Long> settings = ksmd.settings().values();
+        assertThat(settings).hasSameSizeAs(before);
+        for (Map.Entry<KsmSetting, Long> now : settings.entrySet()) {
+            KsmSetting setting = now.getKey();
+            long other = now.getValue() < setting.most() ? now.getValue() + 1 : now.getValue() - 1;
+            try (KsmSession session = ksmd.borrow(with(setting, other))) {
+                String expected = setting == KsmSetting.ADVISOR_MODE ? "none [scan-time]" : Long.toString(other);
+                assertThat(file(setting)).as(session.toString()).isEqualTo(expected);
+                assertThat(STATE).exists();
+            }
+            assertPutBack();
+        }
+    }
+
+    /** Each alone, so that the advisor's least is never above its most. */
+    @Test
+    void theKernelTakesTheEndsOfEveryRange() throws IOException {
+        for (KsmSetting setting : ksmd.settings().values().keySet()) {
+            if (setting == KsmSetting.RUN || setting == KsmSetting.ADVISOR_MODE) {
+                continue;
+            }
+            KsmSettings freed = KsmSettings.EMPTY;
+            if (setting == KsmSetting.ADVISOR_MIN_PAGES_TO_SCAN) {
+                freed = with(KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN, KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN.most());
+            } else if (setting == KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN) {
+                freed = with(KsmSetting.ADVISOR_MIN_PAGES_TO_SCAN, 0);
+            }
+            for (long end : new long[] {setting.least(), setting.most()}) {
+                try (KsmSession session = ksmd.borrow(freed.with(setting, end))) {
+                    assertThat(file(setting)).as(session.toString()).isEqualTo(Long.toString(end));
+                }
+            }
+        }
+        assertPutBack();
+    }
+
+    @Test
+    void whatTheAdvisorChoseMeanwhileIsPutBackToo() throws IOException {
+        try (KsmSession session = ksmd.borrow(with(KsmSetting.ADVISOR_MODE, KsmSetting.SCAN_TIME))) {
+            assertThat(file(KsmSetting.PAGES_TO_SCAN))
+                    .isNotEqualTo(before.get("pages_to_scan").strip());
+            assertThatThrownBy(() -> ksmd.change(with(KsmSetting.PAGES_TO_SCAN, 7)))
+                    .isInstanceOf(SettingRefusedException.class)
+                    .hasMessageContaining("set advisor_mode to none");
+            assertThat(session.settings().values()).hasSize(1);
+        }
+        assertPutBack();
+    }
+
+    @Test
+    void whatChangesOnlyWhileNothingIsMergedIsRefusedWhileSomethingIs() throws Exception {
+        Ksm ksm = Ksm.system();
+        try (MergeRegion region =
+                ksm.allocate(64 * ksm.pageSize(), RegionOptions.DEFAULT.withHugePages(HugePages.AVOID))) {
+            new Pages(new SecureRandom().nextLong(), ksm.pageSize()).fill(region, page -> 0);
+            assertThat(region.awaitMerged(0.5, PATIENCE).isReached()).isTrue();
+            KsmSettings wanted = with(KsmSetting.SLEEP_MILLISECS, 77).with(KsmSetting.MAX_PAGE_SHARING, 300);
+            assertThatThrownBy(() -> ksmd.change(wanted)).isInstanceOf(SettingBusyException.class);
+            assertThatThrownBy(() -> ksmd.borrow(wanted)).isInstanceOf(SettingBusyException.class);
+            assertPutBack();
+            // Taking the pages apart first is what the message says.
+            try (KsmSession session = ksmd.borrow(wanted.with(KsmSetting.RUN, 2))) {
+                assertThat(file(KsmSetting.MAX_PAGE_SHARING))
+                        .as(session.toString())
+                        .isEqualTo("300");
+                assertThat(region.stats().mergedBytes()).hasValue(0);
+            }
+            assertPutBack();
+        }
+    }
+
+    @Test
+    void whatCannotBePutBackIsPutBackByTheNextProgram() throws Exception {
+        Ksm ksm = Ksm.system();
+        KsmSession session = ksmd.borrow(with(KsmSetting.MAX_PAGE_SHARING, 300).with(KsmSetting.SLEEP_MILLISECS, 0));
+        try (MergeRegion region =
+                ksm.allocate(64 * ksm.pageSize(), RegionOptions.DEFAULT.withHugePages(HugePages.AVOID))) {
+            new Pages(new SecureRandom().nextLong(), ksm.pageSize()).fill(region, page -> 0);
+            assertThat(region.awaitMerged(0.5, PATIENCE).isReached()).isTrue();
+            assertThatThrownBy(session::close).isInstanceOf(SettingBusyException.class);
+            assertThat(Files.readString(STATE))
+                    .contains("max_page_sharing 256 300")
+                    .doesNotContain("sleep_millisecs");
+        } finally {
+            // Nothing is merged any more once the region is closed and ksmd has seen it.
+            Files.writeString(SYSFS.resolve("run"), "2");
+            assertThat(recoverInANewProgram()).contains("max_page_sharing=256");
+            Files.writeString(SYSFS.resolve("run"), "1");
+        }
+        assertPutBack();
+    }
+
+    @Test
+    void aProgramThatExitsWithoutClosingPutsBack() throws Exception {
+        try (RunningJvm child = RunningJvm.start(Borrower.class, "pages_to_scan", "11")) {
+            child.awaitLine("borrowed");
+            assertThat(file(KsmSetting.PAGES_TO_SCAN)).isEqualTo("11");
+            child.finish();
+        }
+        assertPutBack();
+    }
+
+    @Test
+    void aProgramThatIsTerminatedPutsBack() throws Exception {
+        try (RunningJvm child = RunningJvm.start(Borrower.class, "pages_to_scan", "11")) {
+            child.awaitLine("borrowed");
+            child.terminate();
+        }
+        assertPutBack();
+    }
+
+    @Test
+    void whatAKilledProgramLeavesTheNextOnePutsBack() throws Exception {
+        try (RunningJvm child = RunningJvm.start(Borrower.class, "pages_to_scan", "11")) {
+            child.awaitLine("borrowed");
+            assertThat(ProcessHandle.of(child.pid()).orElseThrow().destroyForcibly())
+                    .isTrue();
+            child.awaitExit();
+        }
+        assertThat(file(KsmSetting.PAGES_TO_SCAN)).isEqualTo("11");
+        assertThat(recoverInANewProgram())
+                .contains("pages_to_scan=" + before.get("pages_to_scan").strip());
+        assertPutBack();
+    }
+
+    private static String recoverInANewProgram() {
+        return ChildJvm.run(Reader.class, PATIENCE, List.of()).assertEndedWell().output();
+    }
+
+    @Test
+    void programsDoNotUndoEachOther() throws Exception {
+        try (RunningJvm child = RunningJvm.start(Borrower.class, "pages_to_scan", "11")) {
+            child.awaitLine("borrowed");
+            KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 12));
+            assertThat(file(KsmSetting.PAGES_TO_SCAN)).isEqualTo("12");
+            child.finish();
+            assertThat(file(KsmSetting.PAGES_TO_SCAN)).isEqualTo("12");
+            session.close();
+        }
+        assertPutBack();
+    }
+
+    @Test
+    void manyProgramsAndThreadsAtOnceLeaveNothingBehind() throws Exception {
+        List<Thread> threads = Stream.generate(() -> new Thread(() -> {
+                    for (int i = 0; i < 20; i++) {
+                        try (KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 100 + i))) {
+                            assertThat(session.settings().values()).hasSize(1);
+                        }
+                    }
+                }))
+                .limit(3)
+                .toList();
+        try (RunningJvm child = RunningJvm.start(Borrower.class, "sleep_millisecs", "11")) {
+            threads.forEach(Thread::start);
+            child.awaitLine("borrowed");
+            assertThat(file(KsmSetting.SLEEP_MILLISECS)).isEqualTo("11");
+            child.finish();
+        }
+        for (Thread thread : threads) {
+            thread.join();
+        }
+        await().atMost(PATIENCE).untilAsserted(this::assertPutBack);
+    }
+
+    @Test
+    void whoeverMayNotWriteIsToldAndHasChangedNothing() throws IOException {
+        String mount = "mount --bind " + SYSFS + " " + SYSFS + " && mount -o remount,bind,ro " + SYSFS;
+        ChildJvm child = ChildJvm.run(
+                List.of("unshare", "--mount", "sh", "-c", mount + " && exec \"$0\" \"$@\""),
+                Borrower.class,
+                PATIENCE,
+                List.of(),
+                "pages_to_scan",
+                "11");
+        assertThat(child.exitStatus()).isNotZero();
+        assertThat(child.output())
+                .contains("KsmPermissionException: this process may not write " + SYSFS.resolve("pages_to_scan"));
+        assertPutBack();
+    }
+
+    /** Borrows a setting until its standard input ends, and then exits without closing. */
+    static final class Borrower {
+
+        private Borrower() {}
+
+        @SuppressWarnings("resource") // What becomes of it is the test.
+        public static void main(String[] args) throws IOException {
+            KsmSession session =
+                    KsmDaemon.system().borrow(with(KsmSetting.ofFile(args[0]).orElseThrow(), Long.parseLong(args[1])));
+            System.out.println("borrowed");
+            while (System.in.read() >= 0) {
+                // until the end
+            }
+            System.out.println(session);
+        }
+    }
+
+    /** A program that only reads. */
+    static final class Reader {
+
+        private Reader() {}
+
+        public static void main(String[] args) {
+            System.out.println(KsmDaemon.system().settings());
+        }
+    }
+}
