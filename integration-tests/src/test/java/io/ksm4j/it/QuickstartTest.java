@@ -144,21 +144,6 @@ class QuickstartTest {
     }
 
     @Test
-    void waitsForOthersWhoChangeKsmd() throws Exception {
-        Quick quick = start(List.of("-Djava.io.tmpdir=" + LOCK.getParent()), file.toString());
-        await().until(() -> quick.output().contains("waiting for another program"));
-        assertThat(settings()).containsEntry("run", "0\n");
-        Map<String, String> before = settings();
-
-        locked.release();
-
-        assertThat(quick.exitCode()).as(quick.output()).isZero();
-        locked = lock.lock();
-        assertThat(settings()).isEqualTo(before);
-        assertThreeOfFourSaved(quick, "ffm");
-    }
-
-    @Test
     void runsWithoutTheRightToStartKsmdAndSaysWhyNothingMerges() throws Exception {
         Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
         List<String> nobody = List.of("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups");

@@ -6,12 +6,15 @@ import io.ksm4j.Marking;
 import io.ksm4j.MergeOutcome;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.control.KsmDaemon;
+import io.ksm4j.control.KsmSession;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.control.KsmSettings;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmActivity;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.stats.RegionStats;
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -45,10 +48,9 @@ public final class Numbers {
      * Runs the sample.
      *
      * @param args none
-     * @throws IOException if the settings of {@code ksmd} cannot be read or changed
      * @throws InterruptedException if somebody interrupts it
      */
-    public static void main(String[] args) throws IOException, InterruptedException {
+    public static void main(String[] args) throws InterruptedException {
         if (args.length > 0) {
             System.err.println("usage: numbers");
             System.exit(2);
@@ -56,17 +58,21 @@ public final class Numbers {
         new Numbers().run();
     }
 
-    private void run() throws IOException, InterruptedException {
+    private void run() throws InterruptedException {
         if (!ksm.support().canMark()) {
             ksm.support().obstacles().forEach(obstacle -> System.out.println(obstacle.explanation()));
             return;
         }
         try {
-            try (KsmdSettings ksmd = KsmdSettings.open()) {
-                if (ksmd.mayChange()) {
-                    ksmd.runFast();
-                    ksmd.lookAtEveryPage();
+            if (KsmDaemon.system().mayChange()) {
+                // With smart_scan, unique pages that are passed over would be counted as volatile.
+                KsmSession fast = FastKsmd.borrow(KsmSettings.EMPTY.with(KsmSetting.SMART_SCAN, 0));
+                try {
+                    merge();
+                } finally {
+                    fast.close();
                 }
+            } else {
                 merge();
             }
             printCost();

@@ -2,6 +2,7 @@ package io.ksm4j.samples.quickstart;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
+import io.ksm4j.stats.KsmStats;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -40,26 +41,26 @@ final class Progress {
         return String.format(Locale.ROOT, "%.1f", (lastGain - start) / 1e9);
     }
 
-    void await(KsmdSettings ksmd) throws IOException {
-        long quietSince = ksmd.fullScans();
+    void await() {
+        long quietSince = KsmStats.read().fullScans().orElse(0);
         long saved = 0;
         while (true) {
             LockSupport.parkNanos(BETWEEN_LOOKS.toNanos());
-            long scans = ksmd.fullScans();
-            boolean running = ksmd.isRunning();
+            KsmStats ksmd = KsmStats.read();
+            long scans = ksmd.fullScans().orElse(0);
             Quickstart.Usage usage = Quickstart.Usage.of(ksm, regions);
             long now = System.nanoTime();
             if (usage.saved() > saved) {
                 saved = usage.saved();
                 lastGain = now;
-                quietSince = ksmd.fullScans();
+                quietSince = KsmStats.read().fullScans().orElse(0);
             }
             show(now, scans, saved);
             if (scans >= quietSince + SCANS) {
                 end("");
                 return;
             }
-            if (!running) {
+            if (ksmd.run().orElse(1) != 1) {
                 end("Somebody stopped ksmd meanwhile: not all of it has merged.");
                 return;
             }

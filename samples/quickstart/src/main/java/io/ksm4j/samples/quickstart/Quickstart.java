@@ -2,10 +2,15 @@ package io.ksm4j.samples.quickstart;
 
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
+import io.ksm4j.KsmException;
 import io.ksm4j.KsmSupport;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.control.KsmDaemon;
+import io.ksm4j.control.KsmSession;
+import io.ksm4j.control.KsmSettings;
+import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -19,6 +24,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /** Keeps a file in memory four times, and watches the kernel make one copy of the four. */
 public final class Quickstart {
@@ -80,15 +86,16 @@ public final class Quickstart {
     }
 
     private void run() throws IOException {
-        try (KsmdSettings ksmd = KsmdSettings.open()) {
+        Optional<KsmSession> fast = Optional.empty();
+        try {
             load();
-            prepare(ksmd);
+            fast = prepare();
 
             Progress progress = new Progress(ksm, copies);
             Usage before = usage();
             ksm.markMergeable(copies);
             if (ksm.support().canMerge()) {
-                progress.await(ksmd);
+                progress.await();
             } else {
                 System.out.println("Marked, but nothing will merge here:");
                 ksm.support().obstacles().forEach(obstacle -> System.out.println(obstacle.explanation()));
@@ -104,6 +111,7 @@ public final class Quickstart {
                     mebibytes(after.saved()), mebibytes(totalSize()), progress.seconds(), ksm.backend());
         } finally {
             copies.forEach(MergeRegion::close);
+            fast.ifPresent(KsmSession::close);
         }
     }
 
@@ -125,32 +133,45 @@ public final class Quickstart {
     }
 
     /** Sees to it that ksmd runs, and fast enough to watch. */
-    private void prepare(KsmdSettings ksmd) {
+    private Optional<KsmSession> prepare() {
         KsmSupport support = ksm.support();
         if (!support.canMark()) {
-            return;
+            return Optional.empty();
         }
         String found = "ksmd is stopped";
+        boolean mayChange = KsmDaemon.system().mayChange();
         if (support.canMerge()) {
-            long seconds = ksmd.secondsToMerge(totalSize() / ksm.pageSize());
+            long seconds = secondsToMerge();
             if (seconds <= SLOW.toSeconds()) {
                 System.out.println("ksmd runs; its settings stay as they are");
-                return;
+                return Optional.empty();
             }
             found = "ksmd runs, but is set so that this may take " + seconds + " s";
-            if (!ksmd.mayChange()) {
+            if (!mayChange) {
                 System.out.println(found + ", and this user may not change that");
             }
         }
-        if (!ksmd.mayChange()) {
-            return;
+        if (!mayChange) {
+            return Optional.empty();
         }
         try {
-            ksmd.runFast();
+            KsmSession fast = FastKsmd.borrow(KsmSettings.EMPTY);
             System.out.println(found + ": it runs fast for a moment, then every setting is put back");
-        } catch (IOException e) {
+            return Optional.of(fast);
+        } catch (KsmException e) {
             System.out.println(found + ", and its settings cannot be changed: " + e.getMessage());
+            return Optional.empty();
         }
+    }
+
+    /** Three scans of these pages and of all that are marked already, at the speed that is set. */
+    private long secondsToMerge() {
+        KsmStats now = KsmStats.read();
+        long pages = 3 * (totalSize() / ksm.pageSize() + now.rmapItems().orElse(0));
+        return pages
+                / Math.max(1, now.pagesToScan().orElse(1))
+                * now.sleepMillisecs().orElse(0)
+                / 1000;
     }
 
     private long totalSize() {
