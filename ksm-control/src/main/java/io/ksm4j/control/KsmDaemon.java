@@ -5,7 +5,6 @@ import io.ksm4j.KsmPermissionException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -206,7 +205,7 @@ public final class KsmDaemon {
     /** Writes one value and reads it back. */
     void write(KsmSetting setting, long value) {
         try {
-            Files.writeString(file(setting), setting.textOf(value));
+            PlainFile.write(file(setting), setting.textOf(value));
         } catch (IOException e) {
             if (!Files.isWritable(file(setting))) {
                 throw noRight(setting);
@@ -248,11 +247,9 @@ public final class KsmDaemon {
     private String readText(String name) {
         Path file = sysfs.resolve(name);
         try {
-            return Files.readString(file).strip();
-        } catch (NoSuchFileException e) {
-            throw new UncheckedIOException("there is no " + file + " any more", e);
+            return PlainFile.read(file).strip();
         } catch (IOException e) {
-            throw new UncheckedIOException("cannot read " + file, e);
+            throw new UncheckedIOException("cannot read " + file + ": " + e.getMessage(), e);
         }
     }
 

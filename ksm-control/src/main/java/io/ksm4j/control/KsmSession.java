@@ -7,6 +7,7 @@ import io.ksm4j.control.SessionFile.State;
 import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
@@ -69,8 +70,10 @@ public final class KsmSession implements AutoCloseable {
             return false;
         }
         return file.locked(state -> {
-            boolean stale = state.leases().removeIf(lease -> !file.isLive(lease));
-            return settle(ksmd, file, state) || stale;
+            boolean any = !state.found().isEmpty();
+            state.leases().removeIf(lease -> !file.isLive(lease));
+            logOwed(settle(ksmd, file, state));
+            return any;
         });
     }
 
@@ -85,7 +88,7 @@ public final class KsmSession implements AutoCloseable {
 
     private Void borrow(State state) {
         state.leases().removeIf(stale -> !file.isLive(stale));
-        settle(ksmd, file, state);
+        logOwed(settle(ksmd, file, state));
         KsmSettings now = ksmd.settings();
         KsmSettings affected = settings;
         if (settings.get(KsmSetting.ADVISOR_MODE).isPresent()
@@ -135,7 +138,21 @@ public final class KsmSession implements AutoCloseable {
         closed = true;
         file.locked(state -> {
             state.leases().removeIf(other -> other.id().equals(lease.id()) || !file.isLive(other));
-            return settle(ksmd, file, state);
+            Map<KsmSetting, RuntimeException> owed = settle(ksmd, file, state);
+            RuntimeException own = null;
+            for (KsmSetting setting : settings.values().keySet()) {
+                RuntimeException failure = owed.remove(setting);
+                if (failure != null && own == null) {
+                    own = failure;
+                } else if (failure != null) {
+                    own.addSuppressed(failure);
+                }
+            }
+            logOwed(owed);
+            if (own != null) {
+                throw own;
+            }
+            return null;
         });
     }
 
@@ -150,9 +167,9 @@ public final class KsmSession implements AutoCloseable {
     /**
      * Gives every setting the value that the last lease wants, or the one it had before anybody did.
      *
-     * @return whether there were any
+     * @return what could not be put back, and why; it stays in the file
      */
-    private static boolean settle(KsmDaemon ksmd, SessionFile file, State state) {
+    private static Map<KsmSetting, RuntimeException> settle(KsmDaemon ksmd, SessionFile file, State state) {
         boolean advised = state.found().containsKey(KsmSetting.ADVISOR_MODE);
         KsmSettings wanted = KsmSettings.EMPTY;
         List<KsmSetting> done = new ArrayList<>();
@@ -179,8 +196,7 @@ public final class KsmSession implements AutoCloseable {
             wanted = wanted.without(KsmSetting.PAGES_TO_SCAN);
             done.remove(KsmSetting.PAGES_TO_SCAN);
         }
-        boolean any = !state.found().isEmpty();
-        RuntimeException failure = null;
+        Map<KsmSetting, RuntimeException> owed = new EnumMap<>(KsmSetting.class);
         for (Map.Entry<KsmSetting, Long> value : KsmDaemon.inOrder(wanted)) {
             KsmSetting setting = value.getKey();
             try {
@@ -190,19 +206,18 @@ public final class KsmSession implements AutoCloseable {
                 state.found().computeIfPresent(setting, (s, found) -> new Found(found.before(), value.getValue()));
             } catch (KsmException | UncheckedIOException e) {
                 done.remove(setting);
-                if (failure == null) {
-                    failure = e;
-                } else {
-                    failure.addSuppressed(e);
-                }
+                owed.put(setting, e);
             }
         }
         done.forEach(state.found()::remove);
         file.write(state);
-        if (failure != null) {
-            throw failure;
-        }
-        return any;
+        return owed;
+    }
+
+    /** What others have left must keep nobody from going on. */
+    private static void logOwed(Map<KsmSetting, RuntimeException> owed) {
+        owed.forEach((setting, failure) -> LOGGER.log(
+                Level.WARNING, setting.file() + " cannot be put back yet; the next program tries again", failure));
     }
 
     /** Whether the kernel chooses {@code pages_to_scan}, once these settings are made. */

@@ -4,10 +4,9 @@ import io.ksm4j.KsmPermissionException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
+import java.nio.channels.FileLockInterruptionException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -89,22 +88,34 @@ final class SessionFile {
         return !Files.exists(file());
     }
 
-    /** Does something while no other program and no other thread does. */
+    /**
+     * Does something while no other program and no other thread does. Interrupting the thread changes nothing but its status: what was
+     * borrowed must be put back all the same.
+     */
     <T> T locked(Function<State, T> action) {
-        synchronized (TURN) {
-            try {
-                Files.createDirectories(folder);
-                // Nobody deletes the lock file: two programs could then hold locks on two files of the same name.
-                try (FileChannel lock =
-                        FileChannel.open(folder.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-                    lock.lock();
-                    return action.apply(read());
+        boolean interrupted = false;
+        try {
+            synchronized (TURN) {
+                while (true) {
+                    Files.createDirectories(folder);
+                    // Nobody deletes the lock file: two programs could then hold locks on two files of the same name.
+                    try (FileChannel lock = FileChannel.open(
+                            folder.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+                        lock.lock();
+                        return action.apply(read());
+                    } catch (FileLockInterruptionException e) {
+                        interrupted |= Thread.interrupted();
+                    }
                 }
-            } catch (AccessDeniedException e) {
-                throw new KsmPermissionException("this process may not write " + folder
-                        + ", where programs that change ksmd's settings leave what to put back: run it as root");
-            } catch (IOException e) {
-                throw new UncheckedIOException("cannot lock " + folder.resolve("lock"), e);
+            }
+        } catch (AccessDeniedException e) {
+            throw new KsmPermissionException("this process may not write " + folder
+                    + ", where programs that change ksmd's settings leave what to put back: run it as root");
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot lock " + folder.resolve("lock"), e);
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
             }
         }
     }
@@ -114,12 +125,10 @@ final class SessionFile {
     }
 
     private State read() throws IOException {
-        List<String> lines;
-        try {
-            lines = Files.readAllLines(file(), StandardCharsets.ISO_8859_1);
-        } catch (NoSuchFileException e) {
+        if (isAbsent()) {
             return State.empty();
         }
+        List<String> lines = PlainFile.read(file()).lines().toList();
         try {
             return parse(lines, FORMAT + bootId());
         } catch (RuntimeException e) {
@@ -200,7 +209,7 @@ final class SessionFile {
             }
             text.append(LAST_LINE).append('\n');
             Path next = folder.resolve("settings.next");
-            Files.writeString(next, text, StandardCharsets.US_ASCII);
+            PlainFile.write(next, text.toString());
             Files.move(next, file(), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         } catch (IOException e) {
             throw new UncheckedIOException("cannot write " + file(), e);
@@ -208,17 +217,13 @@ final class SessionFile {
     }
 
     private String bootId() throws IOException {
-        // In one read: /proc/sys answers one read only.
-        try (var reader = Files.newBufferedReader(proc.resolve("sys/kernel/random/boot_id"))) {
-            return reader.readLine().strip();
-        }
+        return PlainFile.read(proc.resolve("sys/kernel/random/boot_id")).strip();
     }
 
     /** When a process has started, in ticks since the machine has (proc_pid_stat(5)); -1 if there is no such process. */
     private static long startOf(Path proc, long pid) {
         try {
-            String stat =
-                    Files.readString(proc.resolve(Long.toString(pid)).resolve("stat"), StandardCharsets.ISO_8859_1);
+            String stat = PlainFile.read(proc.resolve(Long.toString(pid)).resolve("stat"));
             // The second field is the program's name in parentheses, and may hold blanks and parentheses itself.
             String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
             return Long.parseLong(fields[19]);

@@ -191,6 +191,20 @@ class KsmSessionTest {
     }
 
     @Example
+    void aThreadThatIsInterruptedBorrowsAndPutsBackAllTheSame() {
+        KsmSettings before = ksmd.settings();
+        Thread.currentThread().interrupt();
+        try {
+            KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7));
+            assertThat(ksmd.settings()).isEqualTo(before.with(session.settings()));
+            session.close();
+            assertThat(ksmd.settings()).isEqualTo(before);
+        } finally {
+            assertThat(Thread.interrupted()).as("still interrupted").isTrue();
+        }
+    }
+
+    @Example
     void recoveryLeavesAFileItCannotReadToSomebody() throws IOException {
         leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
         Files.writeString(state, "lease 1 2 3");
