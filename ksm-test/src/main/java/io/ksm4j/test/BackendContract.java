@@ -16,6 +16,8 @@ import io.ksm4j.MergeRegistry.Mark;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.ResourceUnavailableException;
 import io.ksm4j.UnmappedRangeException;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
@@ -27,7 +29,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -49,6 +50,7 @@ import org.junit.jupiter.api.io.TempDir;
  * }
  * }</pre>
  */
+@EnabledIfKsm
 public abstract class BackendContract extends RegionContract {
 
     private static final int PROT_READ_WRITE = 3;
@@ -72,11 +74,6 @@ public abstract class BackendContract extends RegionContract {
      * @return the same one each time
      */
     protected abstract KsmBackend backend();
-
-    @BeforeEach
-    final void requireKsm() {
-        KsmKernel.require();
-    }
 
     @Override
     protected final long map(long length) {
@@ -448,29 +445,28 @@ public abstract class BackendContract extends RegionContract {
     }
 
     @Test
-    void equalPagesMergeAndTheStatsShowIt() {
-        try (RunningKsmd ksmd = RunningKsmd.start()) {
-            KsmSupport support = ksm().support();
-            assertThat(support.canMark()).isTrue();
-            assertThat(support.canMerge()).isTrue();
-            assertThat(support.obstacles()).isEmpty();
-            MergeRegion region = allocate(64, RegionOptions.DEFAULT.withHugePages(HugePages.AVOID));
-            ByteBuffer buffer = region.buffer();
-            for (int at = 0; at < buffer.capacity(); at++) {
-                buffer.put(at, (byte) 0x5a);
-            }
-            ksmd.awaitFullScans(3);
-            RegionStats merged = region.stats();
-            assertThat(merged.savedBytes()).isGreaterThanOrEqualTo(region.size() - 2 * pageSize());
-            assertThat(merged.mergedBytes().orElse(region.size())).isEqualTo(region.size());
-            assertThat(merged.residentBytes()).isEqualTo(region.size());
-
-            region.markUnmergeable();
-            RegionStats apart = region.stats();
-            assertThat(apart.savedBytes()).isZero();
-            assertThat(apart.mergedBytes().orElse(0)).isZero();
-            assertThat(buffer.get(buffer.capacity() - 1)).isEqualTo((byte) 0x5a);
+    @EnabledIfKsm(control = true)
+    void equalPagesMergeAndTheStatsShowIt(RunningKsmd ksmd) {
+        KsmSupport support = ksm().support();
+        assertThat(support.canMark()).isTrue();
+        assertThat(support.canMerge()).isTrue();
+        assertThat(support.obstacles()).isEmpty();
+        MergeRegion region = allocate(64, RegionOptions.DEFAULT.withHugePages(HugePages.AVOID));
+        ByteBuffer buffer = region.buffer();
+        for (int at = 0; at < buffer.capacity(); at++) {
+            buffer.put(at, (byte) 0x5a);
         }
+        ksmd.awaitFullScans(3);
+        RegionStats merged = region.stats();
+        assertThat(merged.savedBytes()).isGreaterThanOrEqualTo(region.size() - 2 * pageSize());
+        assertThat(merged.mergedBytes().orElse(region.size())).isEqualTo(region.size());
+        assertThat(merged.residentBytes()).isEqualTo(region.size());
+
+        region.markUnmergeable();
+        RegionStats apart = region.stats();
+        assertThat(apart.savedBytes()).isZero();
+        assertThat(apart.mergedBytes().orElse(0)).isZero();
+        assertThat(buffer.get(buffer.capacity() - 1)).isEqualTo((byte) 0x5a);
     }
 
     @Test
