@@ -9,19 +9,19 @@ import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.Finding.Kind;
 import io.ksm4j.stats.Finding.Scope;
 import io.ksm4j.stats.KsmStats;
-import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -29,6 +29,7 @@ import org.junit.jupiter.api.Timeout;
  * What this kernel can be made to do wrong is found. Other processes may have marked memory too, so little is said of the machine
  * as a whole.
  */
+@EnabledIfKsm(control = true)
 @Timeout(90)
 class AdviceTest {
 
@@ -38,11 +39,10 @@ class AdviceTest {
 
     private final Ksm ksm = Ksm.system();
     private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
-    private final RunningKsmd ksmd = RunningKsmd.start();
+    private final RunningKsmd ksmd;
 
-    @AfterEach
-    void putSettingsBack() {
-        ksmd.close();
+    AdviceTest(RunningKsmd ksmd) {
+        this.ksmd = ksmd;
     }
 
     private MergeRegion allocate() {
@@ -100,12 +100,12 @@ class AdviceTest {
 
     @Test
     void smartScanHidesNoWastedEffort() throws InterruptedException, IOException {
-        Files.writeString(SYSFS.resolve("smart_scan"), "1");
+        ksmd.set(KsmSetting.SMART_SCAN, 1);
         try (MergeRegion region = allocate()) {
             pages.fill(region, page -> page);
             region.awaitMerged(1, PATIENCE);
             // Held at whatever scan it has come to.
-            Files.writeString(SYSFS.resolve("run"), "0");
+            ksmd.set(KsmSetting.RUN, 0);
             double inVain = (double) (ksmd.read("pages_unshared") + ksmd.read("pages_volatile"));
             assertThat(inVain).isGreaterThanOrEqualTo(PAGES);
             boolean wasted = inVain / ksmd.read("pages_sharing") > ksm.pageSize() / 64.0;
@@ -134,8 +134,8 @@ class AdviceTest {
         try (MergeRegion region = allocate()) {
             pages.fill(region, page -> page % 2);
             region.awaitMerged(1, PATIENCE);
-            Files.writeString(SYSFS.resolve("pages_to_scan"), "1");
-            Files.writeString(SYSFS.resolve("sleep_millisecs"), "1000");
+            ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
+            ksmd.set(KsmSetting.SLEEP_MILLISECS, 1000);
             await().atMost(PATIENCE).untilAsserted(() -> {
                 long seconds = 2 * knownPages();
                 assertThat(of(ksm.advice(Duration.ofSeconds(seconds - 1)), Kind.SLOW_SCAN))
@@ -156,7 +156,7 @@ class AdviceTest {
     @Test
     void hugePagesInMarkedMemoryAreFound() throws IOException {
         // It would split them while the test looks.
-        Files.writeString(SYSFS.resolve("run"), "0");
+        ksmd.set(KsmSetting.RUN, 0);
         RegionOptions huge =
                 RegionOptions.DEFAULT.withHugePages(HugePages.ALLOW).withPopulate(true);
         try (MergeRegion region = ksm.allocate(8 << 20, huge)) {
@@ -170,7 +170,7 @@ class AdviceTest {
 
     @Test
     void aStoppedKsmdIsFound() throws IOException {
-        Files.writeString(SYSFS.resolve("run"), "0");
+        ksmd.set(KsmSetting.RUN, 0);
         assertThat(of(ksm.advice(), Kind.KSMD_STOPPED)).hasSize(1);
         assertThat(of(ksm.advice(), Kind.NO_PERMISSION)).isEmpty();
     }
@@ -178,7 +178,7 @@ class AdviceTest {
     /** In a container, {@code /sys} is read-only, or hidden. */
     @Test
     void whatAContainerForbidsOrHidesIsFound() throws IOException {
-        Files.writeString(SYSFS.resolve("run"), "0");
+        ksmd.set(KsmSetting.RUN, 0);
         assertThat(adviceWhere("mount --bind " + SYSFS + " " + SYSFS + " && mount -o remount,bind,ro " + SYSFS))
                 .contains("KSMD_STOPPED", "NO_PERMISSION")
                 .contains("this process has no right");

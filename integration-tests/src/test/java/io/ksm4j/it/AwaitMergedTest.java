@@ -11,11 +11,11 @@ import io.ksm4j.MergeOutcome;
 import io.ksm4j.MergeOutcome.End;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.RegionStats;
-import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.List;
@@ -23,10 +23,10 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
+@EnabledIfKsm(control = true)
 @Timeout(90)
 class AwaitMergedTest {
 
@@ -39,16 +39,10 @@ class AwaitMergedTest {
     /** Pages equal to no other pages of this machine. */
     private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
 
-    private final RunningKsmd ksmd = RunningKsmd.start();
+    private final RunningKsmd ksmd;
 
-    @AfterEach
-    void putSettingsBack() {
-        ksmd.close();
-    }
-
-    /** A setting that {@link RunningKsmd} puts back. */
-    private static void set(String setting, int value) throws IOException {
-        Files.writeString(Path.of("/sys/kernel/mm/ksm").resolve(setting), Integer.toString(value));
+    AwaitMergedTest(RunningKsmd ksmd) {
+        this.ksmd = ksmd;
     }
 
     private MergeRegion allocate(Marking marking) {
@@ -96,7 +90,7 @@ class AwaitMergedTest {
     @Test
     void scansThatPassOverPagesAreGivenMoreTime() throws InterruptedException, IOException {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
-            set("smart_scan", 1);
+            ksmd.set(KsmSetting.SMART_SCAN, 1);
             pages.fill(region, page -> page);
             assertThat(region.awaitMerged(0.5, PATIENCE).fullScans().getAsLong())
                     .isGreaterThanOrEqualTo(32);
@@ -119,8 +113,8 @@ class AwaitMergedTest {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region, page -> page);
             // So slow that it cannot settle before it is stopped.
-            set("pages_to_scan", 1);
-            set("sleep_millisecs", 100);
+            ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
+            ksmd.set(KsmSetting.SLEEP_MILLISECS, 100);
             CompletableFuture<MergeOutcome> waiting = CompletableFuture.supplyAsync(() -> {
                 try {
                     return region.awaitMerged(1, PATIENCE);
@@ -130,7 +124,7 @@ class AwaitMergedTest {
             });
             assertThat(region.awaitMerged(1, Duration.ofMillis(50)).end()).isEqualTo(End.TIMED_OUT);
             assertThat(waiting).isNotDone();
-            set("run", 0);
+            ksmd.set(KsmSetting.RUN, 0);
             assertThat(waiting.get().end()).isEqualTo(End.KSMD_STOPPED);
         }
     }
@@ -139,8 +133,8 @@ class AwaitMergedTest {
     void waitingEndsWhenTheTimeIsUp() throws Exception {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region, page -> page);
-            set("sleep_millisecs", 1000);
-            set("pages_to_scan", 1);
+            ksmd.set(KsmSetting.SLEEP_MILLISECS, 1000);
+            ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
 
             MergeOutcome outcome = region.awaitMerged(0.1, Duration.ofMillis(200));
 
@@ -155,8 +149,8 @@ class AwaitMergedTest {
     void aWaitingThreadCanBeInterrupted() throws Exception {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region, page -> page);
-            set("sleep_millisecs", 1000);
-            set("pages_to_scan", 1);
+            ksmd.set(KsmSetting.SLEEP_MILLISECS, 1000);
+            ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
             assertThat(endOfWaiting(region, Thread::interrupt)).isInstanceOf(InterruptedException.class);
         }
     }
@@ -184,9 +178,9 @@ class AwaitMergedTest {
         pages.fill(region, page -> page);
         // Scans end often enough for the region to be looked at, and it takes 32 of 160 ms each to settle before it is
         // closed.
-        set("sleep_millisecs", 10);
-        set("pages_to_scan", 16);
-        set("smart_scan", 1);
+        ksmd.set(KsmSetting.SLEEP_MILLISECS, 10);
+        ksmd.set(KsmSetting.PAGES_TO_SCAN, 16);
+        ksmd.set(KsmSetting.SMART_SCAN, 1);
         assertThat(endOfWaiting(region, waiting -> region.close()))
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("closed");
@@ -197,8 +191,8 @@ class AwaitMergedTest {
     void closingTheRegionEndsTheWaitAlsoWhileKsmdSleeps() throws Exception {
         MergeRegion region = allocate(Marking.MERGEABLE);
         pages.fill(region, page -> page);
-        set("pages_to_scan", 1);
-        set("sleep_millisecs", 60_000);
+        ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
+        ksmd.set(KsmSetting.SLEEP_MILLISECS, 60_000);
         CompletableFuture<MergeOutcome> waiting = CompletableFuture.supplyAsync(() -> {
             try {
                 return region.awaitMerged(1, PATIENCE);

@@ -14,18 +14,18 @@ import io.ksm4j.UnmappedRangeException;
 import io.ksm4j.ffm.FfmBackendProvider;
 import io.ksm4j.jna.JnaBackendProvider;
 import io.ksm4j.jnr.JnrBackendProvider;
+import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.spi.KsmBackend;
-import io.ksm4j.test.KsmKernel;
 import java.nio.ByteBuffer;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 
 /** Nobody can tell from what ksm4j does, or says went wrong, which backend is behind it. */
+@EnabledIfKsm
 class BackendsAgreeTest {
 
     private static final List<KsmBackend> BACKENDS =
@@ -49,11 +49,6 @@ class BackendsAgreeTest {
     private interface RawCall {
         /** Gets an address of four pages of private memory. */
         long run(KsmBackend backend, long memory, long page);
-    }
-
-    @BeforeEach
-    void requireKsm() {
-        KsmKernel.require();
     }
 
     /** What the fallback does in the same way. */

@@ -14,7 +14,8 @@ import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
 import io.ksm4j.control.SettingBusyException;
 import io.ksm4j.control.SettingRefusedException;
-import io.ksm4j.test.RunningKsmd;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -24,32 +25,35 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** The kernel takes what ksm4j writes, and has its own settings again afterwards, whatever happens to the program. */
 @Timeout(90)
+@EnabledIfKsm(control = true)
 class BorrowedSettingsTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
     private static final Path STATE = Path.of("/run/ksm4j/settings");
     private static final Duration PATIENCE = Duration.ofSeconds(30);
 
-    private final RunningKsmd turn = RunningKsmd.start();
     private final KsmDaemon ksmd = KsmDaemon.system();
+
+    /** A session itself, and the first one. */
+    private final RunningKsmd turn;
+
     private Map<String, String> before = Map.of();
+    private String sessionsBefore = "";
+
+    BorrowedSettingsTest(RunningKsmd turn) {
+        this.turn = turn;
+    }
 
     @BeforeEach
     void remember() throws IOException {
         before = files();
-        assertThat(STATE).doesNotExist();
-    }
-
-    @AfterEach
-    void endTurn() {
-        turn.close();
+        sessionsBefore = Files.readString(STATE);
     }
 
     /** The settings, read by other means than the library's own. */
@@ -75,7 +79,7 @@ class BorrowedSettingsTest {
 
     private void assertPutBack() throws IOException {
         assertThat(files()).isEqualTo(before);
-        assertThat(STATE).doesNotExist();
+        assertThat(STATE).hasContent(sessionsBefore);
     }
 
     @Test
@@ -88,7 +92,7 @@ class BorrowedSettingsTest {
             try (KsmSession session = ksmd.borrow(with(setting, other))) {
                 String expected = setting == KsmSetting.ADVISOR_MODE ? "none [scan-time]" : Long.toString(other);
                 assertThat(file(setting)).as(session.toString()).isEqualTo(expected);
-                assertThat(STATE).exists();
+                assertThat(Files.readString(STATE)).contains(" " + setting.file() + "=" + other);
             }
             assertPutBack();
         }
@@ -160,16 +164,21 @@ class BorrowedSettingsTest {
             new Pages(new SecureRandom().nextLong(), ksm.pageSize()).fill(region, page -> 0);
             assertThat(region.awaitMerged(0.5, PATIENCE).isReached()).isTrue();
             assertThatThrownBy(session::close).isInstanceOf(SettingBusyException.class);
-            assertThat(Files.readString(STATE))
-                    .contains("max_page_sharing 256 300")
-                    .doesNotContain("sleep_millisecs");
+            assertThat(Files.readString(STATE)).contains("max_page_sharing 256 300");
+            // What one program could not put back keeps no other from borrowing.
+            try (KsmSession other = ksmd.borrow(with(KsmSetting.SLEEP_MILLISECS, 5))) {
+                assertThat(file(KsmSetting.SLEEP_MILLISECS))
+                        .as(other.toString())
+                        .isEqualTo("5");
+            }
         } finally {
             // Nothing is merged any more once the region is closed and ksmd has seen it.
-            Files.writeString(SYSFS.resolve("run"), "2");
+            turn.set(KsmSetting.RUN, 2);
             assertThat(recoverInANewProgram()).contains("max_page_sharing=256");
-            Files.writeString(SYSFS.resolve("run"), "1");
+            turn.set(KsmSetting.RUN, 1);
         }
-        assertPutBack();
+        assertThat(files()).isEqualTo(before);
+        assertThat(Files.readString(STATE)).doesNotContain("max_page_sharing");
     }
 
     @Test

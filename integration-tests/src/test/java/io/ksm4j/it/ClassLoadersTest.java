@@ -1,10 +1,9 @@
 package io.ksm4j.it;
 
-import io.ksm4j.test.KsmKernel;
+import io.ksm4j.junit.EnabledIfKsm;
 import java.time.Duration;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -12,12 +11,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Copies of ksm4j in several class loaders share one registry, and none keeps another's loader. */
+@EnabledIfKsm
 class ClassLoadersTest {
-
-    @BeforeEach
-    void needsKsm() {
-        KsmKernel.require();
-    }
 
     @ParameterizedTest
     @CsvSource({"ffm, ffm", "jna, ffm", "jnr, jna"})

@@ -7,9 +7,9 @@ import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.spi.KsmBackend;
-import io.ksm4j.test.KsmKernel;
-import io.ksm4j.test.RunningKsmd;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
@@ -42,23 +42,21 @@ class ConcurrentUseTest {
 
     @ParameterizedTest
     @FieldSource("BACKENDS")
-    void contentsStayExactAndNothingIsLeftBehind(String backend) throws Exception {
-        KsmKernel.requireControl();
+    @EnabledIfKsm(control = true)
+    void contentsStayExactAndNothingIsLeftBehind(String backend, RunningKsmd ksmd) throws Exception {
         Map<Long, Long> mapped = new ConcurrentHashMap<>();
         Ksm ksm = Ksm.with(counting(BackendsUnderTest.open(backend), mapped));
         MergeRegistry registry = ksm.registry();
         long openBefore = registry.openRegions();
         long bytesBefore = registry.mergeableBytes();
-        try (RunningKsmd ksmd = RunningKsmd.start()) {
-            useTogether(ksm, ksmd);
-            assertThat(registry.openRegions()).isEqualTo(openBefore);
-            assertThat(registry.mergeableBytes()).isEqualTo(bytesBefore);
-            Smaps smaps = Smaps.read();
-            mapped.forEach((start, size) -> assertThat(
-                            LongStream.range(0, size / ksm.pageSize()).map(page -> start + page * ksm.pageSize()))
-                    .as("pages whose addresses are kept")
-                    .noneMatch(smaps::isMergeable));
-        }
+        useTogether(ksm, ksmd);
+        assertThat(registry.openRegions()).isEqualTo(openBefore);
+        assertThat(registry.mergeableBytes()).isEqualTo(bytesBefore);
+        Smaps smaps = Smaps.read();
+        mapped.forEach((start, size) -> assertThat(
+                        LongStream.range(0, size / ksm.pageSize()).map(page -> start + page * ksm.pageSize()))
+                .as("pages whose addresses are kept")
+                .noneMatch(smaps::isMergeable));
         // Where buffers cannot be revoked, addresses are kept until the last one is unreachable.
         await().atMost(Duration.ofSeconds(20)).untilAsserted(() -> {
             System.gc();

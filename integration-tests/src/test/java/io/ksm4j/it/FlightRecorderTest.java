@@ -10,8 +10,9 @@ import io.ksm4j.MarkNotTakenException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
-import io.ksm4j.test.KsmKernel;
-import io.ksm4j.test.RunningKsmd;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -39,6 +40,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Java Flight Recorder is told what happens to regions, and the numbers that the kernel has, as it has them. */
+@EnabledIfKsm
 class FlightRecorderTest {
 
     private static final List<String> CHANGES = List.of("io.ksm4j.Mark", "io.ksm4j.Unmark", "io.ksm4j.Leak");
@@ -55,7 +57,6 @@ class FlightRecorderTest {
 
     @BeforeEach
     void awaitStatistics() {
-        KsmKernel.require();
         ksm.allocate(1).close();
         await().until(() -> FlightRecorder.getFlightRecorder().getEventTypes().stream()
                         .map(EventType::getName)
@@ -183,12 +184,12 @@ class FlightRecorderTest {
     // ---- Statistics
 
     @Test
-    void statisticsAreWhatTheKernelsFilesAndTheRegistrySay() {
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = ksm.allocate(1 << 20, SHOWN)) {
+    @EnabledIfKsm(control = true)
+    void statisticsAreWhatTheKernelsFilesAndTheRegistrySay(RunningKsmd ksmd) {
+        try (MergeRegion region = ksm.allocate(1 << 20, SHOWN)) {
             new Pages(System.nanoTime(), ksm.pageSize()).fill(region, page -> page % 4);
             ksmd.awaitFullScans(3);
-            KernelFiles.stop(ksmd);
+            ksmd.set(KsmSetting.RUN, 0);
 
             // Again if another process has changed the counters between the two readings.
             await().untilAsserted(() -> {

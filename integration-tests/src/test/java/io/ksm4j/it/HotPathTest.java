@@ -5,8 +5,8 @@ import static org.awaitility.Awaitility.await;
 import com.sun.management.ThreadMXBean;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
-import io.ksm4j.test.KsmKernel;
-import io.ksm4j.test.RunningKsmd;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -45,15 +45,15 @@ class HotPathTest {
     /** Marking through the public API, registry included. The interpreter may allocate; compiled code must not. */
     @ParameterizedTest
     @FieldSource("io.ksm4j.it.BackendsUnderTest#NAMES")
+    @EnabledIfKsm
     void markingAllocatesNothingOnceItIsCompiled(String backend) {
-        KsmKernel.require();
         assertAllocatesNothing(backend);
     }
 
     /** Once a recording runs, the events' classes are no longer those that never record, but ask whether they should. */
     @Test
+    @EnabledIfKsm
     void markingAllocatesNothingWhileARecordingDoesNotWantIt() {
-        KsmKernel.require();
         try (Recording recording = new Recording()) {
             recording.enable("jdk.JVMInformation");
             recording.disable("io.ksm4j.Mark");

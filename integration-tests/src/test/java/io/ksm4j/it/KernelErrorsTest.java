@@ -13,17 +13,17 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.UnmappedRangeException;
+import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
-import io.ksm4j.test.KsmKernel;
 import java.util.List;
 import java.util.ServiceLoader;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** What the kernel answers to bad ranges through each backend, and what the library makes of it. */
+@EnabledIfKsm
 class KernelErrorsTest {
 
     private static final int MADV_MERGEABLE = 12;
@@ -36,11 +36,6 @@ class KernelErrorsTest {
     static Stream<KsmBackend> backends() {
         return ServiceLoader.load(KsmBackendProvider.class).stream()
                 .map(provider -> provider.get().open());
-    }
-
-    @BeforeEach
-    void needsKsm() {
-        KsmKernel.require();
     }
 
     /** Ten private pages with two holes, of two pages and of one. */

@@ -1,6 +1,5 @@
 package io.ksm4j.it;
 
-import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -17,16 +16,6 @@ final class KernelFiles {
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
 
     private KernelFiles() {}
-
-    /** Lets the kernel thread stand still, so that its numbers do; returns when it has ended what it was at. */
-    @SuppressWarnings("unused") // Whoever has it started may stop it, and what it was is put back.
-    static void stop(RunningKsmd started) {
-        try {
-            Files.writeString(SYSFS.resolve("run"), "0");
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
 
     /** Every file that says something of the kernel as a whole. */
     static List<Path> list() {

@@ -7,11 +7,11 @@ import static org.awaitility.Awaitility.await;
 import com.sun.management.ThreadMXBean;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.KsmActivity;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
-import io.ksm4j.test.KsmKernel;
-import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
@@ -76,8 +76,8 @@ class KernelStatisticsTest {
     }
 
     @Test
+    @EnabledIfKsm
     void everyFileAndCounterOfThisKernelIsToldAsItIs() {
-        KsmKernel.require();
         // Other processes may be merging: compared once more if anything changed in between.
         await().atMost(PATIENCE).untilAsserted(() -> {
             Map<String, Long> vmstat = counters(VMSTAT);
@@ -99,11 +99,11 @@ class KernelStatisticsTest {
     }
 
     @Test
-    void whatMergingSavesIsWhatTheKernelReckons() throws IOException {
+    @EnabledIfKsm(control = true)
+    void whatMergingSavesIsWhatTheKernelReckons(RunningKsmd ksmd) throws IOException {
         Ksm ksm = Ksm.system();
         long page = ksm.pageSize();
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = ksm.allocate(PAGES * page)) {
+        try (MergeRegion region = ksm.allocate(PAGES * page)) {
             KsmStats before = KsmStats.read();
             Pages pages = new Pages(salt, page);
             pages.fill(region, i -> i % 8);
@@ -154,8 +154,8 @@ class KernelStatisticsTest {
     }
 
     @Test
+    @EnabledIfKsm(control = true)
     void anotherProcessIsReadUntilItHasEnded() throws Exception {
-        KsmKernel.requireControl();
         long pid;
         try (RunningJvm child = RunningJvm.start(MergingChild.class, Long.toString(salt))) {
             child.awaitLine("filled");
@@ -196,8 +196,8 @@ class KernelStatisticsTest {
     }
 
     @Test
+    @EnabledIfKsm(control = true)
     void aProcessOfAnotherUserIsRefusedAndTheKernelIsNot(@TempDir Path folder) throws Exception {
-        KsmKernel.requireControl();
         Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
         String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
         String classPath = ChildJvm.readableClassPath(folder);
@@ -225,8 +225,8 @@ class KernelStatisticsTest {
     }
 
     @Test
+    @EnabledIfKsm
     void readingCostsLittleMoreThanInC(@TempDir Path folder) throws Exception {
-        KsmKernel.require();
         if (!Boolean.getBoolean("ksm.required")) {
             Assumptions.assumeTrue(KernelFilesInC.isCompilerThere(), "no gcc to compare with");
         }
@@ -267,8 +267,8 @@ class KernelStatisticsTest {
     }
 
     @Test
+    @EnabledIfKsm
     void readingLeavesLittleGarbageHoweverManyRegionsThereAre() {
-        KsmKernel.require();
         Ksm ksm = Ksm.system();
         long without = leastAllocatedByReading();
         List<MergeRegion> regions =

@@ -1,20 +1,15 @@
 package io.ksm4j.it;
 
 import io.ksm4j.Ksm;
-import io.ksm4j.test.KsmKernel;
+import io.ksm4j.junit.EnabledIfKsm;
 import java.time.Duration;
 import java.util.List;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** A region that was never closed is reclaimed and reported once, and one that was closed never. */
+@EnabledIfKsm
 class LeakReportTest {
-
-    @BeforeEach
-    void needsKsm() {
-        KsmKernel.require();
-    }
 
     @ParameterizedTest
     @CsvSource({"ffm, true", "jna, false", "jnr, true"})

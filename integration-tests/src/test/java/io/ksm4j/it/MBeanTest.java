@@ -8,10 +8,11 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.MergeRegistryMXBean;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.KsmStatsMXBean;
 import io.ksm4j.stats.ProcessKsmStatsMXBean;
-import io.ksm4j.test.KsmKernel;
-import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -36,6 +37,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** JMX clients see what the registry knows. */
+@EnabledIfKsm
 class MBeanTest {
 
     private static final String KERNEL = KsmStatsMXBean.OBJECT_NAME;
@@ -47,7 +49,6 @@ class MBeanTest {
 
     @BeforeEach
     void findBean() throws JMException {
-        KsmKernel.require();
         ObjectName name = ObjectName.getInstance(MergeRegistryMXBean.OBJECT_NAME);
         Ksm.system().allocate(1).close();
         await().until(() -> server.isRegistered(name));
@@ -94,9 +95,9 @@ class MBeanTest {
     }
 
     @Test
-    void kernelBeanShowsWhatTheFilesHold() {
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = Ksm.system().allocate(1 << 20)) {
+    @EnabledIfKsm(control = true)
+    void kernelBeanShowsWhatTheFilesHold(RunningKsmd ksmd) {
+        try (MergeRegion region = Ksm.system().allocate(1 << 20)) {
             mergeSome(ksmd, region);
             // Again if another process has changed the counters meanwhile.
             await().untilAsserted(() -> {
@@ -141,9 +142,9 @@ class MBeanTest {
     }
 
     @Test
-    void processBeanShowsWhatTheFilesHold() {
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = Ksm.system().allocate(1 << 20)) {
+    @EnabledIfKsm(control = true)
+    void processBeanShowsWhatTheFilesHold(RunningKsmd ksmd) {
+        try (MergeRegion region = Ksm.system().allocate(1 << 20)) {
             mergeSome(ksmd, region);
             await().untilAsserted(() -> {
                 long pageSize = Ksm.system().pageSize();
@@ -181,7 +182,7 @@ class MBeanTest {
     private static void mergeSome(RunningKsmd ksmd, MergeRegion region) {
         new Pages(System.nanoTime(), Ksm.system().pageSize()).fill(region, page -> page % 4);
         ksmd.awaitFullScans(3);
-        KernelFiles.stop(ksmd);
+        ksmd.set(KsmSetting.RUN, 0);
     }
 
     /** All at once, and each by itself says the same. */

@@ -2,7 +2,7 @@ package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.test.KsmKernel;
+import io.ksm4j.junit.EnabledIfKsm;
 import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -13,8 +13,8 @@ class MapCountLimitTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"ffm", "jnr", "jna"})
+    @EnabledIfKsm
     void isReportedAndLeavesNothingHalfDone(String backend) {
-        KsmKernel.require();
         // All that the JVM may need later is mapped at start: at the limit it could not have it.
         ChildJvm child = ChildJvm.run(
                 MapCountLimit.class,

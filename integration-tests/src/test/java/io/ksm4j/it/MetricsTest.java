@@ -10,9 +10,10 @@ import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.micrometer.KsmMetrics;
-import io.ksm4j.test.KsmKernel;
-import io.ksm4j.test.RunningKsmd;
 import io.micrometer.core.instrument.Tags;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -32,24 +33,18 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** What a Prometheus server would get of this machine. */
+@EnabledIfKsm(control = true)
 @Timeout(90)
 class MetricsTest {
 
     private static final int PAGES = 256;
-    private static final Path RUN = Path.of("/sys/kernel/mm/ksm/run");
 
     private final Ksm ksm = Ksm.system();
     private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
-
-    @BeforeEach
-    void require() {
-        KsmKernel.requireControl();
-    }
 
     /** Offers metrics on a port of this machine, and gets them from there. */
     private static Map<String, Double> scrape(PrometheusMeterRegistry registry) {
@@ -153,10 +148,9 @@ class MetricsTest {
     }
 
     @Test
-    void aScrapeSaysWhatTheFilesOfTheKernelSay() throws Exception {
+    void aScrapeSaysWhatTheFilesOfTheKernelSay(RunningKsmd ksmd) throws Exception {
         double alreadyOpen = ksm.registry().openRegions();
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion one = allocate(Marking.MERGEABLE);
+        try (MergeRegion one = allocate(Marking.MERGEABLE);
                 MergeRegion other = allocate(Marking.MERGEABLE);
                 MergeRegion unmarked = allocate(Marking.UNMERGEABLE)) {
             // Half the pages are equal in both.
@@ -166,8 +160,7 @@ class MetricsTest {
             assertThat(ksm.awaitMerged(List.of(one, other), 0.5, Duration.ofSeconds(30))
                             .isReached())
                     .isTrue();
-            // RunningKsmd puts it back.
-            Files.writeString(RUN, "0");
+            ksmd.set(KsmSetting.RUN, 0);
 
             // Other processes of this machine may change the numbers meanwhile: another attempt then.
             Map<String, Double> scraped = await().until(

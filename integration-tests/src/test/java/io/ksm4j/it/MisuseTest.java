@@ -3,7 +3,7 @@ package io.ksm4j.it;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
-import io.ksm4j.test.KsmKernel;
+import io.ksm4j.junit.EnabledIfKsm;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -13,7 +13,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -21,6 +20,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * No misuse of the public API crashes the JVM or shows a view bytes that are not its own. {@code -Dksm.misuse.seconds=N} runs
  * longer, {@code -Dksm.seed=N} starts with the sequence that a failure has printed.
  */
+@EnabledIfKsm
 class MisuseTest {
 
     private static final Path SOURCE =
@@ -28,11 +28,6 @@ class MisuseTest {
 
     private final long seconds = Long.getLong("ksm.misuse.seconds", 7);
     private final Duration patience = Duration.ofSeconds(seconds + 120);
-
-    @BeforeEach
-    void needsKsm() {
-        KsmKernel.require();
-    }
 
     @ParameterizedTest
     @ValueSource(strings = {"ffm", "jna", "jnr"})

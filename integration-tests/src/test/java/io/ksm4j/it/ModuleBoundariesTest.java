@@ -14,8 +14,8 @@ import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.ffm.FfmBackendProvider;
 import io.ksm4j.jna.JnaBackendProvider;
 import io.ksm4j.jnr.JnrBackendProvider;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.micrometer.KsmMetrics;
-import io.ksm4j.test.KsmKernel;
 import java.lang.module.ModuleDescriptor;
 import java.lang.module.ModuleDescriptor.Exports;
 import java.lang.module.ModuleDescriptor.Requires;
@@ -26,6 +26,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /** The arrows between the modules point one way, and each technology stays in its module. */
@@ -38,9 +39,9 @@ class ModuleBoundariesTest {
             FfmBackendProvider.class,
             JnaBackendProvider.class,
             JnrBackendProvider.class,
-            KsmKernel.class,
-            KsmMetrics.class,
-            KsmDaemon.class);
+            KsmDaemon.class,
+            RunningKsmd.class,
+            KsmMetrics.class);
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOption(location -> ONE_OF_EACH_MODULE.stream()
@@ -100,14 +101,32 @@ class ModuleBoundariesTest {
 
     @Test
     void modulesKnowTheApiAndNotEachOther() {
-        for (String module : List.of("control", "ffm", "jna", "jnr", "micrometer", "test")) {
-            check(noClasses()
-                    .that()
-                    .resideOutsideOfPackage("io.ksm4j." + module)
-                    .should()
-                    .dependOnClassesThat()
-                    .resideInAPackage("io.ksm4j." + module));
+        for (String module : List.of("ffm", "jna", "jnr", "micrometer", "test")) {
+            check(onlyItself("io.ksm4j." + module));
         }
+        check(onlyItself("io.ksm4j.junit", "io.ksm4j.test"));
+        check(onlyItself("io.ksm4j.control", "io.ksm4j.junit"));
+    }
+
+    @Test
+    void theExtensionNeedsJUnitAndNoLibraryOfAssertions() {
+        check(noClasses()
+                .that()
+                .resideInAPackage("io.ksm4j.junit")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("org.assertj..", "org.awaitility.."));
+    }
+
+    /** The package is used by nobody else, but for those that are named. */
+    private static ArchRule onlyItself(String used, String... also) {
+        return noClasses()
+                .that()
+                .resideOutsideOfPackages(
+                        Stream.concat(Stream.of(used), Stream.of(also)).toArray(String[]::new))
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage(used);
     }
 
     @Test

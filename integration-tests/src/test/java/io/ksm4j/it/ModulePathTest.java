@@ -3,8 +3,8 @@ package io.ksm4j.it;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
+import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.micrometer.KsmMetrics;
-import io.ksm4j.test.KsmKernel;
 import java.io.File;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,13 +13,13 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Each backend, and what measures, works as a named module, in a JVM of its own. */
+@EnabledIfKsm
 class ModulePathTest {
 
     private static final String PROGRAM = """
@@ -60,11 +60,6 @@ class ModulePathTest {
 
     @TempDir
     private Path folder;
-
-    @BeforeEach
-    void requireKsm() {
-        KsmKernel.require();
-    }
 
     @ParameterizedTest
     @CsvSource({

@@ -2,8 +2,8 @@ package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.samples.quickstart.Numbers;
-import io.ksm4j.test.KsmKernel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,8 +17,8 @@ class NumbersTest {
     private static final Path PAGE = Path.of("..", "docs", "reading-the-numbers.md");
 
     @Test
+    @EnabledIfKsm(control = true)
     void thePageShowsWhatTheSamplePrints() throws IOException {
-        KsmKernel.requireControl();
         String output = ChildJvm.run(Numbers.class, Duration.ofSeconds(80), List.of("-Xmx64m"))
                 .assertEndedWell()
                 .output();

@@ -9,16 +9,16 @@ import io.ksm4j.MarkNotTakenException;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.spi.KsmBackend;
-import io.ksm4j.test.KsmKernel;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** Opting the process in and out, and closing, where memory has gone or belongs to somebody else by now. */
+@EnabledIfKsm
 class ProcessMergingTest {
 
     private static final int PRIVATE_ANONYMOUS = 0x22;
@@ -33,11 +33,6 @@ class ProcessMergingTest {
     private final long page = ksm.pageSize();
     private final List<MergeRegion> open = new ArrayList<>();
     private final List<AddressRange> mapped = new ArrayList<>();
-
-    @BeforeEach
-    void requireKsm() {
-        KsmKernel.require();
-    }
 
     @AfterEach
     void closeAll() {

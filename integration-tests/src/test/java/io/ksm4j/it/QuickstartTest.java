@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.samples.quickstart.Quickstart;
-import io.ksm4j.test.KsmKernel;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -31,6 +31,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The quickstart as users see it: a program of its own that may start ksmd and must leave the machine as it was. */
+@EnabledIfKsm(control = true)
 class QuickstartTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
@@ -52,7 +53,6 @@ class QuickstartTest {
     /** Nobody else changes ksmd meanwhile, and it starts out stopped. */
     @BeforeEach
     void stopKsmd() throws IOException {
-        KsmKernel.requireControl();
         file = folder.resolve("data");
         byte[] data = new byte[FILE_SIZE];
         new Random(1).nextBytes(data);

@@ -8,10 +8,10 @@ import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.RegionStats;
-import io.ksm4j.test.KsmKernel;
 import io.ksm4j.test.Mapping;
-import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -28,7 +28,6 @@ import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongUnaryOperator;
 import org.awaitility.core.ThrowingRunnable;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -36,6 +35,7 @@ import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The kernel merges what is marked, takes apart what is written or unmarked, and nobody's bytes change. */
+@EnabledIfKsm(control = true)
 @Timeout(90)
 class RealMergingTest {
 
@@ -49,19 +49,13 @@ class RealMergingTest {
     /** Makes the pages of this test equal to no other pages of this machine. */
     private final long salt = new SecureRandom().nextLong();
 
-    @BeforeEach
-    void require() {
-        KsmKernel.requireControl();
-    }
-
     @ParameterizedTest
     @FieldSource("BACKENDS")
-    void equalPagesOfTwoRegionsBecomeOneUntilWrittenOrUnmarked(String backend) throws IOException {
+    void equalPagesOfTwoRegionsBecomeOneUntilWrittenOrUnmarked(String backend, RunningKsmd ksmd) throws IOException {
         Ksm ksm = Ksm.with(BackendsUnderTest.open(backend));
         long page = ksm.pageSize();
         long size = PAGES * page;
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion one = ksm.allocate(size);
+        try (MergeRegion one = ksm.allocate(size);
                 MergeRegion other = ksm.allocate(size)) {
             // Pages of regions that are gone are counted until ksmd comes by.
             await().atMost(PATIENCE).until(RealMergingTest::mergingPages, merging -> merging == 0);
@@ -106,10 +100,9 @@ class RealMergingTest {
      */
     @ParameterizedTest
     @ValueSource(ints = {2, 1000, 1024, 1025})
-    void identicalPagesAreSharedByAsManyAsTheKernelAllows(int pages) throws IOException {
+    void identicalPagesAreSharedByAsManyAsTheKernelAllows(int pages, RunningKsmd ksmd) throws IOException {
         Ksm ksm = Ksm.with(BackendsUnderTest.open("ffm"));
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = ksm.allocate(pages * ksm.pageSize(), RegionOptions.DEFAULT)) {
+        try (MergeRegion region = ksm.allocate(pages * ksm.pageSize(), RegionOptions.DEFAULT)) {
             long limit = ksmd.read("max_page_sharing");
             long leftOver = pages % limit == 1 ? 1 : 0;
             long shared = (pages - leftOver + limit - 1) / limit;
@@ -136,11 +129,11 @@ class RealMergingTest {
     }
 
     @Test
-    void regionsSideBySideAreCountedByThemselves() {
+    void regionsSideBySideAreCountedByThemselves(RunningKsmd ksmd) {
         Ksm ksm = Ksm.with(BackendsUnderTest.open("ffm"));
         long size = PAGES * ksm.pageSize();
         List<MergeRegion> row = new ArrayList<>();
-        try (RunningKsmd ksmd = RunningKsmd.start()) {
+        try {
             // The kernel fills gaps first; after some it puts one beside the other.
             for (int i = 0; i < 200; i++) {
                 row.add(ksm.allocate(size));
@@ -167,13 +160,12 @@ class RealMergingTest {
     }
 
     @Test
-    void hugePagesAreSplitAndMerged() throws IOException {
+    void hugePagesAreSplitAndMerged(RunningKsmd ksmd) throws IOException {
         Ksm ksm = Ksm.with(BackendsUnderTest.open("ffm"));
         long size = 8 << 20;
         RegionOptions huge =
                 RegionOptions.DEFAULT.withHugePages(HugePages.ALLOW).withPopulate(true);
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion region = ksm.allocate(size, huge.withMarking(Marking.UNMERGEABLE))) {
+        try (MergeRegion region = ksm.allocate(size, huge.withMarking(Marking.UNMERGEABLE))) {
             String enabled = Files.readString(Path.of("/sys/kernel/mm/transparent_hugepage/enabled"));
             if (!enabled.contains("[never]")) {
                 assertThat(kilobytes("AnonHugePages", region)).isPositive();
@@ -191,12 +183,11 @@ class RealMergingTest {
     }
 
     @Test
-    void aProcessThatOptsInMergesAllButWhatMustNeverMerge() throws IOException {
+    void aProcessThatOptsInMergesAllButWhatMustNeverMerge(RunningKsmd ksmd) throws IOException {
         Ksm ksm = Ksm.with(BackendsUnderTest.open("ffm"));
         long size = PAGES * ksm.pageSize();
         RegionOptions never = RegionOptions.DEFAULT.withMarking(Marking.NEVER);
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion unmarked = ksm.allocate(size, RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE));
+        try (MergeRegion unmarked = ksm.allocate(size, RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE));
                 MergeRegion marked = ksm.allocate(size);
                 MergeRegion secret = ksm.allocate(size, never)) {
             Pages pages = new Pages(salt, ksm.pageSize());

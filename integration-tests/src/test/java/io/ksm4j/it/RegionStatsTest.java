@@ -12,16 +12,16 @@ import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.stats.RegionStats;
-import io.ksm4j.test.KsmKernel;
 import io.ksm4j.test.Mapping;
-import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.management.ManagementFactory;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.ArrayList;
@@ -29,7 +29,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -37,6 +36,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
 /** The numbers of a region are those of its own pages, whatever lies beside it. */
+@EnabledIfKsm(control = true)
 @Timeout(90)
 class RegionStatsTest {
 
@@ -51,11 +51,6 @@ class RegionStatsTest {
 
     /** Makes the pages of this test equal to no other pages of this machine. */
     private final long salt = new SecureRandom().nextLong();
-
-    @BeforeEach
-    void require() {
-        KsmKernel.requireControl();
-    }
 
     private static void assertStats(RegionStats stats, AddressRange range, long pageSize) {
         PageCounts counted = PageCounts.of(range, pageSize);
@@ -91,10 +86,9 @@ class RegionStatsTest {
 
     @ParameterizedTest
     @FieldSource("io.ksm4j.it.BackendsUnderTest#NAMES")
-    void regionsJoinedToOneMappingAreCountedApart(String backend) {
+    void regionsJoinedToOneMappingAreCountedApart(String backend, RunningKsmd ksmd) {
         Ksm ksm = Ksm.with(BackendsUnderTest.open(backend));
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion memory = allocate(ksm, Marking.MERGEABLE)) {
+        try (MergeRegion memory = allocate(ksm, Marking.MERGEABLE)) {
             List<MergeRegion> regions = neighbours(ksm, memory, new Pages(salt, ksm.pageSize()));
             await().untilAsserted(() -> {
                 ksmd.awaitFullScans(3);
@@ -162,12 +156,11 @@ class RegionStatsTest {
     }
 
     @Test
-    void theSumCountsWhatKsm4jHasMarkedAndNothingElse() {
+    void theSumCountsWhatKsm4jHasMarkedAndNothingElse(RunningKsmd ksmd) {
         KsmBackend backend = BackendsUnderTest.open("ffm");
         Ksm ksm = Ksm.with(backend);
         Pages pages = new Pages(salt, ksm.pageSize());
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion whole = allocate(ksm, Marking.MERGEABLE);
+        try (MergeRegion whole = allocate(ksm, Marking.MERGEABLE);
                 MergeRegion unmarked = allocate(ksm, Marking.UNMERGEABLE);
                 MergeRegion memory = allocate(ksm, Marking.UNMERGEABLE);
                 MergeRegion fallback = Ksm.fallback().allocate(PAGES * ksm.pageSize())) {
@@ -224,14 +217,11 @@ class RegionStatsTest {
     }
 
     @Test
-    void pagesReplacedByTheKernelsPageOfZerosAreToldApart() throws IOException {
+    void pagesReplacedByTheKernelsPageOfZerosAreToldApart(RunningKsmd ksmd) throws IOException {
         Ksm ksm = Ksm.system();
-        Path useZeroPages = Path.of("/sys/kernel/mm/ksm/use_zero_pages");
-        try (RunningKsmd ksmd = RunningKsmd.start();
-                MergeRegion zeros = allocate(ksm, Marking.MERGEABLE);
+        try (MergeRegion zeros = allocate(ksm, Marking.MERGEABLE);
                 MergeRegion unique = allocate(ksm, Marking.MERGEABLE)) {
-            // RunningKsmd puts it back.
-            Files.writeString(useZeroPages, "1");
+            ksmd.set(KsmSetting.USE_ZERO_PAGES, 1);
             // Writing makes a page of its own, also where zeros are written.
             for (long at = 0; at < zeros.size() - ksm.pageSize(); at += ksm.pageSize()) {
                 zeros.buffer(at, 1).put(0, (byte) 0);

@@ -9,7 +9,7 @@ import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
-import io.ksm4j.test.KsmKernel;
+import io.ksm4j.junit.KsmAssumptions;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -99,7 +99,7 @@ class RegistryMatchesKernelTest {
     }
 
     private static void run(String backend, List<Step> steps) {
-        KsmKernel.require();
+        KsmAssumptions.assumeKsm();
         try (World world = new World(backend)) {
             for (Step step : steps) {
                 world.apply(step);
@@ -116,7 +116,7 @@ class RegistryMatchesKernelTest {
     /** An address may be mapped again while a region that was detached from it is still open. */
     @Example
     void detachedRegionsDoNotStandInTheWayOfNewOnes() {
-        KsmKernel.require();
+        KsmAssumptions.assumeKsm();
         for (String backend : BackendsUnderTest.NAMES) {
             Ksm ksm = ksm(backend);
             for (Marking first : List.of(Marking.NEVER, Marking.MERGEABLE)) {

@@ -11,9 +11,9 @@ import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.Unmerge;
 import io.ksm4j.UnmergeRefusedException;
-import io.ksm4j.test.KsmKernel;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.test.Mapping;
-import io.ksm4j.test.RunningKsmd;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
@@ -28,11 +28,11 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** Taking merged pages apart under a real limit: unchecked, the kernel kills; checked, the program is told. */
+@EnabledIfKsm(control = true)
 @Timeout(120)
 class RoomToUnmergeTest {
 
@@ -46,11 +46,6 @@ class RoomToUnmergeTest {
 
     /** So many different pages that none has more copies than one shared page may have users. */
     private static final int CONTENTS = 512;
-
-    @BeforeEach
-    void require() {
-        KsmKernel.requireControl();
-    }
 
     /** A child that fills memory, waits for one line to be merged and limited, and then does what is tested. */
     abstract static class Child {

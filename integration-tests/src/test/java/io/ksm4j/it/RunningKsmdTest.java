@@ -7,8 +7,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
-import io.ksm4j.test.KsmKernel;
-import io.ksm4j.test.RunningKsmd;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -23,6 +23,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
+@EnabledIfKsm(control = true)
 @Timeout(60)
 class RunningKsmdTest {
 
@@ -51,7 +52,6 @@ class RunningKsmdTest {
 
     @Test
     void runsAtFullTiltAndPutsEverySettingBack() throws IOException {
-        KsmKernel.requireControl();
         Map<String, String> before = settingsAtRest();
         // Where nothing is mergeable there are no scans either.
         try (MergeRegion region = Ksm.system().allocate(1);
@@ -68,7 +68,6 @@ class RunningKsmdTest {
 
     @Test
     void putsEverySettingBackWhenTheTestThrows() throws IOException {
-        KsmKernel.requireControl();
         Map<String, String> before = settingsAtRest();
         assertThatIllegalStateException().isThrownBy(() -> {
             try (RunningKsmd ksmd = RunningKsmd.start()) {
@@ -80,7 +79,6 @@ class RunningKsmdTest {
 
     @Test
     void putsEverySettingBackWhenTheJvmExitsWithoutClosing() throws Exception {
-        KsmKernel.requireControl();
         Map<String, String> before = settingsAtRest();
         try (RunningJvm child = RunningJvm.start(NeverStops.class)) {
             child.awaitLine("running 1 0");
@@ -91,7 +89,6 @@ class RunningKsmdTest {
 
     @Test
     void putsEverySettingBackWhenTheJvmIsTerminated() throws Exception {
-        KsmKernel.requireControl();
         Map<String, String> before = settingsAtRest();
         try (RunningJvm child = RunningJvm.start(NeverStops.class)) {
             child.awaitLine("running 1 0");
@@ -102,7 +99,6 @@ class RunningKsmdTest {
 
     @Test
     void aSecondJvmWaitsUntilTheFirstIsDone() throws Exception {
-        KsmKernel.requireControl();
         Map<String, String> before = settingsAtRest();
         RunningKsmd first = RunningKsmd.start();
         try (first;
@@ -119,7 +115,6 @@ class RunningKsmdTest {
 
     @Test
     void aSecondThreadWaitsUntilTheFirstIsDone() throws Exception {
-        KsmKernel.requireControl();
         Map<String, String> before = settingsAtRest();
         CompletableFuture<Long> second = new CompletableFuture<>();
         Thread thread = new Thread(() -> {
@@ -149,7 +144,6 @@ class RunningKsmdTest {
     /** While it does, the kernel refuses pages_to_scan, so the order matters in which things are put back. */
     @Test
     void putsBackAKernelThatAdvisesItself(@TempDir Path folder) throws Exception {
-        KsmKernel.requireControl();
         assumeTrue(Files.exists(SYSFS.resolve("advisor_mode")), "before Linux 6.8 no kernel advises itself");
         try (FileChannel lock = FileChannel.open(LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
             lock.lock();

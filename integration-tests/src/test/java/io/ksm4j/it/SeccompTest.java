@@ -2,7 +2,7 @@ package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.test.KsmKernel;
+import io.ksm4j.junit.EnabledIfKsm;
 import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -13,8 +13,8 @@ class SeccompTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"ffm", "jnr", "jna"})
+    @EnabledIfKsm
     void everyErrnoOfEveryCallIsItsExceptionAndLeavesNothing(String backend) {
-        KsmKernel.require();
         // With few threads that start late, nobody else maps memory where a failed allocation was.
         ChildJvm child = ChildJvm.run(
                 RefusedCalls.class,
