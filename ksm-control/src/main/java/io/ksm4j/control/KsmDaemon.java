@@ -149,7 +149,7 @@ public final class KsmDaemon {
         return KsmSession.open(this, sessions, wanted);
     }
 
-    private void require(KsmSettings wanted, KsmSettings before) {
+    void require(KsmSettings wanted, KsmSettings before) {
         for (KsmSetting setting : wanted.values().keySet()) {
             if (before.get(setting).isEmpty()) {
                 throw new NoSuchSettingException(
@@ -205,7 +205,7 @@ public final class KsmDaemon {
     /** Writes one value and reads it back. */
     void write(KsmSetting setting, long value) {
         try {
-            PlainFile.write(file(setting), setting.textOf(value));
+            PlainFile.write(file(setting), setting.textOf(value) + "\n");
         } catch (IOException e) {
             if (!Files.isWritable(file(setting))) {
                 throw noRight(setting);

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Settings of {@code ksmd} that are put back.
@@ -35,7 +36,7 @@ public final class KsmSession implements AutoCloseable {
 
     private final KsmDaemon ksmd;
     private final SessionFile file;
-    private final KsmSettings settings;
+    private volatile KsmSettings settings;
     private final Lease lease;
     private final Thread atExit = new Thread(this::putBack, "ksm4j-put-settings-back");
     private boolean closed;
@@ -71,6 +72,7 @@ public final class KsmSession implements AutoCloseable {
         }
         return file.locked(state -> {
             boolean any = !state.found().isEmpty();
+            noteWritten(ksmd, state);
             state.leases().removeIf(lease -> !file.isLive(lease));
             logOwed(settle(ksmd, file, state));
             return any;
@@ -80,23 +82,110 @@ public final class KsmSession implements AutoCloseable {
     /**
      * What was borrowed.
      *
-     * @return the settings as they were asked for
+     * @return the settings as they were asked for, by the last {@link #change} if there was one
      */
     public KsmSettings settings() {
         return settings;
     }
 
+    /**
+     * Borrows other settings instead, all or none, without putting those back meanwhile that have a value in both. In the order of
+     * sessions this one stays where it is: a later one still has its way.
+     *
+     * @param wanted the settings to have from now on; those borrowed so far and not among them are put back
+     * @throws IllegalStateException if this session is closed
+     * @throws NoSuchSettingException as {@link KsmDaemon#change}
+     * @throws KsmPermissionException as {@link KsmDaemon#change}
+     * @throws SettingBusyException as {@link KsmDaemon#change}
+     * @throws SettingRefusedException as {@link KsmDaemon#change}, and if somebody else has changed a setting that this session has
+     *     borrowed: it stays so
+     * @throws UncheckedIOException if a setting or the file that remembers sessions cannot be read or written
+     */
+    public synchronized void change(KsmSettings wanted) {
+        if (closed) {
+            throw new IllegalStateException("the session is closed, and its settings are put back");
+        }
+        file.locked(state -> {
+            change(wanted, state);
+            return null;
+        });
+        settings = wanted;
+    }
+
+    private void change(KsmSettings wanted, State state) {
+        noteWritten(ksmd, state);
+        KsmSettings now = ksmd.settings();
+        ksmd.require(wanted, now);
+        requireOurs(state, now);
+        State before = new State(state.found(), state.leases());
+        int place = indexOfLease(state);
+        if (place < 0) {
+            state.leases().add(lease.of(wanted));
+        } else {
+            state.leases().set(place, lease.of(wanted));
+        }
+        withAdvised(wanted, now)
+                .values()
+                .forEach((setting, value) -> state.found()
+                        .computeIfAbsent(
+                                setting,
+                                s -> new Found(
+                                        now.get(s).orElse(value), now.get(s).orElse(value))));
+        // What is written next stands in the lease, what was written last beside what was found: a kill leaves one of
+        // them.
+        file.write(state);
+        Map<KsmSetting, RuntimeException> owed = settle(ksmd, file, state);
+        RuntimeException failure = takeFailureOf(settings.with(wanted), owed);
+        logOwed(owed);
+        if (failure != null) {
+            // All that is there now was written by us, part of it a moment ago.
+            before.found().replaceAll((setting, found) -> new Found(found.before(), ksmd.read(setting)));
+            logOwed(settle(ksmd, file, before));
+            throw failure;
+        }
+    }
+
+    private int indexOfLease(State state) {
+        for (int i = 0; i < state.leases().size(); i++) {
+            if (state.leases().get(i).id().equals(lease.id())) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    private void requireOurs(State state, KsmSettings now) {
+        boolean advised = state.found().containsKey(KsmSetting.ADVISOR_MODE);
+        for (KsmSetting setting : settings.values().keySet()) {
+            Found found = state.found().get(setting);
+            boolean ofKernel = advised && setting == KsmSetting.PAGES_TO_SCAN;
+            long value = now.get(setting).orElse(-1);
+            if (!ofKernel && (found == null || found.written() != value)) {
+                throw new SettingRefusedException(
+                        setting,
+                        "somebody else has set " + setting.file() + " to " + setting.textOf(value) + " meanwhile");
+            }
+        }
+    }
+
+    /** A program that was killed while it changed a setting may not have noted that it did: its lease says what it wanted. */
+    private static void noteWritten(KsmDaemon ksmd, State state) {
+        for (Lease lease : state.leases()) {
+            lease.settings()
+                    .values()
+                    .forEach((setting, value) -> state.found()
+                            .computeIfPresent(
+                                    setting,
+                                    (s, found) -> ksmd.read(s) == value ? new Found(found.before(), value) : found));
+        }
+    }
+
     private Void borrow(State state) {
+        noteWritten(ksmd, state);
         state.leases().removeIf(stale -> !file.isLive(stale));
         logOwed(settle(ksmd, file, state));
         KsmSettings now = ksmd.settings();
-        KsmSettings affected = settings;
-        if (settings.get(KsmSetting.ADVISOR_MODE).isPresent()
-                && settings.get(KsmSetting.PAGES_TO_SCAN).isEmpty()) {
-            // The advisor will choose another number, and leave it there.
-            OptionalLong pages = now.get(KsmSetting.PAGES_TO_SCAN);
-            affected = pages.isPresent() ? affected.having(KsmSetting.PAGES_TO_SCAN, pages.getAsLong()) : affected;
-        }
+        KsmSettings affected = withAdvised(settings, now);
         State before = new State(state.found(), state.leases());
         affected.values().forEach((setting, value) -> {
             long found = now.get(setting).orElse(value);
@@ -112,6 +201,16 @@ public final class KsmSession implements AutoCloseable {
             throw e;
         }
         return null;
+    }
+
+    /** With the number of pages to scan, if the advisor will choose another one, and leave it there. */
+    private static KsmSettings withAdvised(KsmSettings wanted, KsmSettings now) {
+        OptionalLong pages = now.get(KsmSetting.PAGES_TO_SCAN);
+        return wanted.get(KsmSetting.ADVISOR_MODE).isPresent()
+                        && wanted.get(KsmSetting.PAGES_TO_SCAN).isEmpty()
+                        && pages.isPresent()
+                ? wanted.having(KsmSetting.PAGES_TO_SCAN, pages.getAsLong())
+                : wanted;
     }
 
     /**
@@ -137,17 +236,10 @@ public final class KsmSession implements AutoCloseable {
         }
         closed = true;
         file.locked(state -> {
+            noteWritten(ksmd, state);
             state.leases().removeIf(other -> other.id().equals(lease.id()) || !file.isLive(other));
             Map<KsmSetting, RuntimeException> owed = settle(ksmd, file, state);
-            RuntimeException own = null;
-            for (KsmSetting setting : settings.values().keySet()) {
-                RuntimeException failure = owed.remove(setting);
-                if (failure != null && own == null) {
-                    own = failure;
-                } else if (failure != null) {
-                    own.addSuppressed(failure);
-                }
-            }
+            RuntimeException own = takeFailureOf(settings, owed);
             logOwed(owed);
             if (own != null) {
                 throw own;
@@ -212,6 +304,21 @@ public final class KsmSession implements AutoCloseable {
         done.forEach(state.found()::remove);
         file.write(state);
         return owed;
+    }
+
+    /** The failure of any of these settings, with those of the others; null if there is none. They are taken out. */
+    private static @Nullable RuntimeException takeFailureOf(
+            KsmSettings settings, Map<KsmSetting, RuntimeException> owed) {
+        RuntimeException first = null;
+        for (KsmSetting setting : settings.values().keySet()) {
+            RuntimeException failure = owed.remove(setting);
+            if (first == null) {
+                first = failure;
+            } else if (failure != null) {
+                first.addSuppressed(failure);
+            }
+        }
+        return first;
     }
 
     /** What others have left must keep nobody from going on. */

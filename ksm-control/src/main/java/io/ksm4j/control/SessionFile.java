@@ -42,6 +42,11 @@ final class SessionFile {
         boolean isLive(Path proc) {
             return start >= 0 && start == startOf(proc, pid);
         }
+
+        /** The same one, of other settings. */
+        Lease of(KsmSettings others) {
+            return new Lease(pid, start, id, others);
+        }
     }
 
     /** A setting that somebody has borrowed: its value before anybody did, and the one that was written last. */

@@ -1,0 +1,144 @@
+package io.ksm4j.control;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import net.jqwik.api.Example;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.lifecycle.AfterTry;
+import net.jqwik.api.lifecycle.BeforeTry;
+
+/** A session that borrows other settings while it is open. */
+class SessionChangeTest {
+
+    private Path folder = Path.of("");
+    private Path sysfs = Path.of("");
+    private Path state = Path.of("");
+    private SessionFile file = SessionFile.ofThisMachine();
+    private KsmDaemon ksmd = KsmDaemon.system();
+    private KsmSettings before = KsmSettings.EMPTY;
+
+    @BeforeTry
+    void createFiles() throws IOException {
+        folder = Files.createTempDirectory("sessions");
+        sysfs = Files.createDirectory(folder.resolve("ksm"));
+        state = folder.resolve("state/settings");
+        write(KsmSetting.RUN, 0);
+        write(KsmSetting.PAGES_TO_SCAN, 100);
+        write(KsmSetting.SLEEP_MILLISECS, 20);
+        Files.writeString(sysfs.resolve("pages_shared"), "0\n");
+        file = new SessionFile(folder.resolve("state"), Path.of("/proc"));
+        ksmd = new KsmDaemon(sysfs, file);
+        before = ksmd.settings();
+    }
+
+    @AfterTry
+    void deleteFiles() throws IOException {
+        try (var paths = Files.walk(folder)) {
+            for (Path path : paths.sorted(Collections.reverseOrder()).toList()) {
+                Files.delete(path);
+            }
+        }
+    }
+
+    private void write(KsmSetting setting, long value) throws IOException {
+        Files.writeString(sysfs.resolve(setting.file()), value + "\n");
+    }
+
+    private static KsmSettings pages(long pages) {
+        return KsmSettings.EMPTY.with(KsmSetting.PAGES_TO_SCAN, pages);
+    }
+
+    @Example
+    void whatIsNotWantedAnyMoreIsPutBackAtOnce() {
+        try (KsmSession session = ksmd.borrow(pages(7).with(KsmSetting.RUN, 1))) {
+            KsmSettings other = pages(8).with(KsmSetting.SLEEP_MILLISECS, 3);
+            session.change(other);
+            assertThat(session.settings()).isEqualTo(other);
+            assertThat(ksmd.settings()).isEqualTo(before.with(other));
+        }
+        assertThat(ksmd.settings()).isEqualTo(before);
+        assertThat(state).doesNotExist();
+    }
+
+    @Property(tries = 100)
+    void howeverOftenItChangesAllIsPutBack(@ForAll Random random) {
+        try (KsmSession session = ksmd.borrow(pages(7))) {
+            for (int i = 0; i < 5; i++) {
+                KsmSettings wanted = random.nextBoolean() ? KsmSettings.EMPTY : pages(random.nextInt(500));
+                if (random.nextBoolean()) {
+                    wanted = wanted.with(KsmSetting.RUN, random.nextInt(2));
+                }
+                session.change(wanted);
+                assertThat(ksmd.settings()).isEqualTo(before.with(wanted));
+            }
+        }
+        assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    @Example
+    void aLaterSessionStillHasItsWay() {
+        try (KsmSession first = ksmd.borrow(pages(7))) {
+            try (KsmSession second = ksmd.borrow(pages(8))) {
+                first.change(pages(9));
+                assertThat(ksmd.settings()).isEqualTo(before.with(second.settings()));
+            }
+            assertThat(ksmd.settings()).isEqualTo(before.with(first.settings()));
+        }
+        assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    @Example
+    void whatSomebodyElseHasChangedStays() throws IOException {
+        KsmSession session = ksmd.borrow(pages(7));
+        write(KsmSetting.PAGES_TO_SCAN, 77);
+        assertThatThrownBy(() -> session.change(pages(8)))
+                .isInstanceOf(SettingRefusedException.class)
+                .hasMessage("somebody else has set pages_to_scan to 77 meanwhile");
+        session.close();
+        assertThat(ksmd.settings()).isEqualTo(before.with(pages(77)));
+    }
+
+    @Example
+    void aRefusedChangeLeavesWhatWasBorrowed() {
+        try (KsmSession session = ksmd.borrow(pages(7))) {
+            KsmSettings wanted = pages(8).with(KsmSetting.SMART_SCAN, 1);
+            assertThatThrownBy(() -> session.change(wanted)).isInstanceOf(NoSuchSettingException.class);
+            assertThat(session.settings()).isEqualTo(pages(7));
+            assertThat(ksmd.settings()).isEqualTo(before.with(pages(7)));
+        }
+        assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    @Example
+    void aClosedSessionDoesNotChange() {
+        KsmSession session = ksmd.borrow(pages(7));
+        session.close();
+        assertThatThrownBy(() -> session.change(pages(8))).isInstanceOf(IllegalStateException.class);
+        assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    /** The file says 7 was written and 8 is wanted; the kernel has the one or the other. */
+    @Property(tries = 10)
+    void aProgramKilledWhileItChangesIsCleanedUpAfter(@ForAll boolean wasWritten) throws IOException {
+        SessionFile.Lease lease = new SessionFile.Lease(ProcessHandle.current().pid(), 1, "killed", pages(8));
+        SessionFile.State killed =
+                new SessionFile.State(Map.of(KsmSetting.PAGES_TO_SCAN, new SessionFile.Found(100, 7)), List.of(lease));
+        file.locked(known -> {
+            file.write(killed);
+            return known;
+        });
+        write(KsmSetting.PAGES_TO_SCAN, wasWritten ? 8 : 7);
+        assertThat(ksmd.recover()).isTrue();
+        assertThat(ksmd.settings()).isEqualTo(before);
+        assertThat(state).doesNotExist();
+    }
+}
