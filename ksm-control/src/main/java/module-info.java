@@ -4,6 +4,7 @@ import org.jspecify.annotations.NullMarked;
 @NullMarked
 module io.ksm4j.control {
     requires transitive io.ksm4j;
+    requires jdk.jfr;
     requires static org.jspecify;
 
     exports io.ksm4j.control;

@@ -180,6 +180,10 @@ public final class KsmSession implements AutoCloseable {
         }
     }
 
+    synchronized boolean isClosed() {
+        return closed;
+    }
+
     private Void borrow(State state) {
         noteWritten(ksmd, state);
         state.leases().removeIf(stale -> !file.isLive(stale));

@@ -1,0 +1,33 @@
+package io.ksm4j.control;
+
+import java.time.Duration;
+
+/** {@link TuningPolicy#advisor}. */
+final class Advisor implements TuningPolicy {
+
+    private static final Duration PAUSE = Duration.ofSeconds(10);
+
+    private final KsmSettings settings;
+
+    Advisor(Duration fullScan, double coreShare) {
+        long percent = Math.round(coreShare * 100);
+        if (!(percent >= 1 && percent <= 100)) {
+            throw new IllegalArgumentException("a share of a core is 0.01 to 1 here: " + coreShare);
+        }
+        settings = KsmSettings.EMPTY
+                .with(KsmSetting.RUN, 1)
+                .with(KsmSetting.ADVISOR_TARGET_SCAN_TIME, fullScan.toSeconds())
+                .with(KsmSetting.ADVISOR_MAX_CPU, percent)
+                .with(KsmSetting.ADVISOR_MODE, KsmSetting.SCAN_TIME);
+    }
+
+    @Override
+    public Decision decide(Observation now) {
+        if (now.settings().get(KsmSetting.ADVISOR_MODE).isEmpty()) {
+            throw new NoSuchSettingException(
+                    KsmSetting.ADVISOR_MODE,
+                    "this kernel has no advisor, which came with Linux 6.8, or a container hides it: another policy may serve");
+        }
+        return new Decision(settings, PAUSE, "the kernel chooses pages_to_scan");
+    }
+}

@@ -1,0 +1,231 @@
+package io.ksm4j.control;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.KsmException;
+import io.ksm4j.KsmPermissionException;
+import java.io.UncheckedIOException;
+import java.lang.System.Logger.Level;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Drives {@code ksmd} by a policy: looks at what merging does, lets the policy decide, and changes the settings, over and over, in one
+ * daemon thread.
+ *
+ * <pre>{@code
+ * try (KsmTuner tuner = KsmTuner.start(KsmDaemon.system(), TuningPolicy.converge(0.5))) {
+ *     runTheApplication();
+ * }
+ * }</pre>
+ *
+ * <p>The settings are borrowed, see {@link KsmSession}: {@link #close()}, the exit of the JVM, and the next ksm4j program after a kill
+ * put them back. A tuner respects other sessions: while a later one has a setting, the tuner's choice for it waits.
+ *
+ * <p>When files cannot be read, it tells the listener and tries again after a second. It ends when it may not change the settings any
+ * more, when somebody else has changed one that it has borrowed, and when the policy throws: then it puts back what it can, and tells
+ * the listener and the logger {@code io.ksm4j} why.
+ *
+ * <p>Each decision is an event {@code io.ksm4j.TunerDecision} of Java Flight Recorder. Safe for use by many threads.
+ */
+public final class KsmTuner implements AutoCloseable {
+
+    private static final System.Logger LOGGER = System.getLogger("io.ksm4j");
+
+    private static final Duration AFTER_FAILURE = Duration.ofSeconds(1);
+
+    /**
+     * Hears what a tuner does, in the tuner's thread, and the first decision in that of {@link KsmTuner#start}. What it throws goes to
+     * the logger {@code io.ksm4j}.
+     */
+    @FunctionalInterface
+    public interface Listener {
+
+        /**
+         * A decision was made, and the settings are so now.
+         *
+         * @param observation what it was made by
+         * @param decision what was decided, with the reason
+         */
+        void decided(Observation observation, Decision decision);
+
+        /**
+         * Something could not be read. The tuner goes on.
+         *
+         * @param failure what failed
+         */
+        default void failed(RuntimeException failure) {}
+
+        /**
+         * The tuner has ended by itself, and put back what it could. Not called after {@link KsmTuner#close()}.
+         *
+         * @param cause why
+         */
+        default void stopped(RuntimeException cause) {}
+    }
+
+    private final TuningPolicy policy;
+    private final Listener listener;
+    private final ObservationReader reader;
+    private final KsmSession session;
+    private final CountDownLatch closing = new CountDownLatch(1);
+    private final Thread thread = new Thread(this::run, "ksm4j-tuner");
+    private Duration pause;
+
+    private KsmTuner(KsmDaemon ksmd, TuningPolicy policy, Listener listener, ObservationReader reader) {
+        this.policy = policy;
+        this.listener = listener;
+        this.reader = reader;
+        Observation first = reader.read();
+        Decision decision = policy.decide(first);
+        session = ksmd.borrow(decision.settings());
+        pause = decision.pause();
+        tell(first, decision);
+        thread.setDaemon(true);
+    }
+
+    /**
+     * Starts to drive {@code ksmd}; decisions are seen by Java Flight Recorder alone.
+     *
+     * @param ksmd whose settings to change
+     * @param policy what decides; one that no other tuner has
+     * @return a running tuner
+     * @throws KsmPermissionException as {@link KsmDaemon#borrow}
+     * @throws NoSuchSettingException as {@link KsmDaemon#borrow}, and what else the policy throws at its first decision
+     * @throws SettingBusyException as {@link KsmDaemon#borrow}
+     * @throws SettingRefusedException as {@link KsmDaemon#borrow}
+     * @throws UncheckedIOException if something cannot be read, and as {@link KsmDaemon#borrow}
+     */
+    public static KsmTuner start(KsmDaemon ksmd, TuningPolicy policy) {
+        return start(ksmd, policy, (observation, decision) -> {});
+    }
+
+    /**
+     * Starts to drive {@code ksmd}. The first decision is made before this returns.
+     *
+     * @param ksmd whose settings to change
+     * @param policy what decides; one that no other tuner has
+     * @param listener what hears of decisions
+     * @return a running tuner
+     * @throws KsmPermissionException as {@link KsmDaemon#borrow}
+     * @throws NoSuchSettingException as {@link KsmDaemon#borrow}, and what else the policy throws at its first decision
+     * @throws SettingBusyException as {@link KsmDaemon#borrow}
+     * @throws SettingRefusedException as {@link KsmDaemon#borrow}
+     * @throws UncheckedIOException if something cannot be read, and as {@link KsmDaemon#borrow}
+     */
+    public static KsmTuner start(KsmDaemon ksmd, TuningPolicy policy, Listener listener) {
+        return start(
+                ksmd,
+                policy,
+                listener,
+                new ObservationReader(Path.of("/"), Ksm.systemOrFallback().pageSize()));
+    }
+
+    static KsmTuner start(KsmDaemon ksmd, TuningPolicy policy, Listener listener, ObservationReader reader) {
+        KsmTuner tuner = new KsmTuner(ksmd, policy, listener, reader);
+        tuner.thread.start();
+        return tuner;
+    }
+
+    /**
+     * Whether it still drives {@code ksmd}.
+     *
+     * @return false once it is closed or has ended by itself
+     */
+    public boolean isRunning() {
+        return thread.isAlive();
+    }
+
+    private void run() {
+        RuntimeException cause = null;
+        try {
+            while (!closing.await(Math.max(0, pause.toNanos()), TimeUnit.NANOSECONDS)) {
+                step();
+            }
+        } catch (InterruptedException e) {
+            cause = new IllegalStateException("the tuner's thread was interrupted", e);
+        } catch (RuntimeException e) {
+            cause = e;
+        }
+        // While the JVM exits, the session has been closed by its own hook.
+        if (closing.getCount() > 0 && !session.isClosed()) {
+            stop(cause == null ? new IllegalStateException("the tuner has ended") : cause);
+        }
+    }
+
+    private void step() {
+        Observation now = null;
+        try {
+            now = reader.read();
+        } catch (UncheckedIOException e) {
+            fail(e);
+            return;
+        }
+        Decision decision = policy.decide(now);
+        if (!decision.settings().equals(session.settings())) {
+            try {
+                session.change(decision.settings());
+            } catch (UncheckedIOException e) {
+                fail(e);
+                return;
+            }
+        }
+        pause = decision.pause();
+        tell(now, decision);
+    }
+
+    private void fail(UncheckedIOException e) {
+        pause = AFTER_FAILURE;
+        LOGGER.log(Level.WARNING, "the tuner of ksmd goes on, but could not read", e);
+        tell(() -> listener.failed(e));
+    }
+
+    private void stop(RuntimeException cause) {
+        LOGGER.log(Level.WARNING, "the tuner of ksmd has ended", cause);
+        try {
+            session.close();
+        } catch (KsmException | UncheckedIOException e) {
+            cause.addSuppressed(e);
+        }
+        tell(() -> listener.stopped(cause));
+    }
+
+    private void tell(Observation observation, Decision decision) {
+        TunerEvent.record(observation, decision);
+        tell(() -> listener.decided(observation, decision));
+    }
+
+    private static void tell(Runnable listener) {
+        try {
+            listener.run();
+        } catch (RuntimeException e) {
+            LOGGER.log(Level.WARNING, "a listener of the tuner of ksmd has failed", e);
+        }
+    }
+
+    /**
+     * Ends the tuner and puts the settings back, as {@link KsmSession#close} does. Waits for a decision under way, except when the
+     * listener calls it. A second call does nothing.
+     *
+     * @throws SettingBusyException as {@link KsmSession#close}
+     * @throws KsmException as {@link KsmSession#close}
+     * @throws UncheckedIOException as {@link KsmSession#close}
+     */
+    @Override
+    public void close() {
+        closing.countDown();
+        boolean interrupted = false;
+        while (thread.isAlive() && !Thread.currentThread().equals(thread)) {
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        session.close();
+    }
+}

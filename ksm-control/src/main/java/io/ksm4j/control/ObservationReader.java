@@ -1,0 +1,187 @@
+package io.ksm4j.control;
+
+import io.ksm4j.MergeRegistry;
+import io.ksm4j.stats.KsmStats;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
+
+/** Makes observations of a machine, of one after the other. For use by one thread at a time. */
+final class ObservationReader {
+
+    private static final int KTHREADD = 2;
+
+    /** USER_HZ, which is 100 on every architecture that a JVM runs on. */
+    private static final long TICK = 10;
+
+    private final Path root;
+    private final long pageSize;
+    private final long start = System.nanoTime();
+
+    /** The folder of the thread in {@code /proc}, once it was looked for; null if it is not shown. */
+    private @Nullable Path ksmd;
+
+    private boolean isSought;
+
+    ObservationReader(Path root, long pageSize) {
+        this.root = root;
+        this.pageSize = pageSize;
+    }
+
+    /** Throws {@link UncheckedIOException} for a file that cannot be read, or holds something else than its kind does. */
+    Observation read() {
+        KsmStats stats = KsmStats.read(root, pageSize);
+        Map<String, Long> memory = memory();
+        OptionalLong anonymous = number(memory, "AnonPages");
+        OptionalLong sharing = stats.pagesSharing();
+        return new Observation(
+                Duration.ofNanos(System.nanoTime() - start),
+                settings(stats),
+                sharing,
+                stats.ksmZeroPages(),
+                stats.pagesVolatile(),
+                stats.rmapItems(),
+                stats.pagesScanned(),
+                stats.fullScans(),
+                MergeRegistry.system().mergeableBytes(),
+                ksmdTime(),
+                number(memory, "MemTotal"),
+                number(memory, "MemAvailable"),
+                sum(number(memory, "MemFree"), number(memory, "Buffers"), number(memory, "Cached")),
+                anonymous.isEmpty() ? anonymous : OptionalLong.of(anonymous.getAsLong() + sharing.orElse(0) * pageSize),
+                stalledPercent());
+    }
+
+    private static OptionalLong sum(OptionalLong... numbers) {
+        long sum = 0;
+        for (OptionalLong number : numbers) {
+            if (number.isEmpty()) {
+                return number;
+            }
+            sum += number.getAsLong();
+        }
+        return OptionalLong.of(sum);
+    }
+
+    private KsmSettings settings(KsmStats stats) {
+        KsmSettings settings = KsmSettings.EMPTY;
+        for (KsmSetting setting : KsmSetting.values()) {
+            String text = stats.files().getOrDefault(setting.file(), "");
+            try {
+                settings = text.isEmpty() ? settings : settings.having(setting, setting.parse(text));
+            } catch (NumberFormatException e) {
+                throw garbage(root.resolve("sys/kernel/mm/ksm").resolve(setting.file()), text, e);
+            }
+        }
+        return settings;
+    }
+
+    private Map<String, Long> memory() {
+        Path file = root.resolve("proc/meminfo");
+        Map<String, Long> bytes = new HashMap<>();
+        for (String line : lines(file)) {
+            String[] words = line.split(":? +", -1);
+            if (words.length == 3 && words[2].equals("kB")) {
+                try {
+                    bytes.put(words[0], Math.multiplyExact(Long.parseLong(words[1]), 1024L));
+                } catch (NumberFormatException | ArithmeticException e) {
+                    throw garbage(file, line, e);
+                }
+            }
+        }
+        return bytes;
+    }
+
+    private static OptionalLong number(Map<String, Long> numbers, String name) {
+        Long number = numbers.get(name);
+        return number == null ? OptionalLong.empty() : OptionalLong.of(number);
+    }
+
+    private OptionalDouble stalledPercent() {
+        Path file = root.resolve("proc/pressure/memory");
+        String start = "some avg10=";
+        for (String line : lines(file)) {
+            if (line.startsWith(start)) {
+                try {
+                    return OptionalDouble.of(Double.parseDouble(line.substring(start.length(), line.indexOf(' ', 5))));
+                } catch (NumberFormatException | StringIndexOutOfBoundsException e) {
+                    throw garbage(file, line, e);
+                }
+            }
+        }
+        return OptionalDouble.empty();
+    }
+
+    private Optional<Duration> ksmdTime() {
+        if (!isSought) {
+            ksmd = ksmd();
+            isSought = true;
+        }
+        if (ksmd == null) {
+            return Optional.empty();
+        }
+        Path file = ksmd.resolve("stat");
+        String line = String.join("", lines(file));
+        String[] fields = fieldsAfterName(line);
+        try {
+            return Optional.of(Duration.ofMillis(TICK * (Long.parseLong(fields[11]) + Long.parseLong(fields[12]))));
+        } catch (NumberFormatException | ArrayIndexOutOfBoundsException e) {
+            throw garbage(file, line, e);
+        }
+    }
+
+    /** What proc_pid_stat(5) numbers from 3: the name before it may hold blanks and parentheses itself. */
+    private static String[] fieldsAfterName(String stat) {
+        return stat.substring(Math.min(stat.lastIndexOf(')') + 2, stat.length()))
+                .split(" ", -1);
+    }
+
+    private @Nullable Path ksmd() {
+        try (DirectoryStream<Path> processes = Files.newDirectoryStream(root.resolve("proc"), "[0-9]*")) {
+            for (Path process : processes) {
+                String stat = String.join("", lines(process.resolve("stat")));
+                String[] fields = fieldsAfterName(stat);
+                // Any user can call a program so, but not have the kernel's own thread for its parent.
+                if (stat.contains(" (ksmd) ") && fields.length > 1 && fields[1].equals(Integer.toString(KTHREADD))) {
+                    return process;
+                }
+            }
+            return null;
+        } catch (NoSuchFileException e) {
+            return null;
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot look for ksmd", e);
+        }
+    }
+
+    /** None of a file that is not there, or not for this process to read. */
+    private static String[] lines(Path file) {
+        try {
+            String text = Files.readString(file, StandardCharsets.ISO_8859_1);
+            return text.isEmpty() ? new String[0] : text.split("\n", -1);
+        } catch (NoSuchFileException | AccessDeniedException e) {
+            return new String[0];
+        } catch (IOException e) {
+            if (e.getMessage() != null && e.getMessage().contains("No such process")) {
+                return new String[0];
+            }
+            throw new UncheckedIOException("cannot read " + file, e);
+        }
+    }
+
+    private static UncheckedIOException garbage(Path file, String text, RuntimeException cause) {
+        return new UncheckedIOException(new IOException(file + " holds '" + text + "'", cause));
+    }
+}

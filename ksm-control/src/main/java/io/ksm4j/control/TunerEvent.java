@@ -1,0 +1,70 @@
+package io.ksm4j.control;
+
+import jdk.jfr.Category;
+import jdk.jfr.Description;
+import jdk.jfr.Event;
+import jdk.jfr.Label;
+import jdk.jfr.Name;
+import jdk.jfr.Percentage;
+import jdk.jfr.StackTrace;
+import jdk.jfr.Timespan;
+
+/** What Java Flight Recorder is told of a tuner. */
+@Name("io.ksm4j.TunerDecision")
+@Category("ksm4j")
+@Label("KSM Tuner Decision")
+@Description("A tuner has looked at what merging does, and decided which settings ksmd shall have. A number that this "
+        + "machine does not tell is missing (Long.MIN_VALUE, and for the part of time stalled negative infinity)")
+@StackTrace(false)
+final class TunerEvent extends Event {
+
+    private static final long MISSING = Long.MIN_VALUE;
+    private static final double WHOLE = 100;
+
+    @Label("Reason")
+    String reason = "";
+
+    @Label("Settings")
+    String settings = "";
+
+    @Label("Pause")
+    @Description("Until the next decision")
+    @Timespan(Timespan.NANOSECONDS)
+    long pause;
+
+    @Label("Pages Saved")
+    long pagesSharing;
+
+    @Label("Pages Known")
+    long pagesKnown;
+
+    @Label("Full Scans")
+    @Description("Since the machine started")
+    long fullScans;
+
+    @Label("CPU Time of ksmd")
+    @Description("Since the machine started")
+    @Timespan(Timespan.NANOSECONDS)
+    long ksmdTime;
+
+    @Label("Stalled")
+    @Description("How much of the last ten seconds some task waited for memory")
+    @Percentage
+    double stalled;
+
+    static void record(Observation observation, Decision decision) {
+        TunerEvent event = new TunerEvent();
+        if (!event.shouldCommit()) {
+            return;
+        }
+        event.reason = decision.reason();
+        event.settings = decision.settings().toString();
+        event.pause = decision.pause().toNanos();
+        event.pagesSharing = observation.pagesSharing().orElse(MISSING);
+        event.pagesKnown = observation.pagesKnown().orElse(MISSING);
+        event.fullScans = observation.fullScans().orElse(MISSING);
+        event.ksmdTime = observation.ksmdTime().map(time -> time.toNanos()).orElse(MISSING);
+        event.stalled = observation.stalledPercent().orElse(Double.NEGATIVE_INFINITY) / WHOLE;
+        event.commit();
+    }
+}

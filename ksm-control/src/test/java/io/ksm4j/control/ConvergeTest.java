@@ -1,0 +1,195 @@
+package io.ksm4j.control;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import java.util.ArrayList;
+import java.util.List;
+import net.jqwik.api.Example;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.DoubleRange;
+import net.jqwik.api.constraints.IntRange;
+
+/** What {@code converge} makes of a model of {@code ksmd}. */
+class ConvergeTest {
+
+    private static final double COST = 4e-6;
+
+    private static double usedIn(ModelKsmd ksmd, TuningPolicy policy, double seconds) {
+        double before = ksmd.used();
+        ksmd.run(policy, seconds);
+        return ksmd.used() - before;
+    }
+
+    private static double secondsUntilMerged(ModelKsmd ksmd, TuningPolicy policy, long pages) {
+        double start = ksmd.time();
+        while (ksmd.merged() < pages && ksmd.time() < start + 600) {
+            ksmd.run(policy, 0.05);
+        }
+        return ksmd.time() - start;
+    }
+
+    @Property(tries = 40)
+    void theBudgetIsKeptAndUsedWhateverAPageCosts(
+            @ForAll @DoubleRange(min = 0.05, max = 0.95) double share,
+            @ForAll @IntRange(min = 1, max = 20) int microseconds,
+            @ForAll @IntRange(min = 50_000, max = 150_000) int pages) {
+        ModelKsmd ksmd = new ModelKsmd(microseconds / 1e6, true);
+        TuningPolicy policy = TuningPolicy.converge(share);
+        ksmd.add(pages, true);
+        double took = secondsUntilMerged(ksmd, policy, pages);
+        // A batch of the first guess can be longer than it should be, once.
+        assertThat(ksmd.used()).isLessThan(1.1 * share * took + 0.15);
+        assertThat(ksmd.used()).isGreaterThan(0.8 * share * took - 0.15);
+    }
+
+    @Example
+    void withAWholeCoreItIsNearlyAsFastAsTheKernelCanBe() {
+        ModelKsmd ksmd = new ModelKsmd(COST, true);
+        ksmd.add(200_000, true);
+        double took = secondsUntilMerged(ksmd, TuningPolicy.converge(1), 200_000);
+        assertThat(took).isLessThan(1.15 * 2 * 200_000 * COST);
+    }
+
+    @Property(tries = 25)
+    void onceScansDoNotPayItIsIdle(
+            @ForAll @DoubleRange(min = 0.05, max = 1) double share,
+            @ForAll @IntRange(min = 0, max = 60_000) int copies,
+            @ForAll @IntRange(min = 0, max = 60_000) int others) {
+        ModelKsmd ksmd = new ModelKsmd(COST, true);
+        TuningPolicy policy = TuningPolicy.converge(share);
+        ksmd.add(copies, true);
+        ksmd.add(others, false);
+        ksmd.run(policy, 60);
+        assertThat(ksmd.merged()).isEqualTo(copies);
+        assertThat(usedIn(ksmd, policy, 20) / 20).isLessThan(0.02);
+    }
+
+    @Property(tries = 25)
+    void newDataWakesIt(
+            @ForAll @IntRange(min = 0, max = 50_000) int before,
+            @ForAll @IntRange(min = 2000, max = 50_000) int more,
+            @ForAll @DoubleRange(min = 0.2, max = 1) double share) {
+        ModelKsmd ksmd = new ModelKsmd(COST, true);
+        TuningPolicy policy = TuningPolicy.converge(share);
+        ksmd.add(before, true);
+        ksmd.run(policy, 30);
+        ksmd.add(more, true);
+        double alone = (before + 2.0 * more) * COST / 0.01;
+        double took = secondsUntilMerged(ksmd, policy, before + more);
+        assertThat(ksmd.merged()).isEqualTo(before + more);
+        assertThat(took).as("the slow scan alone takes %s", alone).isLessThan(5 + 8 * COST * (before + more) / share);
+    }
+
+    @Example
+    void dataThatIsWrittenAnewWakesIt() {
+        ModelKsmd ksmd = new ModelKsmd(COST, true);
+        TuningPolicy policy = TuningPolicy.converge(0.5);
+        ksmd.add(50_000, true);
+        ksmd.run(policy, 30);
+        ksmd.rewrite();
+        assertThat(secondsUntilMerged(ksmd, policy, 50_000)).isLessThan(5);
+    }
+
+    @Example
+    void wakingForNothingIsPaidForByLongerRests() {
+        ModelKsmd ksmd = new ModelKsmd(COST, true);
+        TuningPolicy policy = TuningPolicy.converge(1);
+        ksmd.run(policy, 10);
+        double before = ksmd.used();
+        for (int i = 0; i < 100; i++) {
+            ksmd.add(1000, false);
+            ksmd.run(policy, 3);
+        }
+        assertThat((ksmd.used() - before) / 300).isLessThan(0.1);
+    }
+
+    @Example
+    void withoutTheTimeOfKsmdTheAssumedCostKeepsTheBudget() {
+        ModelKsmd ksmd = new ModelKsmd(3e-6, false);
+        ksmd.add(200_000, true);
+        double took = secondsUntilMerged(ksmd, TuningPolicy.converge(0.3), 200_000);
+        assertThat(ksmd.used() / took).isCloseTo(0.3, within(0.03));
+    }
+
+    @Property(tries = 20)
+    void decisionsDependOnNothingButObservations(
+            @ForAll @DoubleRange(min = 0.05, max = 1) double share, @ForAll @IntRange(max = 40_000) int pages) {
+        TuningPolicy one = TuningPolicy.converge(share);
+        TuningPolicy other = TuningPolicy.converge(share);
+        List<Decision> decisions = new ArrayList<>();
+        List<Decision> again = new ArrayList<>();
+        ModelKsmd ksmd = new ModelKsmd(COST, true);
+        ksmd.add(pages, true);
+        ksmd.run(
+                now -> {
+                    Decision decision = one.decide(now);
+                    decisions.add(decision);
+                    again.add(other.decide(now));
+                    return decision;
+                },
+                5);
+        assertThat(again).isEqualTo(decisions).hasSizeGreaterThan(30);
+    }
+
+    @Example
+    void aMarkOfThisJvmEndsEveryRest() {
+        TuningPolicy policy = TuningPolicy.converge(1);
+        ModelKsmd ksmd = new ModelKsmd(COST, true);
+        List<Observation> seen = new ArrayList<>();
+        ksmd.run(
+                now -> {
+                    seen.add(now);
+                    return policy.decide(now);
+                },
+                5);
+        Observation last = seen.get(seen.size() - 1);
+        assertThat(policy.decide(last).reason()).isEqualTo("nothing new");
+        Observation marked = new Observation(
+                last.time(),
+                last.settings(),
+                last.pagesSharing(),
+                last.zeroPages(),
+                last.pagesVolatile(),
+                last.pagesKnown(),
+                last.pagesScanned(),
+                last.fullScans(),
+                4096,
+                last.ksmdTime(),
+                last.memoryTotal(),
+                last.memoryAvailable(),
+                last.memoryFree(),
+                last.memoryCommitted(),
+                last.stalledPercent());
+        Decision decision = policy.decide(marked);
+        assertThat(decision.reason()).isEqualTo("this JVM has marked 4096 bytes more");
+        assertThat(decision.settings().get(KsmSetting.SLEEP_MILLISECS)).hasValue(0);
+    }
+
+    @Example
+    void theAdvisorAndSmartScanAreSwitchedOffWhereThereAreAny() {
+        Observation without = Observations.memory(1, 0);
+        assertThat(TuningPolicy.converge(1).decide(without).settings().values())
+                .containsOnlyKeys(KsmSetting.RUN, KsmSetting.PAGES_TO_SCAN, KsmSetting.SLEEP_MILLISECS);
+        List<Decision> decisions = new ArrayList<>();
+        new ModelKsmd(COST, true)
+                .run(
+                        now -> {
+                            decisions.add(TuningPolicy.converge(1).decide(now));
+                            return decisions.get(0);
+                        },
+                        0.01);
+        assertThat(decisions.get(0).settings().get(KsmSetting.SMART_SCAN)).hasValue(0);
+    }
+
+    @Example
+    void aShareIsAboveZeroAndAtMostOne() {
+        for (double share : new double[] {0, -1, 1.01, Double.NaN}) {
+            assertThatThrownBy(() -> TuningPolicy.converge(share))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("share of a core");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+package io.ksm4j.control;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import jdk.jfr.Recording;
+import jdk.jfr.consumer.RecordedEvent;
+import jdk.jfr.consumer.RecordingFile;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The loop, on a tree of files. */
+@Timeout(60)
+class KsmTunerLoopTest {
+
+    @TempDir
+    private Path root = Path.of("");
+
+    private Path sysfs = Path.of("");
+    private KsmDaemon ksmd = KsmDaemon.system();
+    private KsmSettings before = KsmSettings.EMPTY;
+    private final AtomicInteger decisions = new AtomicInteger();
+    private final BlockingQueue<Object> heard = new LinkedBlockingQueue<>();
+
+    /** Hears everything; and throws, which must not matter. */
+    private final KsmTuner.Listener listener = new KsmTuner.Listener() {
+        @Override
+        public void decided(Observation observation, Decision decision) {
+            heard.add(decision);
+            throw new IllegalStateException("a bad listener");
+        }
+
+        @Override
+        public void failed(RuntimeException failure) {
+            heard.add(failure);
+        }
+
+        @Override
+        public void stopped(RuntimeException cause) {
+            heard.add(cause);
+        }
+    };
+
+    @BeforeEach
+    void createFiles() throws IOException {
+        sysfs = Files.createDirectories(root.resolve("sys/kernel/mm/ksm"));
+        Files.writeString(sysfs.resolve("pages_shared"), "0\n");
+        write(KsmSetting.RUN, 0);
+        write(KsmSetting.PAGES_TO_SCAN, 100);
+        ksmd = new KsmDaemon(sysfs, new SessionFile(root.resolve("state"), Path.of("/proc")));
+        before = ksmd.settings();
+    }
+
+    private void write(KsmSetting setting, long value) throws IOException {
+        Files.writeString(sysfs.resolve(setting.file()), value + "\n");
+    }
+
+    /** One page more each time. */
+    private Decision count(Observation now) {
+        int count = decisions.incrementAndGet();
+        return new Decision(pages(count), Duration.ofMillis(1), "the number " + count + " at " + now.settings());
+    }
+
+    private static KsmSettings pages(long count) {
+        return KsmSettings.EMPTY.with(KsmSetting.PAGES_TO_SCAN, count);
+    }
+
+    private KsmTuner start(TuningPolicy policy) {
+        return KsmTuner.start(ksmd, policy, listener, new ObservationReader(root, 4096));
+    }
+
+    private <T> T await(Class<T> type) throws InterruptedException {
+        while (true) {
+            Object next = heard.poll(30, TimeUnit.SECONDS);
+            assertThat(next).as("something of " + type).isNotNull();
+            if (type.isInstance(next)) {
+                return type.cast(next);
+            }
+        }
+    }
+
+    /** After the last word of the tuner, its thread has nothing else to do. */
+    private static void awaitEnd(KsmTuner tuner) {
+        while (tuner.isRunning()) {
+            Thread.onSpinWait();
+        }
+    }
+
+    @Test
+    void eachDecisionIsAppliedAndHeardOfAndAllIsPutBack() throws InterruptedException {
+        KsmTuner running;
+        try (KsmTuner tuner = start(this::count)) {
+            assertThat(await(Decision.class).reason()).isEqualTo("the number 1 at run=0 pages_to_scan=100");
+            assertThat(await(Decision.class).reason()).isEqualTo("the number 2 at run=0 pages_to_scan=1");
+            assertThat(await(Decision.class).settings()).isEqualTo(pages(3));
+            assertThat(tuner.isRunning()).isTrue();
+            running = tuner;
+        }
+        assertThat(running.isRunning()).isFalse();
+        assertThat(ksmd.settings()).isEqualTo(before);
+        assertThat(root.resolve("state/settings")).doesNotExist();
+        heard.removeIf(Decision.class::isInstance);
+        assertThat(heard).as("no word of stopping").isEmpty();
+    }
+
+    @Test
+    void theLoopGoesOnAfterWhatItCannotRead() throws IOException, InterruptedException {
+        try (KsmTuner tuner = start(this::count)) {
+            Files.writeString(sysfs.resolve("full_scans"), "garbage\n");
+            assertThat(await(UncheckedIOException.class)).hasStackTraceContaining("full_scans");
+            Files.delete(sysfs.resolve("full_scans"));
+            heard.clear();
+            await(Decision.class);
+            assertThat(tuner.isRunning()).isTrue();
+        }
+        assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    @Test
+    void itEndsWhenSomebodyElseChangesWhatItHasBorrowed() throws IOException, InterruptedException {
+        Decision first = new Decision(pages(7).with(KsmSetting.RUN, 1), Duration.ofMillis(1), "first");
+        Decision other = new Decision(pages(8).with(KsmSetting.RUN, 1), Duration.ofMillis(1), "other");
+        try (KsmTuner tuner =
+                start(now -> now.settings().get(KsmSetting.PAGES_TO_SCAN).orElse(0) == 77 ? other : first)) {
+            await(Decision.class);
+            write(KsmSetting.PAGES_TO_SCAN, 77);
+            assertThat(await(SettingRefusedException.class)).hasMessageContaining("pages_to_scan to 77");
+            awaitEnd(tuner);
+        }
+        assertThat(ksmd.settings()).isEqualTo(before.with(pages(77)));
+    }
+
+    @Test
+    void itEndsWhenThePolicyThrows() throws InterruptedException {
+        try (KsmTuner tuner = start(now -> {
+            if (decisions.get() == 3) {
+                throw new UnsupportedOperationException("no more ideas");
+            }
+            return count(now);
+        })) {
+            assertThat(await(UnsupportedOperationException.class)).hasMessage("no more ideas");
+            assertThat(ksmd.settings()).isEqualTo(before);
+            awaitEnd(tuner);
+        }
+    }
+
+    @Test
+    void whatThisKernelDoesNotHaveIsSaidAtTheStart() {
+        TuningPolicy advisor = TuningPolicy.advisor(Duration.ofSeconds(1), 1);
+        assertThatThrownBy(() -> start(advisor)).isInstanceOf(NoSuchSettingException.class);
+        assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    @Test
+    void decisionsAreFlightRecorderEvents() throws IOException, InterruptedException {
+        Path file = root.resolve("tuner.jfr");
+        try (Recording recording = new Recording()) {
+            recording.enable("io.ksm4j.TunerDecision");
+            recording.start();
+            try (KsmTuner tuner = start(this::count)) {
+                await(Decision.class);
+                assertThat(tuner.isRunning()).isTrue();
+            }
+            recording.stop();
+            recording.dump(file);
+        }
+        RecordedEvent event = RecordingFile.readAllEvents(file).get(0);
+        assertThat(event.getString("reason")).isEqualTo("the number 1 at run=0 pages_to_scan=100");
+        assertThat(event.getString("settings")).isEqualTo("pages_to_scan=1");
+        assertThat(event.getDuration("pause")).isEqualTo(Duration.ofMillis(1));
+        assertThat(event.getLong("fullScans")).isEqualTo(Long.MIN_VALUE);
+    }
+}

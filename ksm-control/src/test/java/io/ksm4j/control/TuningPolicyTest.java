@@ -1,0 +1,182 @@
+package io.ksm4j.control;
+
+import static io.ksm4j.control.Observations.GIB;
+import static io.ksm4j.control.Observations.memory;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import net.jqwik.api.Example;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.DoubleRange;
+import net.jqwik.api.constraints.IntRange;
+import net.jqwik.api.constraints.LongRange;
+import net.jqwik.api.constraints.Size;
+
+/** The policies that go by memory: {@code ksmtuned}, {@code pressure}, {@code advisor}. */
+class TuningPolicyTest {
+
+    private static long value(Decision decision, KsmSetting setting) {
+        return decision.settings().get(setting).orElse(-1);
+    }
+
+    private static long pages(TuningPolicy policy, Observation now) {
+        return value(policy.decide(now), KsmSetting.PAGES_TO_SCAN);
+    }
+
+    @Example
+    void ksmtunedWorksHarderWhileMemoryIsShortAndLessWhenItIsNot() {
+        TuningPolicy policy = TuningPolicy.ksmtuned();
+        Observation isShort = memory(16 * GIB, 3 * GIB, 0, 0);
+        assertThat(List.of(pages(policy, isShort), pages(policy, isShort))).containsExactly(300L, 600L);
+        Observation committed = memory(16 * GIB, 4 * GIB, 14 * GIB, 0);
+        assertThat(List.of(pages(policy, committed), pages(policy, committed))).containsExactly(550L, 500L);
+        Decision stop = policy.decide(memory(16 * GIB, 4 * GIB, 12 * GIB, 0));
+        assertThat(stop.settings()).isEqualTo(KsmSettings.EMPTY.with(KsmSetting.RUN, 0));
+        assertThat(stop.reason()).isEqualTo("4096 MiB are free, more than 3277 MiB, and so would be without merging");
+        assertThat(stop.pause()).isEqualTo(Duration.ofSeconds(60));
+    }
+
+    @Example
+    void ksmtunedTakesTwoGibibytesForTheLeastThresholdAndSleepsLongerOnSmallMachines() {
+        TuningPolicy policy = TuningPolicy.ksmtuned();
+        Decision small = policy.decide(memory(4 * GIB, 2 * GIB - 1, 0, 0));
+        assertThat(value(small, KsmSetting.SLEEP_MILLISECS)).isEqualTo(40);
+        assertThat(value(small, KsmSetting.RUN)).isEqualTo(1);
+        Decision large = policy.decide(memory(64 * GIB, GIB, 0, 0));
+        assertThat(value(large, KsmSetting.SLEEP_MILLISECS)).isEqualTo(10);
+        assertThat(value(policy.decide(memory(4 * GIB, 2 * GIB + 1, GIB, 0)), KsmSetting.RUN))
+                .isEqualTo(0);
+    }
+
+    @Example
+    void ksmtunedTakesTheScriptsParameters() {
+        TuningPolicy policy =
+                TuningPolicy.ksmtuned(Map.of("KSM_MONITOR_INTERVAL", 5L, "KSM_NPAGES_BOOST", 7L, "KSM_NPAGES_MIN", 1L));
+        Decision decision = policy.decide(memory(16 * GIB, GIB, 0, 0));
+        assertThat(value(decision, KsmSetting.PAGES_TO_SCAN)).isEqualTo(7);
+        assertThat(decision.pause()).isEqualTo(Duration.ofSeconds(5));
+        assertThatThrownBy(() -> TuningPolicy.ksmtuned(Map.of("KSM_TURBO", 1L)))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("KSM_TURBO");
+        for (String name : List.of("KSM_MONITOR_INTERVAL", "KSM_NPAGES_MIN", "KSM_NPAGES_MAX")) {
+            assertThatThrownBy(() -> TuningPolicy.ksmtuned(Map.of(name, 0L)))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining(name);
+        }
+    }
+
+    @Property(tries = 300)
+    void ksmtunedNeverLeavesItsLeastAndMostPages(
+            @ForAll @Size(min = 1, max = 40) List<@LongRange(max = 16 * GIB) Long> free,
+            @ForAll @IntRange(min = 1, max = 500) int least,
+            @ForAll @IntRange(min = 500, max = 5000) int most) {
+        Map<String, Long> parameters = Map.of("KSM_NPAGES_MIN", (long) least, "KSM_NPAGES_MAX", (long) most);
+        TuningPolicy one = TuningPolicy.ksmtuned(parameters);
+        TuningPolicy other = TuningPolicy.ksmtuned(parameters);
+        for (long bytes : free) {
+            Observation now = memory(16 * GIB, bytes, 16 * GIB - bytes, 0);
+            Decision decision = one.decide(now);
+            assertThat(other.decide(now)).isEqualTo(decision);
+            if (value(decision, KsmSetting.RUN) == 1) {
+                assertThat(value(decision, KsmSetting.PAGES_TO_SCAN)).isBetween((long) least, (long) most);
+                assertThat(value(decision, KsmSetting.SLEEP_MILLISECS)).isGreaterThanOrEqualTo(10);
+            }
+        }
+    }
+
+    @Example
+    void pressureMergesFromLittleMemoryUntilThereIsMoreThanEnough() {
+        TuningPolicy policy = TuningPolicy.pressure(0.5);
+        List<Long> runs = new ArrayList<>();
+        for (double available : new double[] {0.15, 0.09, 0.15, 0.19, 0.21, 0.15}) {
+            runs.add(value(policy.decide(memory(available, 0)), KsmSetting.RUN));
+        }
+        assertThat(runs).containsExactly(0L, 1L, 1L, 1L, 0L, 0L);
+    }
+
+    @Example
+    void pressureMergesWhenTasksWaitForMemory() {
+        TuningPolicy policy = TuningPolicy.pressure(0.5);
+        List<Long> runs = new ArrayList<>();
+        for (double stalled : new double[] {9, 10, 6, 4, 9}) {
+            runs.add(value(policy.decide(memory(0.5, stalled)), KsmSetting.RUN));
+        }
+        assertThat(runs).containsExactly(0L, 1L, 1L, 0L, 0L);
+        assertThat(policy.decide(memory(0.5, 50)).reason())
+                .startsWith("memory is short: 50.0 % of memory available, stalled 50.0 % of the time; ");
+    }
+
+    @Property(tries = 200)
+    void pressureNeverMergesAboveItsThresholds(
+            @ForAll @DoubleRange(min = 0, max = 0.5) double start,
+            @ForAll @DoubleRange(min = 0.5, max = 0.9) double stop,
+            @ForAll @Size(min = 1, max = 20) List<@DoubleRange(min = 0, max = 1) Double> available) {
+        TuningPolicy one = TuningPolicy.pressure(0.5, start, stop, 101);
+        TuningPolicy other = TuningPolicy.pressure(0.5, start, stop, 101);
+        for (double share : available) {
+            Observation now = memory(share, 0);
+            Decision decision = one.decide(now);
+            assertThat(other.decide(now)).isEqualTo(decision);
+            if (share < start - 1e-6) {
+                assertThat(value(decision, KsmSetting.RUN)).isEqualTo(1);
+            } else if (share > stop + 1e-6) {
+                assertThat(value(decision, KsmSetting.RUN)).isEqualTo(0);
+            }
+        }
+    }
+
+    @Example
+    void whatIsNotToldIsNoShortage() {
+        for (TuningPolicy policy : List.of(TuningPolicy.pressure(1), TuningPolicy.ksmtuned())) {
+            Decision decision = policy.decide(Observations.nothing());
+            assertThat(decision.settings()).isEqualTo(KsmSettings.EMPTY.with(KsmSetting.RUN, 0));
+            assertThat(decision.reason()).isNotBlank();
+        }
+    }
+
+    @Example
+    void thresholdsThatMakeNoSenseAreRefused() {
+        for (double[] wrong :
+                new double[][] {{0, 0.1, 0.2, 10}, {1, 0.3, 0.2, 10}, {1, 0.1, 1.1, 10}, {1, 0.1, 0.2, 0}}) {
+            assertThatThrownBy(() -> TuningPolicy.pressure(wrong[0], wrong[1], wrong[2], wrong[3]))
+                    .isInstanceOf(IllegalArgumentException.class);
+        }
+    }
+
+    @Example
+    void advisorLeavesItToTheKernel() {
+        TuningPolicy policy = TuningPolicy.advisor(Duration.ofSeconds(30), 0.4);
+        Observation old = memory(1, 0);
+        assertThatThrownBy(() -> policy.decide(old))
+                .isInstanceOf(NoSuchSettingException.class)
+                .hasMessageContaining("Linux 6.8");
+        Observation now = new Observation(
+                old.time(),
+                old.settings().with(KsmSetting.ADVISOR_MODE, KsmSetting.NONE),
+                old.pagesSharing(),
+                old.zeroPages(),
+                old.pagesVolatile(),
+                old.pagesKnown(),
+                old.pagesScanned(),
+                old.fullScans(),
+                0,
+                old.ksmdTime(),
+                old.memoryTotal(),
+                old.memoryAvailable(),
+                old.memoryFree(),
+                old.memoryCommitted(),
+                old.stalledPercent());
+        assertThat(policy.decide(now).settings())
+                .hasToString("run=1 advisor_mode=scan-time advisor_max_cpu=40 advisor_target_scan_time=30");
+        assertThatThrownBy(() -> TuningPolicy.advisor(Duration.ofMillis(999), 0.4))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("advisor_target_scan_time");
+        assertThatThrownBy(() -> TuningPolicy.advisor(Duration.ofSeconds(1), 0.001))
+                .isInstanceOf(IllegalArgumentException.class);
+    }
+}
