@@ -1,0 +1,161 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.Marking;
+import io.ksm4j.MergeOutcome;
+import io.ksm4j.MergeOutcome.End;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.control.Decision;
+import io.ksm4j.control.KsmDaemon;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.control.KsmTuner;
+import io.ksm4j.control.TuningPolicy;
+import io.ksm4j.test.RunningKsmd;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** The tuner and the real {@code ksmd}, which is locked against other tests meanwhile. */
+@Timeout(90)
+class KsmTunerTest {
+
+    private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
+    private static final int PAGES = 8192;
+    private static final Duration PATIENCE = Duration.ofSeconds(30);
+
+    private final Ksm ksm = Ksm.system();
+    private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
+    private final RunningKsmd lock = RunningKsmd.start();
+    private final BlockingQueue<Decision> decisions = new LinkedBlockingQueue<>();
+
+    /** As a machine is found, with another number than the kernel starts with. */
+    @BeforeEach
+    void stop() throws IOException {
+        set(KsmSetting.RUN, "0");
+        set(KsmSetting.PAGES_TO_SCAN, "123");
+        set(KsmSetting.SLEEP_MILLISECS, "20");
+    }
+
+    @AfterEach
+    void putSettingsBack() {
+        lock.close();
+    }
+
+    private static void set(KsmSetting setting, String value) throws IOException {
+        Files.writeString(SYSFS.resolve(setting.file()), value);
+    }
+
+    /** The files of all settings, byte for byte. */
+    private static Map<String, String> files() throws IOException {
+        Map<String, String> files = new TreeMap<>();
+        for (KsmSetting setting : KsmSetting.values()) {
+            Path file = SYSFS.resolve(setting.file());
+            if (Files.exists(file)) {
+                files.put(setting.file(), Files.readString(file));
+            }
+        }
+        return files;
+    }
+
+    private KsmTuner start(TuningPolicy policy) {
+        return KsmTuner.start(KsmDaemon.system(), policy, (observation, decision) -> decisions.add(decision));
+    }
+
+    private MergeRegion copy() {
+        MergeRegion region = ksm.allocate(
+                PAGES * ksm.pageSize(),
+                RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE).withHugePages(HugePages.AVOID));
+        pages.fill(region, page -> page);
+        region.markMergeable();
+        return region;
+    }
+
+    private void awaitReason(Predicate<String> wanted) throws InterruptedException {
+        long end = System.nanoTime() + PATIENCE.toNanos();
+        Decision last = null;
+        do {
+            Decision next = decisions.poll(end - System.nanoTime(), TimeUnit.NANOSECONDS);
+            assertThat(next).as("another decision than %s", last).isNotNull();
+            last = next;
+        } while (!wanted.test(last.reason()));
+    }
+
+    @Test
+    void copiesAreMergedThenItIsIdleThenWakesAndAllIsPutBack() throws IOException, InterruptedException {
+        Map<String, String> before = files();
+        try (KsmTuner tuner = start(TuningPolicy.converge(0.5));
+                MergeRegion one = copy();
+                MergeRegion other = copy()) {
+            MergeOutcome outcome = ksm.awaitMerged(List.of(one, other), 0.99, PATIENCE);
+            assertThat(outcome.end()).isEqualTo(End.REACHED);
+
+            awaitReason(reason -> reason.equals("nothing new"));
+            assertThat(lock.read("sleep_millisecs")).as("idle").isGreaterThan(100);
+
+            try (MergeRegion third = copy()) {
+                awaitReason(reason -> reason.startsWith("this JVM has marked"));
+                assertThat(third.awaitMerged(0.99, PATIENCE).end()).isEqualTo(End.REACHED);
+            }
+            assertThat(tuner.isRunning()).isTrue();
+        }
+        assertThat(files()).isEqualTo(before);
+    }
+
+    @Test
+    void ksmtunedStartsKsmdOnceMemoryIsShort() throws IOException, InterruptedException {
+        Map<String, String> before = files();
+        // All memory that there is counts as too little.
+        TuningPolicy policy = TuningPolicy.ksmtuned(Map.of("KSM_THRES_COEF", 100L, "KSM_NPAGES_BOOST", 1250L));
+        try (KsmTuner tuner = start(policy);
+                MergeRegion one = copy();
+                MergeRegion other = copy()) {
+            assertThat(lock.read("run")).isEqualTo(1);
+            assertThat(lock.read("pages_to_scan")).isEqualTo(1250);
+            assertThat(ksm.awaitMerged(List.of(one, other), 0.99, PATIENCE).end())
+                    .isEqualTo(End.REACHED);
+            assertThat(tuner.isRunning()).isTrue();
+        }
+        assertThat(files()).isEqualTo(before);
+    }
+
+    @Test
+    void pressureLeavesKsmdAloneWhileThereIsMemory() throws IOException {
+        Map<String, String> before = files();
+        try (KsmTuner tuner = start(TuningPolicy.pressure(1, 0, 0, 101))) {
+            assertThat(tuner.isRunning()).isTrue();
+            assertThat(lock.read("run")).isZero();
+            assertThat(decisions.remove().reason()).startsWith("memory is not short");
+        }
+        assertThat(files()).isEqualTo(before);
+    }
+
+    @Test
+    void theAdvisorIsPutBackWithTheNumberItHadChosenOver() throws IOException {
+        Map<String, String> before = files();
+        assumeTrue(before.containsKey("advisor_mode"));
+        try (KsmTuner tuner = start(TuningPolicy.advisor(Duration.ofSeconds(10), 0.5))) {
+            assertThat(tuner.isRunning()).isTrue();
+            assertThat(files().get("advisor_mode")).contains("[scan-time]");
+            assertThat(lock.read("advisor_max_cpu")).isEqualTo(50);
+        }
+        assertThat(files()).isEqualTo(before);
+    }
+}
