@@ -15,7 +15,7 @@ import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmTuner;
 import io.ksm4j.control.TuningPolicy;
-import io.ksm4j.test.RunningKsmd;
+import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

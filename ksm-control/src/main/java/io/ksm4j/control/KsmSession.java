@@ -1,6 +1,7 @@
 package io.ksm4j.control;
 
 import io.ksm4j.KsmException;
+import io.ksm4j.KsmPermissionException;
 import io.ksm4j.control.SessionFile.Found;
 import io.ksm4j.control.SessionFile.Lease;
 import io.ksm4j.control.SessionFile.State;
