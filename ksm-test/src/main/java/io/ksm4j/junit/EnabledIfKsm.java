@@ -7,7 +7,6 @@ import java.lang.annotation.Retention;
 import java.lang.annotation.RetentionPolicy;
 import java.lang.annotation.Target;
 import org.junit.jupiter.api.extension.ExtendWith;
-import org.junit.jupiter.api.parallel.ResourceLock;
 
 /**
  * Enables a test class or method only where memory can be marked mergeable. Elsewhere it is skipped, and the reason is printed. With the
@@ -32,8 +31,7 @@ import org.junit.jupiter.api.parallel.ResourceLock;
  *
  * <p>A parameter of {@code @BeforeAll}, or of the constructor of a class with one instance for all tests, is there for all tests of the
  * class; any other for one test, in which all parameters are the same object. Other tests that ask for one meanwhile wait, in this
- * JVM and in all others of the machine. JUnit itself knows of that within a JVM: classes that have the annotation with {@code
- * control} never run at once.
+ * JVM and in all others of the machine.
  *
  * <p>A backend of ksm4j must be on the class path of the tests, such as {@code io.ksm4j:ksm-ffm}. Subclasses inherit the annotation.
  */
@@ -42,7 +40,6 @@ import org.junit.jupiter.api.parallel.ResourceLock;
 @Documented
 @Inherited
 @ExtendWith({KsmCondition.class, RunningKsmdResolver.class})
-@ResourceLock(providers = KsmdLock.class)
 @SuppressWarnings("exports") // JUnit makes them by reflection; nobody else needs to see them.
 public @interface EnabledIfKsm {
 
