@@ -48,10 +48,10 @@ class KsmTunerTest {
 
     /** As a machine is found, with another number than the kernel starts with. */
     @BeforeEach
-    void stop() throws IOException {
-        set(KsmSetting.RUN, "0");
-        set(KsmSetting.PAGES_TO_SCAN, "123");
-        set(KsmSetting.SLEEP_MILLISECS, "20");
+    void stop() {
+        set(KsmSetting.RUN, 0);
+        set(KsmSetting.PAGES_TO_SCAN, 123);
+        set(KsmSetting.SLEEP_MILLISECS, 20);
     }
 
     @AfterEach
@@ -59,8 +59,8 @@ class KsmTunerTest {
         lock.close();
     }
 
-    private static void set(KsmSetting setting, String value) throws IOException {
-        Files.writeString(SYSFS.resolve(setting.file()), value);
+    private void set(KsmSetting setting, long value) {
+        lock.set(setting, value);
     }
 
     /** The files of all settings, byte for byte. */

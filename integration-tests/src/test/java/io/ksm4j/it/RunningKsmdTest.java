@@ -166,6 +166,7 @@ class RunningKsmdTest {
 
                 assertThat(child.waitFor(60, TimeUnit.SECONDS)).isTrue();
                 assertThat(settings()).isEqualTo(before);
+                assertThat(Path.of("/run/ksm4j/settings")).as("nothing is owed").doesNotExist();
                 assertThat(child.exitValue()).isZero();
             } finally {
                 Files.writeString(SYSFS.resolve("advisor_mode"), "none");

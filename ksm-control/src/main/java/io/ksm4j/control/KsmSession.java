@@ -291,7 +291,10 @@ public final class KsmSession implements AutoCloseable {
         }
         if (isAdvised(ksmd, wanted)) {
             wanted = wanted.without(KsmSetting.PAGES_TO_SCAN);
-            done.remove(KsmSetting.PAGES_TO_SCAN);
+            if (lastLeased(state, KsmSetting.ADVISOR_MODE).isPresent()) {
+                // To be put back when the advisor is.
+                done.remove(KsmSetting.PAGES_TO_SCAN);
+            }
         }
         Map<KsmSetting, RuntimeException> owed = new EnumMap<>(KsmSetting.class);
         for (Map.Entry<KsmSetting, Long> value : KsmDaemon.inOrder(wanted)) {
