@@ -6,6 +6,7 @@ import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.control.KsmDaemon;
+import io.ksm4j.control.KsmSession;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
 import io.ksm4j.control.KsmTuner;
@@ -49,17 +50,19 @@ final class TunerTargets {
         long rest = args.length == 0 ? 60 : Long.parseLong(args[0]);
         try (RunningKsmd lock = RunningKsmd.start()) {
             TunerTargets targets = new TunerTargets(lock);
-            KsmSettings fullTilt = KsmDaemon.system().settings();
             for (int run = 0; run < 3; run++) {
-                KsmDaemon.system().change(fullTilt);
                 try (Copies copies = targets.copies()) {
                     double before = ksmdSeconds();
                     double took = targets.merge(copies);
                     System.out.printf(
                             "full tilt: 99 %% after %.2f s, ksmd took %.2f s%n", took, ksmdSeconds() - before);
                 }
-                KsmDaemon.system().change(IDLE);
-                targets.converge(1, run == 0 ? rest : 0);
+                KsmSession idle = KsmDaemon.system().borrow(IDLE);
+                try {
+                    targets.converge(1, run == 0 ? rest : 0);
+                } finally {
+                    idle.close();
+                }
             }
             targets.converge(0.5, 0);
             targets.converge(0.2, 0);
