@@ -18,7 +18,6 @@ import java.util.ArrayDeque;
 import java.util.Collection;
 import java.util.Deque;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -89,7 +88,7 @@ public final class RunningKsmd implements AutoCloseable {
             RunningKsmd ksmd = new RunningKsmd(lock());
             boolean started = false;
             try {
-                ksmd.borrow(fullTilt());
+                ksmd.borrow(FULL_TILT.presentIn(KsmDaemon.system().settings()));
                 started = true;
                 return ksmd;
             } finally {
@@ -100,18 +99,6 @@ public final class RunningKsmd implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException("cannot lock " + LOCK, e);
         }
-    }
-
-    /** What this kernel has of it. */
-    private static KsmSettings fullTilt() {
-        KsmSettings now = KsmDaemon.system().settings();
-        KsmSettings settings = KsmSettings.EMPTY;
-        for (Map.Entry<KsmSetting, Long> setting : FULL_TILT.values().entrySet()) {
-            if (now.get(setting.getKey()).isPresent()) {
-                settings = settings.with(setting.getKey(), setting.getValue());
-            }
-        }
-        return settings;
     }
 
     private static FileChannel lock() throws IOException {
