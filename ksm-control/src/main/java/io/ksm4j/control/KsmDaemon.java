@@ -72,11 +72,16 @@ public final class KsmDaemon {
     public KsmSettings settings() {
         KsmSettings settings = KsmSettings.EMPTY;
         for (KsmSetting setting : KsmSetting.values()) {
-            if (Files.exists(sysfs.resolve(setting.file()))) {
+            if (has(setting)) {
                 settings = settings.having(setting, read(setting));
             }
         }
         return settings;
+    }
+
+    /** Whether this kernel has the setting, and shows it. */
+    boolean has(KsmSetting setting) {
+        return Files.exists(file(setting));
     }
 
     /**

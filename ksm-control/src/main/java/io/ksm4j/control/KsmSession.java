@@ -73,8 +73,7 @@ public final class KsmSession implements AutoCloseable {
         }
         return file.locked(state -> {
             boolean any = !state.found().isEmpty();
-            noteWritten(ksmd, state);
-            state.leases().removeIf(lease -> !file.isLive(lease));
+            dropDead(ksmd, file, state);
             logOwed(settle(ksmd, file, state));
             return any;
         });
@@ -156,12 +155,9 @@ public final class KsmSession implements AutoCloseable {
     }
 
     private void requireOurs(State state, KsmSettings now) {
-        boolean advised = state.found().containsKey(KsmSetting.ADVISOR_MODE);
         for (KsmSetting setting : settings.values().keySet()) {
-            Found found = state.found().get(setting);
-            boolean ofKernel = advised && setting == KsmSetting.PAGES_TO_SCAN;
             long value = now.get(setting).orElse(-1);
-            if (!ofKernel && (found == null || found.written() != value)) {
+            if (!isOurs(state, setting, value)) {
                 throw new SettingRefusedException(
                         setting,
                         "somebody else has set " + setting.file() + " to " + setting.textOf(value) + " meanwhile");
@@ -181,13 +177,25 @@ public final class KsmSession implements AutoCloseable {
         }
     }
 
+    /** Forgets the leases of programs that are gone, once it is known what they have written. */
+    private static void dropDead(KsmDaemon ksmd, SessionFile file, State state) {
+        noteWritten(ksmd, state);
+        state.leases().removeIf(lease -> !file.isLive(lease));
+    }
+
+    /** Whether a setting is as it was written last; of {@code pages_to_scan} the kernel's advisor may have chosen another. */
+    private static boolean isOurs(State state, KsmSetting setting, long now) {
+        Found found = state.found().get(setting);
+        boolean ofKernel = setting == KsmSetting.PAGES_TO_SCAN && state.found().containsKey(KsmSetting.ADVISOR_MODE);
+        return ofKernel || (found != null && found.written() == now);
+    }
+
     synchronized boolean isClosed() {
         return closed;
     }
 
     private Void borrow(State state) {
-        noteWritten(ksmd, state);
-        state.leases().removeIf(stale -> !file.isLive(stale));
+        dropDead(ksmd, file, state);
         logOwed(settle(ksmd, file, state));
         KsmSettings now = ksmd.settings();
         KsmSettings affected = withAdvised(settings, now);
@@ -241,8 +249,8 @@ public final class KsmSession implements AutoCloseable {
         }
         closed = true;
         file.locked(state -> {
-            noteWritten(ksmd, state);
-            state.leases().removeIf(other -> other.id().equals(lease.id()) || !file.isLive(other));
+            dropDead(ksmd, file, state);
+            state.leases().removeIf(other -> other.id().equals(lease.id()));
             Map<KsmSetting, RuntimeException> owed = settle(ksmd, file, state);
             RuntimeException own = takeFailureOf(settings, owed);
             logOwed(owed);
@@ -267,15 +275,13 @@ public final class KsmSession implements AutoCloseable {
      * @return what could not be put back, and why; it stays in the file
      */
     private static Map<KsmSetting, RuntimeException> settle(KsmDaemon ksmd, SessionFile file, State state) {
-        boolean advised = state.found().containsKey(KsmSetting.ADVISOR_MODE);
         KsmSettings wanted = KsmSettings.EMPTY;
         List<KsmSetting> done = new ArrayList<>();
         for (Map.Entry<KsmSetting, Found> entry : state.found().entrySet()) {
             KsmSetting setting = entry.getKey();
             OptionalLong leased = lastLeased(state, setting);
-            boolean ofKernel = advised && setting == KsmSetting.PAGES_TO_SCAN;
             long now = ksmd.read(setting);
-            if (now != entry.getValue().written() && !ofKernel) {
+            if (!isOurs(state, setting, now)) {
                 LOGGER.log(
                         Level.WARNING,
                         "somebody else has set {0} to {1} meanwhile: it stays so",
@@ -338,10 +344,10 @@ public final class KsmSession implements AutoCloseable {
     /** Whether the kernel chooses {@code pages_to_scan}, once these settings are made. */
     private static boolean isAdvised(KsmDaemon ksmd, KsmSettings wanted) {
         OptionalLong mode = wanted.get(KsmSetting.ADVISOR_MODE);
-        if (mode.isEmpty()) {
-            mode = ksmd.settings().get(KsmSetting.ADVISOR_MODE);
+        if (mode.isPresent()) {
+            return mode.getAsLong() == KsmSetting.SCAN_TIME;
         }
-        return mode.orElse(KsmSetting.NONE) == KsmSetting.SCAN_TIME;
+        return ksmd.has(KsmSetting.ADVISOR_MODE) && ksmd.read(KsmSetting.ADVISOR_MODE) == KsmSetting.SCAN_TIME;
     }
 
     private static OptionalLong lastLeased(State state, KsmSetting setting) {
