@@ -222,7 +222,12 @@ public final class KsmStats {
         return Files.isWritable(root.resolve(KSM).resolve("run"));
     }
 
-    long pageSize() {
+    /**
+     * The size of a page of the machine.
+     *
+     * @return bytes; 0 if it could not be found, which makes every number of bytes absent
+     */
+    public long pageSize() {
         return pageSize;
     }
 

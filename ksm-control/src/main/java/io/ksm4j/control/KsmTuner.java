@@ -1,11 +1,9 @@
 package io.ksm4j.control;
 
-import io.ksm4j.Ksm;
 import io.ksm4j.KsmException;
 import io.ksm4j.KsmPermissionException;
 import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -115,11 +113,7 @@ public final class KsmTuner implements AutoCloseable {
      * @throws UncheckedIOException if something cannot be read, and as {@link KsmDaemon#borrow}
      */
     public static KsmTuner start(KsmDaemon ksmd, TuningPolicy policy, Listener listener) {
-        return start(
-                ksmd,
-                policy,
-                listener,
-                new ObservationReader(Path.of("/"), Ksm.systemOrFallback().pageSize()));
+        return start(ksmd, policy, listener, new ObservationReader());
     }
 
     static KsmTuner start(KsmDaemon ksmd, TuningPolicy policy, Listener listener, ObservationReader reader) {

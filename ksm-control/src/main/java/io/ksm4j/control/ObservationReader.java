@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** Makes observations of a machine, of one after the other. For use by one thread at a time. */
@@ -27,7 +28,7 @@ final class ObservationReader {
     private static final long TICK = 10;
 
     private final Path root;
-    private final long pageSize;
+    private final Supplier<KsmStats> stats;
     private final long start = System.nanoTime();
 
     /** The folder of the thread in {@code /proc}, once it was looked for; null if it is not shown. */
@@ -35,32 +36,43 @@ final class ObservationReader {
 
     private boolean isSought;
 
+    /** Of this machine. Needs no native code. */
+    ObservationReader() {
+        this(Path.of("/"), KsmStats::read);
+    }
+
     ObservationReader(Path root, long pageSize) {
+        this(root, () -> KsmStats.read(root, pageSize));
+    }
+
+    private ObservationReader(Path root, Supplier<KsmStats> stats) {
         this.root = root;
-        this.pageSize = pageSize;
+        this.stats = stats;
     }
 
     /** Throws {@link UncheckedIOException} for a file that cannot be read, or holds something else than its kind does. */
     Observation read() {
-        KsmStats stats = KsmStats.read(root, pageSize);
+        KsmStats now = stats.get();
         Map<String, Long> memory = memory();
         OptionalLong anonymous = number(memory, "AnonPages");
-        OptionalLong sharing = stats.pagesSharing();
+        OptionalLong sharing = now.pagesSharing();
         return new Observation(
                 Duration.ofNanos(System.nanoTime() - start),
-                settings(stats),
+                settings(now),
                 sharing,
-                stats.ksmZeroPages(),
-                stats.pagesVolatile(),
-                stats.rmapItems(),
-                stats.pagesScanned(),
-                stats.fullScans(),
+                now.ksmZeroPages(),
+                now.pagesVolatile(),
+                now.rmapItems(),
+                now.pagesScanned(),
+                now.fullScans(),
                 MergeRegistry.system().mergeableBytes(),
                 ksmdTime(),
                 number(memory, "MemTotal"),
                 number(memory, "MemAvailable"),
                 sum(number(memory, "MemFree"), number(memory, "Buffers"), number(memory, "Cached")),
-                anonymous.isEmpty() ? anonymous : OptionalLong.of(anonymous.getAsLong() + sharing.orElse(0) * pageSize),
+                anonymous.isEmpty()
+                        ? anonymous
+                        : OptionalLong.of(anonymous.getAsLong() + sharing.orElse(0) * now.pageSize()),
                 stalledPercent());
     }
 
@@ -75,10 +87,10 @@ final class ObservationReader {
         return OptionalLong.of(sum);
     }
 
-    private KsmSettings settings(KsmStats stats) {
+    private KsmSettings settings(KsmStats now) {
         KsmSettings settings = KsmSettings.EMPTY;
         for (KsmSetting setting : KsmSetting.values()) {
-            String text = stats.files().getOrDefault(setting.file(), "");
+            String text = now.files().getOrDefault(setting.file(), "");
             try {
                 settings = text.isEmpty() ? settings : settings.having(setting, setting.parse(text));
             } catch (NumberFormatException e) {
@@ -134,7 +146,7 @@ final class ObservationReader {
         }
         Path file = ksmd.resolve("stat");
         String line = String.join("", lines(file));
-        String[] fields = fieldsAfterName(line);
+        String[] fields = PlainFile.statFields(line);
         try {
             return Optional.of(Duration.ofMillis(TICK * (Long.parseLong(fields[11]) + Long.parseLong(fields[12]))));
         } catch (NumberFormatException | ArrayIndexOutOfBoundsException e) {
@@ -142,17 +154,11 @@ final class ObservationReader {
         }
     }
 
-    /** What proc_pid_stat(5) numbers from 3: the name before it may hold blanks and parentheses itself. */
-    private static String[] fieldsAfterName(String stat) {
-        return stat.substring(Math.min(stat.lastIndexOf(')') + 2, stat.length()))
-                .split(" ", -1);
-    }
-
     private @Nullable Path ksmd() {
         try (DirectoryStream<Path> processes = Files.newDirectoryStream(root.resolve("proc"), "[0-9]*")) {
             for (Path process : processes) {
                 String stat = String.join("", lines(process.resolve("stat")));
-                String[] fields = fieldsAfterName(stat);
+                String[] fields = PlainFile.statFields(stat);
                 // Any user can call a program so, but not have the kernel's own thread for its parent.
                 if (stat.contains(" (ksmd) ") && fields.length > 1 && fields[1].equals(Integer.toString(KTHREADD))) {
                     return process;

@@ -26,4 +26,13 @@ final class PlainFile {
             out.write(text.getBytes(StandardCharsets.ISO_8859_1));
         }
     }
+
+    /**
+     * The fields of {@code /proc/PID/stat} behind the name, which may hold blanks and parentheses itself: the first of them is what
+     * proc_pid_stat(5) numbers 3.
+     */
+    static String[] statFields(String stat) {
+        return stat.substring(Math.min(stat.lastIndexOf(')') + 2, stat.length()))
+                .split(" ", -1);
+    }
 }

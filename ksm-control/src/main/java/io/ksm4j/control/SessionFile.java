@@ -229,9 +229,7 @@ final class SessionFile {
     private static long startOf(Path proc, long pid) {
         try {
             String stat = PlainFile.read(proc.resolve(Long.toString(pid)).resolve("stat"));
-            // The second field is the program's name in parentheses, and may hold blanks and parentheses itself.
-            String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
-            return Long.parseLong(fields[19]);
+            return Long.parseLong(PlainFile.statFields(stat)[19]);
         } catch (IOException e) {
             return -1;
         }
