@@ -6,9 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -17,43 +15,9 @@ import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
-import net.jqwik.api.lifecycle.AfterTry;
-import net.jqwik.api.lifecycle.BeforeTry;
 
 /** Who has which setting, on a tree of files. */
-class KsmSessionTest {
-
-    private Path folder = Path.of("");
-    private Path sysfs = Path.of("");
-    private Path state = Path.of("");
-    private SessionFile file = SessionFile.ofThisMachine();
-    private KsmDaemon ksmd = KsmDaemon.system();
-
-    @BeforeTry
-    void createFiles() throws IOException {
-        folder = Files.createTempDirectory("sessions");
-        sysfs = Files.createDirectory(folder.resolve("ksm"));
-        state = folder.resolve("state/settings");
-        write(KsmSetting.RUN, 0);
-        write(KsmSetting.PAGES_TO_SCAN, 100);
-        write(KsmSetting.SLEEP_MILLISECS, 20);
-        Files.writeString(sysfs.resolve("pages_shared"), "0\n");
-        file = new SessionFile(folder.resolve("state"), Path.of("/proc"));
-        ksmd = new KsmDaemon(sysfs, file);
-    }
-
-    @AfterTry
-    void deleteFiles() throws IOException {
-        try (var paths = Files.walk(folder)) {
-            for (Path path : paths.sorted(Collections.reverseOrder()).toList()) {
-                Files.delete(path);
-            }
-        }
-    }
-
-    private void write(KsmSetting setting, long value) throws IOException {
-        Files.writeString(sysfs.resolve(setting.file()), value + "\n");
-    }
+class KsmSessionTest extends OnFiles {
 
     private static KsmSettings with(KsmSetting setting, long value) {
         return KsmSettings.EMPTY.with(setting, value);
@@ -61,7 +25,6 @@ class KsmSessionTest {
 
     @Example
     void whatWasBorrowedIsPutBackOnce() throws IOException {
-        KsmSettings before = ksmd.settings();
         KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.RUN, 1));
         assertThat(ksmd.settings()).isEqualTo(before.with(session.settings()));
         assertThat(state).exists();
@@ -77,7 +40,6 @@ class KsmSessionTest {
     @Property(tries = 100)
     void sessionsDoNotUndoEachOtherInWhateverOrderTheyClose(
             @ForAll @IntRange(min = 1, max = 5) int count, @ForAll Random random) {
-        KsmSettings before = ksmd.settings();
         List<KsmSession> open = new ArrayList<>();
         for (int i = 0; i < count; i++) {
             KsmSettings wanted = with(KsmSetting.SLEEP_MILLISECS, random.nextInt(50));
@@ -114,7 +76,6 @@ class KsmSessionTest {
 
     @Example
     void aRefusedSessionHasChangedNothing() {
-        KsmSettings before = ksmd.settings();
         assertThatThrownBy(() -> ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.SMART_SCAN, 1)))
                 .isInstanceOf(NoSuchSettingException.class);
         assertThat(ksmd.settings()).isEqualTo(before);
@@ -123,7 +84,6 @@ class KsmSessionTest {
 
     @Example
     void aKilledProgramsSettingsArePutBackByTheNext() throws IOException {
-        KsmSettings before = ksmd.settings();
         leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
         assertThat(ksmd.settings()).isNotEqualTo(before);
         assertThat(ksmd.recover()).isTrue();
@@ -134,7 +94,6 @@ class KsmSessionTest {
 
     @Example
     void aKilledProgramsSettingsAreNotTakenForThoseFoundBefore() throws IOException {
-        KsmSettings before = ksmd.settings();
         leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
         try (KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 9))) {
             assertThat(ksmd.settings()).isEqualTo(before.with(session.settings()));
@@ -192,7 +151,6 @@ class KsmSessionTest {
 
     @Example
     void aThreadThatIsInterruptedBorrowsAndPutsBackAllTheSame() {
-        KsmSettings before = ksmd.settings();
         Thread.currentThread().interrupt();
         try {
             KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7));

@@ -4,54 +4,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
-import net.jqwik.api.lifecycle.AfterTry;
-import net.jqwik.api.lifecycle.BeforeTry;
 
 /** A session that borrows other settings while it is open. */
-class SessionChangeTest {
-
-    private Path folder = Path.of("");
-    private Path sysfs = Path.of("");
-    private Path state = Path.of("");
-    private SessionFile file = SessionFile.ofThisMachine();
-    private KsmDaemon ksmd = KsmDaemon.system();
-    private KsmSettings before = KsmSettings.EMPTY;
-
-    @BeforeTry
-    void createFiles() throws IOException {
-        folder = Files.createTempDirectory("sessions");
-        sysfs = Files.createDirectory(folder.resolve("ksm"));
-        state = folder.resolve("state/settings");
-        write(KsmSetting.RUN, 0);
-        write(KsmSetting.PAGES_TO_SCAN, 100);
-        write(KsmSetting.SLEEP_MILLISECS, 20);
-        Files.writeString(sysfs.resolve("pages_shared"), "0\n");
-        file = new SessionFile(folder.resolve("state"), Path.of("/proc"));
-        ksmd = new KsmDaemon(sysfs, file);
-        before = ksmd.settings();
-    }
-
-    @AfterTry
-    void deleteFiles() throws IOException {
-        try (var paths = Files.walk(folder)) {
-            for (Path path : paths.sorted(Collections.reverseOrder()).toList()) {
-                Files.delete(path);
-            }
-        }
-    }
-
-    private void write(KsmSetting setting, long value) throws IOException {
-        Files.writeString(sysfs.resolve(setting.file()), value + "\n");
-    }
+class SessionChangeTest extends OnFiles {
 
     private static KsmSettings pages(long pages) {
         return KsmSettings.EMPTY.with(KsmSetting.PAGES_TO_SCAN, pages);
