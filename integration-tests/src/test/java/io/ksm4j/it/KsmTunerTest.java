@@ -13,6 +13,7 @@ import io.ksm4j.RegionOptions;
 import io.ksm4j.control.Decision;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSetting;
+import io.ksm4j.control.KsmSettings;
 import io.ksm4j.control.KsmTuner;
 import io.ksm4j.control.TuningPolicy;
 import io.ksm4j.junit.RunningKsmd;
@@ -117,6 +118,19 @@ class KsmTunerTest {
             assertThat(tuner.isRunning()).isTrue();
         }
         assertThat(files()).isEqualTo(before);
+    }
+
+    @Test
+    void aMarkEndsAPauseThatSaysSo() throws InterruptedException {
+        BlockingQueue<Long> marked = new LinkedBlockingQueue<>();
+        TuningPolicy policy = now -> new Decision(KsmSettings.EMPTY, Duration.ofHours(1), true, "waiting for a mark");
+        try (KsmTuner tuner = KsmTuner.start(
+                        KsmDaemon.system(), policy, (observation, decision) -> marked.add(observation.markedBytes()));
+                MergeRegion region = copy()) {
+            long before = marked.take();
+            assertThat(marked.poll(PATIENCE.toNanos(), TimeUnit.NANOSECONDS)).isEqualTo(before + region.size());
+            assertThat(tuner.isRunning()).isTrue();
+        }
     }
 
     @Test

@@ -10,6 +10,9 @@ final class Converge implements TuningPolicy {
     private static final double IDLE_SHARE = 0.01;
 
     private static final Duration PAUSE_AT_WORK = Duration.ofMillis(50);
+    /** Each look at the machine takes time from {@code ksmd}, and there is no budget to look after. */
+    private static final Duration PAUSE_AT_FULL_TILT = Duration.ofMillis(100);
+
     private static final Duration PAUSE_IDLE = Duration.ofMillis(150);
 
     /** How long {@code ksmd} works and sleeps in turn: short enough to be told otherwise soon. */
@@ -121,11 +124,13 @@ final class Converge implements TuningPolicy {
             reference = mark;
         }
         String reason = isIdle ? idle(mark, begin, reference) : work(mark, begin, reference);
-        double target = isIdle ? Math.min(share, IDLE_SHARE) : share;
-        return new Decision(
-                settings(now, target, isIdle ? CYCLE_IDLE : CYCLE_AT_WORK),
-                isIdle ? PAUSE_IDLE : PAUSE_AT_WORK,
-                reason);
+        if (isIdle) {
+            return new Decision(paced(now, idleShare(), CYCLE_IDLE), PAUSE_IDLE, true, reason);
+        }
+        if (share >= FULL_TILT) {
+            return new Decision(scanning(now, pages(CYCLE_AT_WORK), 0), PAUSE_AT_FULL_TILT, reason);
+        }
+        return new Decision(paced(now, share, CYCLE_AT_WORK), PAUSE_AT_WORK, reason);
     }
 
     /** What was spent since the last observation, and what a page cost. */
@@ -139,7 +144,7 @@ final class Converge implements TuningPolicy {
         if (now.ksmdTime().isEmpty() || before.ksmdTime().isEmpty()) {
             return;
         }
-        double target = isIdle ? Math.min(share, IDLE_SHARE) : share;
+        double target = isIdle ? idleShare() : share;
         double elapsed = seconds(now.time().minus(before.time()));
         double spent = seconds(now.ksmdTime().get().minus(before.ksmdTime().get()));
         credit = Math.min(credit + target * elapsed - spent, target * MOST_CREDIT);
@@ -231,19 +236,31 @@ final class Converge implements TuningPolicy {
         return reason;
     }
 
-    private KsmSettings settings(Observation now, double target, double cycle) {
+    private double idleShare() {
+        return Math.min(share, IDLE_SHARE);
+    }
+
+    /** Batches and sleep in turn that take the target's share of a core, corrected by what was spent before. */
+    private KsmSettings paced(Observation now, double target, double cycle) {
         double aim = Math.max(0, Math.min(target + credit / TO_SETTLE, Math.min(1, 2 * target)));
-        long sleep = 0;
-        double busy = CYCLE_AT_WORK;
-        if (aim < FULL_TILT) {
-            sleep = Math.max(1, Math.round((1 - aim) * cycle * 1000));
-            busy = aim / (1 - aim) * sleep / 1000;
+        if (aim >= FULL_TILT) {
+            return scanning(now, pages(CYCLE_AT_WORK), 0);
         }
+        long sleep = Math.max(1, Math.round((1 - aim) * cycle * 1000));
+        return scanning(now, pages(aim / (1 - aim) * sleep / 1000), sleep);
+    }
+
+    /** How many pages take so long. */
+    private long pages(double seconds) {
+        return Math.max(1, Math.min(Math.round(seconds / cost), MOST_PAGES));
+    }
+
+    private static KsmSettings scanning(Observation now, long pages, long sleep) {
         KsmSettings settings = now.withoutAdvisor();
         if (now.settings().get(KsmSetting.SMART_SCAN).isPresent()) {
             settings = settings.with(KsmSetting.SMART_SCAN, 0);
         }
-        return settings.with(KsmSetting.PAGES_TO_SCAN, Math.max(1, Math.min(Math.round(busy / cost), MOST_PAGES)))
+        return settings.with(KsmSetting.PAGES_TO_SCAN, pages)
                 .with(KsmSetting.SLEEP_MILLISECS, sleep)
                 .with(KsmSetting.RUN, 1);
     }

@@ -33,6 +33,11 @@ public final class KsmTuner implements AutoCloseable {
 
     private static final Duration AFTER_FAILURE = Duration.ofSeconds(1);
 
+    private static final long NEVER = Long.MAX_VALUE;
+
+    /** Nanoseconds between looks at what this JVM has marked. */
+    private static final long GLANCE = TimeUnit.MILLISECONDS.toNanos(20);
+
     /**
      * Hears what a tuner does, in the tuner's thread, and the first decision in that of {@link KsmTuner#start}. What it throws goes to
      * the logger {@code io.ksm4j}.
@@ -69,7 +74,9 @@ public final class KsmTuner implements AutoCloseable {
     private final KsmSession session;
     private final CountDownLatch closing = new CountDownLatch(1);
     private final Thread thread = new Thread(this::run, "ksm4j-tuner");
-    private Duration pause;
+    private Duration pause = Duration.ZERO;
+    /** The pause ends when this JVM has more bytes marked than this. */
+    private long endAboveMarked = NEVER;
 
     private KsmTuner(KsmDaemon ksmd, TuningPolicy policy, Listener listener, ObservationReader reader) {
         this.policy = policy;
@@ -78,7 +85,7 @@ public final class KsmTuner implements AutoCloseable {
         Observation first = reader.read();
         Decision decision = policy.decide(first);
         session = ksmd.borrow(decision.settings());
-        pause = decision.pause();
+        waitAsDecided(first, decision);
         tell(first, decision);
         thread.setDaemon(true);
     }
@@ -134,7 +141,7 @@ public final class KsmTuner implements AutoCloseable {
     private void run() {
         RuntimeException cause = null;
         try {
-            while (!closing.await(Math.max(0, pause.toNanos()), TimeUnit.NANOSECONDS)) {
+            while (!isClosedMeanwhile()) {
                 step();
             }
         } catch (InterruptedException e) {
@@ -146,6 +153,25 @@ public final class KsmTuner implements AutoCloseable {
         if (closing.getCount() > 0 && !session.isClosed()) {
             stop(cause == null ? new IllegalStateException("the tuner has ended") : cause);
         }
+    }
+
+    /** Waits until the next decision is due. */
+    private boolean isClosedMeanwhile() throws InterruptedException {
+        long end = System.nanoTime() + Math.max(0, pause.toNanos());
+        long glance = endAboveMarked == NEVER ? Long.MAX_VALUE : GLANCE;
+        long left = end - System.nanoTime();
+        while (left > 0 && reader.markedBytes() <= endAboveMarked) {
+            if (closing.await(Math.min(left, glance), TimeUnit.NANOSECONDS)) {
+                return true;
+            }
+            left = end - System.nanoTime();
+        }
+        return closing.getCount() == 0;
+    }
+
+    private void waitAsDecided(Observation now, Decision decision) {
+        pause = decision.pause();
+        endAboveMarked = decision.endsAtMark() ? now.markedBytes() : NEVER;
     }
 
     private void step() {
@@ -165,12 +191,13 @@ public final class KsmTuner implements AutoCloseable {
                 return;
             }
         }
-        pause = decision.pause();
+        waitAsDecided(now, decision);
         tell(now, decision);
     }
 
     private void fail(UncheckedIOException e) {
         pause = AFTER_FAILURE;
+        endAboveMarked = NEVER;
         LOGGER.log(Level.WARNING, "the tuner of ksmd goes on, but could not read", e);
         tell(() -> listener.failed(e));
     }

@@ -65,7 +65,7 @@ final class ObservationReader {
                 now.rmapItems(),
                 now.pagesScanned(),
                 now.fullScans(),
-                MergeRegistry.system().mergeableBytes(),
+                markedBytes(),
                 ksmdTime(),
                 number(memory, "MemTotal"),
                 number(memory, "MemAvailable"),
@@ -74,6 +74,10 @@ final class ObservationReader {
                         ? anonymous
                         : OptionalLong.of(anonymous.getAsLong() + sharing.orElse(0) * now.pageSize()),
                 stalledPercent());
+    }
+
+    long markedBytes() {
+        return MergeRegistry.system().mergeableBytes();
     }
 
     private static OptionalLong sum(OptionalLong... numbers) {

@@ -53,8 +53,7 @@ final class Pressure implements TuningPolicy {
             merging = new Converge(coreShare);
         }
         Decision decision = merging.decide(now);
-        return new Decision(
-                decision.settings(), decision.pause(), "memory is short: " + found + "; " + decision.reason());
+        return decision.because("memory is short: " + found + "; " + decision.reason());
     }
 
     private static String percent(double value) {

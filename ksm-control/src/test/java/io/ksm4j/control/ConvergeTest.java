@@ -49,8 +49,20 @@ class ConvergeTest {
     void withAWholeCoreItIsNearlyAsFastAsTheKernelCanBe() {
         ModelKsmd ksmd = new ModelKsmd(COST, true);
         ksmd.add(200_000, true);
-        double took = secondsUntilMerged(ksmd, TuningPolicy.converge(1), 200_000);
-        assertThat(took).isLessThan(1.15 * 2 * 200_000 * COST);
+        TuningPolicy policy = TuningPolicy.converge(1);
+        List<Decision> decisions = new ArrayList<>();
+        double took = secondsUntilMerged(
+                ksmd,
+                now -> {
+                    decisions.add(policy.decide(now));
+                    return decisions.get(decisions.size() - 1);
+                },
+                200_000);
+        assertThat(took).isLessThan(1.1 * 2 * 200_000 * COST);
+        assertThat(decisions)
+                .as("whatever was spent before, ksmd has the whole core")
+                .allSatisfy(decision -> assertThat(decision.settings().get(KsmSetting.SLEEP_MILLISECS))
+                        .hasValue(0));
     }
 
     @Property(tries = 25)
