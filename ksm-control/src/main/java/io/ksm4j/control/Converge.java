@@ -13,7 +13,7 @@ final class Converge implements TuningPolicy {
     /** Each look at the machine takes time from {@code ksmd}, and there is no budget to look after. */
     private static final Duration PAUSE_AT_FULL_TILT = Duration.ofMillis(100);
 
-    private static final Duration PAUSE_IDLE = Duration.ofMillis(150);
+    private static final Duration PAUSE_IDLE = Duration.ofMillis(500);
 
     /** How long {@code ksmd} works and sleeps in turn: short enough to be told otherwise soon. */
     private static final double CYCLE_AT_WORK = 0.04;

@@ -142,7 +142,7 @@ class ConvergeTest {
                     again.add(other.decide(now));
                     return decision;
                 },
-                5);
+                20);
         assertThat(again).isEqualTo(decisions).hasSizeGreaterThan(30);
     }
 
