@@ -3,6 +3,7 @@ package io.ksm4j.it;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
+import io.ksm4j.control.KsmSetting;
 import io.ksm4j.spi.KsmBackendProvider;
 import java.io.IOException;
 import java.io.StringWriter;
@@ -30,9 +31,10 @@ class ReadmeTest {
 
     private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
 
-    @Test
-    void itsProgramsCompile(@TempDir Path classes) throws IOException {
-        List<String> programs = matches("(?ms)^```java\\n(.*?)^```", read("README.md"));
+    @ParameterizedTest
+    @ValueSource(strings = {"README.md", "docs/tuning.md"})
+    void itsProgramsCompile(String document, @TempDir Path classes) throws IOException {
+        List<String> programs = matches("(?ms)^```java\\n(.*?)^```", read(document));
         assertThat(programs).isNotEmpty();
         for (String program : programs) {
             JavaCompiler javac = ToolProvider.getSystemJavaCompiler();
@@ -96,11 +98,27 @@ class ReadmeTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/reading-the-numbers.md"})
+    @ValueSource(
+            strings = {
+                "README.md",
+                "CONTRIBUTING.md",
+                "docs/architecture.md",
+                "docs/reading-the-numbers.md",
+                "docs/tuning.md"
+            })
     void linksInTheRepositoryLeadSomewhere(String document) throws IOException {
         Path folder = ROOT.resolve(document).getParent();
         List<String> links = matches("\\]\\(([^)#:]+)\\)", read(document));
         assertThat(links).allSatisfy(link -> assertThat(folder.resolve(link)).exists());
+    }
+
+    @Test
+    void thePageOnTuningListsEverySettingWithItsRange() throws IOException {
+        String page = read("docs/tuning.md").replace("none, scan-time", "0, 1");
+        for (KsmSetting setting : KsmSetting.values()) {
+            assertThat(page).containsPattern("(?m)^\\|.*`" + setting.file() + "`.*\\| " + setting.least()
+                    + "(, 1)*( to |, )" + setting.most() + " \\|");
+        }
     }
 
     @Test
@@ -112,8 +130,8 @@ class ReadmeTest {
 
     private static List<String> sources() throws IOException {
         List<String> names = new ArrayList<>();
-        for (String module :
-                List.of("ksm-api", "ksm-control", "ksm-ffm", "ksm-jna", "ksm-jnr", "ksm-micrometer", "ksm-test")) {
+        for (String module : List.of(
+                "benchmarks", "ksm-api", "ksm-control", "ksm-ffm", "ksm-jna", "ksm-jnr", "ksm-micrometer", "ksm-test")) {
             try (Stream<Path> files = Files.walk(ROOT.resolve(module).resolve("src/main/java"))) {
                 files.filter(Files::isRegularFile)
                         .forEach(file -> names.add(file.getFileName().toString()));

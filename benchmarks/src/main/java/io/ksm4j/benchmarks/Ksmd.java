@@ -1,0 +1,39 @@
+package io.ksm4j.benchmarks;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** The CPU time of the kernel's thread, to the nanosecond. */
+final class Ksmd {
+
+    private final Path schedstat;
+
+    Ksmd() {
+        try (DirectoryStream<Path> processes = Files.newDirectoryStream(Path.of("/proc"), "[0-9]*")) {
+            for (Path process : processes) {
+                Path name = process.resolve("comm");
+                if (Files.exists(name) && Files.readString(name).equals("ksmd\n")) {
+                    schedstat = process.resolve("schedstat");
+                    return;
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot look for ksmd", e);
+        }
+        throw new IllegalStateException("there is no ksmd in /proc: does this container show kernel threads?");
+    }
+
+    /** Since the machine started. */
+    double seconds() {
+        try {
+            // The first number of schedstat is nanoseconds on a processor.
+            String text = Files.readString(schedstat);
+            return Long.parseLong(text.substring(0, text.indexOf(' '))) / 1e9;
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot read " + schedstat, e);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+package io.ksm4j.benchmarks;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import java.time.Duration;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The benchmark runs; what it measures in an instant means nothing. */
+@EnabledIfKsm(control = true)
+class TuningTest {
+
+    @ParameterizedTest
+    @EnumSource(
+            mode = EnumSource.Mode.EXCLUDE,
+            // Differ from converge(1) by a number, and take seconds to come to rest.
+            names = {"CONVERGE_HALF", "CONVERGE_FIFTH"})
+    void eachDriverCanBeMeasured(TuningDriver driver) throws Exception {
+        try (RunningKsmd lock = RunningKsmd.start()) {
+            Tuning tuning = new Tuning(lock, 4L << 20, Duration.ofMillis(200));
+            tuning.run(driver, 1, Duration.ZERO);
+            assertThat(tuning.samples())
+                    .isNotEmpty()
+                    .isSortedAccordingTo((one, other) -> Double.compare(one.seconds(), other.seconds()))
+                    .allSatisfy(sample -> assertThat(sample.driver()).isEqualTo(driver.label()))
+                    .allSatisfy(sample -> assertThat(sample.saved()).isBetween(0.0, 1.0))
+                    .allSatisfy(sample -> assertThat(sample.ksmdSeconds()).isBetween(0.0, sample.seconds() + 0.1));
+        }
+    }
+}
