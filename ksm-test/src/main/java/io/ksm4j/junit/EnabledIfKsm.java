@@ -9,9 +9,12 @@ import java.lang.annotation.Target;
 import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
- * Enables a test class or method only where memory can be marked mergeable. Elsewhere it is skipped, and the reason is printed. With the
- * system property or JUnit configuration parameter {@code ksm.required} at {@code true} it fails instead, with the same reason: for
- * builds that must not pass without KSM.
+ * Enables a test class or method only where memory can be marked mergeable. Elsewhere it is skipped, and the reason is printed to
+ * {@code System.err}, since not every build tool shows it. With the system property or JUnit configuration parameter {@code
+ * ksm.required} at {@code true} it fails instead, with the same reason: for builds that must not pass without KSM.
+ *
+ * <p>Marking is all that it looks for: a container may hide {@code /sys/kernel/mm/ksm} and let memory be marked all the same. Tests that
+ * read {@link io.ksm4j.stats.KsmStats} ask it whether it {@linkplain io.ksm4j.stats.KsmStats#isAvailable() is available}.
  *
  * <p>With {@link #control()}, constructors, test methods and lifecycle methods may have a parameter of type {@link RunningKsmd}: a
  * {@code ksmd} that runs fast, and whose settings are put back when the test has ended, however it has.

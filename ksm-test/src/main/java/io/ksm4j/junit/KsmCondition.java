@@ -27,6 +27,13 @@ final class KsmCondition implements ExecutionCondition {
             // one.
             throw new AssertionFailedError(Obstacle.requiredBut(obstacle.get()));
         }
+        // Maven's Surefire counts what is skipped and says no reason on the console.
+        System.err.println(name(context) + " is skipped: " + obstacle.get());
         return ConditionEvaluationResult.disabled(obstacle.get());
+    }
+
+    private static String name(ExtensionContext context) {
+        String testClass = context.getRequiredTestClass().getSimpleName();
+        return context.getTestMethod().isEmpty() ? testClass : testClass + "." + context.getDisplayName();
     }
 }
