@@ -53,7 +53,7 @@ public final class KsmDaemon {
     boolean recover() {
         try {
             return mayChange() && KsmSession.recover(this, sessions);
-        } catch (KsmException | UncheckedIOException e) {
+        } catch (RuntimeException e) {
             System.getLogger("io.ksm4j")
                     .log(
                             System.Logger.Level.WARNING,
@@ -144,6 +144,7 @@ public final class KsmDaemon {
      *
      * @param wanted the settings to change
      * @return an open session
+     * @throws IllegalStateException if the JVM is exiting
      * @throws NoSuchSettingException as {@link #change}
      * @throws KsmPermissionException as {@link #change}, and if the file that remembers sessions cannot be written
      * @throws SettingBusyException as {@link #change}

@@ -37,29 +37,43 @@ public final class KsmSession implements AutoCloseable {
 
     private final KsmDaemon ksmd;
     private final SessionFile file;
-    private volatile KsmSettings settings;
     private final Lease lease;
     private final Thread atExit = new Thread(this::putBack, "ksm4j-put-settings-back");
+    private volatile KsmSettings settings = KsmSettings.EMPTY;
     private boolean closed;
 
-    private KsmSession(KsmDaemon ksmd, SessionFile file, KsmSettings settings) {
+    private KsmSession(KsmDaemon ksmd, SessionFile file) {
         this.ksmd = ksmd;
         this.file = file;
-        this.settings = settings;
-        this.lease = file.lease(UUID.randomUUID().toString(), settings);
+        this.lease = file.lease(UUID.randomUUID().toString());
     }
 
-    static KsmSession open(KsmDaemon ksmd, SessionFile file, KsmSettings settings) {
-        KsmSession session = new KsmSession(ksmd, file, settings);
+    static KsmSession open(KsmDaemon ksmd, SessionFile file, KsmSettings wanted) {
+        KsmSession session = new KsmSession(ksmd, file);
         Runtime.getRuntime().addShutdownHook(session.atExit);
         try {
-            file.locked(session::borrow);
+            session.borrow(wanted);
         } catch (RuntimeException | Error e) {
-            session.closed = true;
-            session.removeHook();
+            try {
+                session.close();
+            } catch (KsmException | UncheckedIOException again) {
+                e.addSuppressed(again);
+            }
             throw e;
         }
         return session;
+    }
+
+    /** The exit of the JVM waits for it, or closes the session before. */
+    private synchronized void borrow(KsmSettings wanted) {
+        requireOpen();
+        file.locked(state -> {
+            dropDead(ksmd, file, state);
+            logOwed(settle(ksmd, file, state));
+            lend(wanted, state);
+            return null;
+        });
+        settings = wanted;
     }
 
     /**
@@ -102,21 +116,27 @@ public final class KsmSession implements AutoCloseable {
      * @throws UncheckedIOException if a setting or the file that remembers sessions cannot be read or written
      */
     public synchronized void change(KsmSettings wanted) {
-        if (closed) {
-            throw new IllegalStateException("the session is closed, and its settings are put back");
-        }
+        requireOpen();
         file.locked(state -> {
-            change(wanted, state);
+            dropDead(ksmd, file, state);
+            settle(ksmd, file, state);
+            lend(wanted, state);
             return null;
         });
         settings = wanted;
     }
 
-    private void change(KsmSettings wanted, State state) {
-        noteWritten(ksmd, state);
+    private void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("the session is closed, and its settings are put back");
+        }
+    }
+
+    /** Lets this session have other settings than it has; all or none. */
+    private void lend(KsmSettings wanted, State state) {
         KsmSettings now = ksmd.settings();
-        ksmd.require(wanted, now);
         requireOurs(state, now);
+        ksmd.require(wanted, now);
         State before = new State(state.found(), state.leases());
         int place = indexOfLease(state);
         if (place < 0) {
@@ -124,23 +144,21 @@ public final class KsmSession implements AutoCloseable {
         } else {
             state.leases().set(place, lease.of(wanted));
         }
-        withAdvised(wanted, now)
-                .values()
-                .forEach((setting, value) -> state.found()
-                        .computeIfAbsent(
-                                setting,
-                                s -> new Found(
-                                        now.get(s).orElse(value), now.get(s).orElse(value))));
+        withAdvised(wanted, now).values().forEach((setting, value) -> {
+            long found = now.get(setting).orElse(value);
+            state.found().putIfAbsent(setting, new Found(found, found));
+        });
         // What is written next stands in the lease, what was written last beside what was found: a kill leaves one of
         // them.
         file.write(state);
         Map<KsmSetting, RuntimeException> owed = settle(ksmd, file, state);
         RuntimeException failure = takeFailureOf(settings.with(wanted), owed);
-        logOwed(owed);
         if (failure != null) {
+            State after = new State(state.found(), before.leases());
+            before.found().forEach(after.found()::putIfAbsent);
             // All that is there now was written by us, part of it a moment ago.
-            before.found().replaceAll((setting, found) -> new Found(found.before(), ksmd.read(setting)));
-            logOwed(settle(ksmd, file, before));
+            after.found().replaceAll((setting, found) -> new Found(found.before(), ksmd.read(setting)));
+            logOwed(settle(ksmd, file, after));
             throw failure;
         }
     }
@@ -154,13 +172,17 @@ public final class KsmSession implements AutoCloseable {
         return -1;
     }
 
+    /** What somebody else has changed is in no lease any more. */
     private void requireOurs(State state, KsmSettings now) {
+        int place = indexOfLease(state);
+        KsmSettings left =
+                place < 0 ? KsmSettings.EMPTY : state.leases().get(place).settings();
         for (KsmSetting setting : settings.values().keySet()) {
-            long value = now.get(setting).orElse(-1);
-            if (!isOurs(state, setting, value)) {
+            if (left.get(setting).isEmpty()) {
                 throw new SettingRefusedException(
                         setting,
-                        "somebody else has set " + setting.file() + " to " + setting.textOf(value) + " meanwhile");
+                        "somebody else has set " + setting.file() + " to "
+                                + setting.textOf(now.get(setting).orElse(-1)) + " meanwhile");
             }
         }
     }
@@ -186,34 +208,13 @@ public final class KsmSession implements AutoCloseable {
     /** Whether a setting is as it was written last; of {@code pages_to_scan} the kernel's advisor may have chosen another. */
     private static boolean isOurs(State state, KsmSetting setting, long now) {
         Found found = state.found().get(setting);
-        boolean ofKernel = setting == KsmSetting.PAGES_TO_SCAN && state.found().containsKey(KsmSetting.ADVISOR_MODE);
-        return ofKernel || (found != null && found.written() == now);
+        Found advisor = state.found().get(KsmSetting.ADVISOR_MODE);
+        boolean isAdvised = advisor != null && advisor.written() == KsmSetting.SCAN_TIME;
+        return found != null && (found.written() == now || (setting == KsmSetting.PAGES_TO_SCAN && isAdvised));
     }
 
     synchronized boolean isClosed() {
         return closed;
-    }
-
-    private Void borrow(State state) {
-        dropDead(ksmd, file, state);
-        logOwed(settle(ksmd, file, state));
-        KsmSettings now = ksmd.settings();
-        KsmSettings affected = withAdvised(settings, now);
-        State before = new State(state.found(), state.leases());
-        affected.values().forEach((setting, value) -> {
-            long found = now.get(setting).orElse(value);
-            state.found().merge(setting, new Found(found, value), (old, fresh) -> new Found(old.before(), value));
-        });
-        state.leases().add(lease);
-        // Before the settings, so that whatever happens from here on is known to the next program.
-        file.write(state);
-        try {
-            ksmd.change(settings);
-        } catch (RuntimeException | Error e) {
-            file.write(before);
-            throw e;
-        }
-        return null;
     }
 
     /** With the number of pages to scan, if the advisor will choose another one, and leave it there. */
@@ -281,12 +282,14 @@ public final class KsmSession implements AutoCloseable {
             KsmSetting setting = entry.getKey();
             OptionalLong leased = lastLeased(state, setting);
             long now = ksmd.read(setting);
-            if (!isOurs(state, setting, now)) {
+            boolean isBack = leased.isEmpty() && now == entry.getValue().before();
+            if (!isBack && !isOurs(state, setting, now)) {
                 LOGGER.log(
                         Level.WARNING,
                         "somebody else has set {0} to {1} meanwhile: it stays so",
                         setting.file(),
                         setting.textOf(now));
+                state.leases().replaceAll(lease -> lease.of(lease.settings().without(setting)));
                 done.add(setting);
                 continue;
             }

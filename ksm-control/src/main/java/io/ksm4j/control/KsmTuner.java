@@ -96,6 +96,7 @@ public final class KsmTuner implements AutoCloseable {
      * @param ksmd whose settings to change
      * @param policy what decides; one that no other tuner has
      * @return a running tuner
+     * @throws IllegalStateException as {@link KsmDaemon#borrow}
      * @throws KsmPermissionException as {@link KsmDaemon#borrow}
      * @throws NoSuchSettingException as {@link KsmDaemon#borrow}, and what else the policy throws at its first decision
      * @throws SettingBusyException as {@link KsmDaemon#borrow}
@@ -113,6 +114,7 @@ public final class KsmTuner implements AutoCloseable {
      * @param policy what decides; one that no other tuner has
      * @param listener what hears of decisions
      * @return a running tuner
+     * @throws IllegalStateException as {@link KsmDaemon#borrow}
      * @throws KsmPermissionException as {@link KsmDaemon#borrow}
      * @throws NoSuchSettingException as {@link KsmDaemon#borrow}, and what else the policy throws at its first decision
      * @throws SettingBusyException as {@link KsmDaemon#borrow}

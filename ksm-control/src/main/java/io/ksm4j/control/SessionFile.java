@@ -78,10 +78,10 @@ final class SessionFile {
         return new SessionFile(Path.of("/run/ksm4j"), Path.of("/proc"));
     }
 
-    /** A lease of this process. */
-    Lease lease(String id, KsmSettings settings) {
+    /** A lease of this process, of nothing yet. */
+    Lease lease(String id) {
         long pid = ProcessHandle.current().pid();
-        return new Lease(pid, startOf(proc, pid), id, settings);
+        return new Lease(pid, startOf(proc, pid), id, KsmSettings.EMPTY);
     }
 
     boolean isLive(Lease lease) {

@@ -75,6 +75,33 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
+    void whatSomebodyElseHasChangedStaysWhenALaterSessionCloses() throws IOException {
+        KsmSession first = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7));
+        write(KsmSetting.PAGES_TO_SCAN, 77);
+        KsmSession second = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 8));
+        assertThatThrownBy(() -> first.change(with(KsmSetting.PAGES_TO_SCAN, 9)))
+                .isInstanceOf(SettingRefusedException.class);
+        second.close();
+        assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(77);
+        first.close();
+        assertThat(ksmd.settings()).isEqualTo(before.with(with(KsmSetting.PAGES_TO_SCAN, 77)));
+        assertThat(state).doesNotExist();
+    }
+
+    /** Only under the advisor does the kernel change the number by itself. */
+    @Example
+    void aNumberOfPagesThatSomebodyElseHasSetStaysWhereTheAdvisorIsSwitchedOff() throws IOException {
+        Files.writeString(sysfs.resolve("advisor_mode"), "[none] scan-time\n");
+        KsmSession session =
+                ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.ADVISOR_MODE, KsmSetting.NONE));
+        write(KsmSetting.PAGES_TO_SCAN, 77);
+        KsmSettings wanted = with(KsmSetting.PAGES_TO_SCAN, 8);
+        assertThatThrownBy(() -> session.change(wanted)).hasMessageContaining("pages_to_scan to 77");
+        session.close();
+        assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(77);
+    }
+
+    @Example
     void aRefusedSessionHasChangedNothing() {
         assertThatThrownBy(() -> ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.SMART_SCAN, 1)))
                 .isInstanceOf(NoSuchSettingException.class);

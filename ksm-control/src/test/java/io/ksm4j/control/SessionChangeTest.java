@@ -2,8 +2,11 @@ package io.ksm4j.control;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -77,6 +80,30 @@ class SessionChangeTest extends OnFiles {
             assertThat(ksmd.settings()).isEqualTo(before.with(pages(7)));
         }
         assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    /** A counter of the kernel stands in for a setting that refuses: root may open it by its permissions, and cannot write it. */
+    @Example
+    void aChangeThatTheKernelRefusesLeavesNothingBehind() throws IOException {
+        Path counter = Path.of("/sys/kernel/mm/ksm/pages_volatile");
+        if (!Boolean.getBoolean("ksm.required")) {
+            assumeTrue(Files.isWritable(counter), "no KSM, or not root");
+        }
+        Files.createSymbolicLink(sysfs.resolve("smart_scan"), counter);
+        KsmSettings wanted = pages(8).with(KsmSetting.RUN, 1)
+                .with(KsmSetting.SMART_SCAN, ksmd.read(KsmSetting.SMART_SCAN) == 0 ? 1 : 0);
+        try (KsmSession session = ksmd.borrow(pages(7).with(KsmSetting.SLEEP_MILLISECS, 3))) {
+            KsmSettings borrowed = ksmd.settings();
+            String owed = Files.readString(state);
+            assertThatThrownBy(() -> session.change(wanted)).isInstanceOf(SettingRefusedException.class);
+            assertThat(ksmd.settings()).isEqualTo(borrowed);
+            assertThat(state).hasContent(owed);
+            assertThatThrownBy(() -> ksmd.borrow(wanted)).isInstanceOf(SettingRefusedException.class);
+            assertThat(ksmd.settings()).isEqualTo(borrowed);
+            assertThat(state).hasContent(owed);
+        }
+        assertThat(ksmd.settings()).isEqualTo(before.having(KsmSetting.SMART_SCAN, ksmd.read(KsmSetting.SMART_SCAN)));
+        assertThat(state).doesNotExist();
     }
 
     @Example
