@@ -4,13 +4,14 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
 
-/** {@link TuningPolicy#ksmtuned(Map)}. */
+/** {@link TuningPolicy#ksmtuned(Map)}. The script counts in KiB and whole numbers, and so does this. */
 final class Ksmtuned implements TuningPolicy {
 
+    private static final long KIB = 1 << 10;
     private static final long MIB = 1 << 20;
 
-    /** The machine for which {@code KSM_SLEEP_MSEC} is meant. */
-    private static final double MEMORY_OF_SLEEP = 16 * 1024.0 * MIB;
+    /** The machine for which {@code KSM_SLEEP_MSEC} is meant, in KiB. */
+    private static final long MEMORY_OF_SLEEP = 16 * MIB;
 
     private static final long LEAST_SLEEP = 10;
 
@@ -61,26 +62,23 @@ final class Ksmtuned implements TuningPolicy {
         if (now.memoryTotal().isEmpty() || now.memoryFree().isEmpty()) {
             return standStill("/proc/meminfo does not tell how much memory is free");
         }
-        long total = now.memoryTotal().getAsLong();
-        long free = now.memoryFree().getAsLong();
-        double threshold =
-                Math.max(total / 100.0 * parameter("KSM_THRES_COEF"), (double) parameter("KSM_THRES_CONST") * MIB);
-        if (free > threshold && now.memoryCommitted().orElse(0) + threshold < total) {
-            return standStill(mib((double) free) + " are free, more than " + mib(threshold)
-                    + ", and so would be without merging");
+        long total = now.memoryTotal().getAsLong() / KIB;
+        long free = now.memoryFree().getAsLong() / KIB;
+        long threshold = Math.max(total * parameter("KSM_THRES_COEF") / 100, parameter("KSM_THRES_CONST"));
+        if (free > threshold && now.memoryCommitted().orElse(0) / KIB + threshold < total) {
+            return standStill(
+                    mib(free) + " are free, more than " + mib(threshold) + ", and so would be without merging");
         }
         boolean isShort = free < threshold;
         pages += parameter(isShort ? "KSM_NPAGES_BOOST" : "KSM_NPAGES_DECAY");
         pages = Math.max(parameter("KSM_NPAGES_MIN"), Math.min(pages, parameter("KSM_NPAGES_MAX")));
-        long sleep =
-                Math.max(LEAST_SLEEP, (long) (parameter("KSM_SLEEP_MSEC") * MEMORY_OF_SLEEP / Math.max(total, MIB)));
+        long sleep = Math.max(LEAST_SLEEP, parameter("KSM_SLEEP_MSEC") * MEMORY_OF_SLEEP / Math.max(total, 1));
         KsmSettings settings = now.withoutAdvisor()
                 .with(KsmSetting.PAGES_TO_SCAN, pages)
                 .with(KsmSetting.SLEEP_MILLISECS, Math.min(sleep, KsmSetting.SLEEP_MILLISECS.most()))
                 .with(KsmSetting.RUN, 1);
         return decision(
-                settings,
-                mib((double) free) + " are free, " + (isShort ? "less than " : "not less than ") + mib(threshold));
+                settings, mib(free) + " are free, " + (isShort ? "less than " : "not less than ") + mib(threshold));
     }
 
     private Decision standStill(String reason) {
@@ -91,7 +89,7 @@ final class Ksmtuned implements TuningPolicy {
         return new Decision(settings, Duration.ofSeconds(parameter("KSM_MONITOR_INTERVAL")), reason);
     }
 
-    private static String mib(double bytes) {
-        return Math.round(bytes / MIB) + " MiB";
+    private static String mib(long kib) {
+        return Math.round((double) kib / KIB) + " MiB";
     }
 }

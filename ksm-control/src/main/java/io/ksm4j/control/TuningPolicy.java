@@ -56,14 +56,15 @@ public interface TuningPolicy {
      * /etc/ksmtuned.conf}.
      *
      * <p>Every {@code KSM_MONITOR_INTERVAL} (60) seconds: memory is short when less than a threshold of it is free. That is {@code
-     * KSM_THRES_COEF} (20) per cent of the machine's, and at least {@code KSM_THRES_CONST} (2048) MiB. While it is short, {@code
-     * KSM_NPAGES_BOOST} (300) is added to the pages to scan; while not, {@code KSM_NPAGES_DECAY} (-50); the result is kept from
-     * {@code KSM_NPAGES_MIN} (64) to {@code KSM_NPAGES_MAX} (1250). {@code ksmd} stands still while it is not short and what is
-     * committed leaves the threshold free. It sleeps {@code KSM_SLEEP_MSEC} (10) milliseconds on a machine of 16 GiB, less on larger
-     * and more on smaller ones, but never less than 10.
+     * KSM_THRES_COEF} (20) per cent of the machine's, and at least {@code KSM_THRES_CONST} (2048) KiB. While it is short, {@code
+     * KSM_NPAGES_BOOST} (300) is added to the pages to scan, which begin at 0; while not, {@code KSM_NPAGES_DECAY} (-50); the result is
+     * kept from {@code KSM_NPAGES_MIN} (64) to {@code KSM_NPAGES_MAX} (1250). {@code ksmd} stands still, and the pages stay what they
+     * were, while more than the threshold is free and what is committed leaves more than that, too. It sleeps {@code KSM_SLEEP_MSEC}
+     * (10) milliseconds on a machine of 16 GiB, less on larger and more on smaller ones, but never less than 10.
      *
-     * <p>One rule differs: the script adds up the memory of QEMU processes for what is committed, and here it is all anonymous memory,
-     * {@link Observation#memoryCommitted}.
+     * <p>What differs: the script adds up the memory of QEMU processes for what is committed, and here it is all anonymous memory,
+     * {@link Observation#memoryCommitted}; it makes its first decision after an interval, and a tuner at once; it leaves the settings
+     * changed, and a tuner puts back those that {@code ksmd} does not need while it stands still; and the advisor is switched off here.
      *
      * @param parameters those that shall differ from the defaults
      * @return a policy for one tuner

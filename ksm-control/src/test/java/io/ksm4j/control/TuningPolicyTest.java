@@ -20,37 +20,101 @@ import net.jqwik.api.constraints.Size;
 /** The policies that go by memory: {@code ksmtuned}, {@code pressure}, {@code advisor}. */
 class TuningPolicyTest {
 
+    private static final long KIB = 1L << 10;
+    private static final long MIB = 1L << 20;
+
     private static long value(Decision decision, KsmSetting setting) {
         return decision.settings().get(setting).orElse(-1);
     }
 
-    private static long pages(TuningPolicy policy, Observation now) {
-        return value(policy.decide(now), KsmSetting.PAGES_TO_SCAN);
+    /** What the script does, worked out by hand in KiB: total and free, committed, the pages it had, and what it does then. */
+    private record Step(long total, long free, long committed, long pages) {}
+
+    /** It stands still. */
+    private static final long STOPPED = -1;
+
+    private static void assertThatKsmtuned(TuningPolicy policy, Step... steps) {
+        for (Step step : steps) {
+            Decision decision = policy.decide(memory(step.total * KIB, step.free * KIB, step.committed * KIB, 0));
+            assertThat(value(decision, KsmSetting.PAGES_TO_SCAN))
+                    .as(step.toString())
+                    .isEqualTo(step.pages);
+            assertThat(value(decision, KsmSetting.RUN)).as(step.toString()).isEqualTo(step.pages == STOPPED ? 0 : 1);
+        }
+    }
+
+    /** A fifth of 16 GiB is 3,355,443.2 KiB, which the script takes for 3,355,443. */
+    @Example
+    void ksmtunedBoostsBelowItsThresholdDecaysFromThereAndStopsWhereBothAreAbove() {
+        long total = 16 * MIB;
+        long threshold = 3_355_443;
+        long committed = total - threshold;
+        assertThatKsmtuned(
+                TuningPolicy.ksmtuned(),
+                new Step(total, threshold + 1, committed - 1, STOPPED),
+                new Step(total, threshold - 1, 0, 300),
+                new Step(total, threshold - 1, 0, 600),
+                new Step(total, threshold, 0, 550),
+                new Step(total, threshold + 1, committed, 500),
+                // What it had before it stopped is where it goes on.
+                new Step(total, threshold + 1, committed - 1, STOPPED),
+                new Step(total, threshold + 1, committed, 450),
+                new Step(total, 0, 0, 750),
+                new Step(total, 0, 0, 1050),
+                new Step(total, 0, 0, 1250),
+                new Step(total, 0, 0, 1250),
+                new Step(total, total, total, 1200));
     }
 
     @Example
-    void ksmtunedWorksHarderWhileMemoryIsShortAndLessWhenItIsNot() {
-        TuningPolicy policy = TuningPolicy.ksmtuned();
-        Observation isShort = memory(16 * GIB, 3 * GIB, 0, 0);
-        assertThat(List.of(pages(policy, isShort), pages(policy, isShort))).containsExactly(300L, 600L);
-        Observation committed = memory(16 * GIB, 4 * GIB, 14 * GIB, 0);
-        assertThat(List.of(pages(policy, committed), pages(policy, committed))).containsExactly(550L, 500L);
-        Decision stop = policy.decide(memory(16 * GIB, 4 * GIB, 12 * GIB, 0));
+    void ksmtunedBeginsAtItsLeastPagesWhereMemoryIsCommittedAndFree() {
+        assertThatKsmtuned(
+                TuningPolicy.ksmtuned(), new Step(16 * MIB, 8 * MIB, 16 * MIB, 64), new Step(16 * MIB, 0, 0, 364));
+    }
+
+    /** The script compares the 2048 with a number of KiB, whatever one may think of it: 2 MiB, and so seldom more than the share. */
+    @Example
+    void ksmtunedTakesItsConstantThresholdForKibibytes() {
+        assertThatKsmtuned(TuningPolicy.ksmtuned(), new Step(4 * MIB, 838_861, 0, STOPPED));
+        assertThatKsmtuned(TuningPolicy.ksmtuned(), new Step(10_000, 2047, 0, 300), new Step(10_000, 2048, 0, 250));
+        Map<String, Long> constant = Map.of("KSM_THRES_CONST", 2 * MIB);
+        assertThatKsmtuned(
+                TuningPolicy.ksmtuned(constant),
+                new Step(4 * MIB, 2 * MIB - 1, 0, 300),
+                new Step(4 * MIB, 2 * MIB, 0, 250),
+                new Step(4 * MIB, 2 * MIB + 1, 0, STOPPED));
+    }
+
+    @Example
+    void ksmtunedSleepsLongerOnSmallMachinesInWholeMilliseconds() {
+        long[][] sleeps = {
+            {16 * MIB, 10},
+            {64 * MIB, 10},
+            {4 * MIB, 40},
+            {MIB, 160},
+            {24_617_524, 10},
+            {7_812_500, 21},
+            {1, 167_772_160}
+        };
+        for (long[] sleep : sleeps) {
+            Decision decision = TuningPolicy.ksmtuned().decide(memory(sleep[0] * KIB, 0, 0, 0));
+            assertThat(value(decision, KsmSetting.SLEEP_MILLISECS))
+                    .as(sleep[0] + " KiB")
+                    .isEqualTo(sleep[1]);
+        }
+        Map<String, Long> slower = Map.of("KSM_SLEEP_MSEC", 200L);
+        assertThat(value(
+                        TuningPolicy.ksmtuned(slower).decide(memory(24_617_524 * KIB, 0, 0, 0)),
+                        KsmSetting.SLEEP_MILLISECS))
+                .isEqualTo(136);
+    }
+
+    @Example
+    void ksmtunedSaysWhyAndLooksAgainAMinuteLater() {
+        Decision stop = TuningPolicy.ksmtuned().decide(memory(16 * GIB, 4 * GIB, 12 * GIB, 0));
         assertThat(stop.settings()).isEqualTo(KsmSettings.EMPTY.with(KsmSetting.RUN, 0));
         assertThat(stop.reason()).isEqualTo("4096 MiB are free, more than 3277 MiB, and so would be without merging");
         assertThat(stop.pause()).isEqualTo(Duration.ofSeconds(60));
-    }
-
-    @Example
-    void ksmtunedTakesTwoGibibytesForTheLeastThresholdAndSleepsLongerOnSmallMachines() {
-        TuningPolicy policy = TuningPolicy.ksmtuned();
-        Decision small = policy.decide(memory(4 * GIB, 2 * GIB - 1, 0, 0));
-        assertThat(value(small, KsmSetting.SLEEP_MILLISECS)).isEqualTo(40);
-        assertThat(value(small, KsmSetting.RUN)).isEqualTo(1);
-        Decision large = policy.decide(memory(64 * GIB, GIB, 0, 0));
-        assertThat(value(large, KsmSetting.SLEEP_MILLISECS)).isEqualTo(10);
-        assertThat(value(policy.decide(memory(4 * GIB, 2 * GIB + 1, GIB, 0)), KsmSetting.RUN))
-                .isEqualTo(0);
     }
 
     @Example
