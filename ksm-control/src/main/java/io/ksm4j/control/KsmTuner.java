@@ -63,9 +63,9 @@ public final class KsmTuner implements AutoCloseable {
         /**
          * The tuner has ended by itself, and put back what it could. Not called after {@link KsmTuner#close()}.
          *
-         * @param cause why
+         * @param cause why; an {@link Error} if the policy threw one
          */
-        default void stopped(RuntimeException cause) {}
+        default void stopped(Throwable cause) {}
     }
 
     private final TuningPolicy policy;
@@ -86,8 +86,8 @@ public final class KsmTuner implements AutoCloseable {
         Decision decision = policy.decide(first);
         session = ksmd.borrow(decision.settings());
         waitAsDecided(first, decision);
-        tell(first, decision);
         thread.setDaemon(true);
+        tell(first, decision);
     }
 
     /**
@@ -127,7 +127,12 @@ public final class KsmTuner implements AutoCloseable {
 
     static KsmTuner start(KsmDaemon ksmd, TuningPolicy policy, Listener listener, ObservationReader reader) {
         KsmTuner tuner = new KsmTuner(ksmd, policy, listener, reader);
-        tuner.thread.start();
+        try {
+            tuner.thread.start();
+        } catch (OutOfMemoryError noThread) {
+            tuner.session.close();
+            throw noThread;
+        }
         return tuner;
     }
 
@@ -141,14 +146,14 @@ public final class KsmTuner implements AutoCloseable {
     }
 
     private void run() {
-        RuntimeException cause = null;
+        Throwable cause = null;
         try {
             while (!isClosedMeanwhile()) {
                 step();
             }
         } catch (InterruptedException e) {
             cause = new IllegalStateException("the tuner's thread was interrupted", e);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             cause = e;
         }
         // While the JVM exits, the session has been closed by its own hook.
@@ -159,7 +164,7 @@ public final class KsmTuner implements AutoCloseable {
 
     /** Waits until the next decision is due. */
     private boolean isClosedMeanwhile() throws InterruptedException {
-        long end = System.nanoTime() + Math.max(0, pause.toNanos());
+        long end = System.nanoTime() + Math.max(0, TimeUnit.NANOSECONDS.convert(pause));
         long glance = endAboveMarked == NEVER ? Long.MAX_VALUE : GLANCE;
         long left = end - System.nanoTime();
         while (left > 0 && reader.markedBytes() <= endAboveMarked) {
@@ -185,7 +190,9 @@ public final class KsmTuner implements AutoCloseable {
             return;
         }
         Decision decision = policy.decide(now);
-        if (!decision.settings().equals(session.settings())) {
+        // What others have changed is seen when it is to be changed, so that is tried.
+        boolean isAsBorrowed = now.settings().with(session.settings()).equals(now.settings());
+        if (!isAsBorrowed || !decision.settings().equals(session.settings())) {
             try {
                 session.change(decision.settings());
             } catch (UncheckedIOException e) {
@@ -204,7 +211,7 @@ public final class KsmTuner implements AutoCloseable {
         tell(() -> listener.failed(e));
     }
 
-    private void stop(RuntimeException cause) {
+    private void stop(Throwable cause) {
         LOGGER.log(Level.WARNING, "the tuner of ksmd has ended", cause);
         try {
             session.close();
@@ -222,7 +229,7 @@ public final class KsmTuner implements AutoCloseable {
     private static void tell(Runnable listener) {
         try {
             listener.run();
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             LOGGER.log(Level.WARNING, "a listener of the tuner of ksmd has failed", e);
         }
     }

@@ -1,5 +1,6 @@
 package io.ksm4j.control;
 
+import java.util.concurrent.TimeUnit;
 import jdk.jfr.Category;
 import jdk.jfr.Description;
 import jdk.jfr.Event;
@@ -59,7 +60,7 @@ final class TunerEvent extends Event {
         }
         event.reason = decision.reason();
         event.settings = decision.settings().toString();
-        event.pause = decision.pause().toNanos();
+        event.pause = TimeUnit.NANOSECONDS.convert(decision.pause());
         event.pagesSharing = observation.pagesSharing().orElse(MISSING);
         event.pagesKnown = observation.pagesKnown().orElse(MISSING);
         event.fullScans = observation.fullScans().orElse(MISSING);

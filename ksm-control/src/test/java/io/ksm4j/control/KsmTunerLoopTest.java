@@ -8,7 +8,9 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -47,7 +49,7 @@ class KsmTunerLoopTest {
         }
 
         @Override
-        public void stopped(RuntimeException cause) {
+        public void stopped(Throwable cause) {
             heard.add(cause);
         }
     };
@@ -153,6 +155,100 @@ class KsmTunerLoopTest {
             assertThat(ksmd.settings()).isEqualTo(before);
             awaitEnd(tuner);
         }
+    }
+
+    @Test
+    void itNoticesWhatSomebodyElseChangesThoughItsDecisionStaysTheSame() throws IOException, InterruptedException {
+        Decision same = new Decision(pages(7).with(KsmSetting.RUN, 1), Duration.ofMillis(1), "the same");
+        try (KsmTuner tuner = start(now -> same)) {
+            await(Decision.class);
+            write(KsmSetting.RUN, 0);
+            assertThat(await(SettingRefusedException.class)).hasMessageContaining("run to 0");
+            awaitEnd(tuner);
+        }
+        assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    @Test
+    void aLaterSessionOfAnotherProgramIsNoReasonToEnd() throws InterruptedException {
+        Decision same = new Decision(pages(7), Duration.ofMillis(1), "the same");
+        try (KsmTuner tuner = start(now -> same)) {
+            try (KsmSession later = ksmd.borrow(pages(8))) {
+                heard.clear();
+                await(Decision.class);
+                await(Decision.class);
+                assertThat(ksmd.settings()).isEqualTo(before.with(later.settings()));
+            }
+            assertThat(tuner.isRunning()).isTrue();
+        }
+        assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    @Test
+    void anErrorOfThePolicyEndsItToo() throws InterruptedException {
+        try (KsmTuner tuner = start(now -> {
+            if (decisions.get() == 3) {
+                throw new NoClassDefFoundError("no more ideas");
+            }
+            return count(now);
+        })) {
+            assertThat(await(NoClassDefFoundError.class)).hasMessage("no more ideas");
+            assertThat(ksmd.settings()).isEqualTo(before);
+            awaitEnd(tuner);
+        }
+    }
+
+    @Test
+    void anErrorOfTheListenerDoesNotMatter() throws InterruptedException {
+        try (KsmTuner tuner = KsmTuner.start(
+                ksmd,
+                this::count,
+                (observation, decision) -> {
+                    heard.add(decision);
+                    throw new AssertionError("a worse listener");
+                },
+                new ObservationReader(root, 4096))) {
+            await(Decision.class);
+            await(Decision.class);
+            assertThat(tuner.isRunning()).isTrue();
+        }
+        assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    @Test
+    void theListenerMayCloseTheTuner() throws InterruptedException {
+        CompletableFuture<KsmTuner> itself = new CompletableFuture<>();
+        KsmTuner tuner = KsmTuner.start(
+                ksmd,
+                this::count,
+                (observation, decision) -> {
+                    if (decisions.get() == 2) {
+                        itself.join().close();
+                        heard.add(ksmd.settings());
+                    }
+                },
+                new ObservationReader(root, 4096));
+        itself.complete(tuner);
+        assertThat(await(KsmSettings.class)).isEqualTo(before);
+        awaitEnd(tuner);
+        tuner.close();
+        assertThat(decisions).hasValue(2);
+    }
+
+    @Test
+    void aPauseOfAgesIsAPause() throws InterruptedException {
+        try (Recording recording = new Recording()) {
+            recording.enable("io.ksm4j.TunerDecision");
+            recording.start();
+            try (KsmTuner tuner =
+                    start(now -> new Decision(pages(7), ChronoUnit.FOREVER.getDuration(), "once and for all"))) {
+                await(Decision.class);
+                assertThat(tuner.isRunning()).isTrue();
+                assertThat(ksmd.settings()).isEqualTo(before.with(pages(7)));
+            }
+        }
+        assertThat(heard).as("no word of stopping").isEmpty();
+        assertThat(ksmd.settings()).isEqualTo(before);
     }
 
     @Test
