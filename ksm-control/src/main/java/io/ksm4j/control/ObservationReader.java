@@ -5,7 +5,6 @@ import io.ksm4j.stats.KsmStats;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.AccessDeniedException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -176,18 +175,16 @@ final class ObservationReader {
         }
     }
 
-    /** None of a file that is not there, or not for this process to read. */
+    /**
+     * None of a file that is not there or cannot be read: a process has ended meanwhile, or a kernel that has pressure stalls switched
+     * off shows the file and refuses to tell. Which of them it is would stand in the words of the locale alone.
+     */
     private static String[] lines(Path file) {
         try {
             String text = Files.readString(file, StandardCharsets.ISO_8859_1);
             return text.isEmpty() ? new String[0] : text.split("\n", -1);
-        } catch (NoSuchFileException | AccessDeniedException e) {
-            return new String[0];
         } catch (IOException e) {
-            if (e.getMessage() != null && e.getMessage().contains("No such process")) {
-                return new String[0];
-            }
-            throw new UncheckedIOException("cannot read " + file, e);
+            return new String[0];
         }
     }
 

@@ -88,6 +88,16 @@ class ObservationReaderTest {
         assertThat(now.stalledPercent()).isEmpty();
     }
 
+    /** A folder stands in for the file of a kernel that was started with psi=0, which can be opened and not read. */
+    @Test
+    void stallsThatTheKernelDoesNotTellAreAbsent() throws IOException {
+        Path file = root.resolve("proc/pressure/memory");
+        Files.delete(file);
+        Files.createDirectory(file);
+        assertThat(read().stalledPercent()).isEmpty();
+        assertThat(read().memoryTotal()).isPresent();
+    }
+
     @Test
     void garbageIsAnErrorThatNamesTheFile() throws IOException {
         for (String name : new String[] {
