@@ -10,14 +10,13 @@ final class Advisor implements TuningPolicy {
     private final KsmSettings settings;
 
     Advisor(Duration fullScan, double coreShare) {
-        long percent = Math.round(coreShare * 100);
-        if (!(percent >= 1 && percent <= 100)) {
+        if (!(coreShare >= 0.01 && coreShare <= 1)) {
             throw new IllegalArgumentException("a share of a core is 0.01 to 1 here: " + coreShare);
         }
         settings = KsmSettings.EMPTY
                 .with(KsmSetting.RUN, 1)
                 .with(KsmSetting.ADVISOR_TARGET_SCAN_TIME, fullScan.toSeconds())
-                .with(KsmSetting.ADVISOR_MAX_CPU, percent)
+                .with(KsmSetting.ADVISOR_MAX_CPU, Math.round(coreShare * 100))
                 .with(KsmSetting.ADVISOR_MODE, KsmSetting.SCAN_TIME);
     }
 

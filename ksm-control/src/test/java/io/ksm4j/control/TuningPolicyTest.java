@@ -240,7 +240,9 @@ class TuningPolicyTest {
         assertThatThrownBy(() -> TuningPolicy.advisor(Duration.ofMillis(999), 0.4))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("advisor_target_scan_time");
-        assertThatThrownBy(() -> TuningPolicy.advisor(Duration.ofSeconds(1), 0.001))
-                .isInstanceOf(IllegalArgumentException.class);
+        for (double share : new double[] {0, 0.009, 1.001, Double.NaN}) {
+            assertThatThrownBy(() -> TuningPolicy.advisor(Duration.ofSeconds(1), share))
+                    .isInstanceOf(IllegalArgumentException.class);
+        }
     }
 }
