@@ -7,13 +7,17 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.FileLockInterruptionException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
+import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Function;
 
 /**
@@ -34,6 +38,12 @@ final class SessionFile {
 
     /** File locks are the whole JVM's: threads of it, also those of other class loaders, take turns by this literal. */
     private static final Object TURN = "io.ksm4j.control.SessionFile";
+
+    private static final Set<OpenOption> LOCKING = Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+
+    /** Whoever may open a file to read can lock it, and keep everybody waiting. */
+    private static final FileAttribute<?> ROOT_ALONE =
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
     /** What somebody has borrowed, and who. Later ones count more. */
     record Lease(long pid, long start, String id, KsmSettings settings) {
@@ -104,8 +114,7 @@ final class SessionFile {
                 while (true) {
                     Files.createDirectories(folder);
                     // Nobody deletes the lock file: two programs could then hold locks on two files of the same name.
-                    try (FileChannel lock = FileChannel.open(
-                            folder.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+                    try (FileChannel lock = FileChannel.open(folder.resolve("lock"), LOCKING, ROOT_ALONE)) {
                         lock.lock();
                         return action.apply(read());
                     } catch (FileLockInterruptionException e) {
@@ -139,7 +148,7 @@ final class SessionFile {
         } catch (RuntimeException e) {
             throw new UncheckedIOException(
                     file()
-                            + " is not what ksm4j has written: see whether the settings of ksmd are as you want them, and"
+                            + " is not what this version of ksm4j writes: see whether the settings of ksmd are as you want them, and"
                             + " delete the file",
                     new IOException(String.join("\n", lines), e));
         }
@@ -225,11 +234,17 @@ final class SessionFile {
         return PlainFile.read(proc.resolve("sys/kernel/random/boot_id")).strip();
     }
 
-    /** When a process has started, in ticks since the machine has (proc_pid_stat(5)); -1 if there is no such process. */
+    /**
+     * When a process has started, in ticks since the machine has (proc_pid_stat(5)); -1 if there is no such process. One that was killed
+     * stays in /proc until its parent asks for it, in containers often for ever, and is gone all the same.
+     */
     private static long startOf(Path proc, long pid) {
         try {
             String stat = PlainFile.read(proc.resolve(Long.toString(pid)).resolve("stat"));
-            return Long.parseLong(PlainFile.statFields(stat)[19]);
+            String[] fields = PlainFile.statFields(stat);
+            // The first thread may end before the others, and looks then as if it was all.
+            boolean isGone = fields[0].equals("Z") && fields[17].equals("1");
+            return isGone ? -1 : Long.parseLong(fields[19]);
         } catch (IOException e) {
             return -1;
         }

@@ -6,6 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
@@ -139,15 +142,47 @@ class KsmSessionTest extends OnFiles {
 
     /** As a program does that is killed right after it has changed the settings. */
     private void leaveBehind(KsmSettings settings) {
+        leaveBehind(settings, ProcessHandle.current().pid(), 1);
+    }
+
+    private void leaveBehind(KsmSettings settings, long pid, long start) {
         file.locked(known -> {
             Map<KsmSetting, SessionFile.Found> found = new EnumMap<>(KsmSetting.class);
             settings.values()
                     .forEach((setting, value) -> found.put(setting, new SessionFile.Found(ksmd.read(setting), value)));
-            file.write(new SessionFile.State(
-                    found, List.of(new SessionFile.Lease(ProcessHandle.current().pid(), 1, "killed", settings))));
+            file.write(new SessionFile.State(found, List.of(new SessionFile.Lease(pid, start, "killed", settings))));
             ksmd.change(settings);
             return null;
         });
+    }
+
+    /** The shell starts a process that ends at once, becomes one that never asks for it, and so it stays in /proc. */
+    @Example
+    void aKilledProgramThatItsParentHasNotAskedForIsGone() throws IOException, InterruptedException {
+        Process parent = new ProcessBuilder("sh", "-c", "sleep 0 & echo $!; exec sleep 60").start();
+        try {
+            long pid = Long.parseLong(parent.inputReader().readLine());
+            Path stat = Path.of("/proc/" + pid + "/stat");
+            long end = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+            while (!PlainFile.statFields(Files.readString(stat))[0].equals("Z")) {
+                assertThat(System.nanoTime()).as("it ends").isLessThan(end);
+                Thread.onSpinWait();
+            }
+            long start = Long.parseLong(PlainFile.statFields(Files.readString(stat))[19]);
+            leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7), pid, start);
+            assertThat(ksmd.recover()).isTrue();
+            assertThat(ksmd.settings()).isEqualTo(before);
+        } finally {
+            parent.destroyForcibly().waitFor();
+        }
+    }
+
+    /** A lock needs no more than the right to read. */
+    @Example
+    void nobodyElseMayLockTheFileAndKeepAllProgramsWaiting() throws IOException {
+        ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7)).close();
+        assertThat(Files.getPosixFilePermissions(state.resolveSibling("lock")))
+                .containsExactlyInAnyOrder(PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE);
     }
 
     @Example
