@@ -28,6 +28,7 @@ import java.util.TreeMap;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Predicate;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -39,6 +40,7 @@ import org.junit.jupiter.api.Timeout;
 class KsmTunerTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
+    private static final Path STATE = Path.of("/run/ksm4j/settings");
     private static final int PAGES = 8192;
     private static final Duration PATIENCE = Duration.ofSeconds(30);
 
@@ -171,5 +173,70 @@ class KsmTunerTest {
             assertThat(lock.read("advisor_max_cpu")).isEqualTo(50);
         }
         assertThat(files()).isEqualTo(before);
+    }
+
+    @Test
+    void whatATunerLeavesThatIsKilledTheNextProgramPutsBack() throws IOException, InterruptedException {
+        Map<String, String> before = files();
+        String owed = Files.readString(STATE);
+        try (RunningJvm child = RunningJvm.start(Tuned.class)) {
+            child.awaitLine("driving");
+            assertThat(ProcessHandle.of(child.pid()).orElseThrow().destroyForcibly())
+                    .isTrue();
+            child.awaitExit();
+        }
+        assertThat(lock.read("run")).as("left behind").isEqualTo(1);
+        ChildJvm.run(BorrowedSettingsTest.Reader.class, PATIENCE, List.of()).assertEndedWell();
+        assertThat(files()).isEqualTo(before);
+        assertThat(STATE).hasContent(owed);
+    }
+
+    @Test
+    void aProgramThatIsTerminatedOrExitsWhileItsTunerRunsPutsBack() throws IOException, InterruptedException {
+        Map<String, String> before = files();
+        String owed = Files.readString(STATE);
+        for (boolean isTerminated : new boolean[] {true, false}) {
+            try (RunningJvm child = RunningJvm.start(Tuned.class)) {
+                child.awaitLine("driving");
+                assertThat(files()).isNotEqualTo(before);
+                assertThat(isTerminated ? child.terminate() : child.finish()).isEqualTo(isTerminated ? 128 + 15 : 0);
+                assertThat(child.hasSaidMore()).as("a word of failure").isFalse();
+            }
+            assertThat(files()).isEqualTo(before);
+            assertThat(STATE).hasContent(owed);
+        }
+    }
+
+    /** Has a tuner that never stops to change settings, until standard input ends, and never closes it. */
+    static final class Tuned {
+
+        private Tuned() {}
+
+        @SuppressWarnings("resource") // What becomes of it is the test.
+        public static void main(String[] args) throws IOException {
+            TuningPolicy converge = TuningPolicy.converge(0.5);
+            AtomicInteger decisions = new AtomicInteger();
+            KsmTuner tuner = KsmTuner.start(
+                    KsmDaemon.system(),
+                    now -> {
+                        Decision decision = converge.decide(now);
+                        return new Decision(
+                                decision.settings()
+                                        .with(KsmSetting.PAGES_TO_SCAN, 200 + decisions.incrementAndGet() % 100),
+                                Duration.ofMillis(1),
+                                decision.reason());
+                    },
+                    (observation, decision) -> {
+                        if (decisions.get() == 20) {
+                            System.out.println("driving");
+                        }
+                    });
+            while (System.in.read() >= 0) {
+                // until the end
+            }
+            if (!tuner.isRunning()) {
+                System.out.println("the tuner has ended");
+            }
+        }
     }
 }
