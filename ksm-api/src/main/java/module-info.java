@@ -12,4 +12,5 @@ module io.ksm4j {
     exports io.ksm4j.stats;
 
     uses io.ksm4j.spi.KsmBackendProvider;
+    uses io.ksm4j.spi.KsmStartup;
 }

@@ -8,4 +8,7 @@ module io.ksm4j.control {
     requires static org.jspecify;
 
     exports io.ksm4j.control;
+
+    provides io.ksm4j.spi.KsmStartup with
+            io.ksm4j.control.PutBackAtStart;
 }

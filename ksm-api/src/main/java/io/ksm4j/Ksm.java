@@ -64,6 +64,7 @@ public final class Ksm {
     public static Ksm system() {
         Ksm opened = system;
         if (opened == null) {
+            Startup.once();
             synchronized (Ksm.class) {
                 opened = system;
                 if (opened == null) {

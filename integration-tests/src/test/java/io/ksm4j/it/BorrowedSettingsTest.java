@@ -214,6 +214,19 @@ class BorrowedSettingsTest {
         assertPutBack();
     }
 
+    @Test
+    void aProgramThatOnlyMarksMemoryPutsBackToo() throws Exception {
+        try (RunningJvm child = RunningJvm.start(Borrower.class, "pages_to_scan", "11")) {
+            child.awaitLine("borrowed");
+            assertThat(ProcessHandle.of(child.pid()).orElseThrow().destroyForcibly())
+                    .isTrue();
+            child.awaitExit();
+        }
+        assertThat(file(KsmSetting.PAGES_TO_SCAN)).isEqualTo("11");
+        ChildJvm.run(Marker.class, PATIENCE, List.of()).assertEndedWell();
+        assertPutBack();
+    }
+
     private static String recoverInANewProgram() {
         return ChildJvm.run(Reader.class, PATIENCE, List.of()).assertEndedWell().output();
     }
@@ -284,6 +297,16 @@ class BorrowedSettingsTest {
                 // until the end
             }
             System.out.println(session);
+        }
+    }
+
+    /** A program that knows nothing of settings. */
+    static final class Marker {
+
+        private Marker() {}
+
+        public static void main(String[] args) {
+            Ksm.system().allocate(1).close();
         }
     }
 

@@ -19,8 +19,8 @@ import org.jspecify.annotations.Nullable;
  * Settings of {@code ksmd} that are put back.
  *
  * <p>That is done by {@link #close()}, when the JVM exits without it, and, after a kill or a crash, by the next program on this machine
- * that asks for {@link KsmDaemon#system()}. For that, what was found and who has borrowed what stands in the file {@code
- * /run/ksm4j/settings}.
+ * that has this module, may change settings, and asks for {@link KsmDaemon#system()} or {@link io.ksm4j.Ksm#system()}. Other programs
+ * cannot. For that, what was found and who has borrowed what stands in the file {@code /run/ksm4j/settings}.
  *
  * <p><b>Several sessions</b>, of one program or of many, do not undo each other. Of two that have borrowed a setting, the later one has its
  * way; when it closes, the earlier one has its own again; the last one to close puts back what the first one found. So the order in
@@ -29,7 +29,8 @@ import org.jspecify.annotations.Nullable;
  * <p><b>Others</b> that write the files meanwhile have the last word: a setting that somebody else has changed stays so, with a
  * warning to the logger {@code io.ksm4j}.
  *
- * <p>Programs in containers with a {@code /run} of their own do not know of each other. Safe for use by many threads.
+ * <p>Programs in containers with a {@code /run} of their own do not know of each other. With a {@code /run} in common but process ids of
+ * their own they take each other for killed, and put back what the other has borrowed: share both or neither. Safe for use by many threads.
  */
 public final class KsmSession implements AutoCloseable {
 

@@ -1,0 +1,26 @@
+package io.ksm4j;
+
+import io.ksm4j.spi.KsmStartup;
+import java.lang.System.Logger.Level;
+import java.util.ServiceConfigurationError;
+import java.util.ServiceLoader;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/** Has done once what other modules want done in each program. No program fails for it. */
+final class Startup {
+
+    private static final AtomicBoolean DONE = new AtomicBoolean();
+
+    private Startup() {}
+
+    static void once() {
+        if (!DONE.compareAndSet(false, true)) {
+            return;
+        }
+        try {
+            ServiceLoader.load(KsmStartup.class, Ksm.class.getClassLoader()).forEach(KsmStartup::start);
+        } catch (RuntimeException | ServiceConfigurationError | LinkageError e) {
+            System.getLogger("io.ksm4j").log(Level.DEBUG, "not done at the start", e);
+        }
+    }
+}
