@@ -14,6 +14,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -111,6 +112,17 @@ class RunningKsmdTest {
             assertThat(second.finish()).isEqualTo(7);
         }
         assertThat(settingsAtRest()).isEqualTo(before);
+    }
+
+    /** Which is root's lock file, and could be anybody's link. */
+    @Test
+    void aLinkInPlaceOfTheLockFileIsNotFollowed(@TempDir Path folder) throws Exception {
+        Path target = folder.resolve("target");
+        Files.createSymbolicLink(folder.resolve(LOCK.getFileName()), target);
+        ChildJvm child =
+                ChildJvm.run(StartAndStop.class, Duration.ofSeconds(30), List.of("-Djava.io.tmpdir=" + folder));
+        assertThat(child.output()).contains("cannot lock " + folder);
+        assertThat(target).doesNotExist();
     }
 
     @Test

@@ -10,7 +10,9 @@ import io.ksm4j.control.KsmSettings;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
+import java.nio.channels.FileLockInterruptionException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
@@ -111,10 +113,14 @@ public final class RunningKsmd implements AutoCloseable {
         FileChannel channel = null;
         boolean locked = false;
         try {
-            channel = FileChannel.open(LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            // In a folder that everybody may write, a link could have root create any file.
+            channel = FileChannel.open(
+                    LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
             channel.lock();
             locked = true;
             return channel;
+        } catch (FileLockInterruptionException e) {
+            throw new IllegalStateException("interrupted while another JVM had ksmd", e);
         } finally {
             if (!locked) {
                 unlock(channel);
