@@ -1,6 +1,7 @@
 package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.HugePages;
@@ -120,6 +121,36 @@ class KsmTunerTest {
             assertThat(tuner.isRunning()).isTrue();
         }
         assertThat(files()).isEqualTo(before);
+    }
+
+    /** Only ksmd can tell of it: the slow scan meets its pages. */
+    @Test
+    void dataOfAnotherProcessWakesIt() throws IOException, InterruptedException {
+        try (KsmTuner tuner = start(TuningPolicy.converge(0.5))) {
+            awaitReason(reason -> reason.startsWith("nothing is marked mergeable"));
+            try (RunningJvm child = RunningJvm.start(TwoCopies.class, Long.toString(PAGES * ksm.pageSize()))) {
+                child.awaitLine("marked");
+                awaitReason(reason -> reason.endsWith("pages more are known"));
+                await().atMost(PATIENCE).until(() -> lock.read("pages_sharing") >= PAGES);
+            }
+            assertThat(tuner.isRunning()).isTrue();
+        }
+    }
+
+    /** Marks equal memory twice, and waits for the end of its input. */
+    static final class TwoCopies {
+        public static void main(String[] arguments) throws IOException {
+            Ksm ksm = Ksm.system();
+            long size = Long.parseLong(arguments[0]);
+            Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
+            try (MergeRegion one = ksm.allocate(size);
+                    MergeRegion other = ksm.allocate(size)) {
+                pages.fill(one, page -> page);
+                pages.fill(other, page -> page);
+                System.out.println("marked");
+                System.in.read();
+            }
+        }
     }
 
     @Test
