@@ -94,7 +94,7 @@ final class Kernel {
         try {
             retrying("munmap", range.start(), range.length(), () -> backend.munmap(range.start(), range.length()));
         } catch (KsmException e) {
-            tryDiscard(range);
+            tryDiscard(range.start(), range.length());
             backend.madvise(range.start(), range.length(), Linux.MADV_UNMERGEABLE);
             deferredUnmaps.add(range);
             throw e;
@@ -102,19 +102,17 @@ final class Kernel {
     }
 
     /** Gives pages back; whoever touches them next finds zeros. */
-    void discard(AddressRange range) {
-        int result = tryDiscard(range);
+    void discard(long address, long length) {
+        int result = tryDiscard(address, length);
         if (result != 0) {
-            madviseFailed(-result, range.start(), range.length(), Linux.MADV_DONTNEED);
+            madviseFailed(-result, address, length, Linux.MADV_DONTNEED);
         }
     }
 
     /** Memory that mlock(2) keeps resident is given back by an advice of its own, since Linux 5.18. */
-    private int tryDiscard(AddressRange range) {
-        int result = backend.madvise(range.start(), range.length(), Linux.MADV_DONTNEED);
-        return result == -Linux.EINVAL
-                ? backend.madvise(range.start(), range.length(), Linux.MADV_DONTNEED_LOCKED)
-                : result;
+    private int tryDiscard(long address, long length) {
+        int result = backend.madvise(address, length, Linux.MADV_DONTNEED);
+        return result == -Linux.EINVAL ? backend.madvise(address, length, Linux.MADV_DONTNEED_LOCKED) : result;
     }
 
     /** Tries again what {@link #unmapOrDefer} could not do. */

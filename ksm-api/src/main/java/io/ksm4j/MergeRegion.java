@@ -258,15 +258,43 @@ public final class MergeRegion implements AutoCloseable {
         markPart(offset, length, false);
     }
 
-    private void markPart(long offset, long length, boolean mergeable) {
+    private void requirePart(long offset, long length) {
         Objects.checkFromIndexSize(offset, length, size());
         if (length == 0 || !state.kernel.isPageAligned(offset | length)) {
             throw new IllegalArgumentException("offset " + offset + " and length " + length
                     + " must be multiples of the page size " + state.kernel.pageSize + ", and the length positive");
         }
+    }
+
+    private void markPart(long offset, long length, boolean mergeable) {
+        requirePart(offset, length);
         long from = address() + offset;
         try {
             state.mark(from, from + length, mergeable, state.unmerge);
+        } finally {
+            Reference.reachabilityFence(this);
+        }
+    }
+
+    /**
+     * Gives pages of an allocated region back to the kernel, by {@code madvise(MADV_DONTNEED)}: they take no memory until they are
+     * touched again, and hold zeros then. Marks stay as they are.
+     *
+     * <p>Several threads may discard parts at the same time. A part that another thread is writing to meanwhile holds what was
+     * written last, or zeros.
+     *
+     * @param offset first byte, a multiple of the page size
+     * @param length bytes, a positive multiple of the page size
+     * @throws IllegalArgumentException if offset or length is not such a multiple
+     * @throws IndexOutOfBoundsException if the part is not inside the region
+     * @throws UnsupportedOperationException if the memory is adopted: what becomes of it is its owner's choice
+     * @throws IllegalStateException if the region is closed
+     * @throws KsmException if the call fails: for memory locked with {@code mlock(2)}, before Linux 5.18
+     */
+    public void discard(long offset, long length) {
+        requirePart(offset, length);
+        try {
+            state.discard(address() + offset, length);
         } finally {
             Reference.reachabilityFence(this);
         }

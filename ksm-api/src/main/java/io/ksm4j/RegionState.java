@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.locks.StampedLock;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -49,6 +50,9 @@ final class RegionState implements Runnable {
     final Unmerge unmerge;
 
     private final @Nullable Throwable openedAt;
+
+    /** Discarding pages takes it for reading, closing an allocated region for writing: what was unmapped may be another's. */
+    private final StampedLock unmapping = new StampedLock();
 
     private RegionState(
             Kernel kernel,
@@ -242,6 +246,23 @@ final class RegionState implements Runnable {
         return new Change.Part(this, from, to);
     }
 
+    /** Gives back pages of allocated memory. */
+    void discard(long from, long length) {
+        if (mapped == null) {
+            throw new UnsupportedOperationException(
+                    "the memory of region " + this + " is adopted: its owner may discard it");
+        }
+        long stamp = unmapping.readLock();
+        try {
+            if (!isOpen()) {
+                throw closedException();
+            }
+            kernel.discard(from, length);
+        } finally {
+            unmapping.unlockRead(stamp);
+        }
+    }
+
     /** That the memory still is this region's. */
     void requireMemory() {
         if ((slot.state() & RegionTable.DETACHED) != 0) {
@@ -322,10 +343,15 @@ final class RegionState implements Runnable {
                 closed = true;
                 memoryHolder = null;
             } else {
-                boolean unreachable = views == null || views.revoke();
-                boolean wasMergeable = removeFromTable();
-                closed = true;
-                giveBack(mapped, wasMergeable, unreachable ? null : views);
+                long stamp = unmapping.writeLock();
+                try {
+                    boolean unreachable = views == null || views.revoke();
+                    boolean wasMergeable = removeFromTable();
+                    closed = true;
+                    giveBack(mapped, wasMergeable, unreachable ? null : views);
+                } finally {
+                    unmapping.unlockWrite(stamp);
+                }
             }
         } finally {
             if (!closed) {
@@ -420,7 +446,7 @@ final class RegionState implements Runnable {
         }
         try {
             // Dropping the pages first leaves nothing for MADV_UNMERGEABLE to copy. Whoever still reads finds zeros.
-            kernel.discard(range);
+            kernel.discard(range.start(), range.length());
         } finally {
             if (wasMergeable) {
                 kernel.undo(List.of(range), Linux.MADV_UNMERGEABLE);

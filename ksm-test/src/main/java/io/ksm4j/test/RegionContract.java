@@ -268,6 +268,23 @@ public abstract class RegionContract {
     }
 
     @Test
+    void discardedPagesHoldZerosAndStayMarked() {
+        long page = pageSize();
+        MergeRegion region = allocate(4, marking(Marking.UNMERGEABLE));
+        region.markMergeable(0, 2 * page);
+        ByteBuffer buffer = region.buffer();
+        for (int at = 0; at < buffer.capacity(); at++) {
+            buffer.put(at, (byte) 1);
+        }
+        region.discard(page, 2 * page);
+        for (int at = 0; at < buffer.capacity(); at++) {
+            boolean isDiscarded = at >= page && at < 3 * page;
+            assertThat(buffer.get(at)).as("byte %d", at).isEqualTo((byte) (isDiscarded ? 0 : 1));
+        }
+        assertPages(region, "mm..");
+    }
+
+    @Test
     void whatMustNotMergeIsNeverMarked() {
         MergeRegion secret = allocate(2, marking(Marking.NEVER));
         assertThatIllegalState(secret::markMergeable).withMessageContaining("NEVER");
@@ -320,6 +337,7 @@ public abstract class RegionContract {
         assertThatThrownBy(region::buffer).isInstanceOf(UnsupportedOperationException.class);
         assertThatThrownBy(() -> region.buffer(0, 1)).isInstanceOf(UnsupportedOperationException.class);
         assertThatThrownBy(() -> region.view(ByteBuffer.class)).isInstanceOf(UnsupportedOperationException.class);
+        assertThatThrownBy(() -> region.discard(0, pageSize())).isInstanceOf(UnsupportedOperationException.class);
     }
 
     @Test
@@ -622,6 +640,10 @@ public abstract class RegionContract {
                     "unmark " + part,
                     IllegalArgumentException.class,
                     region -> region.markUnmergeable(part.offset(), part.length())));
+            calls.add(bad(
+                    "discard " + part,
+                    IllegalArgumentException.class,
+                    region -> region.discard(part.offset(), part.length())));
         }
         for (Part part : List.of(
                 new Part(-page, page),
@@ -638,6 +660,10 @@ public abstract class RegionContract {
                     "unmark " + part,
                     IndexOutOfBoundsException.class,
                     region -> region.markUnmergeable(part.offset(), part.length())));
+            calls.add(bad(
+                    "discard " + part,
+                    IndexOutOfBoundsException.class,
+                    region -> region.discard(part.offset(), part.length())));
         }
     }
 
@@ -692,6 +718,7 @@ public abstract class RegionContract {
                         new Use("mark a part", () -> region.markMergeable(0, pageSize())),
                         new Use("unmark", region::markUnmergeable),
                         new Use("unmark a part", () -> region.markUnmergeable(0, pageSize())),
+                        new Use("discard", () -> region.discard(0, pageSize())),
                         new Use("isMergeable", region::isMergeable),
                         new Use("unmarkedRanges", region::unmarkedRanges),
                         new Use("stats", region::stats),
