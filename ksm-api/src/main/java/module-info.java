@@ -8,6 +8,7 @@ module io.ksm4j {
     requires static transitive org.jspecify;
 
     exports io.ksm4j;
+    exports io.ksm4j.pool;
     exports io.ksm4j.spi;
     exports io.ksm4j.stats;
 

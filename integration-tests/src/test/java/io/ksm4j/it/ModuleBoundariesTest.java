@@ -72,6 +72,7 @@ class ModuleBoundariesTest {
                 .onlyDependOnClassesThat()
                 .resideInAnyPackage(
                         "io.ksm4j",
+                        "io.ksm4j.pool",
                         "io.ksm4j.spi",
                         "io.ksm4j.stats",
                         "org.jspecify..",

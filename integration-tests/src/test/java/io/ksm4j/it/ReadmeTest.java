@@ -32,7 +32,7 @@ class ReadmeTest {
     private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
 
     @ParameterizedTest
-    @ValueSource(strings = {"README.md", "docs/tuning.md"})
+    @ValueSource(strings = {"README.md", "docs/pool.md", "docs/tuning.md"})
     void itsProgramsCompile(String document, @TempDir Path classes) throws IOException {
         List<String> programs = matches("(?ms)^```java\\n(.*?)^```", read(document));
         assertThat(programs).isNotEmpty();
@@ -104,6 +104,7 @@ class ReadmeTest {
                 "CONTRIBUTING.md",
                 "docs/architecture.md",
                 "docs/reading-the-numbers.md",
+                "docs/pool.md",
                 "docs/tuning.md"
             })
     void linksInTheRepositoryLeadSomewhere(String document) throws IOException {
@@ -116,8 +117,9 @@ class ReadmeTest {
     void thePageOnTuningListsEverySettingWithItsRange() throws IOException {
         String page = read("docs/tuning.md").replace("none, scan-time", "0, 1");
         for (KsmSetting setting : KsmSetting.values()) {
-            assertThat(page).containsPattern("(?m)^\\|.*`" + setting.file() + "`.*\\| " + setting.least()
-                    + "(, 1)*( to |, )" + setting.most() + " \\|");
+            assertThat(page)
+                    .containsPattern("(?m)^\\|.*`" + setting.file() + "`.*\\| " + setting.least() + "(, 1)*( to |, )"
+                            + setting.most() + " \\|");
         }
     }
 
@@ -131,7 +133,14 @@ class ReadmeTest {
     private static List<String> sources() throws IOException {
         List<String> names = new ArrayList<>();
         for (String module : List.of(
-                "benchmarks", "ksm-api", "ksm-control", "ksm-ffm", "ksm-jna", "ksm-jnr", "ksm-micrometer", "ksm-test")) {
+                "benchmarks",
+                "ksm-api",
+                "ksm-control",
+                "ksm-ffm",
+                "ksm-jna",
+                "ksm-jnr",
+                "ksm-micrometer",
+                "ksm-test")) {
             try (Stream<Path> files = Files.walk(ROOT.resolve(module).resolve("src/main/java"))) {
                 files.filter(Files::isRegularFile)
                         .forEach(file -> names.add(file.getFileName().toString()));

@@ -1,0 +1,147 @@
+package io.ksm4j.pool;
+
+import java.util.Arrays;
+
+/**
+ * Which pages of a region are free: as runs, each as long as can be, in lists by length. Taking and giving back cost the same
+ * whatever the number of runs, but for a request of 32 pages or more that only a run of nearly its own length could meet.
+ *
+ * <p>For use by one thread at a time.
+ */
+final class FreePages {
+
+    static final int NONE = -1;
+
+    /** Shorter runs have a list for each length. */
+    private static final int EXACT = 32;
+
+    /** Longer ones have four for each power of two. */
+    private static final int FINENESS_BITS = 2;
+
+    private static final int LISTS = EXACT + ((Integer.SIZE - 6) << FINENESS_BITS);
+
+    /** At the first and at the last page of each free run its length, at the first and the last of each taken one 0. */
+    private final int[] lengths;
+
+    /** By first page: the neighbours in the run's list. */
+    private final int[] next;
+
+    private final int[] previous;
+
+    /** By list: the first page of its first run. */
+    private final int[] heads = new int[LISTS];
+
+    /** A bit for each list that holds a run. */
+    private final long[] filled = new long[(LISTS + Long.SIZE - 1) / Long.SIZE];
+
+    private int free;
+
+    FreePages(int pages) {
+        lengths = new int[pages];
+        next = new int[pages];
+        previous = new int[pages];
+        Arrays.fill(heads, NONE);
+        insert(0, pages);
+        free = pages;
+    }
+
+    int free() {
+        return free;
+    }
+
+    /** Takes so many pages in a row, and returns the first, or {@link #NONE} if there is no run as long. */
+    int take(int pages) {
+        if (pages > free) {
+            return NONE;
+        }
+        int list = list(pages);
+        // Every run of the lists after it is long enough; of its own list, only if that holds one length.
+        int first = head(pages < EXACT ? list : list + 1);
+        for (int run = pages < EXACT ? NONE : heads[list]; first == NONE && run != NONE; run = next[run]) {
+            if (lengths[run] >= pages) {
+                first = run;
+            }
+        }
+        if (first == NONE) {
+            return NONE;
+        }
+        int length = lengths[first];
+        remove(first, length);
+        if (length > pages) {
+            insert(first + pages, length - pages);
+        }
+        lengths[first] = 0;
+        lengths[first + pages - 1] = 0;
+        free -= pages;
+        return first;
+    }
+
+    /** Gives back what {@link #take} returned, all of it. */
+    void giveBack(int first, int pages) {
+        int from = first;
+        int to = first + pages;
+        if (from > 0 && lengths[from - 1] > 0) {
+            int length = lengths[from - 1];
+            from -= length;
+            remove(from, length);
+        }
+        if (to < lengths.length && lengths[to] > 0) {
+            int length = lengths[to];
+            remove(to, length);
+            to += length;
+        }
+        insert(from, to - from);
+        free += pages;
+    }
+
+    private void insert(int first, int length) {
+        int list = list(length);
+        int head = heads[list];
+        lengths[first] = length;
+        lengths[first + length - 1] = length;
+        previous[first] = NONE;
+        next[first] = head;
+        if (head != NONE) {
+            previous[head] = first;
+        }
+        heads[list] = first;
+        filled[list / Long.SIZE] |= 1L << list;
+    }
+
+    private void remove(int first, int length) {
+        int list = list(length);
+        if (next[first] != NONE) {
+            previous[next[first]] = previous[first];
+        }
+        if (previous[first] != NONE) {
+            next[previous[first]] = next[first];
+            return;
+        }
+        heads[list] = next[first];
+        if (heads[list] == NONE) {
+            filled[list / Long.SIZE] &= ~(1L << list);
+        }
+    }
+
+    /** The first run of the first list that holds one, from a list on. */
+    private int head(int from) {
+        long mask = -1L << from;
+        for (int word = from / Long.SIZE; word < filled.length; word++) {
+            long lists = filled[word] & mask;
+            if (lists != 0) {
+                return heads[word * Long.SIZE + Long.numberOfTrailingZeros(lists)];
+            }
+            mask = -1;
+        }
+        return NONE;
+    }
+
+    private static int list(int length) {
+        if (length < EXACT) {
+            return length;
+        }
+        int exponent = Integer.SIZE - 1 - Integer.numberOfLeadingZeros(length);
+        int fraction = (length >>> (exponent - FINENESS_BITS)) & ((1 << FINENESS_BITS) - 1);
+        return EXACT + ((exponent - 5) << FINENESS_BITS) + fraction;
+    }
+}

@@ -1,0 +1,375 @@
+package io.ksm4j.pool;
+
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.KsmException;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.stats.RegionStats;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.stream.Stream;
+
+/**
+ * Off-heap blocks for values that should merge: equal values give equal pages. Each block starts on a page, its last page ends in zeros,
+ * and nothing else stands in its pages.
+ *
+ * <pre>{@code
+ * try (MergePool pool = MergePool.create(Ksm.system(), 1L << 30)) {
+ *     MergeBlock block = pool.store(bytes);
+ *     byte[] copy = block.toByteArray();
+ *     block.close();
+ * }
+ * }</pre>
+ *
+ * <p>Blocks stand in a few regions, so that many need few mappings. A freed block's pages go back to the kernel at once, and a block
+ * begins as zeros. The pool is bounded: what its blocks take, in whole pages and before merging, never exceeds its capacity.
+ *
+ * <p>Every block takes whole pages, so small values waste most of one; {@code docs/pool.md} says from which size on it pays.
+ *
+ * <p>Any thread may call any method. Blocks that are forgotten keep their pages until the pool is closed.
+ */
+public final class MergePool implements AutoCloseable {
+
+    /** Larger regions would need more than one buffer. */
+    private static final long MOST_REGION = 1L << 30;
+
+    private static final long LEAST_REGION = 16L << 20;
+    private static final int MOST_REGIONS_AT_FIRST = 32;
+
+    /** Blocks that would take more than this part of a region get one of their own. */
+    private static final int LARGE = 4;
+
+    private final Ksm ksm;
+    private final RegionOptions options;
+    private final long capacity;
+    private final long regionBytes;
+    final int pageSize;
+
+    private final AtomicLong usedPages = new AtomicLong();
+    private final LongAdder valueBytes = new LongAdder();
+    private final LongAdder blocks = new LongAdder();
+
+    /** Grows, and is never changed. */
+    private volatile Chunk[] chunks;
+
+    /** Those of one large block each. */
+    private final Set<Chunk> large = ConcurrentHashMap.newKeySet();
+
+    private volatile boolean open = true;
+
+    private MergePool(Ksm ksm, long capacity, RegionOptions options) {
+        this.ksm = ksm;
+        this.options = options;
+        this.pageSize = Math.toIntExact(ksm.pageSize());
+        this.capacity = capacity / pageSize * pageSize;
+        // Two a processor, so that threads seldom meet at one; but few.
+        int most = Math.min(2 * Runtime.getRuntime().availableProcessors(), MOST_REGIONS_AT_FIRST);
+        long each = Math.max(LEAST_REGION, Math.min(capacity / most, MOST_REGION));
+        this.regionBytes = (each + pageSize - 1) / pageSize * pageSize;
+        Chunk[] first = new Chunk[(int) Math.max(1, Math.min(most, capacity / regionBytes))];
+        int made = 0;
+        try {
+            while (made < first.length) {
+                first[made] = newChunk(regionBytes);
+                made++;
+            }
+        } catch (RuntimeException | Error e) {
+            for (Chunk chunk : Arrays.copyOf(first, made)) {
+                chunk.region.close();
+            }
+            throw e;
+        }
+        this.chunks = first;
+    }
+
+    /**
+     * Makes a pool whose blocks are marked mergeable, without huge pages, which do not merge.
+     *
+     * @param ksm maps its regions
+     * @param capacityBytes the most that its blocks may take, in whole pages and before merging
+     * @return an empty pool
+     * @throws IllegalArgumentException if the capacity is less than a page
+     * @throws KsmException as {@link Ksm#allocate(long, RegionOptions)}
+     */
+    public static MergePool create(Ksm ksm, long capacityBytes) {
+        return create(ksm, capacityBytes, RegionOptions.DEFAULT.withHugePages(HugePages.AVOID));
+    }
+
+    /**
+     * Makes a pool.
+     *
+     * @param ksm maps its regions
+     * @param capacityBytes the most that its blocks may take, in whole pages and before merging
+     * @param options of its regions; their name becomes the pool's. Regions must not be populated: pages come when they are written
+     * @return an empty pool
+     * @throws IllegalArgumentException if the capacity is less than a page, or regions would be populated
+     * @throws KsmException as {@link Ksm#allocate(long, RegionOptions)}
+     */
+    public static MergePool create(Ksm ksm, long capacityBytes, RegionOptions options) {
+        Objects.requireNonNull(options, "options");
+        if (capacityBytes < ksm.pageSize()) {
+            throw new IllegalArgumentException(
+                    "capacity " + capacityBytes + " is less than a page of " + ksm.pageSize() + " bytes");
+        }
+        if (options.populate()) {
+            throw new IllegalArgumentException(
+                    "pages of a pool come when they are written: do not populate its regions");
+        }
+        return new MergePool(ksm, capacityBytes, options);
+    }
+
+    private Chunk newChunk(long bytes) {
+        return new Chunk(ksm.allocate(bytes, options), pageSize);
+    }
+
+    /**
+     * Takes a block of zeros.
+     *
+     * @param size bytes, 0 or more; at most the pool's capacity, and 1 GiB
+     * @return an open block
+     * @throws IllegalArgumentException if the size is not in that range
+     * @throws PoolExhaustedException if it does not fit beside the blocks there are; nothing has changed then
+     * @throws KsmException if the kernel has no memory or no mapping for another region; nothing has changed then
+     * @throws IllegalStateException if the pool is closed
+     */
+    public MergeBlock allocate(int size) {
+        if (size < 0 || size > Math.min(capacity, MOST_REGION)) {
+            throw new IllegalArgumentException(
+                    "a block of this pool has 0 to " + Math.min(capacity, MOST_REGION) + " bytes, not " + size);
+        }
+        requireOpen();
+        int pages = pages(size);
+        reserve(pages);
+        MergeBlock block = null;
+        try {
+            block = take(size, pages);
+        } finally {
+            if (block == null) {
+                usedPages.addAndGet(-pages);
+            }
+        }
+        valueBytes.add(size);
+        blocks.increment();
+        return block;
+    }
+
+    /**
+     * Takes a block as large as a value, and copies the value into it.
+     *
+     * @param value the bytes from its position to its limit; its position is its limit afterwards
+     * @return an open block that holds them
+     * @throws IllegalArgumentException as {@link #allocate}
+     * @throws PoolExhaustedException as {@link #allocate}
+     * @throws KsmException as {@link #allocate}
+     * @throws IllegalStateException if the pool is closed
+     */
+    public MergeBlock store(ByteBuffer value) {
+        MergeBlock block = allocate(value.remaining());
+        boolean stored = false;
+        try {
+            block.put(0, value);
+            stored = true;
+            return block;
+        } finally {
+            if (!stored) {
+                block.close();
+            }
+        }
+    }
+
+    /**
+     * Takes a block as large as a value, and copies the value into it.
+     *
+     * @param value the bytes
+     * @return an open block that holds them
+     * @throws IllegalArgumentException as {@link #allocate}
+     * @throws PoolExhaustedException as {@link #allocate}
+     * @throws KsmException as {@link #allocate}
+     * @throws IllegalStateException if the pool is closed
+     */
+    public MergeBlock store(byte[] value) {
+        return store(ByteBuffer.wrap(value));
+    }
+
+    private int pages(int size) {
+        return (int) (((long) size + pageSize - 1) / pageSize);
+    }
+
+    private void reserve(int pages) {
+        long most = capacity / pageSize;
+        long used;
+        do {
+            used = usedPages.get();
+            if (used + pages > most) {
+                throw new PoolExhaustedException("pool " + this + " has no room for " + pages + " pages: blocks take "
+                        + used + " of its " + most + "; close some, or create a larger pool");
+            }
+        } while (!usedPages.compareAndSet(used, used + pages));
+    }
+
+    private MergeBlock take(int size, int pages) {
+        if ((long) pages * pageSize > regionBytes / LARGE) {
+            return takeLarge(size, pages);
+        }
+        while (true) {
+            Chunk[] all = chunks;
+            if (pages == 0) {
+                return new MergeBlock(this, all[0], 0, 0);
+            }
+            // Threads begin at different regions, and go on where another one is, before they wait for it.
+            int start = (int) ((Thread.currentThread().getId() * 0x9e3779b97f4a7c15L) >>> 33) % all.length;
+            for (int i = 0; i < all.length; i++) {
+                Chunk chunk = all[(start + i) % all.length];
+                int first = chunk.tryTake(pages);
+                if (first != FreePages.NONE) {
+                    return new MergeBlock(this, chunk, first, size);
+                }
+            }
+            for (Chunk chunk : all) {
+                int first = chunk.take(pages);
+                if (first != FreePages.NONE) {
+                    return new MergeBlock(this, chunk, first, size);
+                }
+            }
+            grow(all);
+        }
+    }
+
+    /** The runs that are free are too short: more addresses are had for nothing, and the bound on pages holds. */
+    private synchronized void grow(Chunk[] known) {
+        requireOpen();
+        if (chunks.length == known.length) {
+            Chunk[] more = Arrays.copyOf(known, known.length + 1);
+            more[known.length] = newChunk(regionBytes);
+            chunks = more;
+        }
+    }
+
+    private MergeBlock takeLarge(int size, int pages) {
+        Chunk chunk = newChunk((long) pages * pageSize);
+        large.add(chunk);
+        if (!open) {
+            // Closing may have missed it.
+            large.remove(chunk);
+            chunk.region.close();
+            throw closedException();
+        }
+        return new MergeBlock(this, chunk, chunk.take(pages), size);
+    }
+
+    void free(MergeBlock block) {
+        int pages = pages(block.size());
+        valueBytes.add(-block.size());
+        blocks.decrement();
+        try {
+            if (large.remove(block.chunk)) {
+                block.chunk.region.close();
+            } else if (pages > 0) {
+                block.chunk.giveBack(block.firstPage, pages);
+            }
+        } catch (IllegalStateException e) {
+            if (open) {
+                throw e;
+            }
+        }
+        usedPages.addAndGet(-pages);
+    }
+
+    /**
+     * What the pool holds.
+     *
+     * @return the numbers; also after close
+     */
+    public PoolStats stats() {
+        Chunk[] all = chunks;
+        List<Chunk> own = List.copyOf(large);
+        long address = Stream.concat(Arrays.stream(all), own.stream())
+                .mapToLong(chunk -> chunk.region.size())
+                .sum();
+        return new PoolStats(
+                capacity, usedPages.get() * pageSize, valueBytes.sum(), blocks.sum(), all.length + own.size(), address);
+    }
+
+    /**
+     * What the pool's pages occupy and save: the sum over its regions. Takes as long as {@link Ksm#stats(java.util.Collection)}.
+     *
+     * @return the numbers
+     * @throws IllegalStateException if the pool is closed before or meanwhile
+     * @throws KsmException as {@link Ksm#stats(java.util.Collection)}
+     * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
+     */
+    public RegionStats mergeStats() {
+        requireOpen();
+        List<MergeRegion> regions = new ArrayList<>();
+        for (Chunk chunk : chunks) {
+            regions.add(chunk.region);
+        }
+        for (Chunk chunk : large) {
+            regions.add(chunk.region);
+        }
+        return ksm.stats(regions).values().stream().reduce(RegionStats.NONE, RegionStats::plus);
+    }
+
+    /**
+     * Whether the pool is open.
+     *
+     * @return false from the begin of {@link #close()} on
+     */
+    public boolean isOpen() {
+        return open;
+    }
+
+    void requireOpen() {
+        if (!open) {
+            throw closedException();
+        }
+    }
+
+    IllegalStateException closedException() {
+        return new IllegalStateException("pool " + this + " is closed");
+    }
+
+    /**
+     * Gives all memory back. Its blocks throw {@code IllegalStateException} from now on, but for their {@code close}, which does nothing
+     * more. A second call does nothing.
+     *
+     * @throws KsmException as {@link MergeRegion#close()}
+     */
+    @Override
+    public void close() {
+        synchronized (this) {
+            open = false;
+        }
+        RuntimeException failed = null;
+        List<Chunk> all = new ArrayList<>(List.of(chunks));
+        all.addAll(large);
+        for (Chunk chunk : all) {
+            try {
+                chunk.region.close();
+            } catch (RuntimeException e) {
+                if (failed == null) {
+                    failed = e;
+                } else {
+                    failed.addSuppressed(e);
+                }
+            }
+        }
+        if (failed != null) {
+            throw failed;
+        }
+    }
+
+    /** Its name and capacity. */
+    @Override
+    public String toString() {
+        return (options.name().isEmpty() ? "" : options.name() + " ") + "of " + capacity + " bytes";
+    }
+}
