@@ -19,10 +19,7 @@ record TuningReport(String machine, List<TuningSample> samples) {
 
     private static final Path CSV = Path.of("docs", "data", "tuning.csv");
     private static final Path SVG = Path.of("docs", "tuning.svg");
-    private static final Path PAGE = Path.of("docs", "tuning.md");
-
-    private static final String BEGIN = "<!-- From here on written by benchmarks/run tuning -->\n";
-    private static final String END = "<!-- Until here -->\n";
+    private static final MeasuredPart PART = new MeasuredPart(Path.of("docs", "tuning.md"), "tuning");
 
     private static final double FIRST_SECOND = 0.1;
     private static final double LAST_SECOND = 200;
@@ -52,19 +49,14 @@ record TuningReport(String machine, List<TuningSample> samples) {
         Files.createDirectories(root.resolve(CSV).getParent());
         Files.writeString(root.resolve(CSV), csv());
         TuningReport rounded = parse(csv());
-        String page = rounded.page(Files.readString(root.resolve(PAGE)));
+        String page = rounded.page(root);
         Files.writeString(root.resolve(SVG), rounded.svg());
-        Files.writeString(root.resolve(PAGE), page);
+        Files.writeString(root.resolve(PART.page()), page);
     }
 
     /** The page with its measured part replaced. */
-    String page(String page) {
-        int begin = page.indexOf(BEGIN);
-        int end = page.indexOf(END);
-        if (begin < 0 || end < begin) {
-            throw new IllegalArgumentException(PAGE + " has lost the marks around its measured part");
-        }
-        return page.substring(0, begin + BEGIN.length()) + "\n" + table() + "\n" + page.substring(end);
+    String page(Path root) throws IOException {
+        return PART.replaced(root, table());
     }
 
     String svg() {
