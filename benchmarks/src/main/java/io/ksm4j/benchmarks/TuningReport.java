@@ -1,9 +1,10 @@
 package io.ksm4j.benchmarks;
 
-import io.ksm4j.benchmarks.Plot.Axis;
-import io.ksm4j.benchmarks.Plot.Line;
-import io.ksm4j.benchmarks.Plot.Panel;
-import io.ksm4j.benchmarks.Plot.Point;
+import io.ksm4j.plot.Plot;
+import io.ksm4j.plot.Plot.Axis;
+import io.ksm4j.plot.Plot.Line;
+import io.ksm4j.plot.Plot.Panel;
+import io.ksm4j.plot.Plot.Point;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

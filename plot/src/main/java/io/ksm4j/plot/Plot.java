@@ -1,4 +1,4 @@
-package io.ksm4j.benchmarks;
+package io.ksm4j.plot;
 
 import java.util.ArrayList;
 import java.util.Formatter;
@@ -6,16 +6,59 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * Lines over a common axis, as SVG that follows the reader's light or dark theme.
+ * Lines over a common axis, as SVG that follows the reader's light or dark theme. Immutable.
  *
+ * @param title stands above, and is what screen readers read
  * @param x the axis all panels have in common
- * @param panels from top to bottom; a line has the same colour in each, by its place in the list
+ * @param panels from top to bottom, at least one; a line has the same colour in each, by its place in the list, and the name that
+ *     it has in the first
  */
-record Plot(String title, Axis x, List<Panel> panels) {
+public record Plot(String title, Axis x, List<Panel> panels) {
 
-    record Panel(Axis y, List<Line> lines) {}
+    /**
+     * Lines with an axis of their own.
+     *
+     * @param y from bottom to top
+     * @param lines eight at most, since there are no more colours
+     */
+    public record Panel(Axis y, List<Line> lines) {
 
-    record Axis(String label, double from, double to, boolean isLogarithmic) {
+        /**
+         * Copies the list.
+         *
+         * @throws IllegalArgumentException if there are more lines than colours
+         */
+        public Panel {
+            lines = List.copyOf(lines);
+            if (lines.size() > LIGHT.size()) {
+                throw new IllegalArgumentException("more lines than colours: " + lines.size());
+            }
+        }
+    }
+
+    /**
+     * What numbers stand along one side.
+     *
+     * @param label what is counted, with its unit
+     * @param from the number at the beginning
+     * @param to the number at the end
+     * @param isLogarithmic whether equal ways are equal factors, and not equal differences
+     */
+    public record Axis(String label, double from, double to, boolean isLogarithmic) {
+
+        /**
+         * Checks the numbers.
+         *
+         * @throws IllegalArgumentException if one is not finite, they are not in order, or a logarithmic axis begins at 0 or below
+         */
+        public Axis {
+            if (!(Double.isFinite(from) && Double.isFinite(to) && from < to)) {
+                throw new IllegalArgumentException("no axis leads from " + from + " to " + to);
+            }
+            if (isLogarithmic && from <= 0) {
+                throw new IllegalArgumentException("a logarithmic axis cannot begin at " + from);
+            }
+        }
 
         /** 0 at the beginning, 1 at the end; what is beyond is cut. */
         double position(double value) {
@@ -48,9 +91,39 @@ record Plot(String title, Axis x, List<Panel> panels) {
         }
     }
 
-    record Line(String name, List<Point> points) {}
+    /**
+     * One line.
+     *
+     * @param name for the legend
+     * @param points in the order in which they are joined; none draw nothing
+     */
+    public record Line(String name, List<Point> points) {
 
-    record Point(double x, double y) {}
+        /** Copies the list. */
+        public Line {
+            points = List.copyOf(points);
+        }
+    }
+
+    /**
+     * A point of a line; drawn at the border if it lies beyond an axis.
+     *
+     * @param x along the common axis
+     * @param y along the panel's axis
+     */
+    public record Point(double x, double y) {
+
+        /**
+         * Checks the numbers.
+         *
+         * @throws IllegalArgumentException if one is not finite
+         */
+        public Point {
+            if (!(Double.isFinite(x) && Double.isFinite(y))) {
+                throw new IllegalArgumentException("there is no point at " + x + ", " + y);
+            }
+        }
+    }
 
     private static final int WIDTH = 760;
     private static final int LEFT = 64;
@@ -68,18 +141,32 @@ record Plot(String title, Axis x, List<Panel> panels) {
     private static final List<String> DARK =
             List.of("#56b4e9", "#ff9e4a", "#2fc79b", "#e79acb", "#e6c229", "#8fd0ff", "#ff7f7f", "#b8b8b8");
 
-    String svg() {
-        List<Line> lines = panels.get(0).lines();
-        if (lines.size() > LIGHT.size()) {
-            throw new IllegalArgumentException("more lines than colours: " + lines.size());
+    /**
+     * Copies the list.
+     *
+     * @throws IllegalArgumentException if there is no panel
+     */
+    public Plot {
+        panels = List.copyOf(panels);
+        if (panels.isEmpty()) {
+            throw new IllegalArgumentException("a plot has at least one panel");
         }
+    }
+
+    /**
+     * Draws it. Equal plots are drawn equally, in every locale.
+     *
+     * @return a whole SVG document
+     */
+    public String svg() {
+        List<Line> lines = panels.get(0).lines();
         int bottom = TOP + panels.size() * (PANEL + GAP);
         int rows = (lines.size() + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS;
         int height = bottom + 24 + rows * LEGEND_ROW;
         Formatter svg = new Formatter(Locale.ROOT);
         svg.format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\">%n", WIDTH, height);
         svg.format("<title>%s</title>%n", escaped(title));
-        style(svg, lines.size());
+        style(svg, panels.stream().mapToInt(panel -> panel.lines().size()).max().orElse(0));
         svg.format("<text class=\"title\" x=\"%d\" y=\"24\">%s</text>%n", LEFT, escaped(title));
         for (int i = 0; i < panels.size(); i++) {
             panel(svg, panels.get(i), TOP + i * (PANEL + GAP));

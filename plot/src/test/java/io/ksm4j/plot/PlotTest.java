@@ -1,13 +1,13 @@
-package io.ksm4j.benchmarks;
+package io.ksm4j.plot;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
-import io.ksm4j.benchmarks.Plot.Axis;
-import io.ksm4j.benchmarks.Plot.Line;
-import io.ksm4j.benchmarks.Plot.Panel;
-import io.ksm4j.benchmarks.Plot.Point;
+import io.ksm4j.plot.Plot.Axis;
+import io.ksm4j.plot.Plot.Line;
+import io.ksm4j.plot.Plot.Panel;
+import io.ksm4j.plot.Plot.Point;
 import java.io.StringReader;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -107,9 +107,17 @@ class PlotTest {
 
     @Test
     void moreLinesThanColoursAreRefused() {
-        Plot plot = plot(Collections.nCopies(9, new Line("one", List.of())).toArray(new Line[0]));
-        assertThatThrownBy(plot::svg)
+        assertThatThrownBy(() ->
+                        plot(Collections.nCopies(9, new Line("one", List.of())).toArray(new Line[0])))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("9");
+    }
+
+    @Test
+    void whatCannotBeDrawnIsRefused() {
+        assertThatThrownBy(() -> new Plot("empty", SECONDS, List.of())).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> new Point(1, Double.NaN)).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> new Axis("backwards", 1, 0, false)).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> new Axis("seconds", 0, 1, true)).isInstanceOf(IllegalArgumentException.class);
     }
 }

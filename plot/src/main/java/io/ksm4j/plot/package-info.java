@@ -1,0 +1,2 @@
+/** Lines over a common axis, as SVG. */
+package io.ksm4j.plot;

@@ -1,0 +1,4 @@
+/** Lines over a common axis, as SVG. */
+module io.ksm4j.plot {
+    exports io.ksm4j.plot;
+}
