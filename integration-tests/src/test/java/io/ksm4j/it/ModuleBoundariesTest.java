@@ -16,6 +16,7 @@ import io.ksm4j.jna.JnaBackendProvider;
 import io.ksm4j.jnr.JnrBackendProvider;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.micrometer.KsmMetrics;
+import io.ksm4j.plot.Plot;
 import java.lang.module.ModuleDescriptor;
 import java.lang.module.ModuleDescriptor.Exports;
 import java.lang.module.ModuleDescriptor.Requires;
@@ -32,7 +33,7 @@ import org.junit.jupiter.api.Test;
 /** The arrows between the modules point one way, and each technology stays in its module. */
 class ModuleBoundariesTest {
 
-    private static final String[] API = {"io.ksm4j", "io.ksm4j.spi", "io.ksm4j.stats"};
+    private static final String[] API = {"io.ksm4j", "io.ksm4j.pool", "io.ksm4j.spi", "io.ksm4j.stats"};
 
     private static final List<Class<?>> ONE_OF_EACH_MODULE = List.of(
             Ksm.class,
@@ -41,7 +42,8 @@ class ModuleBoundariesTest {
             JnrBackendProvider.class,
             KsmDaemon.class,
             RunningKsmd.class,
-            KsmMetrics.class);
+            KsmMetrics.class,
+            Plot.class);
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOption(location -> ONE_OF_EACH_MODULE.stream()
@@ -102,7 +104,7 @@ class ModuleBoundariesTest {
 
     @Test
     void modulesKnowTheApiAndNotEachOther() {
-        for (String module : List.of("ffm", "jna", "jnr", "micrometer", "test")) {
+        for (String module : List.of("ffm", "jna", "jnr", "micrometer", "plot", "test")) {
             check(onlyItself("io.ksm4j." + module));
         }
         check(onlyItself("io.ksm4j.junit", "io.ksm4j.test"));

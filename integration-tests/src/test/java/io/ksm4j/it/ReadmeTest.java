@@ -105,6 +105,7 @@ class ReadmeTest {
                 "docs/architecture.md",
                 "docs/reading-the-numbers.md",
                 "docs/pool.md",
+                "docs/tenants.md",
                 "docs/tuning.md"
             })
     void linksInTheRepositoryLeadSomewhere(String document) throws IOException {
@@ -140,7 +141,9 @@ class ReadmeTest {
                 "ksm-jna",
                 "ksm-jnr",
                 "ksm-micrometer",
-                "ksm-test")) {
+                "ksm-test",
+                "plot",
+                "samples/tenants")) {
             try (Stream<Path> files = Files.walk(ROOT.resolve(module).resolve("src/main/java"))) {
                 files.filter(Files::isRegularFile)
                         .forEach(file -> names.add(file.getFileName().toString()));

@@ -1,0 +1,96 @@
+package io.ksm4j.samples.tenants;
+
+import java.io.BufferedReader;
+import java.io.EOFException;
+import java.io.IOException;
+import java.lang.ProcessBuilder.Redirect;
+import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/** A {@link TenantJvm}, seen from outside. It ends with this JVM, since its standard input does. */
+final class RunningJvm implements AutoCloseable {
+
+    private final Process process;
+    private final BufferedReader output;
+    private final long base;
+
+    /** Returns when it is ready to load data. */
+    RunningJvm(Way way, ReferenceData data, int tenants) throws IOException {
+        long mebibytes = (data.size() >> 20) + 1;
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+                .filter(argument -> argument.matches("(--enable-native-access|-Dio\\.ksm4j\\.).*"))
+                .forEach(command::add);
+        // A compiler that needs few megabytes, and a small heap: neither is what is measured here.
+        command.add("-XX:TieredStopAtLevel=1");
+        // Records on the heap have headers, and want to be moved.
+        command.add("-Xmx" + (16 + (way == Way.OPTED_IN_HEAP ? 2L * tenants * mebibytes : 0)) + "m");
+        command.add("-XX:MaxDirectMemorySize=" + (tenants * mebibytes + 1) + "m");
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), TenantJvm.class.getName()));
+        command.addAll(List.of(way.name(), data.file(), Long.toString(data.seed()), Long.toString(data.size())));
+        process = new ProcessBuilder(command).redirectError(Redirect.INHERIT).start();
+        output = process.inputReader(StandardCharsets.UTF_8);
+        boolean ready = false;
+        try {
+            awaitReady();
+            base = Memory.of(process.pid()).data();
+            ready = true;
+        } catch (IOException e) {
+            throw explained(e);
+        } finally {
+            if (!ready) {
+                close();
+            }
+        }
+    }
+
+    void loadTenant() throws IOException {
+        try {
+            process.getOutputStream().write('\n');
+            process.getOutputStream().flush();
+            awaitReady();
+        } catch (IOException e) {
+            throw explained(e);
+        }
+    }
+
+    private void awaitReady() throws IOException {
+        String line;
+        while ((line = output.readLine()) != null) {
+            if (line.equals(TenantJvm.READY)) {
+                return;
+            }
+            System.err.println(line);
+        }
+        throw new EOFException("it has closed its output");
+    }
+
+    /** Nothing can be done with it because it has ended, most likely. */
+    private IOException explained(IOException e) {
+        process.onExit().completeOnTimeout(process, 1, TimeUnit.SECONDS).join();
+        return process.isAlive()
+                ? e
+                : new IOException("a JVM of tenants has ended, with exit status " + process.exitValue(), e);
+    }
+
+    /** What it occupies; as data, what came since it was ready. */
+    Memory memory() throws IOException {
+        try {
+            Memory memory = Memory.of(process.pid());
+            return new Memory(memory.all(), memory.data() - base);
+        } catch (IOException e) {
+            throw explained(e);
+        }
+    }
+
+    @Override
+    public void close() {
+        process.destroyForcibly();
+        process.onExit().join();
+    }
+}
