@@ -66,7 +66,6 @@ record Snapshot(
      */
     record Ksmd(boolean running, OptionalDouble coreShare, OptionalLong fullScans, OptionalLong pagesSharing) {
 
-        static final Ksmd UNKNOWN =
-                new Ksmd(false, OptionalDouble.empty(), OptionalLong.empty(), OptionalLong.empty());
+        static final Ksmd UNKNOWN = new Ksmd(false, OptionalDouble.empty(), OptionalLong.empty(), OptionalLong.empty());
     }
 }

@@ -1,0 +1,264 @@
+package io.ksm4j.samples.cacheserver;
+
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.KsmException;
+import io.ksm4j.Marking;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.control.KsmDaemon;
+import io.ksm4j.control.KsmTuner;
+import io.ksm4j.control.TuningPolicy;
+import io.ksm4j.pool.MergePool;
+import io.netty.bootstrap.ServerBootstrap;
+import io.netty.channel.AdaptiveRecvByteBufAllocator;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelFuture;
+import io.netty.channel.ChannelInitializer;
+import io.netty.channel.ChannelOption;
+import io.netty.channel.EventLoopGroup;
+import io.netty.channel.MultiThreadIoEventLoopGroup;
+import io.netty.channel.WriteBufferWaterMark;
+import io.netty.channel.group.ChannelGroup;
+import io.netty.channel.group.DefaultChannelGroup;
+import io.netty.channel.nio.NioIoHandler;
+import io.netty.channel.socket.nio.NioServerSocketChannel;
+import io.netty.handler.codec.redis.FixedRedisMessagePool;
+import io.netty.handler.codec.redis.RedisDecoder;
+import io.netty.util.concurrent.GlobalEventExecutor;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.InetSocketAddress;
+import java.util.Map;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.ParameterException;
+
+/** A cache that speaks the protocol of Redis and keeps its values in memory that merges. */
+public final class CacheServer implements AutoCloseable {
+
+    private static final int MOST_INLINE_BYTES = 64 << 10;
+
+    /** For what clients send: enough for a value of 64 KiB and what is around it to be read at once. */
+    private static final int MOST_READ_BYTES = 256 << 10;
+
+    /** Clients that leave more than this unread are not listened to until they have read half. */
+    private static final int MOST_UNREAD_BYTES = 1 << 20;
+
+    private static final int SECONDS_TO_FINISH = 10;
+
+    private final Ksm ksm = Ksm.systemOrFallback();
+    private final Options options;
+    private final Store store;
+    private final Sampler sampler;
+    private final Map<String, String> configuration = new ConcurrentSkipListMap<>();
+    private final Commands commands;
+    private final RequestLimits limits;
+    private final EventLoopGroup group;
+    private final ChannelGroup clients = new DefaultChannelGroup(GlobalEventExecutor.INSTANCE);
+    private final AtomicLong lastClient = new AtomicLong();
+    private final long start = System.nanoTime();
+    private @Nullable Channel listener;
+    private @Nullable StatusPage page;
+    private @Nullable KsmTuner tuner;
+    private boolean closed;
+
+    private CacheServer(Options options) {
+        this.options = options;
+        MergePool pool = MergePool.create(
+                ksm,
+                options.maxMemory,
+                RegionOptions.DEFAULT
+                        .withName("cache-server")
+                        .withMarking(merges() ? Marking.MERGEABLE : Marking.UNMERGEABLE)
+                        .withHugePages(HugePages.AVOID));
+        store = new Store(pool, ksm.pageSize(), options.databases);
+        sampler = new Sampler(pool);
+        configuration.put("appendonly", "no");
+        configuration.put("databases", Integer.toString(options.databases));
+        configuration.put("maxmemory", Long.toString(options.maxMemory));
+        configuration.put("maxmemory-policy", "allkeys-lfu");
+        configuration.put("save", "");
+        commands = new Commands(store, this::snapshot, configuration);
+        limits = new RequestLimits(pool.stats().capacityBytes(), options.patience);
+        group = new MultiThreadIoEventLoopGroup(options.ioThreads, NioIoHandler.newFactory());
+    }
+
+    /**
+     * Starts a server.
+     *
+     * @throws IOException if a port cannot be had
+     */
+    static CacheServer start(Options options) throws IOException {
+        CacheServer server = new CacheServer(options);
+        boolean started = false;
+        try {
+            server.listen();
+            started = true;
+            return server;
+        } finally {
+            if (!started) {
+                server.close();
+            }
+        }
+    }
+
+    private boolean merges() {
+        return options.merge == Options.Merge.ON;
+    }
+
+    private void listen() throws IOException {
+        ServerBootstrap bootstrap = new ServerBootstrap()
+                .group(group)
+                .channel(NioServerSocketChannel.class)
+                .option(ChannelOption.SO_BACKLOG, 511)
+                .option(ChannelOption.SO_REUSEADDR, true)
+                .childOption(ChannelOption.TCP_NODELAY, true)
+                .childOption(
+                        ChannelOption.RECVBUF_ALLOCATOR, new AdaptiveRecvByteBufAllocator(64, 4 << 10, MOST_READ_BYTES))
+                .childOption(
+                        ChannelOption.WRITE_BUFFER_WATER_MARK,
+                        new WriteBufferWaterMark(MOST_UNREAD_BYTES / 2, MOST_UNREAD_BYTES))
+                .childHandler(new ChannelInitializer<>() {
+                    @Override
+                    protected void initChannel(Channel client) {
+                        clients.add(client);
+                        client.pipeline()
+                                .addLast(new RedisDecoder(MOST_INLINE_BYTES, FixedRedisMessagePool.INSTANCE, true))
+                                .addLast(new Connection(client, commands, limits, lastClient.incrementAndGet()));
+                    }
+                });
+        Channel bound = bind(bootstrap, new InetSocketAddress(options.bind, options.port));
+        listener = bound;
+        configuration.put("port", Integer.toString(port()));
+        if (options.httpPort != null) {
+            page = StatusPage.start(new InetSocketAddress(options.bind, options.httpPort), this::snapshot);
+        }
+        if (merges() && options.ksmdShare > 0) {
+            tuner = startTuner();
+        }
+    }
+
+    private static Channel bind(ServerBootstrap bootstrap, InetSocketAddress address) throws IOException {
+        ChannelFuture bound = bootstrap.bind(address).awaitUninterruptibly();
+        if (!bound.isSuccess()) {
+            throw new IOException("cannot listen at " + address.getHostString() + ":" + address.getPort() + ": "
+                    + bound.cause().getMessage());
+        }
+        return bound.channel();
+    }
+
+    private @Nullable KsmTuner startTuner() {
+        if (!ksm.support().canMark()) {
+            return null;
+        }
+        try {
+            if (KsmDaemon.system().mayChange()) {
+                return KsmTuner.start(KsmDaemon.system(), TuningPolicy.converge(options.ksmdShare));
+            }
+            System.out.println("The settings of ksmd stay as they are: changing them takes root.");
+        } catch (KsmException | UncheckedIOException e) {
+            System.out.println("The settings of ksmd stay as they are: " + e.getMessage());
+        }
+        return null;
+    }
+
+    /** Where clients connect to. */
+    InetSocketAddress address() {
+        Channel bound = listener;
+        if (bound == null) {
+            throw new IllegalStateException("not listening yet");
+        }
+        return (InetSocketAddress) bound.localAddress();
+    }
+
+    int port() {
+        return address().getPort();
+    }
+
+    /** What the server holds and has done. Quick: what takes long to read is read elsewhere, once a second. */
+    Snapshot snapshot() {
+        Sampler.Sample sample = sampler.latest();
+        return store.snapshot(
+                TimeUnit.NANOSECONDS.toSeconds(System.nanoTime() - start),
+                commands.executed(),
+                clients.size(),
+                sample.merging(),
+                sample.ksmd());
+    }
+
+    /**
+     * Answers what clients have sent, as far as it was read, and disconnects them; then gives the memory back, and puts the settings of
+     * {@code ksmd} back. A second call does nothing.
+     */
+    @Override
+    public synchronized void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        if (listener != null) {
+            listener.close().awaitUninterruptibly();
+        }
+        for (Channel client : clients) {
+            client.eventLoop()
+                    .execute(() -> client.pipeline().get(Connection.class).finish());
+        }
+        clients.newCloseFuture().awaitUninterruptibly(SECONDS_TO_FINISH, TimeUnit.SECONDS);
+        if (page != null) {
+            page.close();
+        }
+        group.shutdownGracefully(0, SECONDS_TO_FINISH, TimeUnit.SECONDS).awaitUninterruptibly();
+        sampler.close();
+        store.close();
+        if (tuner != null) {
+            tuner.close();
+        }
+    }
+
+    /**
+     * Runs the server until the process is told to end.
+     *
+     * @param args see {@code --help}
+     */
+    public static void main(String[] args) {
+        Options options = parse(args);
+        try {
+            // The threads that serve clients keep the JVM running.
+            CacheServer server = start(options);
+            Runtime.getRuntime().addShutdownHook(new Thread(server::close, "stop"));
+            server.greet();
+        } catch (IOException | KsmException e) {
+            System.err.println("cache-server: " + e.getMessage());
+            System.exit(1);
+        }
+    }
+
+    private static Options parse(String[] args) {
+        try {
+            Options options = Options.parse(args);
+            if (options.help) {
+                CommandLine.usage(options, System.out);
+                System.exit(0);
+            }
+            return options;
+        } catch (ParameterException e) {
+            System.err.println("cache-server: " + e.getMessage());
+            e.getCommandLine().usage(System.err);
+            System.exit(2);
+            throw e;
+        }
+    }
+
+    private void greet() {
+        if (merges()) {
+            ksm.support().obstacles().forEach(obstacle -> System.out.println(obstacle.explanation()));
+        }
+        if (page != null) {
+            System.out.println("Page at http://" + options.bind + ":" + page.port() + "/");
+        }
+        System.out.println("Ready on " + options.bind + ":" + port());
+    }
+}

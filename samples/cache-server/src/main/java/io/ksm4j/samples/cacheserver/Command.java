@@ -1,0 +1,86 @@
+package io.ksm4j.samples.cacheserver;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.util.collection.LongObjectHashMap;
+import io.netty.util.collection.LongObjectMap;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+
+/** The commands there are, and how many words each has, its name included. */
+enum Command {
+    CLIENT(2, Integer.MAX_VALUE),
+    COMMAND(1, Integer.MAX_VALUE),
+    CONFIG(2, Integer.MAX_VALUE),
+    DBSIZE(1, 1),
+    DEL(2, Integer.MAX_VALUE),
+    ECHO(2, 2),
+    EXISTS(2, Integer.MAX_VALUE),
+    EXPIRE(3, 3),
+    FLUSHALL(1, 2),
+    FLUSHDB(1, 2),
+    GET(2, 2),
+    HELLO(1, Integer.MAX_VALUE),
+    INCR(2, 2),
+    INFO(1, Integer.MAX_VALUE),
+    MGET(2, Integer.MAX_VALUE),
+    MSET(3, Integer.MAX_VALUE),
+    PEXPIRE(3, 3),
+    PING(1, 2),
+    PTTL(2, 2),
+    QUIT(1, Integer.MAX_VALUE),
+    SELECT(2, 2),
+    SET(3, Integer.MAX_VALUE),
+    TTL(2, 2);
+
+    private static final LongObjectMap<Command> BY_NAME = new LongObjectHashMap<>();
+
+    static {
+        for (Command command : values()) {
+            long packed = 0;
+            for (char letter : command.name().toCharArray()) {
+                packed = packed << Byte.SIZE | letter;
+            }
+            BY_NAME.put(packed, command);
+        }
+    }
+
+    final String lowerName = name().toLowerCase(Locale.ROOT);
+    private final int least;
+    private final int most;
+
+    Command(int least, int most) {
+        this.least = least;
+        this.most = most;
+    }
+
+    /** The command of a name in letters of any case, or null. Makes no garbage. */
+    static @Nullable Command of(ByteBuf name) {
+        int length = name.readableBytes();
+        if (length > Long.BYTES) {
+            return null;
+        }
+        long packed = 0;
+        for (int i = 0; i < length; i++) {
+            int letter = name.getByte(name.readerIndex() + i);
+            packed = packed << Byte.SIZE | (letter >= 'a' && letter <= 'z' ? letter - ('a' - 'A') : letter & 0xff);
+        }
+        return BY_NAME.get(packed);
+    }
+
+    boolean takes(int words) {
+        return words >= least && words <= most;
+    }
+
+    /** As {@code COMMAND} tells it: negative for at least so many. */
+    int arity() {
+        return least == most ? least : -least;
+    }
+
+    /** Whether the words after the name are keys, all or each second one. */
+    boolean hasKeys() {
+        return switch (this) {
+            case DEL, EXISTS, EXPIRE, GET, INCR, MGET, MSET, PEXPIRE, PTTL, SET, TTL -> true;
+            default -> false;
+        };
+    }
+}

@@ -1,0 +1,475 @@
+package io.ksm4j.samples.cacheserver;
+
+import io.ksm4j.KsmException;
+import io.netty.buffer.ByteBuf;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Supplier;
+
+/** What the commands do and answer. The errors are those of Redis. */
+final class Commands {
+
+    private static final String VERSION = "7.2.0";
+    private static final String SYNTAX_ERROR = "ERR syntax error";
+    private static final String NOT_AN_INTEGER = "ERR value is not an integer or out of range";
+    private static final List<String> SECTIONS = List.of("server", "clients", "memory", "stats", "keyspace", "ksm");
+
+    /** Of an unknown command, so much is repeated. */
+    private static final int MOST_REPEATED = 128;
+
+    private final Store store;
+    private final Supplier<Snapshot> snapshots;
+    private final Map<String, String> configuration;
+    private final LongAdder executed = new LongAdder();
+
+    /** The configuration is what {@code CONFIG GET} shows. */
+    Commands(Store store, Supplier<Snapshot> snapshots, Map<String, String> configuration) {
+        this.store = store;
+        this.snapshots = snapshots;
+        this.configuration = configuration;
+    }
+
+    /** How many requests were answered. */
+    long executed() {
+        return executed.sum();
+    }
+
+    /** Answers a request of at least one word. */
+    void execute(List<ByteBuf> words, Session session, Reply reply) {
+        executed.increment();
+        Command command = Command.of(words.get(0));
+        if (command == null) {
+            reply.error(unknown(words));
+            return;
+        }
+        if (!command.takes(words.size())) {
+            reply.error("ERR wrong number of arguments for '" + command.lowerName + "' command");
+            return;
+        }
+        try {
+            execute(command, words, session, reply);
+        } catch (ReplyException e) {
+            reply.error(e.getMessage());
+        } catch (Store.NoRoomException e) {
+            reply.error("OOM command not allowed when used memory > 'maxmemory'.");
+        } catch (KsmException e) {
+            reply.error("ERR " + e.getMessage());
+        }
+    }
+
+    private void execute(Command command, List<ByteBuf> words, Session session, Reply reply) {
+        switch (command) {
+            case GET -> get(words.get(1), session, reply);
+            case SET -> set(words, session, reply);
+            case MGET -> {
+                reply.array(words.size() - 1);
+                words.subList(1, words.size()).forEach(name -> get(name, session, reply));
+            }
+            case MSET -> setAll(words, session, reply);
+            case DEL ->
+                reply.integer(words.stream()
+                        .skip(1)
+                        .filter(name -> store.delete(key(name, session)))
+                        .count());
+            case EXISTS ->
+                reply.integer(words.stream()
+                        .skip(1)
+                        .filter(name -> store.contains(key(name, session)))
+                        .count());
+            case EXPIRE, PEXPIRE -> {
+                long deadline = deadline(number(words.get(2)), command == Command.EXPIRE, command);
+                reply.integer(store.expire(key(words.get(1), session), deadline) ? 1 : 0);
+            }
+            case TTL, PTTL -> timeToLive(command, key(words.get(1), session), reply);
+            case INCR -> increment(key(words.get(1), session), reply);
+            case DBSIZE -> reply.integer(store.keys(session.tenant));
+            case FLUSHALL, FLUSHDB -> flush(command, words, session, reply);
+            case SELECT -> select(words.get(1), session, reply);
+            case PING -> {
+                if (words.size() == 1) {
+                    reply.pong();
+                } else {
+                    reply.bulk(words.get(1));
+                }
+            }
+            case ECHO -> reply.bulk(words.get(1));
+            case QUIT -> {
+                reply.ok();
+                session.quit = true;
+            }
+            case INFO -> info(words, reply);
+            case COMMAND -> describe(words, reply);
+            case CONFIG -> configuration(words, reply);
+            case CLIENT -> client(words, session, reply);
+            case HELLO -> hello(words, session, reply);
+        }
+    }
+
+    private static Key key(ByteBuf name, Session session) {
+        if (name.readableBytes() > Key.MOST_BYTES) {
+            throw new ReplyException("ERR key is longer than " + Key.MOST_BYTES + " bytes");
+        }
+        return new Key(session.tenant, name);
+    }
+
+    private void get(ByteBuf name, Session session, Reply reply) {
+        // Longer names are nobody's.
+        if (name.readableBytes() > Key.MOST_BYTES || !store.get(key(name, session), reply::bulk)) {
+            reply.nil();
+        }
+    }
+
+    private void set(List<ByteBuf> words, Session session, Reply reply) {
+        Key key = key(words.get(1), session);
+        if (words.size() == 3) {
+            store.set(key, words.get(2), Store.NEVER);
+            reply.ok();
+            return;
+        }
+        Store.Condition condition = Store.Condition.ALWAYS;
+        long deadline = Store.NEVER;
+        boolean keepDeadline = false;
+        for (int i = 3; i < words.size(); i++) {
+            String option = upper(words.get(i));
+            boolean timed = keepDeadline || deadline != Store.NEVER;
+            if (option.equals("NX") && condition != Store.Condition.PRESENT) {
+                condition = Store.Condition.ABSENT;
+            } else if (option.equals("XX") && condition != Store.Condition.ABSENT) {
+                condition = Store.Condition.PRESENT;
+            } else if (option.equals("KEEPTTL") && deadline == Store.NEVER) {
+                keepDeadline = true;
+            } else if ((option.equals("EX") || option.equals("PX")) && !timed && i + 1 < words.size()) {
+                i++;
+                long time = number(words.get(i));
+                if (time <= 0) {
+                    throw invalidExpireTime(Command.SET);
+                }
+                deadline = deadline(time, option.equals("EX"), Command.SET);
+            } else {
+                throw new ReplyException(SYNTAX_ERROR);
+            }
+        }
+        if (store.set(key, words.get(2), deadline, condition, keepDeadline)) {
+            reply.ok();
+        } else {
+            reply.nil();
+        }
+    }
+
+    private static ReplyException invalidExpireTime(Command command) {
+        return new ReplyException("ERR invalid expire time in '" + command.lowerName + "' command");
+    }
+
+    private static long deadline(long time, boolean seconds, Command command) {
+        try {
+            return Math.addExact(Store.now(), seconds ? Math.multiplyExact(time, 1000L) : time);
+        } catch (ArithmeticException e) {
+            throw invalidExpireTime(command);
+        }
+    }
+
+    private void setAll(List<ByteBuf> words, Session session, Reply reply) {
+        if (words.size() % 2 == 0) {
+            throw new ReplyException("ERR wrong number of arguments for 'mset' command");
+        }
+        List<Key> keys = new ArrayList<>();
+        List<ByteBuf> values = new ArrayList<>();
+        for (int i = 1; i < words.size(); i += 2) {
+            keys.add(key(words.get(i), session));
+            values.add(words.get(i + 1));
+        }
+        store.setAll(keys, values);
+        reply.ok();
+    }
+
+    private void timeToLive(Command command, Key key, Reply reply) {
+        Long deadline = store.deadline(key);
+        if (deadline == null) {
+            reply.integer(-2);
+        } else if (deadline == Store.NEVER) {
+            reply.integer(-1);
+        } else {
+            long millis = Math.max(0, deadline - Store.now());
+            reply.integer(command == Command.PTTL ? millis : (millis + 500) / 1000);
+        }
+    }
+
+    private void increment(Key key, Reply reply) {
+        long sum;
+        try {
+            sum = store.increment(key);
+        } catch (NumberFormatException e) {
+            throw new ReplyException(NOT_AN_INTEGER);
+        } catch (ArithmeticException e) {
+            throw new ReplyException("ERR increment or decrement would overflow");
+        }
+        reply.integer(sum);
+    }
+
+    private void flush(Command command, List<ByteBuf> words, Session session, Reply reply) {
+        if (words.size() == 2 && !List.of("SYNC", "ASYNC").contains(upper(words.get(1)))) {
+            throw new ReplyException(SYNTAX_ERROR);
+        }
+        if (command == Command.FLUSHALL) {
+            store.clear();
+        } else {
+            store.clear(session.tenant);
+        }
+        reply.ok();
+    }
+
+    private void select(ByteBuf index, Session session, Reply reply) {
+        long tenant = number(index);
+        if (tenant < 0 || tenant >= store.tenants()) {
+            throw new ReplyException("ERR DB index is out of range");
+        }
+        session.tenant = (int) tenant;
+        reply.ok();
+    }
+
+    private void info(List<ByteBuf> words, Reply reply) {
+        List<String> asked = words.stream()
+                .skip(1)
+                .map(word -> upper(word).toLowerCase(Locale.ROOT))
+                .toList();
+        boolean all = asked.isEmpty() || asked.stream().anyMatch(List.of("all", "default", "everything")::contains);
+        Snapshot now = snapshots.get();
+        StringBuilder text = new StringBuilder();
+        for (String section : SECTIONS) {
+            if (all || asked.contains(section)) {
+                text.append(text.length() == 0 ? "# " : "\r\n# ");
+                text.append(Character.toUpperCase(section.charAt(0))).append(section.substring(1));
+                text.append("\r\n");
+                lines(section, now).forEach(line -> text.append(line).append("\r\n"));
+            }
+        }
+        reply.bulk(text.toString());
+    }
+
+    private List<String> lines(String section, Snapshot now) {
+        return switch (section) {
+            case "server" ->
+                List.of(
+                        "redis_version:" + VERSION,
+                        "server_name:ksm4j",
+                        "redis_mode:standalone",
+                        "process_id:" + ProcessHandle.current().pid(),
+                        "tcp_port:" + configuration.get("port"),
+                        "uptime_in_seconds:" + now.uptimeSeconds());
+            case "clients" -> List.of("connected_clients:" + now.connectedClients());
+            case "memory" ->
+                List.of(
+                        "used_memory:" + now.pool().usedBytes(),
+                        "maxmemory:" + now.pool().capacityBytes(),
+                        "maxmemory_policy:" + configuration.get("maxmemory-policy"),
+                        "value_bytes:" + now.pool().valueBytes(),
+                        "wasted_bytes:" + now.pool().wastedBytes());
+            case "stats" ->
+                List.of(
+                        "total_commands_processed:" + now.commands(),
+                        "keyspace_hits:" + now.hits(),
+                        "keyspace_misses:" + now.misses(),
+                        "evicted_keys:" + now.evictedKeys(),
+                        "expired_keys:" + now.expiredKeys());
+            case "keyspace" ->
+                now.tenants().stream()
+                        .map(tenant -> "db" + tenant.index() + ":keys=" + tenant.keys() + ",value_bytes="
+                                + tenant.valueBytes())
+                        .toList();
+            default -> ksm(now.merging(), now.ksmd());
+        };
+    }
+
+    private static List<String> ksm(Snapshot.Merging merging, Snapshot.Ksmd ksmd) {
+        List<String> lines = new ArrayList<>(List.of(
+                "asked_bytes:" + merging.askedBytes(),
+                "resident_bytes:" + merging.residentBytes(),
+                "saved_bytes:" + merging.savedBytes(),
+                "ksmd_running:" + (ksmd.running() ? 1 : 0)));
+        ksmd.coreShare().ifPresent(share -> lines.add(String.format(Locale.ROOT, "ksmd_core_share:%.3f", share)));
+        ksmd.fullScans().ifPresent(scans -> lines.add("full_scans:" + scans));
+        ksmd.pagesSharing().ifPresent(pages -> lines.add("pages_sharing:" + pages));
+        return lines;
+    }
+
+    private static void describe(List<ByteBuf> words, Reply reply) {
+        String what = words.size() == 1 ? "" : upper(words.get(1));
+        switch (what) {
+            case "" -> {
+                reply.array(Command.values().length);
+                for (Command command : Command.values()) {
+                    describe(command, reply);
+                }
+            }
+            case "INFO" -> {
+                reply.array(words.size() - 2);
+                for (ByteBuf name : words.subList(2, words.size())) {
+                    Command command = Command.of(name);
+                    if (command == null) {
+                        reply.nil();
+                    } else {
+                        describe(command, reply);
+                    }
+                }
+            }
+            case "COUNT" -> reply.integer(Command.values().length);
+            case "DOCS" -> reply.array(0);
+            default -> throw unknownSubcommand(words);
+        }
+    }
+
+    private static void describe(Command command, Reply reply) {
+        reply.array(6);
+        reply.bulk(command.lowerName);
+        reply.integer(command.arity());
+        reply.array(0);
+        reply.integer(command.hasKeys() ? 1 : 0);
+        boolean many = command.hasKeys() && command.arity() < 0 && command != Command.SET;
+        reply.integer(many ? -1 : command.hasKeys() ? 1 : 0);
+        reply.integer(command == Command.MSET ? 2 : command.hasKeys() ? 1 : 0);
+    }
+
+    private void configuration(List<ByteBuf> words, Reply reply) {
+        if (!upper(words.get(1)).equals("GET")) {
+            throw unknownSubcommand(words);
+        }
+        if (words.size() == 2) {
+            throw new ReplyException("ERR wrong number of arguments for 'config|get' command");
+        }
+        List<String> asked = words.stream()
+                .skip(2)
+                .map(word -> upper(word).toLowerCase(Locale.ROOT))
+                .toList();
+        List<String> names = configuration.keySet().stream()
+                .filter(name -> asked.contains("*") || asked.contains(name))
+                .toList();
+        reply.array(2 * names.size());
+        for (String name : names) {
+            reply.bulk(name);
+            reply.bulk(configuration.getOrDefault(name, ""));
+        }
+    }
+
+    private static void client(List<ByteBuf> words, Session session, Reply reply) {
+        String what = upper(words.get(1));
+        switch (what + words.size()) {
+            case "ID2" -> reply.integer(session.id);
+            case "GETNAME2" -> {
+                if (session.name.isEmpty()) {
+                    reply.nil();
+                } else {
+                    reply.bulk(session.name);
+                }
+            }
+            case "SETNAME3" -> {
+                session.name = name(words.get(2));
+                reply.ok();
+            }
+            case "SETINFO4" -> reply.ok();
+            default -> throw unknownSubcommand(words);
+        }
+    }
+
+    private static String name(ByteBuf word) {
+        String name = text(word);
+        if (!name.chars().allMatch(letter -> letter > ' ' && letter <= '~')) {
+            throw new ReplyException("ERR Client names cannot contain spaces, newlines or special characters.");
+        }
+        return name;
+    }
+
+    /** Clients that would rather speak RESP3 are told no, and go on in RESP2. */
+    private static void hello(List<ByteBuf> words, Session session, Reply reply) {
+        if (words.size() > 1 && !text(words.get(1)).equals("2")) {
+            throw new ReplyException("NOPROTO unsupported protocol version");
+        }
+        if (words.size() == 4 && upper(words.get(2)).equals("SETNAME")) {
+            session.name = name(words.get(3));
+        } else if (words.size() > 2) {
+            throw new ReplyException("ERR Syntax error in HELLO option '" + shortened(words.get(2)) + "'");
+        }
+        reply.array(14);
+        reply.bulk("server");
+        reply.bulk("redis");
+        reply.bulk("version");
+        reply.bulk(VERSION);
+        reply.bulk("proto");
+        reply.integer(2);
+        reply.bulk("id");
+        reply.integer(session.id);
+        reply.bulk("mode");
+        reply.bulk("standalone");
+        reply.bulk("role");
+        reply.bulk("master");
+        reply.bulk("modules");
+        reply.array(0);
+    }
+
+    private static String unknown(List<ByteBuf> words) {
+        StringBuilder message = new StringBuilder("ERR unknown command '")
+                .append(shortened(words.get(0)))
+                .append("', with args beginning with: ");
+        for (int i = 1; i < words.size() && message.length() < 2 * MOST_REPEATED; i++) {
+            message.append('\'').append(shortened(words.get(i))).append("' ");
+        }
+        return message.toString();
+    }
+
+    private static ReplyException unknownSubcommand(List<ByteBuf> words) {
+        return new ReplyException("ERR unknown subcommand or wrong number of arguments for '" + shortened(words.get(1))
+                + "'. Try COMMAND.");
+    }
+
+    private static String shortened(ByteBuf word) {
+        return word.toString(
+                word.readerIndex(), Math.min(word.readableBytes(), MOST_REPEATED), StandardCharsets.ISO_8859_1);
+    }
+
+    private static String text(ByteBuf word) {
+        return word.toString(StandardCharsets.ISO_8859_1);
+    }
+
+    private static String upper(ByteBuf word) {
+        return shortened(word).toUpperCase(Locale.ROOT);
+    }
+
+    private static long number(ByteBuf word) {
+        try {
+            return number(shortened(word));
+        } catch (NumberFormatException e) {
+            throw new ReplyException(NOT_AN_INTEGER);
+        }
+    }
+
+    /**
+     * A number as Redis writes it: without plus sign, leading zeros or spaces.
+     *
+     * @throws NumberFormatException if the text is anything else
+     */
+    static long number(String text) {
+        long number = Long.parseLong(text);
+        if (!Long.toString(number).equals(text)) {
+            throw new NumberFormatException(text);
+        }
+        return number;
+    }
+
+    /** Ends a command that has answered nothing yet with an error. */
+    private static final class ReplyException extends RuntimeException {
+
+        private static final long serialVersionUID = 1;
+
+        ReplyException(String message) {
+            super(message, null, false, false);
+        }
+
+        @Override
+        public String getMessage() {
+            return String.valueOf(super.getMessage());
+        }
+    }
+}

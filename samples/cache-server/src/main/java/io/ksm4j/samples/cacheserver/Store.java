@@ -1,0 +1,371 @@
+package io.ksm4j.samples.cacheserver;
+
+import com.github.benmanes.caffeine.cache.Cache;
+import com.github.benmanes.caffeine.cache.Caffeine;
+import com.github.benmanes.caffeine.cache.Expiry;
+import com.github.benmanes.caffeine.cache.Policy.CacheEntry;
+import com.github.benmanes.caffeine.cache.RemovalCause;
+import com.github.benmanes.caffeine.cache.Scheduler;
+import io.ksm4j.pool.MergeBlock;
+import io.ksm4j.pool.MergePool;
+import io.ksm4j.pool.PoolExhaustedException;
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Keys on the heap, values in a pool. Caffeine says which ones go when memory or time is over.
+ *
+ * <p>A block belongs to one entry, which enters the cache once and leaves it once; then {@link #removed} closes the block. A reader who
+ * comes too late finds it closed, and looks for the key again. Safe for use by many threads.
+ */
+final class Store implements AutoCloseable {
+
+    /** A deadline that never comes, in milliseconds of {@link #now()}. */
+    static final long NEVER = Long.MAX_VALUE;
+
+    /** About what the heap holds for an entry besides its key's name. */
+    private static final int ENTRY_BYTES = 256;
+
+    private static final Duration FOREVER = Duration.ofNanos(Long.MAX_VALUE);
+
+    /** When a value is stored. */
+    enum Condition {
+        ALWAYS,
+        ABSENT,
+        PRESENT
+    }
+
+    /** Reads a value. */
+    @FunctionalInterface
+    interface Reader {
+
+        /** May throw what {@link MergeBlock#get} throws; then it has read nothing. */
+        void read(MergeBlock block);
+    }
+
+    /** A value does not fit, whatever else goes. */
+    static final class NoRoomException extends RuntimeException {
+
+        private static final long serialVersionUID = 1;
+    }
+
+    private static final class Entry {
+
+        final MergeBlock block;
+        volatile long deadline;
+
+        Entry(MergeBlock block, long deadline) {
+            this.block = block;
+            this.deadline = deadline;
+        }
+
+        Duration timeToLive() {
+            return deadline == NEVER ? FOREVER : Duration.ofMillis(Math.max(0, deadline - now()));
+        }
+    }
+
+    private record Tenant(LongAdder keys, LongAdder valueBytes) {}
+
+    private final MergePool pool;
+    private final long maxBytes;
+    private final long pageSize;
+    private final Cache<Key, Entry> cache;
+    private final List<Tenant> tenants;
+    private final LongAdder hits = new LongAdder();
+    private final LongAdder misses = new LongAdder();
+    private final LongAdder evicted = new LongAdder();
+    private final LongAdder expired = new LongAdder();
+
+    /** The pool is closed with the store. */
+    Store(MergePool pool, long pageSize, int tenants) {
+        this.pool = pool;
+        this.pageSize = pageSize;
+        this.maxBytes = pool.stats().capacityBytes();
+        this.tenants = IntStream.range(0, tenants)
+                .mapToObj(index -> new Tenant(new LongAdder(), new LongAdder()))
+                .toList();
+        this.cache = Caffeine.newBuilder()
+                .maximumWeight(maxBytes)
+                .weigher(this::weight)
+                .expireAfter(Expiry.writing((Key key, Entry entry) -> entry.timeToLive()))
+                .removalListener(this::removed)
+                // Whoever stores something makes room for it, and so never runs ahead of another thread that should.
+                .executor(Runnable::run)
+                .scheduler(Scheduler.systemScheduler())
+                .build();
+    }
+
+    /** Milliseconds since some moment. */
+    static long now() {
+        return TimeUnit.NANOSECONDS.toMillis(System.nanoTime());
+    }
+
+    private int weight(Key key, Entry entry) {
+        return (int) Math.min(Integer.MAX_VALUE, wholePages(entry.block.size()) + key.bytes() + ENTRY_BYTES);
+    }
+
+    private long wholePages(long bytes) {
+        return (bytes + pageSize - 1) / pageSize * pageSize;
+    }
+
+    /** Whether there is such a key; then its value was read. */
+    boolean get(Key key, Reader reader) {
+        Entry entry = cache.getIfPresent(key);
+        while (entry != null && !read(key, entry, reader)) {
+            entry = cache.getIfPresent(key);
+        }
+        (entry == null ? misses : hits).increment();
+        return entry != null;
+    }
+
+    /** False if the entry has left the cache meanwhile. */
+    private boolean read(Key key, Entry entry, Reader reader) {
+        try {
+            reader.read(entry.block);
+            return true;
+        } catch (IllegalStateException e) {
+            if (cache.getIfPresent(key) == entry) {
+                throw e;
+            }
+            return false;
+        }
+    }
+
+    boolean contains(Key key) {
+        boolean present = cache.getIfPresent(key) != null;
+        (present ? hits : misses).increment();
+        return present;
+    }
+
+    /**
+     * Stores a value.
+     *
+     * @throws NoRoomException if it does not fit, even if all others go
+     */
+    void set(Key key, ByteBuf value, long deadline) {
+        cache.put(key, newEntry(key, value, deadline));
+    }
+
+    /**
+     * Stores a value if the condition holds.
+     *
+     * @param keepDeadline whether the deadline of a value that is replaced stays
+     * @return whether it was stored
+     * @throws NoRoomException if it does not fit, even if all others go
+     */
+    boolean set(Key key, ByteBuf value, long deadline, Condition condition, boolean keepDeadline) {
+        Entry entry = newEntry(key, value, deadline);
+        Entry now = null;
+        try {
+            now = cache.asMap().compute(key, (k, old) -> {
+                if (condition == (old == null ? Condition.PRESENT : Condition.ABSENT)) {
+                    return old;
+                }
+                if (keepDeadline && old != null) {
+                    entry.deadline = old.deadline;
+                }
+                return entry;
+            });
+        } finally {
+            if (now != entry) {
+                discard(key, entry);
+            }
+        }
+        return now == entry;
+    }
+
+    /**
+     * Stores many values.
+     *
+     * @throws NoRoomException if they do not all fit, even if all others go; then none is stored
+     */
+    void setAll(List<Key> keys, List<ByteBuf> values) {
+        List<Entry> entries = new ArrayList<>(keys.size());
+        try {
+            for (int i = 0; i < keys.size(); i++) {
+                entries.add(newEntry(keys.get(i), values.get(i), NEVER));
+            }
+        } catch (RuntimeException | Error e) {
+            for (int i = 0; i < entries.size(); i++) {
+                discard(keys.get(i), entries.get(i));
+            }
+            throw e;
+        }
+        for (int i = 0; i < entries.size(); i++) {
+            cache.put(keys.get(i), entries.get(i));
+        }
+    }
+
+    /**
+     * Adds one to the number that a value is, or to 0.
+     *
+     * @return the sum
+     * @throws NumberFormatException if the value is no number
+     * @throws ArithmeticException if it is the largest there is
+     * @throws NoRoomException if the sum does not fit, even if all others go
+     */
+    long increment(Key key) {
+        while (true) {
+            Entry old = cache.getIfPresent(key);
+            String[] text = {"0"};
+            if (old != null && !read(key, old, block -> text[0] = shortText(block))) {
+                continue;
+            }
+            long sum = Math.addExact(Commands.number(text[0]), 1);
+            ByteBuf value = Unpooled.copiedBuffer(Long.toString(sum), StandardCharsets.US_ASCII);
+            Entry entry = newEntry(key, value, old == null ? NEVER : old.deadline);
+            if (old == null
+                    ? cache.asMap().putIfAbsent(key, entry) == null
+                    : cache.asMap().replace(key, old, entry)) {
+                return sum;
+            }
+            discard(key, entry);
+        }
+    }
+
+    /** Empty if it is too long for a number. */
+    private static String shortText(MergeBlock block) {
+        return block.size() > 20 ? "" : new String(block.toByteArray(), StandardCharsets.US_ASCII);
+    }
+
+    /** Whether there was such a key. */
+    boolean expire(Key key, long deadline) {
+        if (deadline <= now()) {
+            return delete(key);
+        }
+        return cache.asMap().computeIfPresent(key, (k, entry) -> {
+                    entry.deadline = deadline;
+                    return entry;
+                })
+                != null;
+    }
+
+    /** When the key goes, or null if there is no such key. */
+    @Nullable
+    Long deadline(Key key) {
+        Entry entry = cache.getIfPresent(key);
+        return entry == null ? null : entry.deadline;
+    }
+
+    boolean delete(Key key) {
+        return cache.asMap().remove(key) != null;
+    }
+
+    void clear() {
+        cache.invalidateAll();
+    }
+
+    void clear(int tenant) {
+        cache.asMap().keySet().removeIf(key -> key.tenant == tenant);
+    }
+
+    int tenants() {
+        return tenants.size();
+    }
+
+    long keys(int tenant) {
+        return tenants.get(tenant).keys.sum();
+    }
+
+    private Entry newEntry(Key key, ByteBuf value, long deadline) {
+        Entry entry = new Entry(newBlock(key, value), deadline);
+        Tenant tenant = tenants.get(key.tenant);
+        tenant.keys.increment();
+        tenant.valueBytes.add(entry.block.size());
+        return entry;
+    }
+
+    private MergeBlock newBlock(Key key, ByteBuf value) {
+        long needed = wholePages(value.readableBytes());
+        if (needed + key.bytes() + ENTRY_BYTES > maxBytes) {
+            throw new NoRoomException();
+        }
+        while (true) {
+            try {
+                return pool.store(value.nioBuffer());
+            } catch (PoolExhaustedException e) {
+                if (!evict(needed)) {
+                    throw new NoRoomException();
+                }
+            }
+        }
+    }
+
+    /** Makes room before Caffeine would; false if there is nothing left that could go. */
+    private boolean evict(long bytes) {
+        cache.cleanUp();
+        long[] found = {0};
+        List<CacheEntry<Key, Entry>> coldest = cache.policy()
+                .eviction()
+                .orElseThrow()
+                .coldest(all -> all.takeWhile(entry -> {
+                            boolean more = found[0] < bytes;
+                            found[0] += wholePages(entry.getValue().block.size());
+                            return more;
+                        })
+                        .toList());
+        for (CacheEntry<Key, Entry> entry : coldest) {
+            if (cache.asMap().remove(entry.getKey(), entry.getValue())) {
+                evicted.increment();
+            }
+        }
+        return !coldest.isEmpty();
+    }
+
+    /** The only place where an entry that was in the cache ends. */
+    private void removed(@Nullable Key key, @Nullable Entry entry, RemovalCause cause) {
+        if (key == null || entry == null) {
+            throw new IllegalStateException("keys and values are held strongly");
+        }
+        if (cause == RemovalCause.SIZE) {
+            evicted.increment();
+        } else if (cause == RemovalCause.EXPIRED) {
+            expired.increment();
+        }
+        discard(key, entry);
+    }
+
+    private void discard(Key key, Entry entry) {
+        Tenant tenant = tenants.get(key.tenant);
+        tenant.keys.decrement();
+        tenant.valueBytes.add(-entry.block.size());
+        entry.block.close();
+    }
+
+    /** What of a snapshot is known here; the rest is as given. */
+    Snapshot snapshot(long uptimeSeconds, long commands, int clients, Snapshot.Merging merging, Snapshot.Ksmd ksmd) {
+        List<Snapshot.Tenant> filled = IntStream.range(0, tenants.size())
+                .mapToObj(index -> new Snapshot.Tenant(
+                        index, keys(index), tenants.get(index).valueBytes.sum()))
+                .filter(tenant -> tenant.keys() > 0)
+                .toList();
+        return new Snapshot(
+                uptimeSeconds,
+                filled.stream().mapToLong(Snapshot.Tenant::keys).sum(),
+                filled,
+                hits.sum(),
+                misses.sum(),
+                commands,
+                evicted.sum(),
+                expired.sum(),
+                clients,
+                pool.stats(),
+                merging,
+                ksmd);
+    }
+
+    /** For when no client is there any more. */
+    @Override
+    public void close() {
+        cache.invalidateAll();
+        pool.close();
+    }
+}
