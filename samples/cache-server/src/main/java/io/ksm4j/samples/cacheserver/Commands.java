@@ -132,16 +132,15 @@ final class Commands {
         }
         Store.Condition condition = Store.Condition.ALWAYS;
         long deadline = Store.NEVER;
-        boolean keepDeadline = false;
         for (int i = 3; i < words.size(); i++) {
             String option = upper(words.get(i));
-            boolean timed = keepDeadline || deadline != Store.NEVER;
+            boolean timed = deadline != Store.NEVER;
             if (option.equals("NX") && condition != Store.Condition.PRESENT) {
                 condition = Store.Condition.ABSENT;
             } else if (option.equals("XX") && condition != Store.Condition.ABSENT) {
                 condition = Store.Condition.PRESENT;
-            } else if (option.equals("KEEPTTL") && deadline == Store.NEVER) {
-                keepDeadline = true;
+            } else if (option.equals("KEEPTTL") && !timed) {
+                deadline = Store.SAME;
             } else if ((option.equals("EX") || option.equals("PX")) && !timed && i + 1 < words.size()) {
                 i++;
                 long time = number(words.get(i));
@@ -153,7 +152,7 @@ final class Commands {
                 throw new ReplyException(SYNTAX_ERROR);
             }
         }
-        if (store.set(key, words.get(2), deadline, condition, keepDeadline)) {
+        if (store.set(key, words.get(2), deadline, condition)) {
             reply.ok();
         } else {
             reply.nil();

@@ -31,6 +31,9 @@ final class Store implements AutoCloseable {
     /** A deadline that never comes, in milliseconds of {@link #now()}. */
     static final long NEVER = Long.MAX_VALUE;
 
+    /** The deadline that the key has, if it is there, or else {@link #NEVER}. */
+    static final long SAME = -1;
+
     /** About what the heap holds for an entry besides its key's name. */
     private static final int ENTRY_BYTES = 256;
 
@@ -65,6 +68,20 @@ final class Store implements AutoCloseable {
         Entry(MergeBlock block, long deadline) {
             this.block = block;
             this.deadline = deadline;
+        }
+
+        /** Old bytes or new ones, never some of both. */
+        synchronized void read(Reader reader) {
+            reader.read(block);
+        }
+
+        /** Writes into the block if it is just as long: that spares giving its pages back and having new ones. */
+        synchronized boolean overwrite(ByteBuf value) {
+            if (block.size() != value.readableBytes()) {
+                return false;
+            }
+            block.put(0, value.nioBuffer());
+            return true;
         }
 
         Duration timeToLive() {
@@ -129,7 +146,7 @@ final class Store implements AutoCloseable {
     /** False if the entry has left the cache meanwhile. */
     private boolean read(Key key, Entry entry, Reader reader) {
         try {
-            reader.read(entry.block);
+            entry.read(reader);
             return true;
         } catch (IllegalStateException e) {
             if (cache.getIfPresent(key) == entry) {
@@ -151,17 +168,21 @@ final class Store implements AutoCloseable {
      * @throws NoRoomException if it does not fit, even if all others go
      */
     void set(Key key, ByteBuf value, long deadline) {
-        cache.put(key, newEntry(key, value, deadline));
+        if (!overwrite(key, value, deadline)) {
+            cache.put(key, newEntry(key, value, deadline));
+        }
     }
 
     /**
      * Stores a value if the condition holds.
      *
-     * @param keepDeadline whether the deadline of a value that is replaced stays
      * @return whether it was stored
      * @throws NoRoomException if it does not fit, even if all others go
      */
-    boolean set(Key key, ByteBuf value, long deadline, Condition condition, boolean keepDeadline) {
+    boolean set(Key key, ByteBuf value, long deadline, Condition condition) {
+        if (condition != Condition.ABSENT && overwrite(key, value, deadline)) {
+            return true;
+        }
         Entry entry = newEntry(key, value, deadline);
         Entry now = null;
         try {
@@ -169,8 +190,8 @@ final class Store implements AutoCloseable {
                 if (condition == (old == null ? Condition.PRESENT : Condition.ABSENT)) {
                     return old;
                 }
-                if (keepDeadline && old != null) {
-                    entry.deadline = old.deadline;
+                if (deadline == SAME) {
+                    entry.deadline = old == null ? NEVER : old.deadline;
                 }
                 return entry;
             });
@@ -180,6 +201,19 @@ final class Store implements AutoCloseable {
             }
         }
         return now == entry;
+    }
+
+    /** False if there is no such key, or its value has another length. */
+    private boolean overwrite(Key key, ByteBuf value, long deadline) {
+        boolean[] overwritten = {false};
+        cache.asMap().computeIfPresent(key, (k, entry) -> {
+            overwritten[0] = entry.overwrite(value);
+            if (overwritten[0] && deadline != SAME) {
+                entry.deadline = deadline;
+            }
+            return entry;
+        });
+        return overwritten[0];
     }
 
     /**
