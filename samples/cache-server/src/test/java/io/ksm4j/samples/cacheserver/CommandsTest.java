@@ -1,0 +1,308 @@
+package io.ksm4j.samples.cacheserver;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import redis.clients.jedis.Jedis;
+import redis.clients.jedis.Pipeline;
+import redis.clients.jedis.Response;
+import redis.clients.jedis.exceptions.JedisDataException;
+import redis.clients.jedis.params.SetParams;
+
+/** What each command does, asked by Jedis. */
+class CommandsTest {
+
+    private static ServerUnderTest running;
+    private Jedis jedis;
+
+    @BeforeAll
+    static void start() throws IOException {
+        running = new ServerUnderTest("--max-memory", "64m");
+    }
+
+    @BeforeEach
+    void connect() {
+        jedis = running.jedis();
+        jedis.flushAll();
+        assertThat(running.server.snapshot().pool().blocks()).isZero();
+    }
+
+    @AfterEach
+    void nothingLeaks() {
+        jedis.close();
+        running.assertNothingLeaked();
+    }
+
+    @AfterAll
+    static void stop() {
+        running.close();
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 4095, 4096, 4097, 65_536, 300_000, 20_000_000})
+    void getsWhatWasSet(int length) {
+        byte[] key = {'k', 0, (byte) 0xff, '\r', '\n'};
+        byte[] value = new byte[length];
+        new Random(length).nextBytes(value);
+
+        assertThat(jedis.set(key, value)).isEqualTo("OK");
+
+        assertThat(jedis.get(key)).isEqualTo(value);
+        assertThat(running.server.snapshot().pool().valueBytes()).isEqualTo(length);
+    }
+
+    @Test
+    void hasNoValueForAKeyThatWasNeverSet() {
+        assertThat(jedis.get("none")).isNull();
+    }
+
+    @Test
+    void replacesValuesOfTheSameLengthAndOfAnother() {
+        for (String value : List.of("one", "two", "three", "", "four")) {
+            jedis.set("key", value);
+            assertThat(jedis.get("key")).isEqualTo(value);
+        }
+        assertThat(jedis.dbSize()).isEqualTo(1);
+    }
+
+    @Test
+    void setsOnlyIfAbsentOrOnlyIfPresent() {
+        assertThat(jedis.set("key", "a", SetParams.setParams().xx())).isNull();
+        assertThat(jedis.exists("key")).isFalse();
+        assertThat(jedis.set("key", "b", SetParams.setParams().nx())).isEqualTo("OK");
+        assertThat(jedis.set("key", "c", SetParams.setParams().nx())).isNull();
+        assertThat(jedis.get("key")).isEqualTo("b");
+        assertThat(jedis.set("key", "d", SetParams.setParams().xx())).isEqualTo("OK");
+        assertThat(jedis.set("key", "longer", SetParams.setParams().xx())).isEqualTo("OK");
+        assertThat(jedis.get("key")).isEqualTo("longer");
+    }
+
+    @Test
+    void forgetsValuesWhenTheirTimeIsOver() {
+        jedis.set("key", "value", SetParams.setParams().px(50));
+        jedis.set("other", "value", SetParams.setParams().ex(100));
+        long before = running.server.snapshot().expiredKeys();
+
+        await().atMost(Duration.ofSeconds(2)).until(() -> jedis.get("key") == null);
+        assertThat(jedis.get("other")).isEqualTo("value");
+        await().atMost(Duration.ofSeconds(5))
+                .until(() -> running.server.snapshot().expiredKeys() == before + 1);
+        assertThat(running.server.snapshot().pool().blocks()).isEqualTo(1);
+    }
+
+    @Test
+    void tellsAndChangesTheTimeThatIsLeft() {
+        assertThat(jedis.ttl("key")).isEqualTo(-2);
+        assertThat(jedis.expire("key", 10)).isZero();
+        jedis.set("key", "value");
+        assertThat(jedis.ttl("key")).isEqualTo(-1);
+        assertThat(jedis.expire("key", 100)).isEqualTo(1);
+        assertThat(jedis.ttl("key")).isBetween(99L, 100L);
+        assertThat(jedis.pexpire("key", 5000)).isEqualTo(1);
+        assertThat(jedis.pttl("key")).isBetween(1L, 5000L);
+        jedis.set("key", "other", SetParams.setParams().keepTtl());
+        assertThat(jedis.pttl("key")).isBetween(1L, 5000L);
+        jedis.set("key", "longer value", SetParams.setParams().keepTtl());
+        assertThat(jedis.pttl("key")).isBetween(1L, 5000L);
+        jedis.set("key", "longer-value");
+        assertThat(jedis.ttl("key")).isEqualTo(-1);
+        assertThat(jedis.expire("key", 1L << 50)).isEqualTo(1);
+        assertThat(jedis.ttl("key")).isBetween((1L << 50) - 10, 1L << 50);
+        assertThat(jedis.expire("key", 0)).isEqualTo(1);
+        assertThat(jedis.exists("key")).isFalse();
+        assertThat(jedis.expire("key", -1)).isZero();
+    }
+
+    @Test
+    void setsAndGetsMany() {
+        assertThat(jedis.mset("a", "1", "b", "2", "a", "3")).isEqualTo("OK");
+
+        assertThat(jedis.mget("a", "none", "b", "a")).containsExactly("3", null, "2", "3");
+        assertThat(jedis.exists("a", "none", "a")).isEqualTo(2);
+        assertThat(jedis.del("a", "none", "a")).isEqualTo(1);
+        assertThat(jedis.dbSize()).isEqualTo(1);
+    }
+
+    @Test
+    void counts() {
+        assertThat(jedis.incr("n")).isEqualTo(1);
+        assertThat(jedis.incr("n")).isEqualTo(2);
+        jedis.set("n", "-10", SetParams.setParams().ex(100));
+        assertThat(jedis.incr("n")).isEqualTo(-9);
+        assertThat(jedis.ttl("n")).isPositive();
+        assertThat(jedis.get("n")).isEqualTo("-9");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "x", "1.5", "+1", "01", " 1", "9223372036854775808", "123456789012345678901"})
+    void countsNothingThatIsNoNumber(String value) {
+        jedis.set("n", value);
+
+        assertThatThrownBy(() -> jedis.incr("n"))
+                .isInstanceOf(JedisDataException.class)
+                .hasMessage("ERR value is not an integer or out of range");
+        assertThat(jedis.get("n")).isEqualTo(value);
+    }
+
+    @Test
+    void doesNotCountBeyondTheLargestNumber() {
+        jedis.set("n", Long.toString(Long.MAX_VALUE));
+
+        assertThatThrownBy(() -> jedis.incr("n")).hasMessage("ERR increment or decrement would overflow");
+    }
+
+    @Test
+    void keepsTenantsApart() {
+        jedis.set("key", "zero");
+        jedis.select(1);
+        assertThat(jedis.get("key")).isNull();
+        jedis.set("key", "one");
+        jedis.set("more", "one");
+        assertThat(jedis.dbSize()).isEqualTo(2);
+        assertThat(running.server.snapshot().tenants())
+                .containsExactly(new Snapshot.Tenant(0, 1, 4), new Snapshot.Tenant(1, 2, 6));
+
+        jedis.flushDB();
+
+        assertThat(jedis.dbSize()).isZero();
+        jedis.select(0);
+        assertThat(jedis.get("key")).isEqualTo("zero");
+        jedis.select(15);
+        assertThatThrownBy(() -> jedis.select(16)).hasMessage("ERR DB index is out of range");
+        jedis.flushAll();
+        assertThat(running.server.snapshot().keys()).isZero();
+    }
+
+    @Test
+    void tellsWhatItIs() {
+        jedis.set("key", "value");
+        jedis.get("key");
+        jedis.get("none");
+
+        assertThat(jedis.info())
+                .contains(
+                        "# Server",
+                        "# Clients",
+                        "# Memory",
+                        "# Stats",
+                        "# Keyspace",
+                        "# Ksm",
+                        "db0:keys=1,value_bytes=5")
+                .contains("maxmemory:67108864", "used_memory:4096", "tcp_port:" + running.server.port());
+        assertThat(jedis.info("ksm")).startsWith("# Ksm").contains("asked_bytes:", "saved_bytes:", "ksmd_running:");
+        assertThat(jedis.info("nonsense")).isEmpty();
+        assertThat(jedis.configGet("maxmemory")).isEqualTo(Map.of("maxmemory", "67108864"));
+        assertThat(jedis.configGet("nonsense")).isEmpty();
+        assertThat(jedis.commandCount()).isEqualTo(Command.values().length);
+    }
+
+    @Test
+    void greetsAndNamesClients() {
+        assertThat(jedis.ping()).isEqualTo("PONG");
+        assertThat(jedis.ping("hello")).isEqualTo("hello");
+        assertThat(jedis.echo("hello")).isEqualTo("hello");
+        assertThat(jedis.clientGetname()).isNull();
+        assertThat(jedis.clientSetname("joe")).isEqualTo("OK");
+        assertThat(jedis.clientGetname()).isEqualTo("joe");
+        assertThat(jedis.clientId()).isPositive();
+        assertThatThrownBy(() -> jedis.clientSetname("a b")).hasMessageContaining("cannot contain spaces");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "GET | ERR wrong number of arguments for 'get' command",
+                "GET a b | ERR wrong number of arguments for 'get' command",
+                "MSET a | ERR wrong number of arguments for 'mset' command",
+                "MSET a b c | ERR wrong number of arguments for 'mset' command",
+                "SET a b NX XX | ERR syntax error",
+                "SET a b EX | ERR syntax error",
+                "SET a b EX 1 PX 1 | ERR syntax error",
+                "SET a b EX 1 KEEPTTL | ERR syntax error",
+                "SET a b nonsense | ERR syntax error",
+                "SET a b EX x | ERR value is not an integer or out of range",
+                "SET a b EX 0 | ERR invalid expire time in 'set' command",
+                "SET a b PX -1 | ERR invalid expire time in 'set' command",
+                "SET a b EX 9223372036854775807 | ERR invalid expire time in 'set' command",
+                "EXPIRE a 9223372036854775807 | ERR invalid expire time in 'expire' command",
+                "EXPIRE a x | ERR value is not an integer or out of range",
+                "SELECT x | ERR value is not an integer or out of range",
+                "SELECT -1 | ERR DB index is out of range",
+                "FLUSHALL nonsense | ERR syntax error",
+                "HELLO 3 | NOPROTO unsupported protocol version",
+                "HELLO 2 nonsense | ERR Syntax error in HELLO option 'nonsense'",
+            })
+    void answersWithTheErrorsOfRedis(String request, String error) {
+        String[] words = request.split(" ");
+
+        assertThatThrownBy(() -> send(words))
+                .isInstanceOf(JedisDataException.class)
+                .hasMessage(error);
+
+        assertThat(jedis.ping()).isEqualTo("PONG");
+        assertThat(jedis.dbSize()).isZero();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"CONFIG SET maxmemory 1", "CLIENT KILL x", "COMMAND NONSENSE"})
+    void saysWhichSubcommandsItDoesNotKnow(String request) {
+        assertThatThrownBy(() -> send(request.split(" "))).hasMessageContaining("unknown subcommand");
+    }
+
+    @Test
+    void saysWhichCommandsItDoesNotKnow() {
+        assertThatThrownBy(() -> send("LPUSH", "a", "b\r\nc"))
+                .hasMessage("ERR unknown command 'LPUSH', with args beginning with: 'a' 'b??c' ");
+    }
+
+    @Test
+    void refusesKeysThatAreTooLong() {
+        String key = "k".repeat(Key.MOST_BYTES + 1);
+
+        assertThatThrownBy(() -> jedis.set(key, "value")).hasMessageContaining("key is longer than");
+        assertThat(jedis.get(key)).isNull();
+        assertThat(jedis.set(key.substring(1), "value")).isEqualTo("OK");
+        assertThat(jedis.get(key.substring(1))).isEqualTo("value");
+    }
+
+    @Test
+    void answersPipelinesInTheirOrder() {
+        Pipeline pipeline = jedis.pipelined();
+        for (int i = 0; i < 5000; i++) {
+            pipeline.set("key" + i % 100, "value" + i);
+        }
+        List<Response<String>> values =
+                IntStream.range(0, 100).mapToObj(i -> pipeline.get("key" + i)).toList();
+        pipeline.sync();
+
+        for (int i = 0; i < 100; i++) {
+            assertThat(values.get(i).get()).isEqualTo("value" + (4900 + i));
+        }
+    }
+
+    private void send(String... words) {
+        byte[][] arguments = Arrays.stream(words)
+                .skip(1)
+                .map(word -> word.getBytes(StandardCharsets.UTF_8))
+                .toArray(byte[][]::new);
+        jedis.sendCommand(() -> words[0].getBytes(StandardCharsets.UTF_8), arguments);
+    }
+}

@@ -1,0 +1,131 @@
+package io.ksm4j.samples.cacheserver;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import redis.clients.jedis.Jedis;
+
+/** More is stored than there is room for. */
+class EvictionTest {
+
+    private static final int KEYS = 400;
+
+    @Test
+    void everyValueReadIsTheOneOfItsKeyWhileOthersMakeRoom() throws Exception {
+        try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m", "--io-threads", "4")) {
+            ExecutorService clients = Executors.newFixedThreadPool(6);
+            try {
+                List<Future<Integer>> results = new ArrayList<>();
+                for (int i = 0; i < 6; i++) {
+                    int seed = i;
+                    Callable<Integer> client = () -> readAndWrite(running, seed, 1000);
+                    results.add(clients.submit(client));
+                }
+                for (Future<Integer> hits : results) {
+                    assertThat(hits.get(60, TimeUnit.SECONDS)).isPositive();
+                }
+            } finally {
+                clients.shutdownNow();
+            }
+            Snapshot now = running.server.snapshot();
+            assertThat(now.evictedKeys()).isPositive();
+            assertThat(now.pool().usedBytes()).isLessThanOrEqualTo(4 << 20);
+            running.assertNothingLeaked();
+            try (Jedis jedis = running.jedis()) {
+                jedis.flushAll();
+            }
+            assertThat(running.server.snapshot().pool().blocks()).isZero();
+        }
+    }
+
+    private static int readAndWrite(ServerUnderTest running, int seed, int rounds) {
+        SplittableRandom random = new SplittableRandom(seed);
+        int hits = 0;
+        try (Jedis jedis = running.jedis()) {
+            for (int i = 0; i < rounds; i++) {
+                // Low numbers are more frequent.
+                int key = random.nextInt(1 + random.nextInt(KEYS));
+                byte[] name = ("key" + key).getBytes(StandardCharsets.US_ASCII);
+                int choice = random.nextInt(10);
+                if (choice < 4) {
+                    jedis.set(name, value(key, random.nextInt(4), random.nextInt()));
+                } else if (choice < 5) {
+                    jedis.del(name);
+                } else {
+                    byte[] found = jedis.get(name);
+                    if (found != null) {
+                        assertIsValueOf(key, found);
+                        hits++;
+                    }
+                }
+            }
+        }
+        return hits;
+    }
+
+    /** Its content follows from the key, its length and its first byte, so that a mixture of two is seen. */
+    private static byte[] value(int key, int size, int salt) {
+        byte[] value = new byte[1000 + 12_000 * size + key];
+        value[0] = (byte) salt;
+        for (int i = 1; i < value.length; i++) {
+            value[i] = (byte) (key * 31 + value[0] * 7 + i * (i >>> 8) + value.length);
+        }
+        return value;
+    }
+
+    private static void assertIsValueOf(int key, byte[] found) {
+        int size = (found.length - 1000 - key) / 12_000;
+        assertThat(found).isEqualTo(value(key, size, found[0]));
+    }
+
+    @Test
+    void oneLargeValuePushesOutManySmallOnes() throws IOException {
+        try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m");
+                Jedis jedis = running.jedis()) {
+            for (int i = 0; i < 900; i++) {
+                jedis.set("key" + i, "x".repeat(4000));
+            }
+            byte[] large = new byte[(4 << 20) - 4096];
+
+            assertThat(jedis.set("large".getBytes(StandardCharsets.US_ASCII), large))
+                    .isEqualTo("OK");
+
+            Snapshot now = running.server.snapshot();
+            assertThat(now.pool().usedBytes()).isLessThanOrEqualTo(4 << 20);
+            assertThat(now.evictedKeys()).isGreaterThan(800);
+        }
+    }
+
+    @Test
+    void refusesWhatDoesNotFitAtAllAndKeepsWhatThereIs() throws IOException {
+        try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m");
+                Jedis jedis = running.jedis()) {
+            jedis.set("key", "value");
+            byte[] whole = new byte[4 << 20];
+
+            assertThatThrownBy(() -> jedis.set("large".getBytes(StandardCharsets.US_ASCII), whole))
+                    .hasMessage("OOM command not allowed when used memory > 'maxmemory'.");
+
+            assertThat(jedis.get("key")).isEqualTo("value");
+            byte[] half = new byte[3 << 20];
+            assertThatThrownBy(() -> jedis.mset(
+                            "a".getBytes(StandardCharsets.US_ASCII),
+                            half,
+                            "b".getBytes(StandardCharsets.US_ASCII),
+                            half))
+                    .hasMessageStartingWith("OOM ");
+            assertThat(jedis.exists("a", "b")).isZero();
+        }
+    }
+}

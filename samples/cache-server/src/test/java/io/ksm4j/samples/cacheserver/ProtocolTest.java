@@ -1,0 +1,174 @@
+package io.ksm4j.samples.cacheserver;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.ksm4j.samples.cacheserver.ServerUnderTest.RawClient;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import redis.clients.jedis.Jedis;
+
+/** What no client should send, byte by byte. */
+class ProtocolTest {
+
+    private static ServerUnderTest running;
+
+    @BeforeAll
+    static void start() throws IOException {
+        running = new ServerUnderTest("--max-memory", "64m");
+    }
+
+    /** Others are still served, whatever one has sent. */
+    @AfterEach
+    void stillServes() {
+        try (Jedis jedis = running.jedis()) {
+            jedis.set("still", "there");
+            assertThat(jedis.get("still")).isEqualTo("there");
+            jedis.flushAll();
+        }
+        running.assertNothingLeaked();
+    }
+
+    @AfterAll
+    static void stop() {
+        running.close();
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "*-5\\r\\n | invalid multibulk length",
+                "*1048577\\r\\n | invalid multibulk length",
+                "*99999999999999999999999\\r\\n | invalid multibulk length",
+                "*x\\r\\n | invalid multibulk length",
+                "*1\\r\\n$-1\\r\\n | invalid bulk length",
+                "*1\\r\\n$-7\\r\\n | invalid bulk length",
+                "*1\\r\\n$x\\r\\n | invalid bulk length",
+                "*1\\r\\n$536870913\\r\\n | invalid bulk length",
+                // More than the pool holds.
+                "*3\\r\\n$3\\r\\nSET\\r\\n$1\\r\\na\\r\\n$67108865\\r\\n | invalid bulk length",
+                "*2\\r\\n$4\\r\\nPINGxx | invalid bulk length",
+                "*1\\r\\n*1\\r\\n | expected '$', got '*'",
+                "*1\\r\\n+PING\\r\\n | expected '$', got '+'",
+                "*1\\r\\n:1\\r\\n | expected '$', got ':'",
+                "*1\\r\\nPING\\r\\n | expected '$', got 'P'",
+                "$4\\r\\nPING\\r\\n | expected '*', got '$'",
+                "GET \"a\\r\\n | unbalanced quotes in request",
+            })
+    void refusesWhatIsNoRequest(String request, String problem) throws IOException {
+        try (RawClient client = running.raw()) {
+            client.send("PING\r\n" + request.replace("\\r", "\r").replace("\\n", "\n"));
+
+            assertThat(client.readToEnd()).isEqualTo("+PONG\r\n-ERR Protocol error: " + problem + "\r\n");
+        }
+    }
+
+    @Test
+    void refusesALineWithoutEnd() throws IOException {
+        try (RawClient client = running.raw()) {
+            client.send("x".repeat(70_000));
+
+            assertThat(client.readToEnd()).startsWith("-ERR Protocol error: ");
+        }
+    }
+
+    @Test
+    void acceptsInlineCommandsAndEmptyRequests() throws IOException {
+        try (RawClient client = running.raw()) {
+            assertThat(client.ask("\r\n*0\r\n*-1\r\n  PING  \r\n", 7)).isEqualTo("+PONG\r\n");
+            assertThat(client.ask("set \"a b\" 'c d'\r\n", 5)).isEqualTo("+OK\r\n");
+            assertThat(client.ask("get \"a b\"\r\n", 9)).isEqualTo("$3\r\nc d\r\n");
+            assertThat(client.ask("quit\r\nping\r\n", 5)).isEqualTo("+OK\r\n");
+            assertThat(client.readToEnd()).isEmpty();
+        }
+    }
+
+    @Test
+    void acceptsARequestThatComesByteByByte() throws IOException {
+        String value = "v".repeat(300);
+        String request = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$300\r\n" + value + "\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n";
+        try (RawClient client = running.raw()) {
+            client.socket.setTcpNoDelay(true);
+            for (int i = 0; i < request.length(); i++) {
+                client.send(request.substring(i, i + 1));
+            }
+
+            assertThat(client.read(5 + 6 + 302)).isEqualTo("+OK\r\n$300\r\n" + value + "\r\n");
+        }
+    }
+
+    @Test
+    void storesNothingThatIsHalfSent() throws IOException {
+        List<RawClient> clients = new ArrayList<>();
+        for (int i = 0; i < 20; i++) {
+            RawClient client = running.raw();
+            clients.add(client);
+            client.send("*3\r\n$3\r\nSET\r\n$4\r\nhalf\r\n$60000000\r\n" + "x".repeat(i * 10_000));
+        }
+        assertThat(running.server.snapshot().pool().usedBytes()).isZero();
+        for (RawClient client : clients) {
+            client.close();
+        }
+        try (Jedis jedis = running.jedis()) {
+            assertThat(jedis.exists("half")).isFalse();
+        }
+        await().until(() -> running.server.snapshot().connectedClients() == 0);
+    }
+
+    @Test
+    void disconnectsWhoNeverSendsTheRest() throws IOException {
+        try (ServerUnderTest impatient = new ServerUnderTest(Duration.ofMillis(200));
+                RawClient half = impatient.raw();
+                RawClient idle = impatient.raw()) {
+            half.send("*2\r\n$3\r\nGET\r\n");
+
+            assertThat(half.readToEnd()).isEmpty();
+            assertThat(idle.ask("PING\r\n", 7)).isEqualTo("+PONG\r\n");
+        }
+    }
+
+    @Test
+    void holdsBackWhoDoesNotRead() throws IOException {
+        int count = 4_000;
+        byte[] value = "v".repeat(65_536).getBytes(StandardCharsets.US_ASCII);
+        try (Jedis jedis = running.jedis();
+                RawClient slow = running.raw()) {
+            jedis.set("big".getBytes(StandardCharsets.US_ASCII), value);
+            // A quarter of a gigabyte of replies.
+            Thread sender = new Thread(() -> {
+                try {
+                    for (int i = 0; i < count; i++) {
+                        slow.send("*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n");
+                    }
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            });
+            sender.start();
+            long before = running.server.snapshot().hits();
+            await().pollDelay(Duration.ofMillis(300))
+                    .during(Duration.ofMillis(300))
+                    .until(() -> running.server.snapshot().hits() - before < 1000);
+
+            for (int i = 0; i < count; i++) {
+                String reply = slow.read(8 + value.length + 2);
+                assertThat(reply)
+                        .hasSize(8 + value.length + 2)
+                        .startsWith("$65536\r\nvvv")
+                        .endsWith("vvv\r\n");
+            }
+            assertThat(jedis.ping()).isEqualTo("PONG");
+        }
+    }
+}

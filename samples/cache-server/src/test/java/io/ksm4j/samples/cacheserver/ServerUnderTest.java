@@ -1,0 +1,93 @@
+package io.ksm4j.samples.cacheserver;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.stream.Stream;
+import redis.clients.jedis.Jedis;
+
+/** A server in this JVM that leaves ksmd alone. */
+final class ServerUnderTest implements AutoCloseable {
+
+    final CacheServer server;
+
+    ServerUnderTest(String... options) throws IOException {
+        this(Duration.ofMinutes(1), options);
+    }
+
+    ServerUnderTest(Duration patience, String... options) throws IOException {
+        Options parsed = Options.parse(Stream.concat(Stream.of("--port", "0", "--ksmd", "off"), Stream.of(options))
+                .toArray(String[]::new));
+        parsed.patience = patience;
+        server = CacheServer.start(parsed);
+    }
+
+    Jedis jedis() {
+        return new Jedis("127.0.0.1", server.port());
+    }
+
+    RawClient raw() throws IOException {
+        return new RawClient(server.port());
+    }
+
+    /** Every key has a block, and no block is without a key. */
+    void assertNothingLeaked() {
+        await().atMost(Duration.ofSeconds(5)).untilAsserted(() -> {
+            Snapshot now = server.snapshot();
+            assertThat(now.pool().blocks()).isEqualTo(now.keys());
+            assertThat(now.pool().valueBytes())
+                    .isEqualTo(now.tenants().stream()
+                            .mapToLong(Snapshot.Tenant::valueBytes)
+                            .sum());
+        });
+    }
+
+    @Override
+    public void close() {
+        try {
+            assertNothingLeaked();
+        } finally {
+            server.close();
+        }
+        assertThat(server.snapshot().pool().blocks()).isZero();
+    }
+
+    /** Sends and reads bytes as they are. */
+    static final class RawClient implements AutoCloseable {
+
+        final Socket socket;
+
+        RawClient(int port) throws IOException {
+            socket = new Socket(InetAddress.getLoopbackAddress(), port);
+            socket.setSoTimeout(10_000);
+        }
+
+        void send(String text) throws IOException {
+            socket.getOutputStream().write(text.getBytes(StandardCharsets.ISO_8859_1));
+        }
+
+        String read(int bytes) throws IOException {
+            return new String(socket.getInputStream().readNBytes(bytes), StandardCharsets.ISO_8859_1);
+        }
+
+        /** All up to where the server ends the connection. */
+        String readToEnd() throws IOException {
+            return new String(socket.getInputStream().readAllBytes(), StandardCharsets.ISO_8859_1);
+        }
+
+        String ask(String request, int bytes) throws IOException {
+            send(request);
+            return read(bytes);
+        }
+
+        @Override
+        public void close() throws IOException {
+            socket.close();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+package io.ksm4j.samples.cacheserver;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ksm4j.samples.cacheserver.ServerUnderTest.RawClient;
+import java.io.IOException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine.ParameterException;
+
+/** How it starts and stops. */
+class StopTest {
+
+    @Test
+    @Timeout(30)
+    void answersWhatItHasReadBeforeItDisconnects() throws Exception {
+        ServerUnderTest running = new ServerUnderTest();
+        Thread stopping = new Thread(running::close);
+        try (RawClient client = running.raw()) {
+            Thread sender = new Thread(() -> {
+                try {
+                    while (true) {
+                        client.send("*2\r\n$4\r\nECHO\r\n$5\r\nhello\r\n".repeat(100));
+                    }
+                } catch (IOException e) {
+                    // The connection is gone.
+                }
+            });
+            sender.start();
+            assertThat(client.read(11 * 1000)).isEqualTo("$5\r\nhello\r\n".repeat(1000));
+
+            stopping.start();
+            String rest = client.readToEnd();
+
+            assertThat(rest).isEqualTo("$5\r\nhello\r\n".repeat(rest.length() / 11));
+        }
+        stopping.join();
+        int port = running.server.port();
+        assertThatThrownBy(() -> new RawClient(port)).isInstanceOf(IOException.class);
+    }
+
+    @Test
+    void saysWhyItCannotHaveAPort() throws IOException {
+        try (ServerUnderTest running = new ServerUnderTest()) {
+            String port = Integer.toString(running.server.port());
+
+            assertThatThrownBy(() -> CacheServer.start(Options.parse("--port", port)))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageStartingWith("cannot listen at 127.0.0.1:" + port);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "--port, x",
+        "--port, 65536",
+        "--http-port, -1",
+        "--max-memory, 1x",
+        "--max-memory, 4k",
+        "--max-memory, 9999999999g",
+        "--databases, 0",
+        "--io-threads, 0",
+        "--merge, maybe",
+        "--ksmd, 0",
+        "--ksmd, 1.1",
+        "--ksmd, NaN",
+        "--nonsense, 1"
+    })
+    void refusesOptionsThatMakeNoSense(String option, String value) {
+        assertThatThrownBy(() -> Options.parse(option, value)).isInstanceOf(ParameterException.class);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1048576, 1048576", "1024k, 1048576", "3M, 3145728", "2g, 2147483648"})
+    void readsNumbersOfBytes(String text, long bytes) {
+        assertThat(Options.parse("--max-memory", text).maxMemory).isEqualTo(bytes);
+    }
+
+    @Test
+    void needsNoOptions() {
+        Options options = Options.parse();
+
+        assertThat(options.port).isEqualTo(6379);
+        assertThat(options.bind).isEqualTo("127.0.0.1");
+        assertThat(options.maxMemory).isEqualTo(1 << 30);
+        assertThat(options.ksmdShare).isEqualTo(0.2);
+        assertThat(options.merge).isEqualTo(Options.Merge.ON);
+    }
+}
