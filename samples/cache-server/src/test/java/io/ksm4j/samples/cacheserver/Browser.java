@@ -1,0 +1,115 @@
+package io.ksm4j.samples.cacheserver;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.logging.Level;
+import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
+import org.openqa.selenium.By;
+import org.openqa.selenium.chrome.ChromeDriver;
+import org.openqa.selenium.chrome.ChromeOptions;
+import org.openqa.selenium.logging.LogEntry;
+import org.openqa.selenium.logging.LogType;
+import org.openqa.selenium.logging.LoggingPreferences;
+
+/** A headless Chromium. */
+final class Browser implements AutoCloseable {
+
+    private static final Path CHROMIUM = Path.of("/usr/bin/chromium");
+    private static final Path DRIVER = Path.of("/usr/bin/chromedriver");
+
+    private final ChromeDriver driver;
+
+    private Browser(ChromeDriver driver) {
+        this.driver = driver;
+    }
+
+    /**
+     * Starts one.
+     *
+     * @param profile an empty folder
+     * @throws AssertionError where none is installed and {@code ksm.required} is true; otherwise the test is skipped
+     */
+    static Browser open(Path profile) {
+        boolean installed = Stream.of(CHROMIUM, DRIVER).allMatch(Files::isExecutable);
+        String reason = "needs " + CHROMIUM + " and " + DRIVER + ": packages chromium and chromium-driver of Debian";
+        if (Boolean.getBoolean("ksm.required")) {
+            assertThat(installed).as(reason).isTrue();
+        }
+        assumeTrue(installed, reason);
+        ChromeOptions options = new ChromeOptions();
+        options.setBinary(CHROMIUM.toFile());
+        options.addArguments(
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--window-size=1200,900",
+                "--user-data-dir=" + profile);
+        LoggingPreferences logs = new LoggingPreferences();
+        logs.enable(LogType.BROWSER, Level.ALL);
+        logs.enable(LogType.PERFORMANCE, Level.ALL);
+        options.setCapability("goog:loggingPrefs", logs);
+        // Selenium looks for a driver elsewhere, and on the internet, unless it is told of one.
+        System.setProperty("webdriver.chrome.driver", DRIVER.toString());
+        return new Browser(new ChromeDriver(options));
+    }
+
+    void visit(String uri) {
+        driver.get(uri);
+    }
+
+    /** The text of an element as it is seen: empty if it is hidden. */
+    String text(String id) {
+        return driver.findElement(By.id(id)).getText();
+    }
+
+    /** What a function's body returns. */
+    Object run(String javaScript) {
+        return driver.executeScript(javaScript);
+    }
+
+    void prefer(String colorScheme) {
+        driver.executeCdpCommand(
+                "Emulation.setEmulatedMedia",
+                Map.of("features", List.of(Map.of("name", "prefers-color-scheme", "value", colorScheme))));
+    }
+
+    void resize(int width, int height) {
+        driver.executeCdpCommand(
+                "Emulation.setDeviceMetricsOverride",
+                Map.of("width", width, "height", height, "deviceScaleFactor", 2, "mobile", true));
+    }
+
+    /** What it has complained of since this was last asked. */
+    List<String> complaints() {
+        return log(LogType.BROWSER).toList();
+    }
+
+    /** All that it has wanted to have, from wherever, since this was last asked. */
+    List<String> requests() {
+        return log(LogType.PERFORMANCE)
+                .filter(event -> event.contains("\"Network.requestWillBeSent\""))
+                .map(event -> event.replaceFirst("(?s).*\"request\":\\{.*?\"url\":\"([^\"]*)\".*", "$1"))
+                .toList();
+    }
+
+    private Stream<String> log(String type) {
+        return StreamSupport.stream(driver.manage().logs().get(type).spliterator(), false)
+                .map(LogEntry::getMessage);
+    }
+
+    @Override
+    public void close() {
+        driver.quit();
+    }
+}
