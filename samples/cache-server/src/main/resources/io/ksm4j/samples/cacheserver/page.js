@@ -17,7 +17,7 @@ function bytes(n) {
   return `${n.toFixed(digits)} ${units[unit]}`;
 }
 
-const percent = share => share === null ? "–" : `${(share * 100).toFixed(share < 0.1 && share > 0 ? 1 : 0)} %`;
+const percent = share => share === null ? "–" : `${Number((share * 100).toFixed(share < 0.1 ? 1 : 0))} %`;
 
 function count(n, one, many) {
   return `${whole.format(n)} ${n === 1 ? one : many}`;
@@ -69,6 +69,14 @@ function binary(top) {
   return ticks(top, [2 ** Math.max(18, Math.ceil(Math.log2(top / 4)))]);
 }
 
+function atRoundTimes(scale) {
+  const step = scale.options.ticks.stepSize;
+  scale.ticks = [];
+  for (let value = Math.ceil(scale.min / step) * step; value <= scale.max; value += step) {
+    scale.ticks.push({value});
+  }
+}
+
 function plot(id, format, scaleTo, lines) {
   const figure = byId(id);
   const caption = figure.querySelector("figcaption");
@@ -98,6 +106,8 @@ function plot(id, format, scaleTo, lines) {
         borderColor: () => color(`--${key}`),
         backgroundColor: () => `${color(`--${key}`)}2e`,
         borderDash: dash,
+        // A line at the very top or bottom is drawn in its full width.
+        clip: 4,
       })),
     },
     options: {
@@ -118,7 +128,7 @@ function plot(id, format, scaleTo, lines) {
         },
       },
       scales: {
-        x: {...axis, type: "linear", ticks: {...tick, includeBounds: false, callback: clock}},
+        x: {...axis, type: "linear", ticks: {...tick, callback: clock}, afterBuildTicks: atRoundTimes},
         y: {...axis, min: 0, ticks: {...tick, callback: format}, afterFit: scale => scale.width = 66},
       },
     },
