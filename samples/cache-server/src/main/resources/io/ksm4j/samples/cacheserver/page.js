@@ -2,6 +2,7 @@
 
 const KEPT_SECONDS = 600;
 const PATIENCE_MILLIS = 5000;
+const MOST_TENANTS = 64;
 
 const byId = id => document.getElementById(id);
 const whole = new Intl.NumberFormat("en");
@@ -213,7 +214,9 @@ function show(now) {
   const total = tenants.reduce((sum, {valueBytes}) => sum + valueBytes, 0);
   byId("empty").hidden = tenants.length > 0;
   byId("tenants").hidden = tenants.length === 0;
-  byId("tenants").tBodies[0].replaceChildren(...tenants.map(({index, keys, valueBytes}) => {
+  byId("more").hidden = tenants.length <= MOST_TENANTS;
+  set("more", `and ${whole.format(tenants.length - MOST_TENANTS)} more`);
+  byId("tenants").tBodies[0].replaceChildren(...tenants.slice(0, MOST_TENANTS).map(({index, keys, valueBytes}) => {
     const row = document.createElement("tr");
     for (const text of [String(index), whole.format(keys), bytes(valueBytes)]) {
       row.insertCell().textContent = text;

@@ -1,5 +1,6 @@
 package io.ksm4j.samples.cacheserver;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -21,6 +22,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import redis.clients.jedis.Jedis;
 
 /** The page as a browser shows it, of a server whose numbers are made up: the same for every run. */
 class StatusPageInBrowserTest {
@@ -81,6 +83,29 @@ class StatusPageInBrowserTest {
         assertThat(browser.text("empty")).isEmpty();
         assertThat(browser.text("stopped")).isEmpty();
         assertThat(browser.text("gone")).isEmpty();
+    }
+
+    @Test
+    void whatAClientStoresAppears() throws IOException {
+        page.close();
+        try (CacheServer server =
+                        CacheServer.start(Options.parse("--port", "0", "--max-memory", "64m", "--merge", "off"));
+                Jedis client = new Jedis(LOOPBACK.getHostAddress(), server.port())) {
+            page = StatusPage.start(new InetSocketAddress(LOOPBACK, 0), server::snapshot);
+            visit();
+            assertThat(browser.text("keys")).isEqualTo("0");
+            client.select(3);
+            client.set("catalog".getBytes(UTF_8), new byte[3 << 20]);
+            client.get("catalog");
+            client.get("nothing");
+            await().untilAsserted(() -> {
+                assertThat(browser.text("keys")).isEqualTo("1");
+                assertThat(browser.text("tenants")).contains("3 1 3 MiB");
+                assertThat(browser.text("hit-rate")).isEqualTo("50 %");
+                assertThat(browser.text("asked")).startsWith("3").endsWith("MiB");
+            });
+            page.close();
+        }
     }
 
     @Test
