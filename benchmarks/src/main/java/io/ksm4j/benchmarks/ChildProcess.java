@@ -1,0 +1,65 @@
+package io.ksm4j.benchmarks;
+
+import java.io.IOException;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+
+/** A process that ends with this one, however this one ends; SIGKILL is the exception. */
+final class ChildProcess implements AutoCloseable {
+
+    private static final int SECONDS_TO_END = 20;
+
+    private static final Set<Process> RUNNING = ConcurrentHashMap.newKeySet();
+
+    static {
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> RUNNING.forEach(ChildProcess::end), "end children"));
+    }
+
+    private final List<String> command;
+    private final Process process;
+
+    private ChildProcess(List<String> command, Process process) {
+        this.command = command;
+        this.process = process;
+    }
+
+    static ChildProcess start(ProcessBuilder builder) throws IOException {
+        Process process = builder.start();
+        RUNNING.add(process);
+        return new ChildProcess(builder.command(), process);
+    }
+
+    Process process() {
+        return process;
+    }
+
+    boolean isAlive() {
+        return process.isAlive();
+    }
+
+    @Override
+    public String toString() {
+        return String.join(" ", command);
+    }
+
+    /** Asks it to end, and kills it if it doesn't. */
+    @Override
+    public void close() {
+        end(process);
+        RUNNING.remove(process);
+    }
+
+    private static void end(Process process) {
+        process.destroy();
+        try {
+            if (!process.waitFor(SECONDS_TO_END, TimeUnit.SECONDS)) {
+                process.destroyForcibly();
+            }
+        } catch (InterruptedException e) {
+            process.destroyForcibly();
+            Thread.currentThread().interrupt();
+        }
+    }
+}

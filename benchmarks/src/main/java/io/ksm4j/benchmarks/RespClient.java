@@ -1,0 +1,135 @@
+package io.ksm4j.benchmarks;
+
+import java.io.BufferedInputStream;
+import java.io.BufferedOutputStream;
+import java.io.DataInputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.net.InetAddress;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** A connection that speaks RESP2, for one thread. */
+final class RespClient implements AutoCloseable {
+
+    private static final int PATIENCE_MILLIS = 30_000;
+    private static final int BUFFER = 64 << 10;
+
+    private final Socket socket;
+    private final DataInputStream in;
+    private final OutputStream out;
+
+    /** Connects to a port of this machine. */
+    RespClient(int port) throws IOException {
+        socket = new Socket(InetAddress.getLoopbackAddress(), port);
+        socket.setTcpNoDelay(true);
+        socket.setSoTimeout(PATIENCE_MILLIS);
+        in = new DataInputStream(new BufferedInputStream(socket.getInputStream(), BUFFER));
+        out = new BufferedOutputStream(socket.getOutputStream(), BUFFER);
+    }
+
+    /** An answer that begins with a minus. */
+    record ErrorReply(String message) {}
+
+    /** One command and its reply: as {@link #read}. */
+    @Nullable
+    Object call(Object... words) throws IOException {
+        send(words);
+        return read();
+    }
+
+    /** A reply that holds bytes, as text. */
+    String text(Object... words) throws IOException {
+        if (call(words) instanceof byte[] bytes) {
+            return new String(bytes, StandardCharsets.UTF_8);
+        }
+        throw new IOException("no text in answer to " + words[0]);
+    }
+
+    /** Writes a command without waiting for its reply: words are byte arrays, or what their text says. */
+    void send(Object... words) throws IOException {
+        line("*" + words.length);
+        for (Object word : words) {
+            byte[] bytes =
+                    word instanceof byte[] array ? array : word.toString().getBytes(StandardCharsets.UTF_8);
+            line("$" + bytes.length);
+            out.write(bytes);
+            line("");
+        }
+    }
+
+    /** Sends the first bytes of a command, and no more of it. */
+    void sendHalf(String key, byte[] value) throws IOException {
+        line("*3\r\n$3\r\nSET\r\n$" + key.length() + "\r\n" + key);
+        line("$" + value.length);
+        out.write(value, 0, value.length / 2);
+        out.flush();
+    }
+
+    private void line(String text) throws IOException {
+        out.write(text.getBytes(StandardCharsets.UTF_8));
+        out.write('\r');
+        out.write('\n');
+    }
+
+    /** The next reply: text, an {@link ErrorReply}, a Long, a byte array, a list of replies, or null for nil. */
+    @Nullable
+    Object read() throws IOException {
+        out.flush();
+        String line = readLine();
+        String rest = line.substring(1);
+        return switch (line.charAt(0)) {
+            case '+' -> rest;
+            case '-' -> new ErrorReply(rest);
+            case ':' -> Long.valueOf(rest);
+            case '$' -> readBytes(Integer.parseInt(rest));
+            case '*' -> readAll(Integer.parseInt(rest));
+            default -> throw new IOException("no reply: " + line);
+        };
+    }
+
+    private byte @Nullable [] readBytes(int length) throws IOException {
+        if (length < 0) {
+            return null;
+        }
+        byte[] bytes = new byte[length];
+        in.readFully(bytes);
+        if (!readLine().isEmpty()) {
+            throw new IOException("a value is longer than announced");
+        }
+        return bytes;
+    }
+
+    private List<@Nullable Object> readAll(int length) throws IOException {
+        List<@Nullable Object> replies = new ArrayList<>();
+        for (int i = 0; i < length; i++) {
+            replies.add(read());
+        }
+        return replies;
+    }
+
+    private String readLine() throws IOException {
+        StringBuilder line = new StringBuilder();
+        int next = in.read();
+        while (next != '\r') {
+            if (next < 0) {
+                throw new EOFException("the server has closed the connection");
+            }
+            line.append((char) next);
+            next = in.read();
+        }
+        if (in.read() != '\n') {
+            throw new IOException("a line ends in no line feed");
+        }
+        return line.toString();
+    }
+
+    @Override
+    public void close() throws IOException {
+        socket.close();
+    }
+}
