@@ -17,7 +17,8 @@ final class Reply {
     private static final byte[] OK = ascii("+OK\r\n");
     private static final byte[] PONG = ascii("+PONG\r\n");
     private static final byte[] NULL = ascii("$-1\r\n");
-    private static final byte[] END_OF_LINE = ascii("\r\n");
+    /** Two bytes as a number: a buffer has them sooner than an array. */
+    private static final int END_OF_LINE = '\r' << Byte.SIZE | '\n';
 
     /** A type, the digits of a number, and the end of a line. */
     private static final int MOST_HEADER = 1 + 20 + 2;
@@ -81,12 +82,12 @@ final class Reply {
         int length = bytes.readableBytes();
         header('$', length, length + 2)
                 .writeBytes(bytes, bytes.readerIndex(), length)
-                .writeBytes(END_OF_LINE);
+                .writeShort(END_OF_LINE);
     }
 
     void bulk(String text) {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-        header('$', bytes.length, bytes.length + 2).writeBytes(bytes).writeBytes(END_OF_LINE);
+        header('$', bytes.length, bytes.length + 2).writeBytes(bytes).writeShort(END_OF_LINE);
     }
 
     /** Throws what {@link MergeBlock#get} throws; then nothing was added. */
@@ -98,7 +99,7 @@ final class Reply {
             header('$', length, length + 2);
             int start = buffer.writerIndex();
             block.get(0, buffer.internalNioBuffer(start, length));
-            buffer.writerIndex(start + length).writeBytes(END_OF_LINE);
+            buffer.writerIndex(start + length).writeShort(END_OF_LINE);
         } catch (IllegalStateException e) {
             buffer.writerIndex(before);
             throw e;
@@ -112,7 +113,7 @@ final class Reply {
         } else {
             ByteBufUtil.writeAscii(buffer, Long.toString(number));
         }
-        return buffer.writeBytes(END_OF_LINE);
+        return buffer.writeShort(END_OF_LINE);
     }
 
     private ByteBuf room(int bytes) {
