@@ -26,6 +26,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -299,6 +300,32 @@ class MergePoolTest {
             assertThat(pool.stats().valueBytes()).isZero();
         } finally {
             threads.shutdownNow();
+        }
+    }
+
+    @Test
+    void largeBlocksMayBeClosedWhileStatisticsAreRead() throws Exception {
+        ExecutorService thread = Executors.newSingleThreadExecutor();
+        try (MergePool pool = MergePool.create(Ksm.system(), 64L << 20)) {
+            AtomicBoolean enough = new AtomicBoolean();
+            int regions = pool.stats().regions();
+            Future<?> closing = thread.submit(() -> {
+                while (!enough.get()) {
+                    pool.allocate(8 << 20).close();
+                }
+            });
+            try {
+                for (int i = 0; i < 100; i++) {
+                    assertThat(pool.mergeStats().residentBytes()).isZero();
+                }
+            } finally {
+                enough.set(true);
+                closing.get(20, TimeUnit.SECONDS);
+            }
+            assertThat(pool.stats().usedBytes()).isZero();
+            assertThat(pool.stats().regions()).isEqualTo(regions);
+        } finally {
+            thread.shutdownNow();
         }
     }
 

@@ -315,7 +315,17 @@ public final class MergePool implements AutoCloseable {
         for (Chunk chunk : large) {
             regions.add(chunk.region);
         }
-        return ksm.stats(regions).values().stream().reduce(RegionStats.NONE, RegionStats::plus);
+        while (true) {
+            try {
+                return ksm.stats(regions).values().stream().reduce(RegionStats.NONE, RegionStats::plus);
+            } catch (IllegalStateException e) {
+                requireOpen();
+                // A large block was closed while it was looked at.
+                if (!regions.removeIf(region -> !region.isOpen())) {
+                    throw e;
+                }
+            }
+        }
     }
 
     /**
