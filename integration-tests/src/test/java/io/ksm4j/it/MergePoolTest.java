@@ -10,7 +10,9 @@ import io.ksm4j.pool.MergeBlock;
 import io.ksm4j.pool.MergePool;
 import io.ksm4j.pool.PoolExhaustedException;
 import io.ksm4j.pool.PoolStats;
+import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.stats.RegionStats;
+import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.ReadOnlyBufferException;
 import java.nio.file.Files;
@@ -43,6 +45,8 @@ import org.junit.jupiter.params.provider.FieldSource;
 class MergePoolTest {
 
     static final List<String> BACKENDS = BackendsUnderTest.NAMES;
+
+    private static final int ENOMEM = 12;
 
     private static final int PAGE = (int) Ksm.system().pageSize();
 
@@ -300,6 +304,26 @@ class MergePoolTest {
             assertThat(pool.stats().valueBytes()).isZero();
         } finally {
             threads.shutdownNow();
+        }
+    }
+
+    @Test
+    void aLargeBlockMakesRoomThoughTheKernelCannotUnmapItYet() {
+        KsmBackend backend = BackendsUnderTest.open("ffm");
+        AtomicBoolean full = new AtomicBoolean();
+        KsmBackend atTheLimit = (KsmBackend) Proxy.newProxyInstance(
+                KsmBackend.class.getClassLoader(),
+                new Class<?>[] {KsmBackend.class},
+                (proxy, method, arguments) ->
+                        full.get() && method.getName().equals("munmap") ? -ENOMEM : method.invoke(backend, arguments));
+        try (MergePool pool = MergePool.create(Ksm.with(atTheLimit), 64L << 20)) {
+            MergeBlock block = pool.store(new byte[20 << 20]);
+            full.set(true);
+            block.close();
+            full.set(false);
+
+            assertThat(pool.stats().usedBytes()).isZero();
+            assertThat(pool.allocate(64 << 20).size()).isEqualTo(64 << 20);
         }
     }
 

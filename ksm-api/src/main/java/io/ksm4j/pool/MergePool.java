@@ -275,6 +275,9 @@ public final class MergePool implements AutoCloseable {
             } else if (pages > 0) {
                 block.chunk.giveBack(block.firstPage, pages);
             }
+        } catch (KsmException e) {
+            // At the limit of mappings: the region is closed and its pages are gone; its addresses follow with a later
+            // call.
         } catch (IllegalStateException e) {
             if (open) {
                 throw e;
