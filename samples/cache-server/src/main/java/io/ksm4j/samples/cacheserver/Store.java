@@ -126,7 +126,11 @@ final class Store implements AutoCloseable {
     }
 
     private int weight(Key key, Entry entry) {
-        return (int) Math.min(Integer.MAX_VALUE, wholePages(entry.block.size()) + key.bytes() + ENTRY_BYTES);
+        return (int) Math.min(Integer.MAX_VALUE, needed(key, entry.block.size()));
+    }
+
+    private long needed(Key key, long valueBytes) {
+        return wholePages(valueBytes) + key.bytes() + ENTRY_BYTES;
     }
 
     private long wholePages(long bytes) {
@@ -219,9 +223,15 @@ final class Store implements AutoCloseable {
     /**
      * Stores many values.
      *
-     * @throws NoRoomException if they do not all fit, even if all others go; then none is stored
+     * @throws NoRoomException if they do not all fit, even if all others go; then none is stored, and none goes
      */
     void setAll(List<Key> keys, List<ByteBuf> values) {
+        long needed = IntStream.range(0, keys.size())
+                .mapToLong(i -> needed(keys.get(i), values.get(i).readableBytes()))
+                .sum();
+        if (needed > maxBytes) {
+            throw new NoRoomException();
+        }
         List<Entry> entries = new ArrayList<>(keys.size());
         try {
             for (int i = 0; i < keys.size(); i++) {
@@ -318,15 +328,14 @@ final class Store implements AutoCloseable {
     }
 
     private MergeBlock newBlock(Key key, ByteBuf value) {
-        long needed = wholePages(value.readableBytes());
-        if (needed + key.bytes() + ENTRY_BYTES > maxBytes) {
+        if (needed(key, value.readableBytes()) > maxBytes) {
             throw new NoRoomException();
         }
         while (true) {
             try {
                 return pool.store(value.nioBuffer());
             } catch (PoolExhaustedException e) {
-                if (!evict(needed)) {
+                if (!evict(wholePages(value.readableBytes()))) {
                     throw new NoRoomException();
                 }
             }

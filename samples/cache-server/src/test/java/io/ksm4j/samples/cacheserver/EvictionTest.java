@@ -126,6 +126,7 @@ class EvictionTest {
                             half))
                     .hasMessageStartingWith("OOM ");
             assertThat(jedis.exists("a", "b")).isZero();
+            assertThat(jedis.get("key")).isEqualTo("value");
         }
     }
 }
