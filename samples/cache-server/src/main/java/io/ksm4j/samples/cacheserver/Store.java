@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -187,14 +188,21 @@ final class Store implements AutoCloseable {
         if (condition != Condition.ABSENT && overwrite(key, value, deadline)) {
             return true;
         }
-        Entry entry = newEntry(key, value, deadline);
+        return replace(
+                key,
+                newEntry(key, value, deadline),
+                old -> condition != (old == null ? Condition.PRESENT : Condition.ABSENT));
+    }
+
+    /** Puts an entry in the place of another, or of none, if that may go; or else ends it. */
+    private boolean replace(Key key, Entry entry, Predicate<@Nullable Entry> mayGo) {
         Entry now = null;
         try {
             now = cache.asMap().compute(key, (k, old) -> {
-                if (condition == (old == null ? Condition.PRESENT : Condition.ABSENT)) {
+                if (!mayGo.test(old)) {
                     return old;
                 }
-                if (deadline == SAME) {
+                if (entry.deadline == SAME) {
                     entry.deadline = old == null ? NEVER : old.deadline;
                 }
                 return entry;
@@ -265,13 +273,13 @@ final class Store implements AutoCloseable {
             }
             long sum = Math.addExact(Commands.number(text[0]), 1);
             ByteBuf value = Unpooled.copiedBuffer(Long.toString(sum), StandardCharsets.US_ASCII);
-            Entry entry = newEntry(key, value, old == null ? NEVER : old.deadline);
-            if (old == null
-                    ? cache.asMap().putIfAbsent(key, entry) == null
-                    : cache.asMap().replace(key, old, entry)) {
+            // It may have been written in place meanwhile.
+            if (replace(
+                    key,
+                    newEntry(key, value, SAME),
+                    now -> now == old && (now == null || shortText(now.block).equals(text[0])))) {
                 return sum;
             }
-            discard(key, entry);
         }
     }
 

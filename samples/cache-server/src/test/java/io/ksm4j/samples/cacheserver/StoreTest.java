@@ -1,0 +1,51 @@
+package io.ksm4j.samples.cacheserver;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.pool.MergePool;
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
+import java.nio.charset.StandardCharsets;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.Test;
+
+/** Many threads at one key. */
+class StoreTest {
+
+    private static ByteBuf bytes(String text) {
+        return Unpooled.copiedBuffer(text, StandardCharsets.US_ASCII);
+    }
+
+    @Test
+    void countingLosesNoNumberThatIsStoredMeanwhile() throws Exception {
+        Ksm ksm = Ksm.systemOrFallback();
+        Key key = new Key(0, bytes("n"));
+        AtomicBoolean enough = new AtomicBoolean();
+        ExecutorService thread = Executors.newSingleThreadExecutor();
+        try (Store store = new Store(MergePool.create(ksm, 1 << 20), ksm.pageSize(), 1)) {
+            Future<?> counting = thread.submit(() -> {
+                while (!enough.get()) {
+                    store.increment(key);
+                }
+            });
+            try {
+                for (int i = 0; i < 20_000; i++) {
+                    // All of one length, so that they are written in place.
+                    long number = 1_000_000_000 + i * 100_000L;
+                    store.set(key, bytes(Long.toString(number)), Store.NEVER);
+                    assertThat(store.increment(key)).isBetween(number + 1, number + 99_999);
+                }
+            } finally {
+                enough.set(true);
+                counting.get(10, TimeUnit.SECONDS);
+            }
+        } finally {
+            thread.shutdownNow();
+        }
+    }
+}
