@@ -69,6 +69,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
     /** The word that is coming in pieces. */
     private @Nullable ByteBuf partial;
 
+    /** How long it will be; 0 between words. */
     private int partialLength;
 
     /** The bytes of the words so far, and of the one that is coming. */
@@ -147,9 +148,14 @@ final class Connection extends ChannelInboundHandlerAdapter {
         progressed = true;
         if (leaving) {
             ReferenceCountUtil.release(message);
-        } else if (message instanceof BulkStringHeaderRedisMessage header
-                && !(message instanceof FullBulkStringRedisMessage)) {
+        } else if (message instanceof BulkStringHeaderRedisMessage header) {
             beginWord(header.bulkStringLength());
+        } else if (message instanceof FullBulkStringRedisMessage word) {
+            // Others come in pieces.
+            beginWord(word.isNull() ? -1 : 0);
+            if (!leaving) {
+                addWord(word.content());
+            }
         } else if (message instanceof BulkStringRedisContent content) {
             addToWord(content);
         } else if (message instanceof ArrayHeaderRedisMessage header && expected == 0) {
@@ -190,7 +196,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
         requestBytes += length + WORD_BYTES;
         if (expected == 0) {
             refuse("expected '*', got '$'");
-        } else if (length > limits.mostWordBytes() || requestBytes > limits.mostRequestBytes()) {
+        } else if (length < 0 || length > limits.mostWordBytes() || requestBytes > limits.mostRequestBytes()) {
             refuse("invalid bulk length");
         } else {
             partialLength = length;
@@ -201,11 +207,6 @@ final class Connection extends ChannelInboundHandlerAdapter {
         ByteBuf bytes = piece.content();
         boolean last = piece instanceof LastBulkStringRedisContent;
         ByteBuf word = partial;
-        if (expected == 0 || (piece instanceof FullBulkStringRedisMessage full && full.isNull())) {
-            piece.release();
-            refuse("invalid bulk length");
-            return;
-        }
         if (last && word == null) {
             addWord(bytes);
             return;
@@ -231,6 +232,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
     }
 
     private void addWord(ByteBuf word) {
+        partialLength = 0;
         words.add(word);
         if (words.size() == expected) {
             execute();
@@ -282,6 +284,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
             partial = null;
             word.release();
         }
+        partialLength = 0;
         expected = 0;
         requestBytes = 0;
         copied = 0;
@@ -299,7 +302,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
             word.release();
         }
         ByteBuf word = partial;
-        long holding = requestBytes - (word == null ? 0 : partialLength - word.capacity());
+        long holding = requestBytes - partialLength + (word == null ? 0 : word.capacity());
         boolean fits = limits.hold(holding - held);
         held = holding;
         if (!fits) {

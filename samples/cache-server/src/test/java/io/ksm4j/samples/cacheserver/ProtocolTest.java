@@ -54,6 +54,8 @@ class ProtocolTest {
                 "*x\\r\\n | invalid multibulk length",
                 "*1\\r\\n$-1\\r\\n | invalid bulk length",
                 "*1\\r\\n$-7\\r\\n | invalid bulk length",
+                "$-1\\r\\n | expected '*', got '$'",
+                "$0\\r\\n\\r\\n | expected '*', got '$'",
                 "*1\\r\\n$x\\r\\n | invalid bulk length",
                 "*1\\r\\n$536870913\\r\\n | invalid bulk length",
                 // More than the pool holds.
@@ -124,6 +126,28 @@ class ProtocolTest {
             assertThat(jedis.exists("half")).isFalse();
         }
         await().until(() -> running.server.snapshot().connectedClients() == 0);
+    }
+
+    @Test
+    void countsWhatHasArrivedAndNotWhatIsAnnounced() throws IOException {
+        // Together more than all may have half sent.
+        String announcement = "*3\r\n$3\r\nSET\r\n$4\r\nhalf\r\n$60000000\r\n";
+        try (RawClient first = running.raw();
+                RawClient second = running.raw();
+                RawClient third = running.raw()) {
+            assertThat(first.ask("PING\r\n" + announcement, 7)).isEqualTo("+PONG\r\n");
+            assertThat(second.ask("PING\r\n" + announcement, 7)).isEqualTo("+PONG\r\n");
+            assertThat(third.ask(announcement + "x".repeat(60_000_000) + "\r\n", 5)).isEqualTo("+OK\r\n");
+        }
+    }
+
+    @Test
+    void countsEmptyWordsToo() throws IOException {
+        try (RawClient client = running.raw()) {
+            client.send("*1048576\r\n$4\r\nMGET\r\n" + "$0\r\n\r\n".repeat((1 << 20) - 1));
+
+            assertThat(client.readToEnd()).isEqualTo("-ERR Protocol error: invalid bulk length\r\n");
+        }
     }
 
     @Test
