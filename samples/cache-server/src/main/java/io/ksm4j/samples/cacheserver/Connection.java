@@ -132,6 +132,10 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
     @Override
     public void channelWritabilityChanged(ChannelHandlerContext ctx) {
+        if (!channel.isWritable()) {
+            // A request is being answered, in the loop below perhaps.
+            return;
+        }
         while (!waiting.isEmpty() && reply.mayGoOn()) {
             accept(waiting.remove());
         }

@@ -137,7 +137,8 @@ class ProtocolTest {
                 RawClient third = running.raw()) {
             assertThat(first.ask("PING\r\n" + announcement, 7)).isEqualTo("+PONG\r\n");
             assertThat(second.ask("PING\r\n" + announcement, 7)).isEqualTo("+PONG\r\n");
-            assertThat(third.ask(announcement + "x".repeat(60_000_000) + "\r\n", 5)).isEqualTo("+OK\r\n");
+            assertThat(third.ask(announcement + "x".repeat(60_000_000) + "\r\n", 5))
+                    .isEqualTo("+OK\r\n");
         }
     }
 

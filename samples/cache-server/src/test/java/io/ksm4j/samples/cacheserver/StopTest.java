@@ -2,6 +2,7 @@ package io.ksm4j.samples.cacheserver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.samples.cacheserver.ServerUnderTest.RawClient;
 import java.io.IOException;
@@ -10,6 +11,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine.ParameterException;
+import redis.clients.jedis.Jedis;
 
 /** How it starts and stops. */
 class StopTest {
@@ -40,6 +42,40 @@ class StopTest {
         stopping.join();
         int port = running.server.port();
         assertThatThrownBy(() -> new RawClient(port)).isInstanceOf(IOException.class);
+    }
+
+    @Test
+    @Timeout(30)
+    void sendsWholeRepliesToWhomItKeptWaiting() throws Exception {
+        String value = "v".repeat(65_536);
+        String request = "*41\r\n$4\r\nMGET\r\n" + "$3\r\nkey\r\n".repeat(40);
+        String reply = "*40\r\n" + ("$65536\r\n" + value + "\r\n").repeat(40);
+        ServerUnderTest running = new ServerUnderTest();
+        try (Jedis jedis = running.jedis()) {
+            jedis.set("key", value);
+        }
+        Thread stopping = new Thread(running::close);
+        try (RawClient client = running.raw()) {
+            client.socket.setReceiveBufferSize(256 << 10);
+            client.send(request.repeat(6));
+            await().until(() -> running.server.snapshot().hits() >= 40);
+
+            stopping.start();
+            await().until(() -> !isListening(running.server.port()));
+            String replies = client.readToEnd();
+
+            assertThat(replies.length()).isEqualTo(6 * reply.length());
+            assertThat(replies).isEqualTo(reply.repeat(6));
+        }
+        stopping.join();
+    }
+
+    private static boolean isListening(int port) {
+        try (RawClient client = new RawClient(port)) {
+            return client.socket.isConnected();
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     @Test
