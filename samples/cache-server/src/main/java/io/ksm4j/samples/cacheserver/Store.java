@@ -188,10 +188,9 @@ final class Store implements AutoCloseable {
         if (condition != Condition.ABSENT && overwrite(key, value, deadline)) {
             return true;
         }
-        return replace(
-                key,
-                newEntry(key, value, deadline),
-                old -> condition != (old == null ? Condition.PRESENT : Condition.ABSENT));
+        Predicate<@Nullable Entry> mayGo = old -> condition != (old == null ? Condition.PRESENT : Condition.ABSENT);
+        // Before others make room for what is not stored.
+        return mayGo.test(cache.getIfPresent(key)) && replace(key, newEntry(key, value, deadline), mayGo);
     }
 
     /** Puts an entry in the place of another, or of none, if that may go; or else ends it. */

@@ -15,6 +15,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import redis.clients.jedis.Jedis;
+import redis.clients.jedis.params.SetParams;
 
 /** More is stored than there is room for. */
 class EvictionTest {
@@ -104,6 +105,24 @@ class EvictionTest {
             Snapshot now = running.server.snapshot();
             assertThat(now.pool().usedBytes()).isLessThanOrEqualTo(4 << 20);
             assertThat(now.evictedKeys()).isGreaterThan(800);
+        }
+    }
+
+    @Test
+    void letsNothingGoForWhatItsConditionKeepsOut() throws IOException {
+        try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m");
+                Jedis jedis = running.jedis()) {
+            for (int i = 0; i < 700; i++) {
+                jedis.set("key" + i, "x".repeat(4000));
+            }
+            byte[] large = new byte[3 << 20];
+            byte[] present = "key0".getBytes(StandardCharsets.US_ASCII);
+            byte[] absent = "none".getBytes(StandardCharsets.US_ASCII);
+
+            assertThat(jedis.set(present, large, SetParams.setParams().nx())).isNull();
+            assertThat(jedis.set(absent, large, SetParams.setParams().xx())).isNull();
+
+            assertThat(jedis.dbSize()).isEqualTo(700);
         }
     }
 
