@@ -78,6 +78,18 @@ class MergePoolTest {
         }
     }
 
+    @Test
+    void whereNothingMergesItIsAPoolAllTheSame() {
+        try (MergePool pool = MergePool.create(Ksm.fallback(), 64L * PAGE)) {
+            byte[] value = random(1, 3 * PAGE + 17);
+            try (MergeBlock block = pool.store(value)) {
+                assertThat(block.toByteArray()).isEqualTo(value);
+                assertThat(pool.mergeStats()).isEqualTo(RegionStats.NONE);
+            }
+            assertThat(pool.allocate(64 * PAGE).toByteArray()).containsOnly(0);
+        }
+    }
+
     /** What is done to a pool, and to the model of it: arrays. */
     @Property(tries = 100)
     void itHoldsWhatAModelHolds(
