@@ -203,8 +203,13 @@ public final class CacheServer implements AutoCloseable {
             listener.close().awaitUninterruptibly();
         }
         for (Channel client : clients) {
-            client.eventLoop()
-                    .execute(() -> client.pipeline().get(Connection.class).finish());
+            client.eventLoop().execute(() -> {
+                Connection connection = client.pipeline().get(Connection.class);
+                // None if the client has gone meanwhile.
+                if (connection != null) {
+                    connection.finish();
+                }
+            });
         }
         clients.newCloseFuture().awaitUninterruptibly(SECONDS_TO_FINISH, TimeUnit.SECONDS);
         if (page != null) {
