@@ -142,10 +142,12 @@ final class PageHandler extends SimpleChannelInboundHandler<HttpObject> {
         ALWAYS.forEach(headers::set);
         HttpUtil.setContentLength(response, response.content().readableBytes());
         HttpUtil.setKeepAlive(response, !last);
+        // When this one is written, the last may still be waiting.
+        boolean isLast = last;
         context.writeAndFlush(response).addListener(written -> {
             if (!written.isSuccess()) {
                 ChannelFuture unused = context.close();
-            } else if (last) {
+            } else if (isLast) {
                 // Closed with something unread, the connection would be reset, and the answer perhaps lost.
                 ChannelFuture unused = ((DuplexChannel) context.channel()).shutdownOutput();
             } else {

@@ -201,6 +201,17 @@ class StatusPageTest {
     }
 
     @Test
+    void theLastAnswerComesThoughOthersAreStillBeingRead() throws IOException {
+        String script = "GET /chart.js HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        String last = "GET /page.svg HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        try (Socket slow = connect()) {
+            slow.setReceiveBufferSize(256 << 10);
+            slow.getOutputStream().write((script.repeat(40) + last).getBytes(ISO_8859_1));
+            assertThat(endOf(slow)).hasSizeGreaterThan(6 << 20).endsWith("</svg>\n");
+        }
+    }
+
+    @Test
     void oldClientsNameNoHostAndAreClosed() throws IOException {
         assertThat(send("GET /page.svg HTTP/1.0\r\n\r\n"))
                 .matches("(?s)HTTP/1\\.[01] 200 .*")
