@@ -108,6 +108,19 @@ class CommandsTest {
     }
 
     @Test
+    void forgetsValuesWhenTheirTimeWasChanged() {
+        jedis.set("sooner", "value", SetParams.setParams().ex(100));
+        jedis.set("kept", "value", SetParams.setParams().px(400));
+        jedis.set("kept", "other");
+        jedis.set("later", "value", SetParams.setParams().px(400));
+        jedis.expire("later", 100);
+        jedis.pexpire("sooner", 700);
+
+        await().atMost(Duration.ofSeconds(5)).until(() -> jedis.get("sooner") == null);
+        assertThat(jedis.mget("kept", "later")).containsExactly("other", "value");
+    }
+
+    @Test
     void tellsAndChangesTheTimeThatIsLeft() {
         assertThat(jedis.ttl("key")).isEqualTo(-2);
         assertThat(jedis.expire("key", 10)).isZero();
