@@ -54,6 +54,9 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
     private static final Pattern INLINE_WORD = Pattern.compile("\"([^\"]*)\"|'([^']*)'|([^\\s\"']+)");
 
+    /** Lines that a browser sends first, when a web page makes it send others after them. */
+    private static final Pattern HTTP = Pattern.compile("(?i)\\s*(POST\\s|Host:)");
+
     private final Channel channel;
     private final Reply reply;
     private final Commands commands;
@@ -244,6 +247,10 @@ final class Connection extends ChannelInboundHandlerAdapter {
     }
 
     private void acceptInline(String line) {
+        if (HTTP.matcher(line).lookingAt()) {
+            refuse("this is no web server");
+            return;
+        }
         Matcher matcher = INLINE_WORD.matcher(line);
         int end = 0;
         while (matcher.find() && line.substring(end, matcher.start()).isBlank()) {

@@ -16,6 +16,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import redis.clients.jedis.Jedis;
 
 /** What no client should send, byte by byte. */
@@ -73,6 +74,18 @@ class ProtocolTest {
             client.send("PING\r\n" + request.replace("\\r", "\r").replace("\\n", "\n"));
 
             assertThat(client.readToEnd()).isEqualTo("+PONG\r\n-ERR Protocol error: " + problem + "\r\n");
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"POST", "GET", "OPTIONS"})
+    void executesNothingThatAWebPageMakesItsBrowserSend(String method) throws IOException {
+        try (RawClient client = running.raw();
+                Jedis jedis = running.jedis()) {
+            client.send(method + " / HTTP/1.1\r\nhost: localhost:6379\r\n\r\nSET evil 1\r\n");
+
+            assertThat(client.readToEnd()).endsWith("-ERR Protocol error: this is no web server\r\n");
+            assertThat(jedis.exists("evil")).isFalse();
         }
     }
 
