@@ -167,7 +167,7 @@ public record Plot(String title, Axis x, List<Panel> panels) {
         svg.format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" role=\"img\">%n", WIDTH, height);
         svg.format("<title>%s</title>%n", escaped(title));
         style(svg, panels.stream().mapToInt(panel -> panel.lines().size()).max().orElse(0));
-        svg.format("<text class=\"title\" x=\"%d\" y=\"24\">%s</text>%n", LEFT, escaped(title));
+        svg.format("<text class=\"title\" x=\"%d\" y=\"18\">%s</text>%n", LEFT, escaped(title));
         for (int i = 0; i < panels.size(); i++) {
             panel(svg, panels.get(i), TOP + i * (PANEL + GAP));
         }
@@ -209,7 +209,7 @@ public record Plot(String title, Axis x, List<Panel> panels) {
     private void panel(Formatter svg, Panel panel, int top) {
         svg.format(
                 "<text x=\"%d\" y=\"%d\">%s</text>%n",
-                LEFT + 4, top + 14, escaped(panel.y().label()));
+                LEFT, top - 5, escaped(panel.y().label()));
         for (double tick : panel.y().ticks()) {
             String at = coordinate(down(panel, tick, top));
             svg.format("<path class=\"grid\" d=\"M%d %sH%d\"/>%n", LEFT, at, WIDTH - RIGHT);
