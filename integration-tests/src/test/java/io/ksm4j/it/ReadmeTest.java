@@ -143,6 +143,7 @@ class ReadmeTest {
                 "ksm-micrometer",
                 "ksm-test",
                 "plot",
+                "samples/cache-server",
                 "samples/tenants")) {
             try (Stream<Path> files = Files.walk(ROOT.resolve(module).resolve("src/main/java"))) {
                 files.filter(Files::isRegularFile)
