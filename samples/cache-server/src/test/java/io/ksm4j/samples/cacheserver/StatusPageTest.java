@@ -207,6 +207,8 @@ class StatusPageTest {
         try (Socket slow = connect()) {
             slow.setReceiveBufferSize(256 << 10);
             slow.getOutputStream().write((script.repeat(40) + last).getBytes(ISO_8859_1));
+            await().pollDelay(Duration.ofMillis(300))
+                    .until(() -> slow.getInputStream().available() > 0);
             assertThat(endOf(slow)).hasSizeGreaterThan(6 << 20).endsWith("</svg>\n");
         }
     }
