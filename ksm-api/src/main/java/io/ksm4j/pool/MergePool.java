@@ -7,15 +7,11 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.stats.RegionStats;
 import java.nio.ByteBuffer;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
-import java.util.stream.Stream;
 
 /**
  * Off-heap blocks for values that should merge: equal values give equal pages. Each block starts on a page, its last page ends in zeros,
@@ -45,9 +41,6 @@ public final class MergePool implements AutoCloseable {
     private static final long LEAST_REGION = 16L << 20;
     private static final int MOST_REGIONS_AT_FIRST = 32;
 
-    /** Blocks that would take more than this part of a region get one of their own. */
-    private static final int LARGE = 4;
-
     private final Ksm ksm;
     private final RegionOptions options;
     private final long capacity;
@@ -60,9 +53,6 @@ public final class MergePool implements AutoCloseable {
 
     /** Grows, and is never changed. */
     private volatile Chunk[] chunks;
-
-    /** Those of one large block each. */
-    private final Set<Chunk> large = ConcurrentHashMap.newKeySet();
 
     private volatile boolean open = true;
 
@@ -217,9 +207,6 @@ public final class MergePool implements AutoCloseable {
     }
 
     private MergeBlock take(int size, int pages) {
-        if ((long) pages * pageSize > regionBytes / LARGE) {
-            return takeLarge(size, pages);
-        }
         while (true) {
             Chunk[] all = chunks;
             if (pages == 0) {
@@ -240,30 +227,23 @@ public final class MergePool implements AutoCloseable {
                     return new MergeBlock(this, chunk, first, size);
                 }
             }
-            grow(all);
+            grow(all, pages);
         }
     }
 
-    /** The runs that are free are too short: more addresses are had for nothing, and the bound on pages holds. */
-    private synchronized void grow(Chunk[] known) {
+    /**
+     * The runs that are free are too short: more addresses are had for nothing, and the bound on pages holds. Regions stay, also those
+     * made for a large block: where buffers cannot be revoked, the addresses of closed ones would pile up until they are collected.
+     */
+    private synchronized void grow(Chunk[] known, int pages) {
         requireOpen();
         if (chunks.length == known.length) {
             Chunk[] more = Arrays.copyOf(known, known.length + 1);
-            more[known.length] = newChunk(regionBytes);
+            // Rounded up, so that blocks that differ a little can follow each other there.
+            long needed = Long.highestOneBit(2L * pages * pageSize - 1);
+            more[known.length] = newChunk(Math.max(regionBytes, needed));
             chunks = more;
         }
-    }
-
-    private MergeBlock takeLarge(int size, int pages) {
-        Chunk chunk = newChunk((long) pages * pageSize);
-        large.add(chunk);
-        if (!open) {
-            // Closing may have missed it.
-            large.remove(chunk);
-            chunk.region.close();
-            throw closedException();
-        }
-        return new MergeBlock(this, chunk, chunk.take(pages), size);
     }
 
     void free(MergeBlock block) {
@@ -271,14 +251,9 @@ public final class MergePool implements AutoCloseable {
         valueBytes.add(-block.size());
         blocks.decrement();
         try {
-            if (large.remove(block.chunk)) {
-                block.chunk.region.close();
-            } else if (pages > 0) {
+            if (pages > 0) {
                 block.chunk.giveBack(block.firstPage, pages);
             }
-        } catch (KsmException e) {
-            // At the limit of mappings: the region is closed and its pages are gone; its addresses follow with a later
-            // call.
         } catch (IllegalStateException e) {
             if (open) {
                 throw e;
@@ -294,12 +269,9 @@ public final class MergePool implements AutoCloseable {
      */
     public PoolStats stats() {
         Chunk[] all = chunks;
-        List<Chunk> own = List.copyOf(large);
-        long address = Stream.concat(Arrays.stream(all), own.stream())
-                .mapToLong(chunk -> chunk.region.size())
-                .sum();
-        return new PoolStats(
-                capacity, usedPages.get() * pageSize, valueBytes.sum(), blocks.sum(), all.length + own.size(), address);
+        long address =
+                Arrays.stream(all).mapToLong(chunk -> chunk.region.size()).sum();
+        return new PoolStats(capacity, usedPages.get() * pageSize, valueBytes.sum(), blocks.sum(), all.length, address);
     }
 
     /**
@@ -312,24 +284,9 @@ public final class MergePool implements AutoCloseable {
      */
     public RegionStats mergeStats() {
         requireOpen();
-        List<MergeRegion> regions = new ArrayList<>();
-        for (Chunk chunk : chunks) {
-            regions.add(chunk.region);
-        }
-        for (Chunk chunk : large) {
-            regions.add(chunk.region);
-        }
-        while (true) {
-            try {
-                return ksm.stats(regions).values().stream().reduce(RegionStats.NONE, RegionStats::plus);
-            } catch (IllegalStateException e) {
-                requireOpen();
-                // A large block was closed while it was looked at.
-                if (!regions.removeIf(region -> !region.isOpen())) {
-                    throw e;
-                }
-            }
-        }
+        List<MergeRegion> regions =
+                Arrays.stream(chunks).map(chunk -> chunk.region).toList();
+        return ksm.stats(regions).values().stream().reduce(RegionStats.NONE, RegionStats::plus);
     }
 
     /**
@@ -363,9 +320,7 @@ public final class MergePool implements AutoCloseable {
             open = false;
         }
         RuntimeException failed = null;
-        List<Chunk> all = new ArrayList<>(List.of(chunks));
-        all.addAll(large);
-        for (Chunk chunk : all) {
+        for (Chunk chunk : chunks) {
             try {
                 chunk.region.close();
             } catch (RuntimeException e) {
