@@ -1,0 +1,34 @@
+package io.ksm4j.benchmarks;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.junit.EnabledIfKsm;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Set;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class PerformanceTest {
+
+    static Set<String> parts() {
+        return Performance.PARTS.keySet();
+    }
+
+    @EnabledIfKsm
+    @ParameterizedTest(allowZeroInvocations = true)
+    @MethodSource("parts")
+    void eachPartMeasuresAllOfItsTargets(String part) throws Exception {
+        PartReport report = Performance.PARTS.get(part).get().measure(Length.INSTANT);
+        assertThat(report.targets())
+                .isNotEmpty()
+                .allSatisfy(target ->
+                        assertThat(target.measured()).as(target.name()).isFinite());
+        for (Target target : report.targets()) {
+            assertThat(target.name()).startsWith(part + "-");
+        }
+        assertThat(report.text()).contains("|");
+        assertThat(Files.readString(Path.of("..", "benchmarks", "run")))
+                .containsPattern("parts=\\(.*\\b" + part + "\\b");
+    }
+}
