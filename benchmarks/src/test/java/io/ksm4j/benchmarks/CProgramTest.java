@@ -1,0 +1,59 @@
+package io.ksm4j.benchmarks;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(30)
+class CProgramTest {
+
+    @BeforeEach
+    void compilerIsThere() {
+        if (!Boolean.getBoolean("ksm.required")) {
+            Assumptions.assumeTrue(CProgram.isCompilerThere(), "no C compiler");
+        }
+    }
+
+    @Test
+    void aProgramAnswersOneCommandAfterTheOther() throws Exception {
+        try (CProgram program = CProgram.start("echo.c", "40")) {
+            assertThat(program.run("add", 2)).isEqualTo(42);
+            assertThat(program.run("add", 1_000_000_000_000L)).isEqualTo(1_000_000_000_040L);
+            assertThatThrownBy(() -> program.run("add", -50)).hasMessageEndingWith("echo 40 answers run add -50: -10");
+            assertThatThrownBy(() -> program.run("multiply", 1))
+                    .hasMessageEndingWith("unknown command: run multiply 1");
+            assertThat(program.ask("sing")).isEqualTo("failed: unknown command: sing");
+            assertThat(program.run("add", 3)).isEqualTo(43);
+        }
+    }
+
+    @Test
+    void aProgramThatFailsSaysWhy() throws Exception {
+        try (CProgram program = CProgram.start("echo.c")) {
+            assertThatThrownBy(() -> program.run("end", 12)).hasMessageEndingWith("end: Cannot allocate memory");
+            assertThatThrownBy(() -> program.run("add", 1))
+                    .isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("has ended");
+        }
+    }
+
+    @Test
+    void whatDoesNotCompileIsToldInTheCompilersWords() {
+        assertThatThrownBy(() -> CProgram.start("broken.c"))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("broken.c:2:")
+                .hasMessageContaining("nothing");
+    }
+
+    @Test
+    void withoutACompilerTheMessageSaysWhatToInstall() {
+        assertThatThrownBy(() -> CProgram.compiler("/nonexistent:/proc"))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("[cc, gcc, clang]")
+                .hasMessageContaining("package is gcc");
+    }
+}
