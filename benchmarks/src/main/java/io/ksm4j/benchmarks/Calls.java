@@ -1,0 +1,231 @@
+package io.ksm4j.benchmarks;
+
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.RunningKsmd;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.DoubleStream;
+import java.util.stream.IntStream;
+import org.openjdk.jmh.results.RunResult;
+import org.openjdk.jmh.runner.Runner;
+import org.openjdk.jmh.runner.RunnerException;
+import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
+import org.openjdk.jmh.runner.options.OptionsBuilder;
+import org.openjdk.jmh.runner.options.TimeValue;
+import org.openjdk.jmh.runner.options.VerboseMode;
+
+/**
+ * System calls through ksm4j and through others, each beside the same calls in C. The C program is asked right before and right after a
+ * JVM is forked, and a ratio is made of neighbours only.
+ */
+final class Calls implements Part {
+
+    private static final List<Binding> APIS = List.of(Binding.FFM_API, Binding.JNR_API, Binding.JNA_API);
+
+    /** What is measured: the method of {@link CallBenchmark}, and the operation of {@code calls.c} that it is compared with. */
+    private enum Operation {
+        AGAIN("again", "again", "mark what is marked already", 1, false),
+        CHANGE("change", "change", "mark, then unmark", 1, false),
+        AGAIN_BY_TWO("againByTwo", "againByTwo", "mark what is marked already, two threads", 1, false),
+        LOOP("loop", "many", "mark 512 ranges, then unmark them, one by one", CallBenchmark.RANGES, true),
+        BATCH("batch", "many", "the same, as a list", CallBenchmark.RANGES, true),
+        ALLOCATE("allocate", "allocate", "allocate, touch, close", 1, true),
+        ALLOCATE_UNGUARDED("allocateUnguarded", "allocate", "the same, without guard pages", 1, true);
+
+        final String java;
+        final String c;
+        final String says;
+        final int ranges;
+        final boolean isForApis;
+
+        Operation(String java, String c, String says, int ranges, boolean isForApis) {
+            this.java = java;
+            this.c = c;
+            this.says = says;
+            this.ranges = ranges;
+            this.isForApis = isForApis;
+        }
+
+        List<Binding> bindings() {
+            return isForApis ? APIS : List.of(Binding.values());
+        }
+    }
+
+    /** One fork, with what C took before and after. Nanoseconds for one range. */
+    private record Sample(double java, double c, double bytes) {
+
+        double ratio() {
+            return java / c;
+        }
+    }
+
+    private final Map<Operation, Map<Binding, List<Sample>>> samples = new EnumMap<>(Operation.class);
+
+    @Override
+    public PartReport measure(Length length) throws Exception {
+        int rounds = length.of(1, 3, 12);
+        try (RunningKsmd ksmd = RunningKsmd.start();
+                CProgram c = CProgram.start("calls.c")) {
+            // It would take a core, and work on the very pages.
+            ksmd.set(KsmSetting.RUN, 0);
+            for (int round = 1; round <= rounds; round++) {
+                for (Operation operation : Operation.values()) {
+                    // No target asks for these, and a JVM takes its time.
+                    if (operation.isForApis && round % 3 != 1) {
+                        continue;
+                    }
+                    for (Binding binding : operation.bindings()) {
+                        Sample sample = sample(c, length, operation, binding);
+                        samples.computeIfAbsent(operation, o -> new EnumMap<>(Binding.class))
+                                .computeIfAbsent(binding, b -> new ArrayList<>())
+                                .add(sample);
+                        if (length != Length.INSTANT) {
+                            System.out.printf(
+                                    Locale.ROOT,
+                                    "round %d of %d, %s, %s: C %.1f ns, Java %.1f ns, ratio %.3f, %.0f bytes%n",
+                                    round,
+                                    rounds,
+                                    operation.java,
+                                    binding,
+                                    sample.c(),
+                                    sample.java(),
+                                    sample.ratio(),
+                                    sample.bytes());
+                        }
+                    }
+                }
+            }
+        }
+        return new PartReport(text(), Map.of(), targets());
+    }
+
+    private static Sample sample(CProgram c, Length length, Operation operation, Binding binding) throws Exception {
+        double before = c(c, length, operation);
+        RunResult run = java(length, operation, binding);
+        double after = c(c, length, operation);
+        return new Sample(
+                run.getPrimaryResult().getStatistics().getPercentile(50) / operation.ranges,
+                (before + after) / 2 / operation.ranges,
+                run.getSecondaryResults().get(AllocatedBytes.LABEL).getScore() / operation.ranges);
+    }
+
+    /** Nanoseconds for one call of the operation: the median of several batches. */
+    private static double c(CProgram c, Length length, Operation operation) throws Exception {
+        long nanos = length.of(100_000L, 5_000_000L, 20_000_000L);
+        // The first warms the caches, and tells how many fit into a batch.
+        long count = Math.max(1, nanos / Math.max(1, c.run(operation.c, 10) / 10));
+        double[] batches = new double[length.of(1, 9, 21)];
+        for (int i = 0; i < batches.length; i++) {
+            batches[i] = 1.0 * c.run(operation.c, count) / count;
+        }
+        Arrays.sort(batches);
+        return batches[batches.length / 2];
+    }
+
+    private static RunResult java(Length length, Operation operation, Binding binding) throws RunnerException {
+        ChainedOptionsBuilder options = new OptionsBuilder()
+                .include("^" + CallBenchmark.class.getName().replace(".", "\\.") + "\\." + operation.java + "$")
+                .param("binding", binding.name())
+                .addProfiler(AllocatedBytes.class)
+                .shouldFailOnError(true)
+                .verbosity(VerboseMode.SILENT)
+                // In this JVM for an instant: which then says nothing about speed.
+                .forks(length.of(0, 1, 1))
+                // JMH's own.
+                .jvmArgsAppend("--sun-misc-unsafe-memory-access=allow")
+                .warmupIterations(length.of(0, 8, 10))
+                .warmupTime(TimeValue.milliseconds(length.of(1, 100, 200)))
+                .measurementIterations(length.of(1, 9, 21))
+                .measurementTime(TimeValue.milliseconds(length.of(5, 40, 100)));
+        return new Runner(options.build()).runSingle();
+    }
+
+    private double ratio(Operation operation, Binding binding) {
+        return median(operation, binding, Sample::ratio);
+    }
+
+    /** How long one takes beside another, each by its ratio to C in the same round. */
+    private double ratio(Operation operation, Binding ours, Binding other) {
+        List<Sample> one = samples.get(operation).get(ours);
+        List<Sample> two = samples.get(operation).get(other);
+        return median(IntStream.range(0, one.size())
+                .mapToDouble(round -> one.get(round).ratio() / two.get(round).ratio()));
+    }
+
+    private double median(Operation operation, Binding binding, ToDoubleFunction<Sample> of) {
+        return median(samples.get(operation).get(binding).stream().mapToDouble(of));
+    }
+
+    private static double median(DoubleStream values) {
+        double[] sorted = values.sorted().toArray();
+        return sorted[sorted.length / 2];
+    }
+
+    private String text() {
+        StringBuilder text = new StringBuilder();
+        for (Operation operation : Operation.values()) {
+            text.append("\n| ").append(operation.says).append(" | C, ns | Java, ns | ratio | bytes allocated |\n");
+            text.append("| --- | --- | --- | --- | --- |\n");
+            for (Binding binding : operation.bindings()) {
+                text.append(String.format(
+                        Locale.ROOT,
+                        "| %s: %s | %.0f | %.0f | %.2f | %.0f |%n",
+                        binding.technology(),
+                        binding.way(),
+                        median(operation, binding, Sample::c),
+                        median(operation, binding, Sample::java),
+                        ratio(operation, binding),
+                        median(operation, binding, Sample::bytes)));
+            }
+        }
+        return text.append("""
+
+                        A range is 64 KiB, each of its pages written once. Times and bytes are for one range, by each thread; each row has the
+                        times of C from right before and after its own. Numbers are medians of rounds, and each round is a JVM of its own.
+                        """).toString();
+    }
+
+    private List<Target> targets() {
+        List<Target> targets = new ArrayList<>();
+        for (Operation operation : List.of(Operation.AGAIN, Operation.CHANGE)) {
+            targets.add(toC(operation, Binding.FFM_SPI, 1.05));
+            targets.add(toC(operation, Binding.FFM_API, 1.10));
+            targets.add(toC(operation, Binding.JNR_SPI, 1.10));
+            targets.add(toC(operation, Binding.JNR_API, 1.2));
+            targets.add(toC(operation, Binding.JNA_SPI, 1.45));
+            targets.add(toC(operation, Binding.JNA_API, 1.6));
+        }
+        targets.add(toPeer(Binding.FFM_SPI, Binding.FFM_BY_HAND));
+        targets.add(toPeer(Binding.JNR_SPI, Binding.JNR_OPENHFT));
+        targets.add(toPeer(Binding.JNA_SPI, Binding.JNA_INTERFACE));
+        for (Binding binding : List.of(Binding.FFM_SPI, Binding.FFM_API)) {
+            double bytes = Math.max(
+                    median(Operation.AGAIN, binding, Sample::bytes), median(Operation.CHANGE, binding, Sample::bytes));
+            // JMH's own objects, a few hundred bytes, are spread over all calls.
+            targets.add(Target.atMost("calls-bytes-" + name(binding), Math.rint(bytes), 0));
+        }
+        return targets;
+    }
+
+    private Target toC(Operation operation, Binding binding, double goal) {
+        return Target.atMost(
+                "calls-" + operation.java + "-" + name(binding) + "-to-c", ratio(operation, binding), goal);
+    }
+
+    private Target toPeer(Binding ours, Binding peer) {
+        return Target.atMost(
+                "calls-" + name(ours) + "-to-"
+                        + name(peer).substring(ours.technology().length() + 1),
+                ratio(Operation.AGAIN, ours, peer),
+                1);
+    }
+
+    private static String name(Binding binding) {
+        return binding.name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+}
