@@ -9,7 +9,8 @@ import java.util.function.Supplier;
 final class Performance {
 
     /** By the names that {@code benchmarks/run} knows. */
-    static final Map<String, Supplier<Part>> PARTS = Map.of("calls", Calls::new);
+    static final Map<String, Supplier<Part>> PARTS =
+            Map.of("calls", Calls::new, "kernel", KernelFigures::new);
 
     private Performance() {}
 

@@ -1,0 +1,117 @@
+/* What KernelFigures measures, from C. Every order of calls and of pages is as in KernelRegion.java. */
+#include "commands.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* One region at a time, between two pages that are not accessible. */
+static char *region;
+static size_t size;
+static size_t page;
+
+static void map(size_t bytes) {
+    char *all = mmap(NULL, bytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED) {
+        fail("mmap");
+    }
+    region = all + page;
+    size = bytes;
+    if (mprotect(region, size, PROT_READ | PROT_WRITE) != 0) {
+        fail("mprotect");
+    }
+    /* Fails where the kernel has no huge pages, which is as good. */
+    madvise(region, size, MADV_NOHUGEPAGE);
+}
+
+static void unmap(void) {
+    if (munmap(region - page, size + 2 * page) != 0) {
+        fail("munmap");
+    }
+}
+
+static long full_scans(void) {
+    char text[32];
+    int file = open("/sys/kernel/mm/ksm/full_scans", O_RDONLY | O_CLOEXEC);
+    ssize_t length = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (length <= 0) {
+        fail("full_scans");
+    }
+    close(file);
+    text[length] = '\0';
+    return strtol(text, NULL, 10);
+}
+
+static void mark_and_wait(void) {
+    if (madvise(region, size, MADV_MERGEABLE) != 0) {
+        fail("MADV_MERGEABLE");
+    }
+    long wanted = full_scans() + 2;
+    while (full_scans() < wanted) {
+    }
+}
+
+static long write_even_pages(void) {
+    long start = nanos();
+    for (size_t at = 0; at < size; at += 2 * page) {
+        *(volatile char *)(region + at) = '-';
+    }
+    return nanos() - start;
+}
+
+static long merge(long bytes) {
+    map(bytes);
+    memset(region, '*', size);
+    long start = nanos();
+    mark_and_wait();
+    return nanos() - start;
+}
+
+/* What merge has left. */
+static long unmerge(long bytes) {
+    (void)bytes;
+    long start = nanos();
+    if (madvise(region, size, MADV_UNMERGEABLE) != 0) {
+        fail("MADV_UNMERGEABLE");
+    }
+    long took = nanos() - start;
+    unmap();
+    return took;
+}
+
+static long write_private(long bytes) {
+    map(bytes);
+    memset(region, '*', size);
+    return write_even_pages();
+}
+
+/* What write_private has left: equal pages in pairs, and no two pairs alike. */
+static long prepare(long bytes) {
+    (void)bytes;
+    for (size_t pair = 0; pair < size / page / 2; pair++) {
+        memset(region + 2 * pair * page, '+', pair + 1);
+        memset(region + (2 * pair + 1) * page, '+', pair + 1);
+    }
+    long start = nanos();
+    mark_and_wait();
+    return nanos() - start;
+}
+
+static long copy_on_write(long bytes) {
+    (void)bytes;
+    long took = write_even_pages();
+    unmap();
+    return took;
+}
+
+int main(void) {
+    static const struct command commands[] = {
+        {"merge", merge},
+        {"unmerge", unmerge},
+        {"write", write_private},
+        {"prepare", prepare},
+        {"copy-on-write", copy_on_write},
+    };
+    page = sysconf(_SC_PAGESIZE);
+    return answer(commands, sizeof commands / sizeof commands[0]);
+}
