@@ -10,7 +10,7 @@ final class Performance {
 
     /** By the names that {@code benchmarks/run} knows. */
     static final Map<String, Supplier<Part>> PARTS =
-            Map.of("calls", Calls::new, "kernel", KernelFigures::new);
+            Map.of("calls", Calls::new, "heap", Heap::new, "kernel", KernelFigures::new);
 
     private Performance() {}
 

@@ -1,0 +1,112 @@
+package io.ksm4j.benchmarks;
+
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.jspecify.annotations.Nullable;
+
+/** A JVM that holds the same data as its siblings, says "ready" with the bytes it filled, and waits for its input to end. */
+final class HeapProcess {
+
+    /** What it holds, and where. With data on the heap, the whole process is opted in. */
+    enum Holding {
+        NOTHING("nothing"),
+        RECORDS("records, on the heap"),
+        ARRAYS("arrays of 1 MiB, on the heap"),
+        REGION("records, in a region");
+
+        private final String label;
+
+        Holding(String label) {
+            this.label = label;
+        }
+
+        String label() {
+            return label;
+        }
+    }
+
+    private static final int ARRAY = 1 << 20;
+    static final int LEAST_VALUE = 100;
+    static final int MOST_VALUE = 999;
+    private static final String NAME_PREFIX = "customer-";
+
+    private final Random random = new Random(42);
+    private final byte[] name = (NAME_PREFIX + "abcdefghijkl").getBytes(StandardCharsets.ISO_8859_1);
+    private final byte[] scratch = new byte[MOST_VALUE];
+    private final List<Object> onHeap = new ArrayList<>();
+    private @Nullable MergeRegion region;
+
+    private HeapProcess() {}
+
+    /** The arguments are the holding, and how many bytes all values have together. */
+    public static void main(String[] args) throws Exception {
+        Holding holding = Holding.valueOf(args[0]);
+        long size = Long.parseLong(args[1]);
+        HeapProcess process = new HeapProcess();
+        if (holding != Holding.REGION) {
+            // First of all, so that pages are mergeable as they come.
+            Ksm.system().process().markMergeable();
+        }
+        long filled = switch (holding) {
+            case NOTHING -> 0;
+            case RECORDS -> process.records(size);
+            case ARRAYS -> process.arrays(size);
+            case REGION -> process.region(size);
+        };
+        // Data that has been there for a while has survived a collection.
+        System.gc();
+        System.out.println("ready " + filled);
+        while (System.in.read() >= 0) {
+            // Nobody writes.
+        }
+        System.out.println("held " + process.onHeap.size() + " objects, region " + process.region);
+    }
+
+    private long records(long size) {
+        long filled = 0;
+        while (filled < size) {
+            byte[] value = new byte[next()];
+            System.arraycopy(scratch, 0, value, 0, value.length);
+            onHeap.add(Map.entry(new String(name, StandardCharsets.ISO_8859_1), value));
+            filled += name.length + value.length;
+        }
+        return filled;
+    }
+
+    private long arrays(long size) {
+        for (long filled = 0; filled < size; filled += ARRAY) {
+            byte[] array = new byte[ARRAY];
+            random.nextBytes(array);
+            onHeap.add(array);
+        }
+        return onHeap.size() * (long) ARRAY;
+    }
+
+    /** The records one behind the other, each with its length. */
+    private long region(long size) {
+        region = Ksm.system().allocate(size + MOST_VALUE + 64, RegionOptions.DEFAULT.withHugePages(HugePages.AVOID));
+        ByteBuffer target = region.buffer();
+        while (target.position() < size) {
+            int length = next();
+            target.put(name).putShort((short) length).put(scratch, 0, length);
+        }
+        return target.position();
+    }
+
+    /** Makes a name and a value, and returns the value's length. */
+    private int next() {
+        for (int i = NAME_PREFIX.length(); i < name.length; i++) {
+            name[i] = (byte) random.nextInt('a', 'z' + 1);
+        }
+        random.nextBytes(scratch);
+        return random.nextInt(LEAST_VALUE, MOST_VALUE + 1);
+    }
+}
