@@ -1,24 +1,18 @@
 package io.ksm4j.benchmarks;
 
-import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
-import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
-import io.ksm4j.RegionOptions;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSession;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
 import io.ksm4j.junit.RunningKsmd;
-import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
@@ -30,10 +24,8 @@ import java.util.concurrent.locks.LockSupport;
  */
 final class Tuning {
 
-    static final int COPIES = 4;
-
-    /** Merged, as the targets have it: this share of what can be saved. */
-    static final double ALL = 0.99;
+    private static final DataSet DATA = new DataSet(1L << 30, 4, 0);
+    private static final Duration LIMIT = Duration.ofSeconds(200);
 
     private static final int ROUNDS = 3;
 
@@ -53,64 +45,61 @@ final class Tuning {
     private final Ksmd ksmd = new Ksmd();
     private final ThreadMXBean threads = ManagementFactory.getThreadMXBean();
     private final RunningKsmd lock;
-    private final long size;
-    private final Duration limit;
-    private final List<TuningSample> samples = new ArrayList<>();
 
-    /** For equal parts that are {@code size} bytes together, and no run longer than the limit. */
-    Tuning(RunningKsmd lock, long size, Duration limit) {
+    Tuning(RunningKsmd lock) {
         this.lock = lock;
-        this.size = size;
-        this.limit = limit;
     }
 
     /** Measures all and writes what the documents show. The argument is the root of the repository. */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
-        TuningReport report;
+        List<TuningSample> samples = new ArrayList<>();
         try (RunningKsmd lock = RunningKsmd.start()) {
-            Tuning tuning = new Tuning(lock, 1L << 30, Duration.ofSeconds(200));
+            Tuning tuning = new Tuning(lock);
             for (int round = 1; round <= ROUNDS; round++) {
-                tuning.run(TuningDriver.FULL_TILT, round, A_LITTLE_LATER);
-                tuning.run(TuningDriver.CONVERGE, round, round == 1 ? A_MINUTE_LATER : Duration.ZERO);
+                samples.addAll(tuning.run(DATA, TuningDriver.FULL_TILT, round, LIMIT, A_LITTLE_LATER)
+                        .samples());
+                Duration after = round == 1 ? A_MINUTE_LATER : Duration.ZERO;
+                samples.addAll(tuning.run(DATA, TuningDriver.CONVERGE, round, LIMIT, after)
+                        .samples());
             }
             for (TuningDriver driver : TuningDriver.values()) {
                 switch (driver) {
                     case FULL_TILT, CONVERGE -> {}
-                    default -> tuning.run(driver, 1, A_LITTLE_LATER);
+                    default ->
+                        samples.addAll(tuning.run(DATA, driver, 1, LIMIT, A_LITTLE_LATER)
+                                .samples());
                 }
             }
-            report = new TuningReport(Machine.describe(), tuning.samples);
         }
+        TuningReport report = new TuningReport(Machine.describe(), samples);
         report.write(root);
         report.targets().forEach(System.out::println);
     }
 
-    List<TuningSample> samples() {
-        return samples;
-    }
-
-    /** One run, which ends so long after all is merged. */
-    void run(TuningDriver driver, int round, Duration after) throws Exception {
+    /** One run, no longer than the limit, which ends so long after all is merged. */
+    TuningRun run(DataSet data, TuningDriver driver, int round, Duration limit, Duration after) throws Exception {
         KsmSession found = KsmDaemon.system().borrow(AS_FOUND);
         List<MergeRegion> copies = new ArrayList<>();
         try (AutoCloseable running = driver.start()) {
-            allocate(copies);
+            data.allocate(ksm, copies);
             System.out.printf(
-                    "%s, round %d: %s%n",
-                    driver.label(), round, running.getClass().getSimpleName());
-            sample(driver, round, after, copies);
+                    "%s, round %d: %s, %s%n",
+                    data, round, driver.label(), running.getClass().getSimpleName());
+            double most = data.savablePages(ksm.pageSize(), lock.read("max_page_sharing"));
+            return new TuningRun(sample(driver, round, limit, after, copies, most));
         } finally {
             copies.forEach(MergeRegion::close);
             found.close();
         }
     }
 
-    private void sample(TuningDriver driver, int round, Duration after, List<MergeRegion> copies) {
+    private List<TuningSample> sample(
+            TuningDriver driver, int round, Duration limit, Duration after, List<MergeRegion> copies, double most) {
+        List<TuningSample> samples = new ArrayList<>();
         long savedBefore = pagesSaved();
         double ksmdBefore = ksmd.seconds();
         double tunerBefore = tunerSeconds();
-        double most = (double) size / ksm.pageSize() * (COPIES - 1) / COPIES;
         double end = seconds(limit);
         double next = FIRST_SAMPLE;
         boolean isMerged = false;
@@ -121,7 +110,7 @@ final class Tuning {
             LockSupport.parkNanos(SAMPLE_NANOS);
             now = (System.nanoTime() - start) / 1e9;
             double saved = (pagesSaved() - savedBefore) / most;
-            boolean becameMerged = !isMerged && saved >= ALL;
+            boolean becameMerged = !isMerged && saved >= TuningRun.ALL;
             if (becameMerged || now >= next || now >= end) {
                 samples.add(new TuningSample(
                         driver.label(), round, now, saved, ksmd.seconds() - ksmdBefore, tunerSeconds() - tunerBefore));
@@ -129,9 +118,11 @@ final class Tuning {
             }
             if (becameMerged) {
                 isMerged = true;
-                end = Math.min(end, now + seconds(after));
+                // The limit is on merging.
+                end = now + seconds(after);
             }
         } while (now < end);
+        return samples;
     }
 
     private static double seconds(Duration duration) {
@@ -148,23 +139,5 @@ final class Tuning {
                         .mapToLong(thread -> Math.max(0, threads.getThreadCpuTime(thread.threadId())))
                         .sum()
                 / 1e9;
-    }
-
-    /** Filled with random bytes, the same in each part, and not marked yet. */
-    private void allocate(List<MergeRegion> copies) throws IOException {
-        byte[] page = new byte[Math.toIntExact(ksm.pageSize())];
-        long seed = new Random().nextLong();
-        for (int i = 0; i < COPIES; i++) {
-            MergeRegion region = ksm.allocate(
-                    size / COPIES,
-                    RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE).withHugePages(HugePages.AVOID));
-            copies.add(region);
-            Random random = new Random(seed);
-            for (long at = 0; at < region.size(); at += page.length) {
-                random.nextBytes(page);
-                ByteBuffer target = region.buffer(at, page.length);
-                target.put(page);
-            }
-        }
     }
 }

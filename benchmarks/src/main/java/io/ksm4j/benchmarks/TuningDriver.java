@@ -1,5 +1,7 @@
 package io.ksm4j.benchmarks;
 
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
 import io.ksm4j.control.Decision;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSession;
@@ -79,13 +81,24 @@ enum TuningDriver {
             }
         });
         try {
-            if (!idle.await(UNTIL_IDLE.toSeconds(), TimeUnit.SECONDS)) {
+            if (idle.getCount() > 0 && !awaitWithSomethingToScan(idle)) {
                 throw new IllegalStateException("the tuner found work: is there other mergeable memory?");
             }
             return tuner;
         } catch (InterruptedException | RuntimeException e) {
             tuner.close();
             throw new IllegalStateException("the tuner did not come to rest", e);
+        }
+    }
+
+    /** With nothing to scan, it takes the tuner seconds to believe it. */
+    private static boolean awaitWithSomethingToScan(CountDownLatch idle) throws InterruptedException {
+        Ksm ksm = Ksm.system();
+        MergeRegion something = ksm.allocate(ksm.pageSize());
+        try {
+            return idle.await(UNTIL_IDLE.toSeconds(), TimeUnit.SECONDS);
+        } finally {
+            something.close();
         }
     }
 }

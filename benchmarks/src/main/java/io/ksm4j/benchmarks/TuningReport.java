@@ -12,8 +12,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
-import java.util.Optional;
-import java.util.function.ToDoubleFunction;
 
 /** Plot, table and targets, all from the samples: nothing in the documents is typed by hand. */
 record TuningReport(String machine, List<TuningSample> samples) {
@@ -24,9 +22,6 @@ record TuningReport(String machine, List<TuningSample> samples) {
 
     private static final double FIRST_SECOND = 0.1;
     private static final double LAST_SECOND = 200;
-
-    /** The time over which an idle {@code ksmd} is watched. */
-    private static final double AT_THE_END = 10;
 
     static TuningReport read(Path root) throws IOException {
         return parse(Files.readString(root.resolve(CSV)));
@@ -68,7 +63,7 @@ record TuningReport(String machine, List<TuningSample> samples) {
             if (driver == TuningDriver.CONVERGE_HALF) {
                 continue;
             }
-            List<TuningSample> run = run(driver.label(), 1);
+            List<TuningSample> run = run(driver, 1).samples();
             saved.add(new Line(
                     driver.label(),
                     run.stream()
@@ -92,15 +87,12 @@ record TuningReport(String machine, List<TuningSample> samples) {
             // Shorter times than a few of its cycles show when it slept, and not how much.
             if (sample.seconds() - from.seconds() >= Math.max(0.1, from.seconds() / 4)) {
                 points.add(new Point(
-                        (sample.seconds() + from.seconds()) / 2, 100 * share(from, sample, TuningSample::ksmdSeconds)));
+                        (sample.seconds() + from.seconds()) / 2,
+                        100 * TuningRun.share(from, sample, TuningSample::ksmdSeconds)));
                 from = sample;
             }
         }
         return points;
-    }
-
-    private static double share(TuningSample from, TuningSample to, ToDoubleFunction<TuningSample> time) {
-        return (time.applyAsDouble(to) - time.applyAsDouble(from)) / (to.seconds() - from.seconds());
     }
 
     String table() {
@@ -110,20 +102,16 @@ record TuningReport(String machine, List<TuningSample> samples) {
                 "| Driven by | 99 % saved after | CPU of `ksmd` until then | at the end | of the tuner at the end |\n");
         table.append("| --- | --- | --- | --- | --- |\n");
         for (TuningDriver driver : TuningDriver.values()) {
-            List<TuningSample> run = run(driver.label(), 1);
-            TuningSample last = run.get(run.size() - 1);
-            TuningSample late = late(run);
-            Optional<TuningSample> merged = merged(driver, 1);
+            TuningRun run = run(driver, 1);
+            TuningSample until = run.mergedOrLast();
             table.append(String.format(
                     Locale.ROOT,
                     "| %s | %s | %s | %s | %s |%n",
                     driver.label(),
-                    merged.map(sample -> String.format(Locale.ROOT, "%.2f s", sample.seconds()))
-                            .orElse(String.format(Locale.ROOT, "not in %.0f s", last.seconds())),
-                    percent(merged.orElse(last).ksmdSeconds()
-                            / merged.orElse(last).seconds()),
-                    percent(share(late, last, TuningSample::ksmdSeconds)),
-                    last.tunerSeconds() == 0 ? "" : percent(share(late, last, TuningSample::tunerSeconds))));
+                    String.format(Locale.ROOT, run.merged().isPresent() ? "%.2f s" : "not in %.0f s", until.seconds()),
+                    percent(until.ksmdSeconds() / until.seconds()),
+                    percent(run.ksmdAtTheEnd()),
+                    run.last().tunerSeconds() == 0 ? "" : percent(run.tunerAtTheEnd())));
         }
         table.append("\n");
         targets().forEach(target -> table.append("    ").append(target).append('\n'));
@@ -135,24 +123,17 @@ record TuningReport(String machine, List<TuningSample> samples) {
     }
 
     List<Target> targets() {
-        List<TuningSample> run = run(TuningDriver.CONVERGE.label(), 1);
-        TuningSample last = run.get(run.size() - 1);
         return List.of(
                 Target.atMost(
                         "tuning.converge-to-full-tilt",
                         median(TuningDriver.CONVERGE) / median(TuningDriver.FULL_TILT),
                         1.15),
-                Target.atMost("tuning.idle-after-a-minute", share(late(run), last, TuningSample::ksmdSeconds), 0.02),
+                Target.atMost(
+                        "tuning.idle-after-a-minute",
+                        run(TuningDriver.CONVERGE, 1).ksmdAtTheEnd(),
+                        0.02),
                 Target.atMost("tuning.over-budget-0.5", overBudget(TuningDriver.CONVERGE_HALF, 0.5), 0.1),
                 Target.atMost("tuning.over-budget-0.2", overBudget(TuningDriver.CONVERGE_FIFTH, 0.2), 0.1));
-    }
-
-    private static TuningSample late(List<TuningSample> run) {
-        double last = run.get(run.size() - 1).seconds();
-        return run.stream()
-                .filter(sample -> sample.seconds() <= last - AT_THE_END)
-                .reduce((first, second) -> second)
-                .orElse(run.get(0));
     }
 
     private double median(TuningDriver driver) {
@@ -161,7 +142,7 @@ record TuningReport(String machine, List<TuningSample> samples) {
                 .mapToInt(TuningSample::round)
                 .distinct()
                 .mapToDouble(round ->
-                        merged(driver, round).map(TuningSample::seconds).orElse(Double.NaN))
+                        run(driver, round).merged().map(TuningSample::seconds).orElse(Double.NaN))
                 .sorted()
                 .toArray();
         return times.length % 2 == 1
@@ -173,20 +154,15 @@ record TuningReport(String machine, List<TuningSample> samples) {
 
     /** How far the share taken until all was merged is above the budget, as a part of the budget. */
     private double overBudget(TuningDriver driver, double budget) {
-        return merged(driver, 1)
+        return run(driver, 1)
+                .merged()
                 .map(sample -> sample.ksmdSeconds() / sample.seconds() / budget - 1)
                 .orElse(Double.NaN);
     }
 
-    private Optional<TuningSample> merged(TuningDriver driver, int round) {
-        return run(driver.label(), round).stream()
-                .filter(sample -> sample.saved() >= Tuning.ALL)
-                .findFirst();
-    }
-
-    private List<TuningSample> run(String driver, int round) {
-        return samples.stream()
-                .filter(sample -> sample.round() == round && sample.driver().equals(driver))
-                .toList();
+    private TuningRun run(TuningDriver driver, int round) {
+        return new TuningRun(samples.stream()
+                .filter(sample -> sample.round() == round && sample.driver().equals(driver.label()))
+                .toList());
     }
 }

@@ -19,9 +19,9 @@ class TuningTest {
             names = {"CONVERGE_HALF", "CONVERGE_FIFTH"})
     void eachDriverCanBeMeasured(TuningDriver driver) throws Exception {
         try (RunningKsmd lock = RunningKsmd.start()) {
-            Tuning tuning = new Tuning(lock, 4L << 20, Duration.ofMillis(200));
-            tuning.run(driver, 1, Duration.ZERO);
-            assertThat(tuning.samples())
+            DataSet data = new DataSet(4L << 20, 4, 0);
+            TuningRun run = new Tuning(lock).run(data, driver, 1, Duration.ofMillis(200), Duration.ZERO);
+            assertThat(run.samples())
                     .isNotEmpty()
                     .isSortedAccordingTo((one, other) -> Double.compare(one.seconds(), other.seconds()))
                     .allSatisfy(sample -> assertThat(sample.driver()).isEqualTo(driver.label()))
