@@ -72,6 +72,6 @@ record DataSet(long size, int copies, double unique) {
 
     @Override
     public String toString() {
-        return String.format(Locale.ROOT, "%.4g GiB, %d copies, %.0f %% unique", gib(), copies, 100 * unique);
+        return String.format(Locale.ROOT, "%s GiB in %d copies, %.0f %% unique", gib(), copies, 100 * unique);
     }
 }

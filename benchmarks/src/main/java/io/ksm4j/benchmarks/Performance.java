@@ -9,8 +9,11 @@ import java.util.function.Supplier;
 final class Performance {
 
     /** By the names that {@code benchmarks/run} knows. */
-    static final Map<String, Supplier<Part>> PARTS =
-            Map.of("calls", Calls::new, "heap", Heap::new, "kernel", KernelFigures::new);
+    static final Map<String, Supplier<Part>> PARTS = Map.of(
+            "calls", Calls::new,
+            "convergence", Convergence::new,
+            "heap", Heap::new,
+            "kernel", KernelFigures::new);
 
     private Performance() {}
 

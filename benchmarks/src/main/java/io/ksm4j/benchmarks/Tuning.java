@@ -24,6 +24,8 @@ import java.util.concurrent.locks.LockSupport;
  */
 final class Tuning {
 
+    private static final long MIB = 1 << 20;
+
     private static final DataSet DATA = new DataSet(1L << 30, 4, 0);
     private static final Duration LIMIT = Duration.ofSeconds(200);
 
@@ -86,12 +88,19 @@ final class Tuning {
             System.out.printf(
                     "%s, round %d: %s, %s%n",
                     data, round, driver.label(), running.getClass().getSimpleName());
-            double most = data.savablePages(ksm.pageSize(), lock.read("max_page_sharing"));
-            return new TuningRun(sample(driver, round, limit, after, copies, most));
+            return new TuningRun(sample(driver, round, limit, after, copies, (double) savablePages(data)));
         } finally {
             copies.forEach(MergeRegion::close);
             found.close();
         }
+    }
+
+    double savableMib(DataSet data) {
+        return (double) savablePages(data) * ksm.pageSize() / MIB;
+    }
+
+    private long savablePages(DataSet data) {
+        return data.savablePages(ksm.pageSize(), lock.read("max_page_sharing"));
     }
 
     private List<TuningSample> sample(

@@ -1,0 +1,97 @@
+package io.ksm4j.benchmarks;
+
+import static io.ksm4j.benchmarks.TuningDriver.CONVERGE;
+import static io.ksm4j.benchmarks.TuningDriver.DEFAULT;
+import static io.ksm4j.benchmarks.TuningDriver.FULL_TILT;
+
+import io.ksm4j.junit.RunningKsmd;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.DoubleStream;
+import java.util.stream.Stream;
+
+/** How long it takes until all is merged that can be, by what there is to merge and what drives {@code ksmd}. */
+final class Convergence implements Part {
+
+    /** Those that take long, with the seconds a GiB that they were seen to take: whether it is worth to begin. */
+    private static final Map<TuningDriver, Double> SLOW = Map.of(
+            TuningDriver.KSMTUNED_MOST, 8.4, TuningDriver.KSMTUNED, 29.0, TuningDriver.ADVISOR, 400.0, DEFAULT, 126.0);
+
+    /** For the other two. */
+    private static final Duration PATIENCE = Duration.ofMinutes(5);
+
+    /** Milliseconds, of which the last ten seconds count. */
+    private static final long A_WHILE = 14_000;
+
+    private static final long MIB = 1 << 20;
+
+    private static final long SMALLEST = 256 * MIB;
+    private static final int COPIES = 4;
+
+    private final List<ConvergenceRow> rows = new ArrayList<>();
+
+    @Override
+    public PartReport measure(Length length) throws Exception {
+        DataSet reference = new DataSet(MIB * length.of(4, 512, 1024), COPIES, 0);
+        Duration limit = Duration.ofMillis(length.of(300L, 80_000L, 200_000L));
+        try (RunningKsmd lock = RunningKsmd.start()) {
+            Tuning tuning = new Tuning(lock);
+            for (DataSet data : dataSets(length, reference)) {
+                boolean isReference = data.equals(reference);
+                boolean isOfAllSizes = length == Length.LONG && data.copies() == COPIES;
+                boolean isSmall = data.size() <= reference.size();
+                int rounds = isReference ? length.of(1, 5, 5) : isSmall ? length.of(1, 1, 3) : 1;
+                // A KsmTuner makes some scans until it believes that there is nothing more.
+                long rest = length.of(200L, A_WHILE, A_WHILE + 8 * data.size() / MIB);
+                fast(tuning, data, rounds, isReference || isOfAllSizes ? Duration.ofMillis(rest) : Duration.ZERO);
+                boolean hasSlow = isOfAllSizes || (length == Length.LONG && data.size() == SMALLEST);
+                for (TuningDriver driver : TuningDriver.values()) {
+                    double needed = SLOW.getOrDefault(driver, Double.POSITIVE_INFINITY) * data.gib();
+                    if (isReference ? SLOW.containsKey(driver) : hasSlow && needed <= limit.toSeconds()) {
+                        long after = driver == DEFAULT ? length.of(200L, A_WHILE, A_WHILE) : 0;
+                        TuningRun run = tuning.run(data, driver, 1, limit, Duration.ofMillis(after));
+                        rows.add(new ConvergenceRow(
+                                data, driver, tuning.savableMib(data), List.of(run), driver == DEFAULT));
+                    }
+                }
+            }
+        }
+        return new ConvergenceReport(reference, limit, rows).report();
+    }
+
+    private static List<DataSet> dataSets(Length length, DataSet reference) {
+        long size = reference.size();
+        return switch (length) {
+            case INSTANT -> List.of(reference, new DataSet(size, 2, 0.5));
+            case SHORT ->
+                List.of(
+                        new DataSet(size / 2, COPIES, 0),
+                        new DataSet(size, 2, 0),
+                        reference,
+                        new DataSet(size, COPIES, 0.5),
+                        new DataSet(size, COPIES, 0.9),
+                        new DataSet(size, 64, 0),
+                        new DataSet(size * 4, COPIES, 0));
+            case LONG ->
+                Stream.of(SMALLEST, 1024 * MIB, 4096 * MIB, 8192 * MIB)
+                        .flatMap(bytes -> Stream.of(2, 4, 16, 64)
+                                .flatMap(copies -> DoubleStream.of(0, 0.5, 0.9)
+                                        .mapToObj(unique -> new DataSet(bytes, copies, unique))))
+                        .toList();
+        };
+    }
+
+    /** In turn, since what else the machine does changes from minute to minute. */
+    private void fast(Tuning tuning, DataSet data, int rounds, Duration after) throws Exception {
+        List<TuningRun> fullTilt = new ArrayList<>();
+        List<TuningRun> converge = new ArrayList<>();
+        for (int round = 1; round <= rounds; round++) {
+            fullTilt.add(tuning.run(data, FULL_TILT, round, PATIENCE, Duration.ZERO));
+            converge.add(tuning.run(data, CONVERGE, round, PATIENCE, round == 1 ? after : Duration.ZERO));
+        }
+        rows.add(new ConvergenceRow(data, FULL_TILT, tuning.savableMib(data), fullTilt, false));
+        rows.add(new ConvergenceRow(data, CONVERGE, tuning.savableMib(data), converge, !after.isZero()));
+    }
+}

@@ -1,0 +1,184 @@
+package io.ksm4j.benchmarks;
+
+import io.ksm4j.plot.Plot;
+import io.ksm4j.plot.Plot.Axis;
+import io.ksm4j.plot.Plot.Line;
+import io.ksm4j.plot.Plot.Panel;
+import io.ksm4j.plot.Plot.Point;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.Predicate;
+import java.util.function.ToDoubleFunction;
+
+/**
+ * What {@link Convergence} has measured.
+ *
+ * @param reference the data set of the targets, which all drivers have got
+ * @param limit for the slow drivers
+ * @param rows in the order of the table; each data set has a row of full tilt
+ */
+record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow> rows) {
+
+    private static final Axis SECONDS = new Axis("seconds until 99 % are merged", 0.1, 1000, true);
+
+    PartReport report() {
+        Map<String, Plot> plots = Map.of(
+                "convergence-size",
+                plot(
+                        "Time by size: " + reference.copies() + " copies, nothing unique",
+                        new Axis("GiB, all copies together", 0.1, 10, true),
+                        DataSet::gib,
+                        data -> data.copies() == reference.copies() && data.unique() == reference.unique()),
+                "convergence-copies",
+                plot(
+                        "Time by copies: " + reference.gib() + " GiB, nothing unique",
+                        new Axis("copies", 1, 100, true),
+                        DataSet::copies,
+                        data -> data.size() == reference.size() && data.unique() == reference.unique()),
+                "convergence-unique",
+                plot(
+                        "Time by unique share: " + reference.gib() + " GiB in " + reference.copies() + " copies",
+                        new Axis("unique pages, %", 0, 100, false),
+                        data -> 100 * data.unique(),
+                        data -> data.size() == reference.size() && data.copies() == reference.copies()));
+        return new PartReport(text(), plots, targets());
+    }
+
+    private Plot plot(String title, Axis x, ToDoubleFunction<DataSet> of, Predicate<DataSet> isShown) {
+        List<Line> lines = new ArrayList<>();
+        for (TuningDriver driver : TuningDriver.values()) {
+            List<Point> points = rows.stream()
+                    .filter(row -> row.driver() == driver && isShown.test(row.data()))
+                    .flatMap(row -> row.seconds().stream()
+                            .mapToObj(seconds -> new Point(of.applyAsDouble(row.data()), seconds)))
+                    .sorted(Comparator.comparingDouble(Point::x))
+                    .toList();
+            // One point is no line.
+            if (points.size() > 1) {
+                lines.add(new Line(driver.label(), points));
+            }
+        }
+        return new Plot(title, x, List.of(new Panel(SECONDS, lines)));
+    }
+
+    private String text() {
+        StringBuilder text = new StringBuilder();
+        text.append("| GiB | copies | unique | driven by | 99 % merged after | times full tilt |"
+                + " CPU of `ksmd` until then | its share at the end | CPU of the tuner until then |"
+                + " its share at the end | MiB saved |\n");
+        text.append("| --- ".repeat(11)).append("|\n");
+        for (ConvergenceRow row : rows) {
+            TuningSample until = row.median().mergedOrLast();
+            boolean hasTuner = until.tunerSeconds() > 0;
+            text.append(String.format(
+                    Locale.ROOT,
+                    "| %s | %d | %.0f %% | %s | %s | %s | %.2f s | %s | %s | %s | %.0f |%n",
+                    row.data().gib(),
+                    row.data().copies(),
+                    100 * row.data().unique(),
+                    row.driver().label(),
+                    time(row),
+                    row.driver() == TuningDriver.FULL_TILT ? "" : orMore(row, timesFullTilt(row)),
+                    until.ksmdSeconds(),
+                    row.watched().map(run -> percent(run.ksmdAtTheEnd())).orElse(""),
+                    hasTuner ? String.format(Locale.ROOT, "%.2f s", until.tunerSeconds()) : "",
+                    row.watched()
+                            .filter(run -> hasTuner)
+                            .map(run -> percent(run.tunerAtTheEnd()))
+                            .orElse(""),
+                    row.savedMib()));
+        }
+        double[] ratios = rows.stream()
+                .filter(row -> row.driver() == TuningDriver.CONVERGE)
+                .mapToDouble(this::timesFullTilt)
+                .sorted()
+                .toArray();
+        text.append(String.format(
+                Locale.ROOT,
+                """
+
+                The targets are those of %s, where full tilt and %s had %d rounds in turn, of which the median counts. Over
+                all data sets, %2$s took %.2f to %.2f times as long as full tilt, in the median %.2f. The others were stopped after
+                %s s: what they had merged until then is in brackets, and their time at least that.
+
+                ![Time by size](%s)
+
+                ![Time by number of copies](%s)
+
+                ![Time by share of unique pages](%s)
+                """,
+                reference,
+                TuningDriver.CONVERGE.label(),
+                row(TuningDriver.CONVERGE).runs().size(),
+                ratios[0],
+                ratios[ratios.length - 1],
+                ratios[ratios.length / 2],
+                digits(limit.toMillis() / 1000.0),
+                PartReport.svg("convergence-size"),
+                PartReport.svg("convergence-copies"),
+                PartReport.svg("convergence-unique")));
+        return text.toString();
+    }
+
+    private static String time(ConvergenceRow row) {
+        TuningSample until = row.median().mergedOrLast();
+        String time = digits(until.seconds()) + " s";
+        return row.seconds().isPresent()
+                ? time
+                : String.format(Locale.ROOT, "> %s (%.0f %%)", time, 100 * until.saved());
+    }
+
+    private static String orMore(ConvergenceRow row, double times) {
+        return String.format(Locale.ROOT, row.seconds().isPresent() ? "%.2f" : "> %.0f", times);
+    }
+
+    private static String digits(double value) {
+        return String.format(Locale.ROOT, "%.3f", value).replaceFirst("\\.?0+$", "");
+    }
+
+    private static String percent(double share) {
+        return String.format(Locale.ROOT, "%.2f %%", 100 * share);
+    }
+
+    private double timesFullTilt(ConvergenceRow row) {
+        return row.atLeast() / row(row.data(), TuningDriver.FULL_TILT).atLeast();
+    }
+
+    private ConvergenceRow row(DataSet data, TuningDriver driver) {
+        return rows.stream()
+                .filter(row -> row.data().equals(data) && row.driver() == driver)
+                .findFirst()
+                .orElseThrow();
+    }
+
+    private ConvergenceRow row(TuningDriver driver) {
+        return row(reference, driver);
+    }
+
+    private List<Target> targets() {
+        // One that has not ended is no lower bound for the target's other side.
+        double tuner = row(TuningDriver.CONVERGE).seconds().orElse(Double.NaN);
+        double fullTilt = row(TuningDriver.FULL_TILT).seconds().orElse(Double.NaN);
+        double idle = rows.stream()
+                .filter(row -> row.driver() == TuningDriver.CONVERGE)
+                .flatMap(row -> row.watched().stream())
+                .mapToDouble(TuningRun::ksmdAtTheEnd)
+                .max()
+                .orElse(Double.NaN);
+        return List.of(
+                Target.atMost("convergence-to-full-tilt", tuner / fullTilt, 1.15),
+                Target.atLeast(
+                        "convergence-default-to-tuner",
+                        row(TuningDriver.DEFAULT).atLeast() / tuner,
+                        50),
+                Target.atLeast(
+                        "convergence-ksmtuned-to-tuner",
+                        row(TuningDriver.KSMTUNED).atLeast() / tuner,
+                        4),
+                Target.atMost("convergence-idle-core", idle, 0.02));
+    }
+}
