@@ -21,7 +21,7 @@ class ConvergenceReportTest {
         return new TuningRun(List.of(
                 new TuningSample("made up", 1, seconds, 0.99, seconds / 2, 0),
                 new TuningSample("made up", 1, seconds + 4, 1, seconds, 0),
-                new TuningSample("made up", 1, seconds + 14, 1, seconds + 0.1, 0)));
+                new TuningSample("made up", 1, seconds + 24, 1, seconds + 0.2, 0)));
     }
 
     private void merged(DataSet data, TuningDriver driver, double... seconds) {
