@@ -15,9 +15,19 @@ import java.util.stream.Stream;
 /** How long it takes until all is merged that can be, by what there is to merge and what drives {@code ksmd}. */
 final class Convergence implements Part {
 
-    /** Those that take long, with the seconds a GiB that they were seen to take: whether it is worth to begin. */
+    /** Those that take long, with the seconds a GiB that they were seen to take: whether to begin. */
     private static final Map<TuningDriver, Double> SLOW = Map.of(
-            TuningDriver.KSMTUNED_MOST, 8.4, TuningDriver.KSMTUNED, 29.0, TuningDriver.ADVISOR, 400.0, DEFAULT, 126.0);
+            TuningDriver.KSMTUNED_MOST,
+            8.4,
+            TuningDriver.KSMTUNED,
+            29.0,
+            // Makes every scan take its time, whatever the size.
+            TuningDriver.ADVISOR,
+            Double.POSITIVE_INFINITY,
+            DEFAULT,
+            126.0);
+
+    private static final double WORTH_SECONDS = 200;
 
     /** For the other two. */
     private static final Duration PATIENCE = Duration.ofMinutes(5);
@@ -35,7 +45,7 @@ final class Convergence implements Part {
     @Override
     public PartReport measure(Length length) throws Exception {
         DataSet reference = new DataSet(MIB * length.of(4, 512, 1024), COPIES, 0);
-        Duration limit = Duration.ofMillis(length.of(300L, 80_000L, 200_000L));
+        Duration limit = Duration.ofMillis(length.of(300L, 80_000L, 500_000L));
         try (RunningKsmd lock = RunningKsmd.start()) {
             Tuning tuning = new Tuning(lock);
             for (DataSet data : dataSets(length, reference)) {
@@ -49,7 +59,7 @@ final class Convergence implements Part {
                 boolean hasSlow = isOfAllSizes || (length == Length.LONG && data.size() == SMALLEST);
                 for (TuningDriver driver : TuningDriver.values()) {
                     double needed = SLOW.getOrDefault(driver, Double.POSITIVE_INFINITY) * data.gib();
-                    if (isReference ? SLOW.containsKey(driver) : hasSlow && needed <= limit.toSeconds()) {
+                    if (isReference ? SLOW.containsKey(driver) : hasSlow && needed <= WORTH_SECONDS) {
                         long after = driver == DEFAULT ? length.of(200L, A_WHILE, A_WHILE) : 0;
                         TuningRun run = tuning.run(data, driver, 1, limit, Duration.ofMillis(after));
                         rows.add(new ConvergenceRow(
