@@ -12,18 +12,17 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Every open region of the JVM and what each wants merged, as a balanced search tree over address ranges.
+ * Every open region of the JVM and what each wants merged.
  *
  * <p>Several class loaders may each have loaded a copy of this class, and all copies work on one table. So the table holds
- * JDK types only: its nodes lie in arrays of {@code long}, eight to a node, which is one cache line, and nothing in it refers
- * to a class of ours. This class gives those numbers names; it has no state of its own.
+ * JDK types only: its nodes lie in arrays of {@code long}, six to a node, and nothing in it refers to a class of ours. This class
+ * gives those numbers names; it has no state of its own.
  *
  * <p>There are two kinds of node. A <em>base</em> is an open region. A <em>piece</em> is a part of a region that is wanted
- * mergeable while the rest is not; a region that is wanted whole, or not at all, has no pieces. The tree is an AVL tree
- * ordered by start address, where each node knows the highest end below it, so that what overlaps a range is found in
- * logarithmic time.
+ * mergeable while the rest is not; a region that is wanted whole, or not at all, has no pieces. A node keeps its place for as long
+ * as its region is open. The {@link RangeIndex} knows the nodes by their ranges.
  *
- * <p>Locking: {@link #lock} guards the tree. It is never held during a system call. A base's state word changes by
+ * <p>Locking: {@link #lock} guards the nodes and the index. It is never held during a system call. A base's state word changes by
  * compare-and-set, and whoever sets its {@link #BUSY} bit owns the region and its pages until the bit is cleared; nobody sets
  * it while a region that overlaps is busy. A region that overlaps no other and has no pieces is taken without the lock.
  */
@@ -51,27 +50,31 @@ final class RegionTable {
     static final long GUARDED = 1 << 9;
 
     /** Bumped whenever the layout changes: copies of ksm4j with different layouts cannot share a table. */
-    static final int LAYOUT = 1;
+    static final int LAYOUT = 2;
 
     private static final int NIL = 0;
     private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
 
     private static final int CHUNK_SHIFT = 10;
     private static final int CHUNK_NODES = 1 << CHUNK_SHIFT;
-    private static final int WORDS = 8;
 
-    // Words of a node.
-    private static final int START = 0;
-    private static final int END = 1;
-    private static final int MAX_END = 2;
-    private static final int CHILDREN = 3;
-    private static final int STATE = 4;
+    // Words of a node. A chunk holds first the states of its nodes, so that as many as can be are in the processor's
+    // caches when a
+    // look-up asks for one, and then the rest, node by node.
+    private static final int STATE = 0;
+    private static final int START = 1;
+    private static final int END = 2;
     /** When the node became wanted, in milliseconds since the epoch. */
-    private static final int SINCE = 5;
-    /** The base of a piece in the low half, the height of the subtree in the high half. */
-    private static final int BASE_AND_HEIGHT = 6;
+    private static final int SINCE = 3;
+    /** The base of a piece; of a base, itself. */
+    private static final int BASE = 4;
     /** Of a base: how many pieces it has. Of a free node: the next free node. */
-    private static final int PIECES = 7;
+    private static final int PIECES = 5;
+
+    private static final int WORDS = 6;
+
+    /** How many states a cache line holds. Those of successive nodes lie on different lines, or threads that mark would disturb each other. */
+    private static final int LINE = 8;
 
     // Slots of the shared array.
     private static final int SLOT_LOCK = 0;
@@ -81,13 +84,13 @@ final class RegionTable {
     private static final int SLOT_HEADER = 4;
     private static final int SLOT_MERGEABLE_BYTES = 5;
     private static final int SLOT_LEAKS = 6;
-    private static final int SLOTS = 7;
+    private static final int SLOT_INDEX = 7;
+    private static final int SLOTS = 8;
 
     // Words of the header.
-    private static final int ROOT = 0;
-    private static final int USED = 1;
-    private static final int FREE = 2;
-    private static final int OPEN_REGIONS = 3;
+    private static final int USED = 0;
+    private static final int FREE = 1;
+    private static final int OPEN_REGIONS = 2;
 
     private final Object[] shared;
     final ReentrantLock lock;
@@ -95,6 +98,7 @@ final class RegionTable {
     private final long[] header;
     final LongAdder mergeableBytes;
     final AtomicLong leaks;
+    private final RangeIndex index;
 
     RegionTable(Object[] shared) {
         this.shared = shared;
@@ -103,6 +107,7 @@ final class RegionTable {
         this.header = (long[]) shared[SLOT_HEADER];
         this.mergeableBytes = (LongAdder) shared[SLOT_MERGEABLE_BYTES];
         this.leaks = (AtomicLong) shared[SLOT_LEAKS];
+        this.index = new RangeIndex(shared, SLOT_INDEX);
     }
 
     /** A new table, in JDK types only. */
@@ -113,9 +118,10 @@ final class RegionTable {
         shared[SLOT_RELEASED] = lock.newCondition();
         shared[SLOT_NODES] = new Object[] {new long[CHUNK_NODES * WORDS]};
         shared[SLOT_OWNERS] = new Object[] {new String[CHUNK_NODES]};
-        shared[SLOT_HEADER] = new long[] {NIL, 1, NIL, 0};
+        shared[SLOT_HEADER] = new long[] {1, NIL, 0};
         shared[SLOT_MERGEABLE_BYTES] = new LongAdder();
         shared[SLOT_LEAKS] = new AtomicLong();
+        shared[SLOT_INDEX] = RangeIndex.newTop();
         return shared;
     }
 
@@ -273,7 +279,7 @@ final class RegionTable {
 
     /** Notes when an owned region became wanted; no lock needed, readers see an old or a new time. */
     static void setSince(Slot slot, long epochMillis) {
-        WORD.setOpaque(slot.chunk, slot.state - STATE + SINCE, epochMillis);
+        WORD.setOpaque(slot.chunk, word(slot.node, SINCE), epochMillis);
     }
 
     // ---- Opening and closing; all below needs the lock
@@ -326,8 +332,8 @@ final class RegionTable {
         int node = newNode(start, end, owner);
         setState(node, flags | (overlapped[0] ? OVERLAPPED : 0));
         set(node, PIECES, 0);
-        setBase(node, node);
-        header[ROOT] = insert(root(), node);
+        set(node, BASE, node);
+        index.add(start, end, node);
         header[OPEN_REGIONS]++;
         return slotOf(node);
     }
@@ -339,7 +345,8 @@ final class RegionTable {
         long end = end(base);
         removePieces(base, start, end);
         boolean overlapped = is(base, OVERLAPPED);
-        delete(base);
+        index.remove(start, base);
+        free(base);
         header[OPEN_REGIONS]--;
         if (overlapped) {
             forEachOverlapping(start, end, node -> {
@@ -497,14 +504,15 @@ final class RegionTable {
         int piece = newNode(start, end, owner(base));
         setState(piece, PIECE | excluded);
         set(piece, SINCE, since);
-        setBase(piece, base);
-        header[ROOT] = insert(root(), piece);
+        set(piece, BASE, base);
+        index.add(start, end, piece);
         set(base, PIECES, get(base, PIECES) + 1);
         slotOf(base).setFlags(PARTIAL, 0);
     }
 
     private void deletePiece(int base, int piece) {
-        delete(piece);
+        index.remove(start(piece), piece);
+        free(piece);
         set(base, PIECES, get(base, PIECES) - 1);
         if (get(base, PIECES) == 0) {
             slotOf(base).setFlags(0, PARTIAL);
@@ -542,7 +550,7 @@ final class RegionTable {
     }
 
     int base(int node) {
-        return (int) get(node, BASE_AND_HEIGHT);
+        return (int) get(node, BASE);
     }
 
     String owner(int node) {
@@ -560,146 +568,7 @@ final class RegionTable {
     }
 
     void forEachOverlapping(long from, long to, NodeVisitor visitor) {
-        visit(root(), from, to, visitor);
-    }
-
-    private boolean visit(int node, long from, long to, NodeVisitor visitor) {
-        if (node == NIL || get(node, MAX_END) <= from) {
-            return true;
-        }
-        if (!visit(left(node), from, to, visitor)) {
-            return false;
-        }
-        if (start(node) >= to) {
-            return true;
-        }
-        if (end(node) > from && !visitor.visit(node)) {
-            return false;
-        }
-        return visit(right(node), from, to, visitor);
-    }
-
-    // ---- The tree
-
-    private int root() {
-        return (int) header[ROOT];
-    }
-
-    private boolean precedes(int node, int other) {
-        long start = start(node);
-        long otherStart = start(other);
-        return start != otherStart ? start < otherStart : node < other;
-    }
-
-    private int insert(int at, int node) {
-        if (at == NIL) {
-            return node;
-        }
-        if (precedes(node, at)) {
-            setChildren(at, insert(left(at), node), right(at));
-        } else {
-            setChildren(at, left(at), insert(right(at), node));
-        }
-        return balance(at);
-    }
-
-    private void delete(int node) {
-        header[ROOT] = remove(root(), node);
-        free(node);
-    }
-
-    private int remove(int at, int node) {
-        if (at == node) {
-            if (left(at) == NIL) {
-                return right(at);
-            }
-            if (right(at) == NIL) {
-                return left(at);
-            }
-            int next = right(at);
-            while (left(next) != NIL) {
-                next = left(next);
-            }
-            int rest = remove(right(at), next);
-            setChildren(next, left(at), rest);
-            return balance(next);
-        }
-        if (precedes(node, at)) {
-            setChildren(at, remove(left(at), node), right(at));
-        } else {
-            setChildren(at, left(at), remove(right(at), node));
-        }
-        return balance(at);
-    }
-
-    private int balance(int at) {
-        int left = left(at);
-        int right = right(at);
-        int lean = height(left) - height(right);
-        if (lean > 1) {
-            if (height(left(left)) < height(right(left))) {
-                setChildren(at, rotateLeft(left), right);
-            }
-            return rotateRight(at);
-        }
-        if (lean < -1) {
-            if (height(right(right)) < height(left(right))) {
-                setChildren(at, left, rotateRight(right));
-            }
-            return rotateLeft(at);
-        }
-        update(at);
-        return at;
-    }
-
-    private int rotateRight(int at) {
-        int top = left(at);
-        setChildren(at, right(top), right(at));
-        update(at);
-        setChildren(top, left(top), at);
-        update(top);
-        return top;
-    }
-
-    private int rotateLeft(int at) {
-        int top = right(at);
-        setChildren(at, left(at), left(top));
-        update(at);
-        setChildren(top, at, right(top));
-        update(top);
-        return top;
-    }
-
-    private void update(int at) {
-        int left = left(at);
-        int right = right(at);
-        int height = Math.max(height(left), height(right)) + 1;
-        set(at, BASE_AND_HEIGHT, ((long) height << 32) | (base(at) & 0xffffffffL));
-        set(at, MAX_END, Math.max(end(at), Math.max(maxEnd(left), maxEnd(right))));
-    }
-
-    private int height(int node) {
-        return node == NIL ? 0 : (int) (get(node, BASE_AND_HEIGHT) >>> 32);
-    }
-
-    private long maxEnd(int node) {
-        return node == NIL ? 0 : get(node, MAX_END);
-    }
-
-    private int left(int node) {
-        return (int) (get(node, CHILDREN) >>> 32);
-    }
-
-    private int right(int node) {
-        return (int) get(node, CHILDREN);
-    }
-
-    private void setChildren(int node, int left, int right) {
-        set(node, CHILDREN, ((long) left << 32) | (right & 0xffffffffL));
-    }
-
-    private void setBase(int node, int base) {
-        set(node, BASE_AND_HEIGHT, (1L << 32) | (base & 0xffffffffL));
+        index.forEachOverlapping(from, to, visitor);
     }
 
     // ---- Nodes in arrays
@@ -717,8 +586,6 @@ final class RegionTable {
         }
         set(node, START, start);
         set(node, END, end);
-        set(node, MAX_END, end);
-        set(node, CHILDREN, 0);
         set(node, SINCE, 0);
         setOwner(node, owner);
         return node;
@@ -755,7 +622,10 @@ final class RegionTable {
     }
 
     private static int word(int node, int word) {
-        return (node & (CHUNK_NODES - 1)) * WORDS + word;
+        int inChunk = node & (CHUNK_NODES - 1);
+        return word == STATE
+                ? inChunk % (CHUNK_NODES / LINE) * LINE + inChunk / (CHUNK_NODES / LINE)
+                : CHUNK_NODES + inChunk * (WORDS - 1) + word - 1;
     }
 
     private long get(int node, int word) {

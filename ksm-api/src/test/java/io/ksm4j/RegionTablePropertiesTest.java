@@ -80,7 +80,7 @@ class RegionTablePropertiesTest {
             tables.close(0);
             tables.compare();
         }
-        assertThat(new Layout(tables.table).root()).isZero();
+        assertThat(new Layout(tables.table).check()).isZero();
     }
 
     /** A region of the model: which pages it wants, and since when. */
@@ -301,70 +301,49 @@ class RegionTablePropertiesTest {
         }
     }
 
-    /** Layout 1, spelled out once more: other copies of ksm4j read the same arrays. */
+    /** Layout 2, spelled out once more: other copies of ksm4j read the same arrays. */
     private static final class Layout {
         private final long[] header;
         private final Object[] chunks;
+        private final IndexLayout index;
 
         Layout(RegionTable table) {
-            assertThat(RegionTable.LAYOUT).isEqualTo(1);
+            assertThat(RegionTable.LAYOUT).isEqualTo(2);
             header = (long[]) table.shared()[4];
             chunks = (Object[]) table.shared()[2];
+            index = new IndexLayout(table.shared()[7]);
         }
 
-        int root() {
-            return (int) header[0];
+        /** All but its state: start, end, since, base, and pieces or the next free node. */
+        private long word(long node, int word) {
+            return ((long[]) chunks[(int) node / 1024])[1024 + (int) node % 1024 * 5 + word];
         }
 
-        private long word(int node, int word) {
-            return ((long[]) chunks[node / 1024])[node % 1024 * 8 + word];
+        private long state(long node) {
+            return ((long[]) chunks[(int) node / 1024])[(int) node % 128 * 8 + (int) node % 1024 / 128];
         }
 
-        private int left(int node) {
-            return (int) (word(node, 3) >>> 32);
-        }
-
-        private int right(int node) {
-            return (int) word(node, 3);
-        }
-
-        private int height(int node) {
-            return node == 0 ? 0 : (int) (word(node, 6) >>> 32);
-        }
-
-        private long maxEnd(int node) {
-            return node == 0 ? 0 : word(node, 2);
-        }
-
-        /** The tree is balanced, its nodes know what is below them, and every node is either in it or free. */
+        /** The index knows every node by its range, and every node is either in it or free. */
         int check() {
-            Set<Integer> seen = new HashSet<>();
-            Deque<Integer> below = new ArrayDeque<>();
-            below.push(root());
-            while (!below.isEmpty()) {
-                int node = below.pop();
-                if (node == 0) {
-                    continue;
-                }
-                assertThat(seen.add(node)).isTrue();
-                int left = left(node);
-                int right = right(node);
-                assertThat(height(left) - height(right)).isBetween(-1, 1);
-                assertThat(height(node)).isEqualTo(1 + Math.max(height(left), height(right)));
-                assertThat(maxEnd(node)).isEqualTo(Math.max(word(node, 1), Math.max(maxEnd(left), maxEnd(right))));
-                below.push(left);
-                below.push(right);
+            Set<Long> seen = new HashSet<>();
+            for (IndexLayout.Entry entry : index.check()) {
+                assertThat(seen.add(entry.node())).isTrue();
+                assertThat(entry.start()).isEqualTo(word(entry.node(), 0));
+                assertThat(entry.end()).isEqualTo(word(entry.node(), 1));
+                boolean piece = (state(entry.node()) & RegionTable.PIECE) != 0;
+                assertThat(word(entry.node(), 3) != entry.node()).isEqualTo(piece);
             }
             int live = seen.size();
-            for (long free = header[2]; free != 0; free = word((int) free, 7)) {
-                assertThat(seen.add((int) free)).isTrue();
+            for (long free = header[1]; free != 0; free = word(free, 4)) {
+                assertThat(seen.add(free)).isTrue();
+                assertThat((int) state(free)).isZero();
             }
-            assertThat(header[1]).as("nodes used").isEqualTo(seen.size() + 1);
+            assertThat(header[0]).as("nodes used").isEqualTo(seen.size() + 1);
             return live;
         }
     }
 
-    /** Nobody else will want the lock that changes of the tree need. */
+    /** Nobody else will want the lock that changes need. */
     private static RegionTable newLockedTable() {
         RegionTable table = new RegionTable(RegionTable.newShared());
         table.lock.lock();
@@ -372,33 +351,24 @@ class RegionTablePropertiesTest {
     }
 
     @Example
-    void theTreeOfAHundredThousandRangesIsAsLowAsAnAvlTree() {
+    void slotsStayGoodWhileAHundredThousandRegionsComeAndGo() {
         RegionTable table = newLockedTable();
         Random order = new Random(1);
         List<RegionTable.Slot> slots = new ArrayList<>();
         for (int i = 0; i < 100_000; i++) {
-            // Half in order, which is what a tree without balance likes least, and half anywhere, on top of the others.
+            // Half in order, and half anywhere, on top of the others.
             long start = i % 2 == 0 ? i * 10L : order.nextInt(1_000_000);
             slots.add(table.open(start, start + 1 + order.nextInt(30), 0, "owner"));
         }
-        Layout layout = new Layout(table);
-        assertThat(layout.check()).isEqualTo(100_000);
-        assertThat(layout.height(layout.root())).isLessThanOrEqualTo(avlHeight(100_000));
-
+        assertThat(new Layout(table).check()).isEqualTo(100_000);
         // Slots taken before the table grew to many chunks are as good as new ones.
         assertThat(slots).allMatch(slot -> slot.isCurrent(slot.state()));
         Collections.shuffle(slots, order);
         for (RegionTable.Slot slot : slots.subList(0, 90_000)) {
             table.close(slot);
         }
-        layout = new Layout(table);
-        assertThat(layout.check()).isEqualTo(10_000);
-        assertThat(layout.height(layout.root())).isLessThanOrEqualTo(avlHeight(10_000));
+        assertThat(new Layout(table).check()).isEqualTo(10_000);
         assertThat(table.openRegions()).isEqualTo(10_000);
-    }
-
-    private static int avlHeight(int nodes) {
-        return (int) (1.4405 * Math.log(nodes + 2) / Math.log(2));
     }
 
     @Example

@@ -394,7 +394,7 @@ final class ClassLoaders {
         Copy first = new Copy("first", "ffm");
         first.tenant().allocate(PAGE, "a");
         awaitBean();
-        Object shared = ManagementFactory.getPlatformMBeanServer().getAttribute(beanName(), "Shared/1");
+        Object shared = ManagementFactory.getPlatformMBeanServer().getAttribute(beanName(), "Shared/2");
         Copy second = new Copy("second", "ffm");
         Thread asking = new Thread(() -> second.initialize("io.ksm4j.MergeRegistry"));
         asking.setDaemon(true);
