@@ -13,7 +13,8 @@ final class Performance {
             "calls", Calls::new,
             "convergence", Convergence::new,
             "heap", Heap::new,
-            "kernel", KernelFigures::new);
+            "kernel", KernelFigures::new,
+            "registry", Registry::new);
 
     private Performance() {}
 

@@ -1,0 +1,398 @@
+package io.ksm4j.benchmarks;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.Marking;
+import io.ksm4j.MeasuredTable;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.MergeRegistry;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.plot.Plot;
+import java.lang.management.ManagementFactory;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.function.ToDoubleFunction;
+import org.jspecify.annotations.Nullable;
+
+/** What a range costs in the registry, by how many there are. */
+final class Registry implements Part {
+
+    /** Below all that the kernel maps by itself. Nothing is there: fallback regions tell nobody. */
+    private static final long FIRST = 1L << 40;
+
+    private static final long LENGTH = 4096;
+
+    /** From a range to the next, so that each has a gap on both sides. */
+    private static final long STRIDE = 2 * LENGTH;
+
+    /** How many ranges an overlap query finds. */
+    private static final int WINDOW = 4;
+
+    private static final RegionOptions UNMARKED = RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE);
+
+    /** What can be asked to add, remove and find ranges, by number. */
+    private interface Ranges {
+
+        void add(int range);
+
+        void remove(int range);
+
+        boolean overlaps(int first);
+
+        boolean covers(int range);
+
+        default void prepareQueries() {}
+    }
+
+    private static long start(int range) {
+        return FIRST + range * STRIDE;
+    }
+
+    private record Table(MeasuredTable table) implements Ranges {
+
+        @Override
+        public void add(int range) {
+            table.add(range, start(range), start(range) + LENGTH);
+        }
+
+        @Override
+        public void remove(int range) {
+            table.remove(range);
+        }
+
+        @Override
+        public boolean overlaps(int first) {
+            return table.overlaps(start(first), start(first + WINDOW));
+        }
+
+        @Override
+        public boolean covers(int range) {
+            return table.isMergeable(start(range) + 1);
+        }
+    }
+
+    /** Whole regions: opened and closed. Marks come before what is timed, and are told to nobody. */
+    private static final class Regions implements Ranges {
+
+        private final Ksm ksm;
+        private final @Nullable MergeRegion[] open;
+
+        Regions(Ksm ksm, int size) {
+            this.ksm = ksm;
+            this.open = new MergeRegion[size];
+        }
+
+        @Override
+        public void add(int range) {
+            open[range] = ksm.adopt(start(range), LENGTH, UNMARKED);
+        }
+
+        @Override
+        public void remove(int range) {
+            region(range).close();
+            open[range] = null;
+        }
+
+        @Override
+        public boolean overlaps(int first) {
+            return !MergeRegistry.system().marksCovering(start(first) + 1).isEmpty();
+        }
+
+        @Override
+        public boolean covers(int range) {
+            return MergeRegistry.system().isMergeable(start(range) + 1);
+        }
+
+        private MergeRegion region(int range) {
+            MergeRegion region = open[range];
+            if (region == null) {
+                throw new IllegalStateException("not open: " + range);
+            }
+            return region;
+        }
+
+        @Override
+        public void prepareQueries() {
+            for (int i = 0; i < open.length; i++) {
+                region(i).markMergeable();
+            }
+        }
+
+        void closeAll() {
+            for (int i = 0; i < open.length; i++) {
+                remove(i);
+            }
+        }
+    }
+
+    /** The JDK's red-black tree, which knows ranges that don't overlap by their starts. */
+    private record Tree(TreeMap<Long, Long> ends) implements Ranges {
+
+        @Override
+        public void add(int range) {
+            ends.put(start(range), start(range) + LENGTH);
+        }
+
+        @Override
+        public void remove(int range) {
+            ends.remove(start(range));
+        }
+
+        @Override
+        public boolean overlaps(int first) {
+            return !ends.subMap(start(first), start(first + WINDOW)).isEmpty();
+        }
+
+        @Override
+        public boolean covers(int range) {
+            long address = start(range) + 1;
+            Map.Entry<Long, Long> last = ends.floorEntry(address);
+            return last != null && last.getValue() > address;
+        }
+    }
+
+    /** Medians, in nanoseconds a call. */
+    private record Times(double add, double remove, double overlap, double lookUp) {}
+
+    /** What was measured with so many ranges. */
+    private record Row(int ranges, Times table, Times regions, Times tree, double bytes) {}
+
+    private static final List<Integer> SIZES = List.of(1000, 10_000, 100_000, 1_000_000);
+
+    private final Ksm ksm = Ksm.fallback();
+
+    @Override
+    public PartReport measure(Length length) {
+        int rounds = length.of(3, 9, 51);
+        int calls = length.of(200, 50_000, 100_000);
+        long before = usedHeap();
+        for (int i = 0; i < length.of(0, 2, 3); i++) {
+            row(20_000, rounds, calls);
+        }
+        List<Row> rows = new ArrayList<>();
+        for (int size : length.of(List.of(100, 1000), SIZES, SIZES)) {
+            rows.add(row(size, rounds, calls));
+            System.out.println("Measured with " + size + " ranges.");
+        }
+        int most = rows.get(rows.size() - 1).ranges();
+        return report(rows, regionBytes(most, before));
+    }
+
+    private Row row(int size, int rounds, int calls) {
+        Times table = times(new Table(new MeasuredTable(size)), size, rounds, calls);
+        Times tree = times(new Tree(new TreeMap<>()), size, rounds, calls);
+        Regions regions = new Regions(ksm, size);
+        Times whole = times(regions, size, rounds, calls);
+        regions.closeAll();
+        return new Row(size, table, whole, tree, tableBytes(size));
+    }
+
+    /** In each round some are removed and added again, so that there are always about as many. All in random order. */
+    private static Times times(Ranges ranges, int size, int rounds, int calls) {
+        Random random = new Random(size);
+        int[] order = shuffled(size, random);
+        for (int range : order) {
+            ranges.add(range);
+        }
+        double[][] times = new double[4][rounds];
+        int changed = Math.max(1, size / 10);
+        for (int round = 0; round < rounds; round++) {
+            for (int done = 0; done < calls; done += changed) {
+                int[] some = Arrays.copyOf(shuffledPart(order, changed, random), changed);
+                long start = System.nanoTime();
+                for (int range : some) {
+                    ranges.remove(range);
+                }
+                long middle = System.nanoTime();
+                for (int range : some) {
+                    ranges.add(range);
+                }
+                times[0][round] += System.nanoTime() - middle;
+                times[1][round] += middle - start;
+            }
+            int changes = (calls + changed - 1) / changed * changed;
+            times[0][round] /= changes;
+            times[1][round] /= changes;
+        }
+        ranges.prepareQueries();
+        for (int round = 0; round < rounds; round++) {
+            int[] asked = random.ints(calls, 0, size).toArray();
+            long start = System.nanoTime();
+            int found = 0;
+            for (int range : asked) {
+                found += ranges.overlaps(range) ? 1 : 0;
+            }
+            long middle = System.nanoTime();
+            for (int range : asked) {
+                found += ranges.covers(range) ? 1 : 0;
+            }
+            times[3][round] = (double) (System.nanoTime() - middle) / calls;
+            times[2][round] = (double) (middle - start) / calls;
+            if (found != 2 * calls) {
+                throw new IllegalStateException("of " + 2 * calls + " queries only " + found + " found something");
+            }
+        }
+        return new Times(median(times[0]), median(times[1]), median(times[2]), median(times[3]));
+    }
+
+    private static int[] shuffled(int size, Random random) {
+        int[] order = new int[size];
+        Arrays.setAll(order, i -> i);
+        return shuffledPart(order, size, random);
+    }
+
+    /** Brings random elements to the front. */
+    private static int[] shuffledPart(int[] order, int part, Random random) {
+        for (int i = 0; i < part; i++) {
+            int other = i + random.nextInt(order.length - i);
+            int moved = order[i];
+            order[i] = order[other];
+            order[other] = moved;
+        }
+        return order;
+    }
+
+    private static double median(double[] values) {
+        double[] sorted = values.clone();
+        Arrays.sort(sorted);
+        return sorted[sorted.length / 2];
+    }
+
+    /** What the table keeps of a range, in whatever order they come. */
+    private static double tableBytes(int size) {
+        int[] order = shuffled(size, new Random(size));
+        long before = usedHeap();
+        MeasuredTable table = new MeasuredTable(size);
+        for (int range : order) {
+            table.add(range, start(range), start(range) + LENGTH);
+        }
+        table.forgetPlaces();
+        double bytes = (double) (usedHeap() - before) / size;
+        // So that neither is collected meanwhile.
+        if (!table.isMergeable(start(order[0]))) {
+            throw new IllegalStateException("a range is missing");
+        }
+        return bytes;
+    }
+
+    /** What an open region keeps in all, with its part of the registry. */
+    private double regionBytes(int size, long before) {
+        Regions regions = new Regions(ksm, size);
+        for (int range : shuffled(size, new Random(size))) {
+            regions.add(range);
+        }
+        double bytes = (double) (usedHeap() - before) / size;
+        regions.closeAll();
+        return bytes;
+    }
+
+    private static long usedHeap() {
+        // What has to be cleaned up after a first collection goes with the next.
+        for (int i = 0; i < 2; i++) {
+            System.gc();
+        }
+        return ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed();
+    }
+
+    private static PartReport report(List<Row> rows, double regionBytes) {
+        Row least = rows.get(0);
+        Row most = rows.get(rows.size() - 1);
+        double growth = growth(least.table(), most.table());
+        double treeGrowth = growth(least.tree(), most.tree());
+        StringBuilder text = new StringBuilder("""
+                Ranges of one page with a page between each and the next, added, removed and asked for in random order, on one
+                thread; ns a call, medians of the rounds. *Table* is the table alone, with its lock: what opening a region, closing
+                it and looking an address up cost there. *API* is the whole public call: `adopt` and `close` of a region that isn't
+                marked, `marksCovering` and `isMergeable`, all of a fallback `Ksm`, whose marks make no system call. Bytes are what
+                the table keeps on the heap of each range.
+
+                | ranges | add, table | remove, table | overlap, table | look-up, table | bytes | `adopt` | `close` | `marksCovering` | `isMergeable` |
+                | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+                """);
+        for (Row row : rows) {
+            text.append(String.format(Locale.ROOT, "| %,d |", row.ranges()));
+            append(text, row.table());
+            text.append(String.format(Locale.ROOT, " %.0f |", row.bytes()));
+            append(text, row.regions());
+            text.append('\n');
+        }
+        text.append(String.format(
+                Locale.ROOT,
+                """
+
+                An open region takes %.0f bytes of heap in all, with its `MergeRegion`, what its cleaner needs, and its part of the table.
+
+                ![Time by number of ranges](%s)
+
+                The number of steps is logarithmic, so it doubles from a thousand ranges to a million. Time grows more, for any
+                structure: a thousand ranges lie in the processor's caches, and a million don't. So growth is compared with that
+                of a structure known to be logarithmic, a `TreeMap` of as many starts and ends in the same run. Add, remove and
+                look-up together take %.1f times as long with %,d ranges as with %,d, and %.1f times with the `TreeMap`. The target
+                is the one divided by the other.
+                """,
+                regionBytes,
+                PartReport.svg("registry"),
+                growth,
+                most.ranges(),
+                least.ranges(),
+                treeGrowth));
+        List<Target> targets = List.of(
+                Target.atMost(
+                        "registry-change-1000000",
+                        Math.max(most.table().add(), most.table().remove()) / 1000,
+                        1),
+                Target.atMost("registry-look-up-1000000", most.regions().lookUp(), 300),
+                Target.atMost("registry-bytes-a-range", most.bytes(), 120),
+                Target.atMost("registry-growth", growth / treeGrowth, 1));
+        return new PartReport(text.toString(), Map.of("registry", plot(rows)), targets);
+    }
+
+    private static void append(StringBuilder text, Times times) {
+        text.append(String.format(
+                Locale.ROOT,
+                " %.0f | %.0f | %.0f | %.0f |",
+                times.add(),
+                times.remove(),
+                times.overlap(),
+                times.lookUp()));
+    }
+
+    private static double growth(Times few, Times many) {
+        return (many.add() + many.remove() + many.lookUp()) / (few.add() + few.remove() + few.lookUp());
+    }
+
+    private static Plot plot(List<Row> rows) {
+        List<Plot.Line> lines = List.of(
+                line("add", rows, row -> row.table().add()),
+                line("remove", rows, row -> row.table().remove()),
+                line("overlap", rows, row -> row.table().overlap()),
+                line("look-up", rows, row -> row.table().lookUp()),
+                line("TreeMap: put", rows, row -> row.tree().add()),
+                line("TreeMap: floorEntry", rows, row -> row.tree().lookUp()));
+        double highest = lines.stream()
+                .flatMap(line -> line.points().stream())
+                .mapToDouble(Plot.Point::y)
+                .max()
+                .orElseThrow();
+        return new Plot(
+                "The registry, by number of ranges",
+                new Plot.Axis(
+                        "ranges",
+                        rows.get(0).ranges(),
+                        rows.get(rows.size() - 1).ranges(),
+                        true),
+                List.of(new Plot.Panel(new Plot.Axis("ns a call", 0, highest * 1.05, false), lines)));
+    }
+
+    private static Plot.Line line(String name, List<Row> rows, ToDoubleFunction<Row> time) {
+        return new Plot.Line(
+                name,
+                rows.stream()
+                        .map(row -> new Plot.Point(row.ranges(), time.applyAsDouble(row)))
+                        .toList());
+    }
+}
