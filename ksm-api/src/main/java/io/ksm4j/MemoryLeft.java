@@ -73,50 +73,77 @@ final class MemoryLeft {
     @Nullable
     Left read() {
         Left least = null;
-        OptionalLong available = field("/proc/meminfo", "MemAvailable:");
+        OptionalLong available = field(lines("/proc/meminfo"), "MemAvailable:");
         if (available.isPresent() && available.getAsLong() <= Long.MAX_VALUE >> 10) {
             least = new Left(available.getAsLong() << 10, "MemAvailable of /proc/meminfo");
         }
         List<String> memberships = lines("/proc/self/cgroup");
         List<String> mounts = lines("/proc/self/mountinfo");
         for (Version version : Version.values()) {
-            for (String group : groups(version, memberships, mounts)) {
-                least = least(least, leftIn(group, version));
+            // A lower bound of the limits of ancestors: those of a group have been counted for the groups below it.
+            long ancestors = 0;
+            for (String path : groups(version, memberships, mounts)) {
+                Group group = new Group(path, version);
+                for (Limit limit : version.limits()) {
+                    String file = path + "/" + limit.limit;
+                    least = group.least(least, number(file), path + "/" + limit.usage, file);
+                }
+                if (version == Version.V1 && !group.leaves(least, ancestors, path + "/memory.usage_in_bytes")) {
+                    // The least limit of all ancestors, also of those that a container doesn't see; of their usage only
+                    // our part.
+                    OptionalLong limit = group.stat("hierarchical_memory_limit");
+                    ancestors = ancestors == 0 ? limit.orElse(0) : Math.min(ancestors, limit.orElse(0));
+                    least = group.least(
+                            least,
+                            limit,
+                            path + "/memory.usage_in_bytes",
+                            path + "/memory.stat (hierarchical_memory_limit)");
+                }
             }
         }
         return least;
     }
 
-    private static @Nullable Left least(@Nullable Left one, @Nullable Left other) {
-        return one == null || (other != null && other.bytes < one.bytes) ? other : one;
-    }
+    /** A group, whose {@code memory.stat} is read once at most, and only if it matters: it takes the kernel a millisecond. */
+    private final class Group {
 
-    private @Nullable Left leftIn(String group, Version version) {
-        String stat = group + "/memory.stat";
-        // File pages that are read often are dropped, too, before anybody is killed; MemAvailable has them as well.
-        long reclaimable = field(stat, version.hierarchical + "inactive_file").orElse(0)
-                + field(stat, version.hierarchical + "active_file").orElse(0);
-        Left least = null;
-        for (Limit limit : version.limits()) {
-            String file = group + "/" + limit.limit;
-            least = least(least, left(number(file), number(group + "/" + limit.usage), reclaimable, file));
-        }
-        if (version == Version.V1) {
-            // The least limit of all ancestors, also of those that a container doesn't see; of their usage only our
-            // part.
-            OptionalLong hierarchical = field(stat, "hierarchical_memory_limit");
-            OptionalLong usage = number(group + "/memory.usage_in_bytes");
-            least = least(least, left(hierarchical, usage, reclaimable, stat + " (hierarchical_memory_limit)"));
-        }
-        return least;
-    }
+        private final String path;
+        private final Version version;
+        private @Nullable List<String> stat;
 
-    private static @Nullable Left left(OptionalLong limit, OptionalLong usage, long reclaimable, String file) {
-        if (limit.isEmpty() || usage.isEmpty()) {
-            return null;
+        Group(String path, Version version) {
+            this.path = path;
+            this.version = version;
         }
-        long used = Math.max(0, usage.getAsLong() - reclaimable);
-        return new Left(Math.max(0, limit.getAsLong() - used), file);
+
+        OptionalLong stat(String name) {
+            List<String> lines = stat;
+            if (lines == null) {
+                lines = lines(path + "/memory.stat");
+                stat = lines;
+            }
+            return field(lines, name);
+        }
+
+        /** What is left by a limit, if that is less than what is known to be left by others. */
+        @Nullable
+        Left least(@Nullable Left known, OptionalLong limit, String usage, String file) {
+            OptionalLong used = number(usage);
+            if (limit.isEmpty() || used.isEmpty() || leaves(known, limit.getAsLong(), usage)) {
+                return known;
+            }
+            // File pages that are read often are dropped, too, before anybody is killed; MemAvailable has them as well.
+            long reclaimable = stat(version.hierarchical + "inactive_file").orElse(0)
+                    + stat(version.hierarchical + "active_file").orElse(0);
+            long kept = Math.max(0, used.getAsLong() - reclaimable);
+            Left left = new Left(Math.max(0, limit.getAsLong() - kept), file);
+            return known == null || left.bytes < known.bytes ? left : known;
+        }
+
+        /** Whether a limit leaves at least as much as others do, even if nothing of what is used could be dropped. */
+        boolean leaves(@Nullable Left known, long limit, String usage) {
+            return known != null && limit - number(usage).orElse(0) >= known.bytes;
+        }
     }
 
     /** The folders of the process's group and of its ancestors, as far as they are mounted. */
@@ -173,8 +200,8 @@ final class MemoryLeft {
     }
 
     /** Of lines like {@code inactive_file 4096} and {@code MemAvailable:   123 kB}: the number, whatever its unit. */
-    private OptionalLong field(String file, String name) {
-        for (String line : lines(file)) {
+    private static OptionalLong field(List<String> lines, String name) {
+        for (String line : lines) {
             if (line.startsWith(name)) {
                 List<String> words = words(line);
                 boolean complete =
