@@ -14,7 +14,9 @@ final class Performance {
             "convergence", Convergence::new,
             "heap", Heap::new,
             "kernel", KernelFigures::new,
-            "registry", Registry::new);
+            "registry", Registry::new,
+            "startup", Startup::new,
+            "stats", Stats::new);
 
     private Performance() {}
 

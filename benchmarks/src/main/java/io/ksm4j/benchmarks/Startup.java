@@ -1,0 +1,260 @@
+package io.ksm4j.benchmarks;
+
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.ToDoubleFunction;
+import java.util.jar.JarEntry;
+import java.util.jar.JarOutputStream;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * How long a JVM takes until its first region is marked, by backend, with and without the JDK's AOT cache (JEP 483). Beside it
+ * programs that do without ksm4j: the difference is the library's share.
+ */
+final class Startup implements Part {
+
+    /** What is started. */
+    private enum Program {
+        EMPTY("an empty `main`", StartupProgram.Empty.class, "/none/"),
+        BY_HAND("`mmap` and `madvise` by hand, FFM", StartupProgram.ByHand.class, "/none/"),
+        FFM("ksm4j, `ffm`", StartupProgram.Library.class, "/ksm-(api|ffm)/target/"),
+        JNR("ksm4j, `jnr`", StartupProgram.Library.class, "/ksm-(api|jnr)/target/|/(jnr|jffi|asm)-[^/]*$"),
+        JNA("ksm4j, `jna`", StartupProgram.Library.class, "/ksm-(api|jna)/target/|/jna-[^/]*$");
+
+        final String label;
+        final Class<?> main;
+
+        /** What is found in the entries of the class path that it needs. */
+        final Pattern libraries;
+
+        Program(String label, Class<?> main, String libraries) {
+            this.label = label;
+            this.main = main;
+            this.libraries = Pattern.compile(libraries);
+        }
+    }
+
+    /**
+     * When the program said that it was there, in milliseconds.
+     *
+     * @param wall since it was started
+     * @param inMain since its {@code main} began
+     */
+    private record Start(double wall, double inMain) {}
+
+    /** Starts of one program, without and with the cache. */
+    private record Starts(Program program, List<String> command, Path cache, List<Start> plain, List<Start> cached) {
+
+        void addOne() throws IOException {
+            plain.add(start(command));
+            List<String> withCache = new ArrayList<>(command);
+            // "on": a JVM that cannot use the cache must not start without it.
+            withCache.addAll(1, List.of("-XX:AOTCache=" + cache, "-XX:AOTMode=on"));
+            cached.add(start(withCache));
+        }
+    }
+
+    @Override
+    public PartReport measure(Length length) throws Exception {
+        Path folder = Files.createTempDirectory("ksm4j-startup");
+        try {
+            return report(starts(length, folder));
+        } finally {
+            try (Stream<Path> files = Files.walk(folder)) {
+                for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(file);
+                }
+            }
+        }
+    }
+
+    private static Map<Program, Starts> starts(Length length, Path folder) throws IOException, InterruptedException {
+        Path programs = programs(folder);
+        Map<Program, Starts> byProgram = new EnumMap<>(Program.class);
+        for (Program program : Program.values()) {
+            if (length != Length.INSTANT || program.compareTo(Program.FFM) <= 0) {
+                Path cache = folder.resolve(program + ".aot");
+                List<String> command = command(program, programs, folder);
+                byProgram.put(program, new Starts(program, command, cache, new ArrayList<>(), new ArrayList<>()));
+            }
+        }
+        List<Starts> all = List.copyOf(byProgram.values());
+        System.out.println("training " + all.size() + " programs");
+        train(all);
+        int rounds = length.of(1, 15, 101);
+        for (int round = 0; round < rounds; round++) {
+            for (int i = 0; i < all.size(); i++) {
+                // Each follows each.
+                all.get((i * (round % 2 == 0 ? 1 : all.size() - 1) + round) % all.size())
+                        .addOne();
+            }
+            if (round % 10 == 0) {
+                System.out.println("round " + (round + 1) + " of " + rounds);
+            }
+        }
+        return byProgram;
+    }
+
+    /** A cache holds no classes that come from a folder, so they are put into a jar. */
+    private static Path programs(Path folder) throws IOException {
+        Path jar = folder.resolve("programs.jar");
+        try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(jar))) {
+            List<Class<?>> classes = new ArrayList<>(List.of(StartupProgram.class));
+            classes.addAll(List.of(StartupProgram.class.getDeclaredClasses()));
+            for (Class<?> each : classes) {
+                String name = each.getName().replace('.', '/') + ".class";
+                try (InputStream in = Startup.class.getClassLoader().getResourceAsStream(name)) {
+                    out.putNextEntry(new JarEntry(name));
+                    if (in != null) {
+                        in.transferTo(out);
+                    }
+                }
+            }
+        }
+        return jar;
+    }
+
+    private static Path jarOf(Path entry, Path folder) throws IOException {
+        if (!Files.isDirectory(entry)) {
+            return entry;
+        }
+        Path jar = folder.resolve(entry.toString().replace('/', '-') + ".jar");
+        if (!Files.exists(jar)) {
+            try (OutputStream file = Files.newOutputStream(jar);
+                    JarOutputStream out = new JarOutputStream(file);
+                    Stream<Path> files = Files.walk(entry)) {
+                for (Path each : files.filter(Files::isRegularFile).toList()) {
+                    out.putNextEntry(new JarEntry(entry.relativize(each).toString()));
+                    Files.copy(each, out);
+                }
+            }
+        }
+        return jar;
+    }
+
+    private static List<String> command(Program program, Path programs, Path folder) throws IOException {
+        List<String> classPath = new ArrayList<>(List.of(programs.toString()));
+        String entries = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+        for (String entry : entries.split(File.pathSeparator, -1)) {
+            if (program.libraries.matcher(entry).find()) {
+                classPath.add(jarOf(Path.of(entry), folder).toString());
+            }
+        }
+        return List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                String.join(File.pathSeparator, classPath),
+                program.main.getName());
+    }
+
+    private static ProcessBuilder builder(List<String> command) {
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+        builder.environment().keySet().removeAll(List.of("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"));
+        return builder;
+    }
+
+    private static void train(List<Starts> all) throws IOException, InterruptedException {
+        List<ChildProcess> trainings = new ArrayList<>();
+        try {
+            for (Starts starts : all) {
+                List<String> command = new ArrayList<>(starts.command());
+                command.add(1, "-XX:AOTCacheOutput=" + starts.cache());
+                command.add("training");
+                Path log = starts.cache().resolveSibling(starts.program() + ".log");
+                trainings.add(ChildProcess.start(builder(command).redirectOutput(log.toFile())));
+            }
+            for (int i = 0; i < all.size(); i++) {
+                int status = trainings.get(i).process().waitFor();
+                Path cache = all.get(i).cache();
+                if (status != 0 || !Files.exists(cache)) {
+                    throw new IllegalStateException("no cache was written by " + trainings.get(i) + "\n"
+                            + Files.readString(cache.resolveSibling(all.get(i).program() + ".log")));
+                }
+            }
+        } finally {
+            trainings.forEach(ChildProcess::close);
+        }
+    }
+
+    private static Start start(List<String> command) throws IOException {
+        long start = System.nanoTime();
+        try (ChildProcess child = ChildProcess.start(builder(command));
+                BufferedReader output = child.process().inputReader(StandardCharsets.UTF_8)) {
+            String line = output.readLine();
+            double wall = (System.nanoTime() - start) / 1e6;
+            if (line == null || !line.matches("\\d{1,18}")) {
+                throw new IllegalStateException(
+                        child + " says " + line + "\n" + output.lines().collect(Collectors.joining("\n")));
+            }
+            return new Start(wall, Long.parseLong(line) / 1e6);
+        }
+    }
+
+    private static PartReport report(Map<Program, Starts> all) {
+        Starts empty = of(all, Program.EMPTY);
+        Starts byHand = of(all, Program.BY_HAND);
+        Starts ffm = of(all, Program.FFM);
+        StringBuilder text =
+                new StringBuilder(String.format(Locale.ROOT, """
+                Each line is a JVM that ends once a page is marked, started %d times in turn with the others; milliseconds, medians.
+                *After* is from its start to its word, *in `main`* is its own view, *more* is what it took longer than the empty one
+                of the same round. What any program pays that makes these calls by `java.lang.foreign` is in the second line, so the
+                library's share is what `ffm` takes longer than that. The cache is the JDK's (`-XX:AOTCacheOutput`, `-XX:AOTCache`), \
+                made for each line by
+                one run before.
+
+                | | after | in `main` | more | with AOT cache: after | in `main` | more |
+                | --- | --- | --- | --- | --- | --- | --- |
+                """, empty.plain().size()));
+        for (Starts starts : all.values()) {
+            text.append(String.format(
+                    Locale.ROOT,
+                    "| %s | %.0f | %.0f | %.0f | %.0f | %.0f | %.0f |%n",
+                    starts.program().label,
+                    median(starts.plain(), Start::wall),
+                    median(starts.plain(), Start::inMain),
+                    longer(starts.plain(), empty.plain()),
+                    median(starts.cached(), Start::wall),
+                    median(starts.cached(), Start::inMain),
+                    longer(starts.cached(), empty.cached())));
+        }
+        return new PartReport(
+                text.toString(),
+                Map.of(),
+                List.of(
+                        Target.atMost("startup-library-share-ffm", longer(ffm.plain(), byHand.plain()), 60),
+                        Target.atMost("startup-library-share-ffm-aot", longer(ffm.cached(), byHand.cached()), 60)));
+    }
+
+    private static Starts of(Map<Program, Starts> all, Program program) {
+        return Objects.requireNonNull(all.get(program), program.label);
+    }
+
+    private static double median(List<Start> starts, ToDoubleFunction<Start> time) {
+        return Median.of(starts.stream().mapToDouble(time).toArray());
+    }
+
+    /** By rounds: what disturbs the machine for a while disturbs both. */
+    private static double longer(List<Start> starts, List<Start> than) {
+        return Median.of(IntStream.range(0, starts.size())
+                .mapToDouble(i -> starts.get(i).wall() - than.get(i).wall())
+                .toArray());
+    }
+}

@@ -1,0 +1,210 @@
+package io.ksm4j.benchmarks;
+
+import com.sun.management.ThreadMXBean;
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.micrometer.KsmMetrics;
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.stats.ProcessKsmStats;
+import io.micrometer.core.instrument.Tags;
+import io.micrometer.prometheusmetrics.PrometheusConfig;
+import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Supplier;
+
+/** What reading the statistics costs, beside C reading the same files of the same process. */
+final class Stats implements Part {
+
+    private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+
+    private static final List<Integer> REGIONS = List.of(1, 100, 1000);
+
+    /** Open while all but the passes over regions is measured. */
+    private static final int SOME_REGIONS = 100;
+
+    private static final int REGION_PAGES = 16;
+
+    /** Meters read new numbers after a second at the earliest. */
+    private static final Duration UNTIL_STALE = Duration.ofMillis(1_100);
+
+    /** Medians: microseconds a call, and bytes that a call in Java allocates. */
+    private record Result(String what, double inC, double inJava, double bytes) {
+
+        double ratio() {
+            return inJava / inC;
+        }
+
+        String row() {
+            return String.format(
+                    Locale.ROOT, "| %s | %.1f | %.1f | %.2f | %.0f |%n", what, inC, inJava, ratio(), bytes);
+        }
+    }
+
+    private final Ksm ksm = Ksm.system();
+
+    @Override
+    public PartReport measure(Length length) throws Exception {
+        List<Result> passes = new ArrayList<>();
+        Result machine;
+        Result process;
+        Result scrape;
+        Result early;
+        try (RunningKsmd ksmd = RunningKsmd.start()) {
+            // It would take a core, and the locks of what is read.
+            ksmd.set(KsmSetting.RUN, 0);
+            for (int count : REGIONS) {
+                passes.add(pass(count, length));
+            }
+            List<MergeRegion> regions = allocate(SOME_REGIONS);
+            try (CProgram inC = program(List.of())) {
+                machine = compare("`KsmStats.read()`", inC, "machine", KsmStats::read, 10, length);
+                process = compare("`ProcessKsmStats.read()`", inC, "process", ProcessKsmStats::read, 100, length);
+                PrometheusMeterRegistry registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+                new KsmMetrics(ksm, Tags.empty(), Duration.ZERO).bindTo(registry);
+                early = compare("a scrape within a second of the last", inC, "all", registry::scrape, 3, length);
+                scrape = scrape(inC, registry, length);
+                registry.close();
+            } finally {
+                regions.forEach(MergeRegion::close);
+            }
+        }
+        return report(machine, process, passes, scrape, early);
+    }
+
+    /** Populated, and no two of them one mapping. */
+    private List<MergeRegion> allocate(int count) {
+        RegionOptions options =
+                RegionOptions.DEFAULT.withHugePages(HugePages.AVOID).withPopulate(true);
+        List<MergeRegion> regions = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            regions.add(ksm.allocate(REGION_PAGES * ksm.pageSize(), options));
+        }
+        return regions;
+    }
+
+    private static CProgram program(List<MergeRegion> regions) throws IOException, InterruptedException {
+        List<String> arguments = new ArrayList<>();
+        arguments.add(Long.toString(ProcessHandle.current().pid()));
+        regions.stream()
+                .map(MergeRegion::range)
+                .sorted()
+                .forEach(range -> arguments.add(
+                        Long.toHexString(range.start()) + "-" + Long.toHexString(range.start() + range.length())));
+        return CProgram.start("stats.c", arguments.toArray(String[]::new));
+    }
+
+    private Result pass(int count, Length length) throws IOException, InterruptedException {
+        List<MergeRegion> regions = allocate(count);
+        try (CProgram inC = program(regions)) {
+            long bytes = ksm.pageSize() * REGION_PAGES * count;
+            long marked = inC.run("marked", 1);
+            if (marked != bytes) {
+                throw new IllegalStateException("C sees " + marked + " of " + bytes + " bytes marked");
+            }
+            String what = count == 1 ? "`Ksm.stats` of 1 region" : "`Ksm.stats` of " + count + " regions";
+            return compare(what, inC, "pass", () -> ksm.stats(regions), count < 1000 ? 4 : 1, length);
+        } finally {
+            regions.forEach(MergeRegion::close);
+        }
+    }
+
+    /** In turn, some calls each, and each first in every second round. */
+    private static Result compare(
+            String what, CProgram inC, String command, Supplier<?> inJava, int calls, Length length)
+            throws IOException {
+        System.out.println(what);
+        long warm = System.nanoTime() + length.of(20_000_000L, 1_000_000_000L, 5_000_000_000L);
+        while (System.nanoTime() < warm) {
+            Objects.requireNonNull(inJava.get());
+        }
+        int rounds = length.of(3, 301, 2001);
+        double[] c = new double[rounds];
+        double[] java = new double[rounds];
+        double[] bytes = new double[rounds];
+        for (int round = 0; round < rounds; round++) {
+            if (round % 2 == 0) {
+                c[round] = inC.run(command, calls) / 1e3 / calls;
+            }
+            long allocated = THREADS.getCurrentThreadAllocatedBytes();
+            long start = System.nanoTime();
+            for (int i = 0; i < calls; i++) {
+                Objects.requireNonNull(inJava.get());
+            }
+            java[round] = (System.nanoTime() - start) / 1e3 / calls;
+            bytes[round] = (double) (THREADS.getCurrentThreadAllocatedBytes() - allocated) / calls;
+            if (round % 2 == 1) {
+                c[round] = inC.run(command, calls) / 1e3 / calls;
+            }
+        }
+        return new Result(what, Median.of(c), Median.of(java), Median.of(bytes));
+    }
+
+    /** As a collector of metrics does it: with a pause before each, after which everything is read again. C has the same pause. */
+    private static Result scrape(CProgram inC, PrometheusMeterRegistry registry, Length length) throws IOException {
+        int rounds = length.of(1, 12, 120);
+        double[] c = new double[rounds];
+        double[] java = new double[rounds];
+        double[] bytes = new double[rounds];
+        for (int round = 0; round < rounds; round++) {
+            pause();
+            if (round % 2 == 0) {
+                c[round] = inC.run("all", 1) / 1e3;
+            }
+            long allocated = THREADS.getCurrentThreadAllocatedBytes();
+            long start = System.nanoTime();
+            Objects.requireNonNull(registry.scrape());
+            java[round] = (System.nanoTime() - start) / 1e3;
+            bytes[round] = THREADS.getCurrentThreadAllocatedBytes() - allocated;
+            if (round % 2 == 1) {
+                c[round] = inC.run("all", 1) / 1e3;
+            }
+        }
+        return new Result("a scrape that reads all anew", Median.of(c), Median.of(java), Median.of(bytes));
+    }
+
+    private static void pause() {
+        long end = System.nanoTime() + UNTIL_STALE.toNanos();
+        for (long left = UNTIL_STALE.toNanos(); left > 0; left = end - System.nanoTime()) {
+            LockSupport.parkNanos(left);
+        }
+    }
+
+    private static PartReport report(Result machine, Result process, List<Result> passes, Result scrape, Result early) {
+        StringBuilder text = new StringBuilder("""
+                C opens, reads and closes the same files of the same process, and makes numbers of what it read. Medians, in turn. The
+                scrapes are Micrometer's for Prometheus, with 100 regions open; C reads the files of the machine, of the process and
+                of its mappings each time.
+
+                | | C, µs | Java, µs | ratio | bytes allocated a call |
+                | --- | --- | --- | --- | --- |
+                """);
+        List<Result> all = new ArrayList<>(List.of(machine, process));
+        all.addAll(passes);
+        all.add(scrape);
+        all.add(early);
+        all.forEach(result -> text.append(result.row()));
+        return new PartReport(
+                text.toString(),
+                Map.of(),
+                List.of(
+                        Target.atMost("stats-snapshot", machine.ratio(), 1.5),
+                        Target.atMost("stats-process", process.ratio(), 1.5),
+                        Target.atMost(
+                                "stats-regions",
+                                passes.stream().mapToDouble(Result::ratio).max().orElse(Double.NaN),
+                                1.5),
+                        Target.atMost("stats-scrape", scrape.ratio(), 2)));
+    }
+}
