@@ -85,7 +85,7 @@ final class Allocation {
                     range.length(),
                     hugePages == HugePages.ALLOW ? Linux.MADV_HUGEPAGE : Linux.MADV_NOHUGEPAGE);
         } catch (InvalidRangeException e) {
-            Ksm.LOGGER.log(System.Logger.Level.DEBUG, "no transparent huge pages in this kernel", e);
+            Ksm.logger().log(System.Logger.Level.DEBUG, "no transparent huge pages in this kernel", e);
         }
     }
 

@@ -176,7 +176,7 @@ final class Beans {
                         .map(MBeanFeatureInfo::getName)
                         .toArray(String[]::new));
             } catch (RuntimeException e) {
-                Ksm.LOGGER.log(Level.DEBUG, "what JMX shows cannot be read now", e);
+                Ksm.logger().log(Level.DEBUG, "what JMX shows cannot be read now", e);
             }
         }
     }

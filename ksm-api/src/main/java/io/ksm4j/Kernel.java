@@ -225,7 +225,7 @@ final class Kernel {
                 try {
                     madvise(range.start(), range.length(), advice);
                 } catch (UnmappedRangeException gone) {
-                    Ksm.LOGGER.log(Level.DEBUG, "memory was unmapped before its region was closed", gone);
+                    Ksm.logger().log(Level.DEBUG, "memory was unmapped before its region was closed", gone);
                 }
             }
         }
@@ -274,10 +274,11 @@ final class Kernel {
             int result = backend.madvise(range.start(), range.length(), advice);
             // ENOMEM is the gap that made the first call fail: the mapped rest was advised.
             if (result != 0 && result != -Linux.ENOMEM) {
-                Ksm.LOGGER.log(
-                        Level.WARNING,
-                        "could not take back advice: "
-                                + new FailedCall("madvise(" + adviceName(advice) + ")", range, -result));
+                Ksm.logger()
+                        .log(
+                                Level.WARNING,
+                                "could not take back advice: "
+                                        + new FailedCall("madvise(" + adviceName(advice) + ")", range, -result));
             }
         }
     }

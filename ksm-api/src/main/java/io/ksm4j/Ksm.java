@@ -40,7 +40,6 @@ public final class Ksm {
     /** Set to {@code true}, leak reports say where the region was opened, at the cost of a stack trace for each region. */
     public static final String TRACK_LEAKS_PROPERTY = "io.ksm4j.trackLeaks";
 
-    static final System.Logger LOGGER = System.getLogger("io.ksm4j");
     static final boolean TRACK_LEAKS = Boolean.getBoolean(TRACK_LEAKS_PROPERTY);
 
     private static volatile @Nullable Ksm system;
@@ -51,6 +50,11 @@ public final class Ksm {
     Ksm(Kernel kernel) {
         this.kernel = kernel;
         this.process = new ProcessMerging(kernel);
+    }
+
+    /** Asked for when there is something to log: finding the first one takes longer than marking a region. */
+    static System.Logger logger() {
+        return System.getLogger("io.ksm4j");
     }
 
     /**

@@ -24,14 +24,18 @@ import jdk.jfr.FlightRecorder;
  */
 final class PeriodicEvents {
 
-    /** Keeps this copy's answers alive for as long as this class is. */
-    private static final Map<Class<? extends Event>, Runnable> ANSWERS = Map.of(
-            StatisticsEvent.KernelStatistics.class,
-            ifAsked(StatisticsEvent.KernelStatistics::emit),
-            StatisticsEvent.ProcessStatistics.class,
-            ifAsked(StatisticsEvent.ProcessStatistics::emit),
-            StatisticsEvent.RegistryStatistics.class,
-            ifAsked(StatisticsEvent.RegistryStatistics::emit));
+    /** Loaded when JFR is told of it: an event's class takes longer to load than all that a program needs for its first region. */
+    private static final class Answers {
+
+        /** Keeps this copy's answers alive for as long as this class is. */
+        static final Map<Class<? extends Event>, Runnable> BY_TYPE = Map.of(
+                StatisticsEvent.KernelStatistics.class,
+                ifAsked(StatisticsEvent.KernelStatistics::emit),
+                StatisticsEvent.ProcessStatistics.class,
+                ifAsked(StatisticsEvent.ProcessStatistics::emit),
+                StatisticsEvent.RegistryStatistics.class,
+                ifAsked(StatisticsEvent.RegistryStatistics::emit));
+    }
 
     private PeriodicEvents() {}
 
@@ -45,20 +49,32 @@ final class PeriodicEvents {
 
     /** Not at once: the first method handle takes a JVM more time than everything else that ksm4j does at start. */
     static void registerSoon() {
-        Thread thread = new Thread(PeriodicEvents::register, "ksm4j-jfr");
+        Thread thread = new Thread(PeriodicEvents::pauseAndRegister, "ksm4j-jfr");
         thread.setDaemon(true);
         // MethodHandleProxies defines a class in the context class loader, which must not be one that may have to go.
         thread.setContextClassLoader(ClassLoader.getSystemClassLoader());
         thread.start();
     }
 
+    private static void pauseAndRegister() {
+        // A recording that runs already may be over soon.
+        if (!FlightRecorder.isInitialized()) {
+            try {
+                Thread.sleep(SharedTable.PAUSE_MILLIS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+        register();
+    }
+
     private static void register() {
         try {
-            for (Map.Entry<Class<? extends Event>, Runnable> answer : ANSWERS.entrySet()) {
+            for (Map.Entry<Class<? extends Event>, Runnable> answer : Answers.BY_TYPE.entrySet()) {
                 register(answer.getKey(), runWhileReachable(new WeakReference<>(answer.getValue())));
             }
         } catch (ReflectiveOperationException | LinkageError | RuntimeException e) {
-            Ksm.LOGGER.log(Level.DEBUG, "there will be no statistics in Java Flight Recorder", e);
+            Ksm.logger().log(Level.DEBUG, "there will be no statistics in Java Flight Recorder", e);
         }
     }
 

@@ -6,6 +6,7 @@ import jdk.jfr.Category;
 import jdk.jfr.DataAmount;
 import jdk.jfr.Description;
 import jdk.jfr.Event;
+import jdk.jfr.FlightRecorder;
 import jdk.jfr.Label;
 import jdk.jfr.MemoryAddress;
 import jdk.jfr.Name;
@@ -64,15 +65,17 @@ final class RegionEvents {
     @StackTrace(false)
     static final class Leak extends RegionEvent {}
 
-    // Only ever asked whether anybody records.
-    private static final Mark MARK = new Mark();
-    private static final Unmark UNMARK = new Unmark();
+    /** Only ever asked whether anybody records. Making an event starts half of JFR, which takes longer than the rest of ksm4j's start. */
+    private static final class Asked {
+        static final Mark MARK = new Mark();
+        static final Unmark UNMARK = new Unmark();
+    }
 
     private RegionEvents() {}
 
-    /** While nobody records, this is a constant, or a field's value: nothing is allocated. */
+    /** While nobody records, this is a field's value: nothing is allocated. */
     static boolean isRecorded(boolean mergeable) {
-        return mergeable ? MARK.isEnabled() : UNMARK.isEnabled();
+        return FlightRecorder.isInitialized() && (mergeable ? Asked.MARK.isEnabled() : Asked.UNMARK.isEnabled());
     }
 
     /** Marks or unmarks parts of regions, and records an event for each if anybody wants them. */
@@ -100,6 +103,9 @@ final class RegionEvents {
     }
 
     static void recordLeak(RegionState region) {
+        if (!FlightRecorder.isInitialized()) {
+            return;
+        }
         Leak event = new Leak();
         describe(event, region, region.range.start(), region.range.end());
         event.commit();

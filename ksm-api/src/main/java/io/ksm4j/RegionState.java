@@ -466,7 +466,7 @@ final class RegionState implements Runnable {
                 state.close(null);
             } catch (RuntimeException e) {
                 REFUSED.add(state);
-                Ksm.LOGGER.log(Level.DEBUG, "region " + state + " still cannot be closed", e);
+                Ksm.logger().log(Level.DEBUG, "region " + state + " still cannot be closed", e);
             }
         }
     }
@@ -478,23 +478,28 @@ final class RegionState implements Runnable {
             return;
         }
         table.leaks.incrementAndGet();
-        Ksm.LOGGER.log(
-                Level.WARNING,
-                "region " + this + " was never closed; it is reclaimed now."
-                        + (openedAt == null ? " Run with -Dio.ksm4j.trackLeaks=true to see where it was opened." : ""),
-                openedAt);
+        Ksm.logger()
+                .log(
+                        Level.WARNING,
+                        "region " + this + " was never closed; it is reclaimed now."
+                                + (openedAt == null
+                                        ? " Run with -Dio.ksm4j.trackLeaks=true to see where it was opened."
+                                        : ""),
+                        openedAt);
         try {
             close(null);
         } catch (UnmergeRefusedException e) {
             // Held from here on, or the memory would go while the registry still has it.
             REFUSED.add(this);
-            Ksm.LOGGER.log(
-                    Level.WARNING,
-                    "region " + this + " stays open and marked: there is no memory to take its merged pages apart. Free"
-                            + " memory or raise the limit; when a region is next opened, this one is closed",
-                    e);
+            Ksm.logger()
+                    .log(
+                            Level.WARNING,
+                            "region " + this
+                                    + " stays open and marked: there is no memory to take its merged pages apart. Free"
+                                    + " memory or raise the limit; when a region is next opened, this one is closed",
+                            e);
         } catch (RuntimeException e) {
-            Ksm.LOGGER.log(Level.WARNING, "could not reclaim region " + this, e);
+            Ksm.logger().log(Level.WARNING, "could not reclaim region " + this, e);
         }
         // Last: where the class loader was closed meanwhile, the event's class may be missing.
         RegionEvents.recordLeak(this);

@@ -39,6 +39,9 @@ final class SharedTable {
 
     private static final long PATIENCE_NANOS = 30_000_000_000L;
 
+    /** What JMX and JFR do for us takes more than one core while a program starts; so it begins when that is likely to be over. */
+    static final long PAUSE_MILLIS = 500;
+
     /** Who answers for the table, if another copy made it; to be joined once {@link #TABLE} is there to answer from. */
     private static @Nullable Map<InvocationHandler, Boolean> copiesToJoin;
 
@@ -92,6 +95,8 @@ final class SharedTable {
         boolean interrupted = false;
         try {
             synchronized (MONITOR) {
+                // Whoever pauses before it publishes is waited for.
+                MONITOR.notifyAll();
                 while (!server.isRegistered(Beans.REGISTRY)) {
                     if (isFirst()) {
                         return publishSoon();
@@ -126,7 +131,8 @@ final class SharedTable {
         } catch (AttributeNotFoundException e) {
             return keepOwn("the registry in this JVM is that of another version of ksm4j");
         } catch (JMException | RuntimeException e) {
-            Ksm.LOGGER.log(Level.DEBUG, "the copies of ksm4j that registered the MBean are gone, their regions too", e);
+            Ksm.logger()
+                    .log(Level.DEBUG, "the copies of ksm4j that registered the MBean are gone, their regions too", e);
             try {
                 server.unregisterMBean(Beans.REGISTRY);
             } catch (JMException alreadyGone) {
@@ -137,15 +143,17 @@ final class SharedTable {
     }
 
     private static Object[] keepOwn(String reason) {
-        Ksm.LOGGER.log(
-                Level.WARNING,
-                reason + ": this copy keeps its own, and pages that both copies mark are not counted together");
+        Ksm.logger()
+                .log(
+                        Level.WARNING,
+                        reason + ": this copy keeps its own, and pages that both copies mark are not counted together");
         return RegionTable.newShared();
     }
 
     private static void publish(Object[] table) {
         boolean published = false;
         try {
+            pause();
             // Not with the monitor held: others may be starting the server, and wait for us as they do.
             MBeanServer server = ManagementFactory.getPlatformMBeanServer();
             Map<InvocationHandler, Boolean> copies = Collections.synchronizedMap(new WeakHashMap<>());
@@ -154,13 +162,14 @@ final class SharedTable {
             published = true;
         } catch (InstanceAlreadyExistsException e) {
             published = true;
-            Ksm.LOGGER.log(
-                    Level.WARNING,
-                    "the registry's MBean is there already: it is that of another version of ksm4j, or somebody has reset "
-                            + PROPERTY + ". This copy keeps its own registry",
-                    e);
+            Ksm.logger()
+                    .log(
+                            Level.WARNING,
+                            "the registry's MBean is there already: it is that of another version of ksm4j, or somebody has reset "
+                                    + PROPERTY + ". This copy keeps its own registry",
+                            e);
         } catch (JMException | ReflectiveOperationException | LinkageError | RuntimeException e) {
-            Ksm.LOGGER.log(Level.WARNING, "the MBeans could not be registered", e);
+            Ksm.logger().log(Level.WARNING, "the MBeans could not be registered", e);
         } finally {
             // Whatever went wrong, as in a class loader that was closed meanwhile, must not keep other copies waiting.
             synchronized (MONITOR) {
@@ -168,6 +177,18 @@ final class SharedTable {
                     System.clearProperty(PROPERTY);
                 }
                 MONITOR.notifyAll();
+            }
+        }
+    }
+
+    /** Until another copy waits, or the program is likely to have started. Where it ends early for no reason, nothing is lost. */
+    @SuppressWarnings("WaitNotInLoop")
+    private static void pause() {
+        synchronized (MONITOR) {
+            try {
+                MONITOR.wait(PAUSE_MILLIS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
             }
         }
     }

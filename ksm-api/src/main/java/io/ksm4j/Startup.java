@@ -20,7 +20,7 @@ final class Startup {
         try {
             ServiceLoader.load(KsmStartup.class, Ksm.class.getClassLoader()).forEach(KsmStartup::start);
         } catch (RuntimeException | ServiceConfigurationError | LinkageError e) {
-            System.getLogger("io.ksm4j").log(Level.DEBUG, "not done at the start", e);
+            Ksm.logger().log(Level.DEBUG, "not done at the start", e);
         }
     }
 }

@@ -119,7 +119,7 @@ final class UnmergeCheck {
             return Math.min(bound, Math.max(0, merged.zeroPages()) * pageSize + proc.mergedBytesAtMost(ranges));
         } catch (RuntimeException e) {
             // No /proc, or garbage in it, is no reason to fail.
-            Ksm.LOGGER.log(Level.DEBUG, "cannot read how much is merged; taking what may be", e);
+            Ksm.logger().log(Level.DEBUG, "cannot read how much is merged; taking what may be", e);
             return bound;
         }
     }

@@ -12,7 +12,6 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
-import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.util.function.BooleanSupplier;
 
@@ -27,7 +26,7 @@ final class FfmBackend implements KsmBackend {
 
     private static final Linker LINKER = Linker.nativeLinker();
     private static final MemoryLayout CAPTURE_LAYOUT = Linker.Option.captureStateLayout();
-    private static final VarHandle ERRNO = CAPTURE_LAYOUT.varHandle(PathElement.groupElement("errno"));
+    private static final long ERRNO = CAPTURE_LAYOUT.byteOffset(PathElement.groupElement("errno"));
 
     /**
      * Where a call leaves its errno: one place for each thread, virtual ones too, because threads that shared one would read
@@ -36,24 +35,45 @@ final class FfmBackend implements KsmBackend {
     private static final ThreadLocal<MemorySegment> CAPTURED =
             ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(CAPTURE_LAYOUT));
 
+    /** The one that is linked at once: whether native access is enabled shows here. */
     private static final MethodHandle GETPAGESIZE =
             LINKER.downcallHandle(symbol("getpagesize"), FunctionDescriptor.of(JAVA_INT));
-    private static final MethodHandle MMAP = capturing(
-            "mmap", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
-    private static final MethodHandle MUNMAP =
-            capturing("munmap", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
-    private static final MethodHandle MPROTECT =
-            capturing("mprotect", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
-    private static final MethodHandle MADVISE =
-            capturing("madvise", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
-    private static final MethodHandle PRCTL = capturing(
-            "prctl",
-            FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
-            Linker.Option.firstVariadicArg(1));
-    private static final MethodHandle SYSCALL = capturing(
-            "syscall",
-            FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
-            Linker.Option.firstVariadicArg(1));
+
+    // Linking a function takes milliseconds, which a program waits for at its start, so each waits for its first call.
+
+    private static final class Mmap {
+        static final MethodHandle HANDLE = capturing(
+                "mmap",
+                FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
+    }
+
+    private static final class Munmap {
+        static final MethodHandle HANDLE = capturing("munmap", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
+    }
+
+    private static final class Mprotect {
+        static final MethodHandle HANDLE =
+                capturing("mprotect", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
+    }
+
+    private static final class Madvise {
+        static final MethodHandle HANDLE =
+                capturing("madvise", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
+    }
+
+    private static final class Prctl {
+        static final MethodHandle HANDLE = capturing(
+                "prctl",
+                FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
+                Linker.Option.firstVariadicArg(1));
+    }
+
+    private static final class Syscall {
+        static final MethodHandle HANDLE = capturing(
+                "syscall",
+                FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
+                Linker.Option.firstVariadicArg(1));
+    }
 
     private static MemorySegment symbol(String name) {
         return LINKER.defaultLookup()
@@ -87,7 +107,7 @@ final class FfmBackend implements KsmBackend {
         MemorySegment captured = CAPTURED.get();
         long result;
         try {
-            result = (long) MMAP.invokeExact(captured, 0L, length, protection, flags, -1, 0L);
+            result = (long) Mmap.HANDLE.invokeExact(captured, 0L, length, protection, flags, -1, 0L);
         } catch (Throwable t) {
             throw unexpected(t);
         }
@@ -99,7 +119,7 @@ final class FfmBackend implements KsmBackend {
         MemorySegment captured = CAPTURED.get();
         int result;
         try {
-            result = (int) MUNMAP.invokeExact(captured, address, length);
+            result = (int) Munmap.HANDLE.invokeExact(captured, address, length);
         } catch (Throwable t) {
             throw unexpected(t);
         }
@@ -111,7 +131,7 @@ final class FfmBackend implements KsmBackend {
         MemorySegment captured = CAPTURED.get();
         int result;
         try {
-            result = (int) MPROTECT.invokeExact(captured, address, length, protection);
+            result = (int) Mprotect.HANDLE.invokeExact(captured, address, length, protection);
         } catch (Throwable t) {
             throw unexpected(t);
         }
@@ -123,7 +143,7 @@ final class FfmBackend implements KsmBackend {
         MemorySegment captured = CAPTURED.get();
         int result;
         try {
-            result = (int) MADVISE.invokeExact(captured, address, length, advice);
+            result = (int) Madvise.HANDLE.invokeExact(captured, address, length, advice);
         } catch (Throwable t) {
             throw unexpected(t);
         }
@@ -135,7 +155,7 @@ final class FfmBackend implements KsmBackend {
         MemorySegment captured = CAPTURED.get();
         int result;
         try {
-            result = (int) PRCTL.invokeExact(captured, option, arg2, arg3, arg4, arg5);
+            result = (int) Prctl.HANDLE.invokeExact(captured, option, arg2, arg3, arg4, arg5);
         } catch (Throwable t) {
             throw unexpected(t);
         }
@@ -147,7 +167,7 @@ final class FfmBackend implements KsmBackend {
         MemorySegment captured = CAPTURED.get();
         long result;
         try {
-            result = (long) SYSCALL.invokeExact(captured, number, arg1, arg2, arg3, arg4, arg5);
+            result = (long) Syscall.HANDLE.invokeExact(captured, number, arg1, arg2, arg3, arg4, arg5);
         } catch (Throwable t) {
             throw unexpected(t);
         }
@@ -170,7 +190,7 @@ final class FfmBackend implements KsmBackend {
     }
 
     private static int errno(MemorySegment captured) {
-        return (int) ERRNO.get(captured, 0L);
+        return captured.get(JAVA_INT, ERRNO);
     }
 
     /** Handles of C functions throw nothing themselves; what comes here is an error of the JVM, such as a stack overflow. */
