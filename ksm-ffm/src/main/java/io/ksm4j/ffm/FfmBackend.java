@@ -41,14 +41,12 @@ final class FfmBackend implements KsmBackend {
 
     // Linking a function takes milliseconds, which a program waits for at its start, so each waits for its first call.
 
-    private static final class Mmap {
-        static final MethodHandle HANDLE = capturing(
+    /** Whoever maps will unmap: by then the class loader may be closed, and a class that isn't there yet be out of reach. */
+    private static final class Mapping {
+        static final MethodHandle MMAP = capturing(
                 "mmap",
                 FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
-    }
-
-    private static final class Munmap {
-        static final MethodHandle HANDLE = capturing("munmap", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
+        static final MethodHandle MUNMAP = capturing("munmap", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
     }
 
     private static final class Mprotect {
@@ -107,7 +105,7 @@ final class FfmBackend implements KsmBackend {
         MemorySegment captured = CAPTURED.get();
         long result;
         try {
-            result = (long) Mmap.HANDLE.invokeExact(captured, 0L, length, protection, flags, -1, 0L);
+            result = (long) Mapping.MMAP.invokeExact(captured, 0L, length, protection, flags, -1, 0L);
         } catch (Throwable t) {
             throw unexpected(t);
         }
@@ -119,7 +117,7 @@ final class FfmBackend implements KsmBackend {
         MemorySegment captured = CAPTURED.get();
         int result;
         try {
-            result = (int) Munmap.HANDLE.invokeExact(captured, address, length);
+            result = (int) Mapping.MUNMAP.invokeExact(captured, address, length);
         } catch (Throwable t) {
             throw unexpected(t);
         }
