@@ -25,8 +25,8 @@ final class RangeIndex {
     private static final int SMALLEST_PART = CAPACITY / 4;
 
     /**
-     * Neighbours that have no more together become one. It is less than a block has room for, or a range that comes and goes could
-     * split and join them every time.
+     * A block that has become smaller than that part is joined with a neighbour if they have no more together. It is less than a
+     * block has room for, or a range that comes and goes could split and join them every time.
      */
     private static final int JOINED = CAPACITY * 3 / 4;
 
@@ -119,7 +119,12 @@ final class RangeIndex {
                 at = childFor(branch, start, node);
             }
             add(branch[BELOW + at], start, end, node);
-            describe(branch, at);
+            if (at == 0) {
+                describe(branch, 0);
+            } else {
+                long[] entries = entries(branch);
+                entries[word(at) + END] = Math.max(end, entries[word(at) + END]);
+            }
         } else {
             int at = rank(block, start, node);
             makeRoom(block, at);
@@ -127,20 +132,33 @@ final class RangeIndex {
         }
     }
 
-    private static void remove(Object block, long start, int node) {
+    /** Answers the end of the range that it removed. */
+    private static long remove(Object block, long start, int node) {
         int at = rank(block, start, node) - 1;
-        if (block instanceof Object[] branch) {
-            remove(branch[BELOW + at], start, node);
-            if (count(branch[BELOW + at]) == 0) {
-                removeAt(branch, at);
-                return;
-            }
+        int word = word(at);
+        long[] entries = entries(block);
+        if (!(block instanceof Object[] branch)) {
+            long end = entries[word + END];
+            removeAt(block, at);
+            return end;
+        }
+        Object below = branch[BELOW + at];
+        long end = remove(below, start, node);
+        int left = count(below);
+        if (left == 0) {
+            removeAt(branch, at);
+            return end;
+        }
+        // Each block looked at is a wait for memory: what was neither first nor last needs none to be described, and only
+        // a block that is rather empty is worth a look at its neighbours.
+        if (entries[word + NODE] == node || entries[word + END] == end) {
             describe(branch, at);
+        }
+        if (left < SMALLEST_PART) {
             join(branch, at);
             join(branch, at - 1);
-        } else {
-            removeAt(block, at);
         }
+        return end;
     }
 
     /** How many entries of a block come before this one, or are this one. */
