@@ -8,11 +8,15 @@ import io.ksm4j.plot.Plot.Point;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.DoubleSummaryStatistics;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Predicate;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.Collectors;
+import java.util.stream.DoubleStream;
 
 /**
  * What {@link Convergence} has measured.
@@ -121,7 +125,85 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
                 PartReport.svg("convergence-size"),
                 PartReport.svg("convergence-copies"),
                 PartReport.svg("convergence-unique")));
-        return text.toString();
+        return text.append(constants()).toString();
+    }
+
+    /** What the page on operations calculates with; empty if nothing was merged. */
+    private String constants() {
+        List<ConvergenceRow> merged = rows.stream()
+                .filter(row ->
+                        row.driver() == TuningDriver.CONVERGE && row.seconds().isPresent())
+                .toList();
+        if (merged.isEmpty()) {
+            return "";
+        }
+        StringBuilder text = new StringBuilder();
+        text.append(String.format(
+                Locale.ROOT, """
+
+                CPU time of `ksmd` under %s until 99 %% were merged, for each GiB that was marked, least and most over all sizes, and its
+                share of a core once all was merged. The constants, with which [sizing](operations.md#sizing) calculates, are those of
+                %d copies with %.0f %% unique, over all sizes.
+
+                | copies | unique | GiB | s a GiB | share at the end |
+                | --- | --- | --- | --- | --- |
+                """, TuningDriver.CONVERGE.label(), reference.copies(), 100 * reference.unique()));
+        Map<String, List<ConvergenceRow>> byKind = merged.stream()
+                .collect(Collectors.groupingBy(
+                        row -> String.format(
+                                Locale.ROOT,
+                                "%d | %.0f %%",
+                                row.data().copies(),
+                                100 * row.data().unique()),
+                        LinkedHashMap::new,
+                        Collectors.toList()));
+        byKind.forEach((kind, same) -> text.append(String.format(
+                Locale.ROOT,
+                "| %s | %s | %s | %s |%n",
+                kind,
+                range("%.2f", same.stream().mapToDouble(row -> row.data().gib())),
+                range("%.2f", same.stream().mapToDouble(ConvergenceReport::ksmdSecondsOfAGib)),
+                range("%.2f %%", idleShares(same).map(share -> 100 * share)))));
+        List<ConvergenceRow> ofReference = merged.stream()
+                .filter(row -> row.data().copies() == reference.copies()
+                        && row.data().unique() == reference.unique())
+                .toList();
+        double seconds =
+                ofReference.stream().mapToDouble(ConvergenceReport::ksmdSeconds).sum();
+        double gib = ofReference.stream().mapToDouble(row -> row.data().gib()).sum();
+        return text.append(String.format(
+                        Locale.ROOT,
+                        """
+
+                            constant convergence-ksmd-seconds-a-gib %.2f
+                            constant convergence-idle-core %.4f
+                        """,
+                        seconds / gib,
+                        idleShares(ofReference).max().orElse(Double.NaN)))
+                .toString();
+    }
+
+    private static double ksmdSeconds(ConvergenceRow row) {
+        return row.median().mergedOrLast().ksmdSeconds();
+    }
+
+    private static double ksmdSecondsOfAGib(ConvergenceRow row) {
+        return ksmdSeconds(row) / row.data().gib();
+    }
+
+    private static DoubleStream idleShares(List<ConvergenceRow> rows) {
+        return rows.stream().flatMap(row -> row.watched().stream()).mapToDouble(TuningRun::ksmdAtTheEnd);
+    }
+
+    /** Nothing, one number, or the least and the greatest. */
+    private static String range(String format, DoubleStream values) {
+        DoubleSummaryStatistics all = values.summaryStatistics();
+        if (all.getCount() == 0) {
+            return "";
+        }
+        String least = String.format(Locale.ROOT, format, all.getMin());
+        String greatest = String.format(Locale.ROOT, format, all.getMax());
+        return least.equals(greatest) ? least : least + " to " + greatest;
     }
 
     private static String time(ConvergenceRow row) {
@@ -163,10 +245,9 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
         // One that has not ended is no lower bound for the target's other side.
         double tuner = row(TuningDriver.CONVERGE).seconds().orElse(Double.NaN);
         double fullTilt = row(TuningDriver.FULL_TILT).seconds().orElse(Double.NaN);
-        double idle = rows.stream()
-                .filter(row -> row.driver() == TuningDriver.CONVERGE)
-                .flatMap(row -> row.watched().stream())
-                .mapToDouble(TuningRun::ksmdAtTheEnd)
+        double idle = idleShares(rows.stream()
+                        .filter(row -> row.driver() == TuningDriver.CONVERGE)
+                        .toList())
                 .max()
                 .orElse(Double.NaN);
         return List.of(

@@ -81,6 +81,29 @@ class ConvergenceReportTest {
         stopped(TuningDriver.KSMTUNED, 80);
         stopped(TuningDriver.DEFAULT, 80);
         assertThat(report().targets()).hasSize(4).noneMatch(Target::isMet);
+        assertThat(report().text()).doesNotContain("constant ", "NaN");
+    }
+
+    @Test
+    void theConstantsAreWhatAGibTakesOverAllSizesOfTheReference() {
+        merged(SMALL, TuningDriver.FULL_TILT, 1);
+        merged(SMALL, TuningDriver.CONVERGE, 1);
+        merged(LARGE, TuningDriver.FULL_TILT, 4);
+        merged(LARGE, TuningDriver.CONVERGE, 6);
+        DataSet unique = new DataSet(1L << 30, 4, 0.5);
+        merged(unique, TuningDriver.FULL_TILT, 8);
+        merged(unique, TuningDriver.CONVERGE, 8);
+        merged(SMALL, TuningDriver.KSMTUNED, 11);
+        merged(SMALL, TuningDriver.DEFAULT, 99);
+        // ksmd takes half a core until all is merged: half a second for a quarter of a GiB, and three for another one.
+        assertThat(report().text())
+                .contains("| 4 | 0 % | 0.25 to 1.00 | 2.00 to 3.00 | 1.00 % |")
+                .contains("| 4 | 50 % | 1.00 | 4.00 | 1.00 % |")
+                .endsWith("""
+
+                            constant convergence-ksmd-seconds-a-gib 2.80
+                            constant convergence-idle-core 0.0100
+                        """);
     }
 
     @Test
