@@ -149,7 +149,8 @@ final class RangeIndex {
             removeAt(branch, at);
             return end;
         }
-        // Each block looked at is a wait for memory: what was neither first nor last needs none to be described, and only
+        // Each block looked at is a wait for memory: what was neither first nor last needs none to be described, and
+        // only
         // a block that is rather empty is worth a look at its neighbours.
         if (entries[word + NODE] == node || entries[word + END] == end) {
             describe(branch, at);

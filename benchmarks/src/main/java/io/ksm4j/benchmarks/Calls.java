@@ -5,9 +5,11 @@ import io.ksm4j.junit.RunningKsmd;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
@@ -64,11 +66,13 @@ final class Calls implements Part {
         }
     }
 
+    private static final Set<Operation> TARGETED = EnumSet.of(Operation.AGAIN, Operation.CHANGE);
+
     private final Map<Operation, Map<Binding, List<Sample>>> samples = new EnumMap<>(Operation.class);
 
     @Override
     public PartReport measure(Length length) throws Exception {
-        int rounds = length.of(1, 3, 12);
+        int rounds = length.of(1, 5, 12);
         try (RunningKsmd ksmd = RunningKsmd.start();
                 CProgram c = CProgram.start("calls.c")) {
             // It would take a core, and work on the very pages.
@@ -76,7 +80,7 @@ final class Calls implements Part {
             for (int round = 1; round <= rounds; round++) {
                 for (Operation operation : Operation.values()) {
                     // No target asks for these, and a JVM takes its time.
-                    if (operation.isForApis && round % 3 != 1) {
+                    if (!TARGETED.contains(operation) && round % 5 != 1) {
                         continue;
                     }
                     for (Binding binding : operation.bindings()) {
@@ -192,7 +196,7 @@ final class Calls implements Part {
 
     private List<Target> targets() {
         List<Target> targets = new ArrayList<>();
-        for (Operation operation : List.of(Operation.AGAIN, Operation.CHANGE)) {
+        for (Operation operation : TARGETED) {
             targets.add(toC(operation, Binding.FFM_SPI, 1.05));
             targets.add(toC(operation, Binding.FFM_API, 1.10));
             targets.add(toC(operation, Binding.JNR_SPI, 1.10));

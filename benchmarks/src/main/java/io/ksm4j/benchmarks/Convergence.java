@@ -28,6 +28,7 @@ final class Convergence implements Part {
             126.0);
 
     private static final double WORTH_SECONDS = 200;
+    private static final Duration ADVISOR_SHORT = Duration.ofSeconds(30);
 
     /** For the other two. */
     private static final Duration PATIENCE = Duration.ofMinutes(5);
@@ -64,7 +65,10 @@ final class Convergence implements Part {
                     double needed = SLOW.getOrDefault(driver, Double.POSITIVE_INFINITY) * data.gib();
                     if (isReference ? SLOW.containsKey(driver) : hasSlow && needed <= WORTH_SECONDS) {
                         long after = driver == DEFAULT ? length.of(200L, A_WHILE, A_WHILE) : 0;
-                        TuningRun run = tuning.run(data, driver, 1, limit, Duration.ofMillis(after));
+                        // The advisor gets nowhere for minutes, and half a minute shows it.
+                        Duration atMost =
+                                driver == TuningDriver.ADVISOR ? length.of(limit, ADVISOR_SHORT, limit) : limit;
+                        TuningRun run = tuning.run(data, driver, 1, atMost, Duration.ofMillis(after));
                         rows.add(new ConvergenceRow(
                                 data, driver, tuning.savableMib(data), List.of(run), driver == DEFAULT));
                     }

@@ -106,8 +106,8 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
                 """
 
                 The targets are those of %s, where full tilt and %s had %d rounds in turn, of which the median counts. Over
-                all data sets, %2$s took %.2f to %.2f times as long as full tilt, in the median %.2f. The others were stopped after
-                %s s: what they had merged until then is in brackets, and their time at least that.
+                all data sets, %2$s took %.2f to %.2f times as long as full tilt, in the median %.2f. The others were
+                stopped where a time has a `>`: what they had merged until then is in brackets. That was after %s s at most.
 
                 ![Time by size](%s)
 
@@ -165,8 +165,8 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
                 range("%.2f", same.stream().mapToDouble(ConvergenceReport::ksmdSecondsOfAGib)),
                 range("%.2f %%", idleShares(same).map(share -> 100 * share)))));
         List<ConvergenceRow> ofReference = merged.stream()
-                .filter(row -> row.data().copies() == reference.copies()
-                        && row.data().unique() == reference.unique())
+                .filter(row ->
+                        row.data().copies() == reference.copies() && row.data().unique() == reference.unique())
                 .toList();
         double seconds =
                 ofReference.stream().mapToDouble(ConvergenceReport::ksmdSeconds).sum();

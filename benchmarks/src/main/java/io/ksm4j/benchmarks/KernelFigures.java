@@ -75,7 +75,7 @@ final class KernelFigures implements Part {
                     writeSize,
                     PAGES_TO_WRITE / 2);
             Map<String, List<Pair>> pairs = new LinkedHashMap<>();
-            pairs.putAll(measure(merging, length.of(1, 20, 100)));
+            pairs.putAll(measure(merging, length.of(1, 15, 100)));
             pairs.putAll(measure(writing, length.of(1, 60, 400)));
             return report(pairs, mergeSize, writeSize);
         }
