@@ -21,6 +21,17 @@ import org.jspecify.annotations.Nullable;
  */
 final class RegionState implements Runnable {
 
+    /** Loaded now: a region may be forgotten and reclaimed after its class loader was closed, when no class can be loaded any more. */
+    @SuppressWarnings("unused")
+    private static final List<Class<?>> NEEDED_TO_RECLAIM = List.of(
+            AddressRange.class,
+            RegionEvents.class,
+            RegionTable.NodeVisitor.class,
+            RegionTable.RangeVisitor.class,
+            UnmappedRangeException.class,
+            UnmergeRefusedException.class,
+            Wanted.class);
+
     /** The open regions of this copy of ksm4j whose owners can tell whether the memory still exists, by node. */
     private static final Map<Integer, RegionState> GUARDED = new ConcurrentHashMap<>();
 

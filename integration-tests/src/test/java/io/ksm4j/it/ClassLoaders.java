@@ -74,6 +74,7 @@ final class ClassLoaders {
             case "one-registry" -> oneRegistry(arguments[1], arguments[2]);
             case "bean" -> beanOutlivesItsFirstCopy();
             case "closed-loader" -> beanIsAnsweredThoughTheFirstLoadersAreClosed();
+            case "forgotten-in-closed-loader" -> forgottenRegionIsUnmarkedThoughItsLoaderIsClosed(arguments[1]);
             case "unload" -> loaderIsCollected(arguments[1]);
             case "unload-while-recording" -> loaderIsCollectedWhileARecordingRuns(arguments[1]);
             case "one-tells" -> oneOfManyCopiesTellsTheFlightRecorder();
@@ -211,6 +212,27 @@ final class ClassLoaders {
         running.tenant().close("b");
         // Held until here, so that the MBean could have asked any of them.
         assertThat(stopped).hasSize(10);
+    }
+
+    /** It ends in two ranges, which take another system call than the one that marked them. */
+    private static void forgottenRegionIsUnmarkedThoughItsLoaderIsClosed(String backend) throws Exception {
+        Copy stopped = new Copy("stopped", backend);
+        Tenant running = new Copy("running", backend).tenant();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment memory = arena.allocate(4 * PAGE, PAGE);
+            stopped.tenant().adopt(memory.address(), 4 * PAGE, "all");
+            running.adopt(memory.address() + PAGE, PAGE, "second quarter");
+            awaitBean();
+            awaitStatistics();
+            stopped.loader.close();
+            stopped.tenant().forget("all");
+            patiently().untilAsserted(() -> {
+                System.gc();
+                assertThat(running.owners()).containsExactly("second quarter");
+                assertThat(mergeable(memory)).containsExactly(false, true, false, false);
+            });
+            running.close("second quarter");
+        }
     }
 
     private static void awaitBean() {

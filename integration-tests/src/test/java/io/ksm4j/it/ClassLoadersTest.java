@@ -30,6 +30,12 @@ class ClassLoadersTest {
         run(List.of(), "closed-loader");
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"ffm", "jnr", "jna"})
+    void forgottenRegionIsUnmarkedThoughNoMoreClassesCanBeLoaded(String backend) {
+        run(List.of(), "forgotten-in-closed-loader", backend);
+    }
+
     /** Not with JNA, which itself keeps every class that has direct mappings, even from a loader above. */
     @ParameterizedTest
     @ValueSource(strings = {"ffm", "jnr"})

@@ -13,6 +13,7 @@ import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -39,9 +40,14 @@ final class FfmBackend implements KsmBackend {
     private static final MethodHandle GETPAGESIZE =
             LINKER.downcallHandle(symbol("getpagesize"), FunctionDescriptor.of(JAVA_INT));
 
-    // Linking a function takes milliseconds, which a program waits for at its start, so each waits for its first call.
+    /**
+     * Linking a function takes milliseconds, which a program waits for at its start, so each waits for its first call. Its class is
+     * loaded now: forgotten regions are reclaimed after a class loader was closed, too, and no class can be loaded then.
+     */
+    @SuppressWarnings("unused")
+    private static final List<Class<?>> LINKED_LATER =
+            List.of(Mapping.class, Mprotect.class, Madvise.class, Prctl.class, Syscall.class);
 
-    /** Whoever maps will unmap: by then the class loader may be closed, and a class that isn't there yet be out of reach. */
     private static final class Mapping {
         static final MethodHandle MMAP = capturing(
                 "mmap",
