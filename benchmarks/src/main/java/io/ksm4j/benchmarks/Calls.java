@@ -3,7 +3,6 @@ package io.ksm4j.benchmarks;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.RunningKsmd;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.List;
@@ -11,7 +10,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.ToDoubleFunction;
-import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.openjdk.jmh.results.RunResult;
 import org.openjdk.jmh.runner.Runner;
@@ -127,8 +125,7 @@ final class Calls implements Part {
         for (int i = 0; i < batches.length; i++) {
             batches[i] = 1.0 * c.run(operation.c, count) / count;
         }
-        Arrays.sort(batches);
-        return batches[batches.length / 2];
+        return Median.of(batches);
     }
 
     private static RunResult java(Length length, Operation operation, Binding binding) throws RunnerException {
@@ -157,17 +154,14 @@ final class Calls implements Part {
     private double ratio(Operation operation, Binding ours, Binding other) {
         List<Sample> one = samples.get(operation).get(ours);
         List<Sample> two = samples.get(operation).get(other);
-        return median(IntStream.range(0, one.size())
-                .mapToDouble(round -> one.get(round).ratio() / two.get(round).ratio()));
+        return Median.of(IntStream.range(0, one.size())
+                .mapToDouble(round -> one.get(round).ratio() / two.get(round).ratio())
+                .toArray());
     }
 
     private double median(Operation operation, Binding binding, ToDoubleFunction<Sample> of) {
-        return median(samples.get(operation).get(binding).stream().mapToDouble(of));
-    }
-
-    private static double median(DoubleStream values) {
-        double[] sorted = values.sorted().toArray();
-        return sorted[sorted.length / 2];
+        return Median.of(
+                samples.get(operation).get(binding).stream().mapToDouble(of).toArray());
     }
 
     private String text() {
@@ -187,11 +181,17 @@ final class Calls implements Part {
                         median(operation, binding, Sample::bytes)));
             }
         }
-        return text.append("""
+        return text.append(String.format(Locale.ROOT, """
 
                         A range is 64 KiB, each of its pages written once. Times and bytes are for one range, by each thread; each row has the
-                        times of C from right before and after its own. Numbers are medians of rounds, and each round is a JVM of its own.
-                        """).toString();
+                        times of C from right before and after its own. Numbers are medians of rounds, each of which is a JVM of its own: %d
+                        rounds, but %d for what takes many ranges or allocates.
+                        """, rounds(Operation.AGAIN), rounds(Operation.LOOP)))
+                .toString();
+    }
+
+    private int rounds(Operation operation) {
+        return samples.get(operation).get(Binding.FFM_API).size();
     }
 
     private List<Target> targets() {

@@ -236,7 +236,7 @@ final class Registry implements Part {
                 throw new IllegalStateException("of " + 2 * calls + " queries only " + found + " found something");
             }
         }
-        return new Times(median(times[0]), median(times[1]), median(times[2]), median(times[3]));
+        return new Times(Median.of(times[0]), Median.of(times[1]), Median.of(times[2]), Median.of(times[3]));
     }
 
     private static int[] shuffled(int size, Random random) {
@@ -254,12 +254,6 @@ final class Registry implements Part {
             order[other] = moved;
         }
         return order;
-    }
-
-    private static double median(double[] values) {
-        double[] sorted = values.clone();
-        Arrays.sort(sorted);
-        return sorted[sorted.length / 2];
     }
 
     /** What the table keeps of a range, in whatever order they come. */
