@@ -26,8 +26,9 @@ final class Performance {
         Length length = Length.valueOf(args[1].toUpperCase(Locale.ROOT));
         String name = args[2];
         PartReport report = PARTS.get(name).get().measure(length);
-        new PerformancePage(root).write(name, "./benchmarks/run " + args[1] + " " + name, report);
+        // First, so that minutes of measuring are not lost where the page cannot be written.
         System.out.println(report.text());
         report.targets().forEach(System.out::println);
+        new PerformancePage(root).write(name, "./benchmarks/run " + args[1] + " " + name, report);
     }
 }
