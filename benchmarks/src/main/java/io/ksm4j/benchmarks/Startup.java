@@ -218,7 +218,8 @@ final class Startup implements Part {
                 of the same round. What any program pays that makes these calls by `java.lang.foreign` is in the second line, so the
                 library's share is what `ffm` takes longer than that. The cache is the JDK's (`-XX:AOTCacheOutput`, `-XX:AOTCache`), \
                 made for each line by
-                one run before.
+                one run before. What ksm4j tells JMX and the flight recorder begins half a second later, in threads of its own, and is in
+                none of these numbers.
 
                 | | after | in `main` | more | with AOT cache: after | in `main` | more |
                 | --- | --- | --- | --- | --- | --- | --- |
