@@ -3,6 +3,7 @@ package io.ksm4j.benchmarks;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.RunningKsmd;
 import java.util.ArrayList;
+import java.util.DoubleSummaryStatistics;
 import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.List;
@@ -167,17 +168,24 @@ final class Calls implements Part {
     private String text() {
         StringBuilder text = new StringBuilder();
         for (Operation operation : Operation.values()) {
-            text.append("\n| ").append(operation.says).append(" | C, ns | Java, ns | ratio | bytes allocated |\n");
-            text.append("| --- | --- | --- | --- | --- |\n");
+            text.append("\n| ")
+                    .append(operation.says)
+                    .append(" | C, ns | Java, ns | ratio | least, greatest | bytes allocated |\n");
+            text.append("| --- | --- | --- | --- | --- | --- |\n");
             for (Binding binding : operation.bindings()) {
+                DoubleSummaryStatistics ratios = samples.get(operation).get(binding).stream()
+                        .mapToDouble(Sample::ratio)
+                        .summaryStatistics();
                 text.append(String.format(
                         Locale.ROOT,
-                        "| %s: %s | %.0f | %.0f | %.2f | %.0f |%n",
+                        "| %s: %s | %.0f | %.0f | %.2f | %.2f, %.2f | %.0f |%n",
                         binding.technology(),
                         binding.way(),
                         median(operation, binding, Sample::c),
                         median(operation, binding, Sample::java),
                         ratio(operation, binding),
+                        ratios.getMin(),
+                        ratios.getMax(),
                         median(operation, binding, Sample::bytes)));
             }
         }
@@ -204,9 +212,15 @@ final class Calls implements Part {
             targets.add(toC(operation, Binding.JNA_SPI, 1.45));
             targets.add(toC(operation, Binding.JNA_API, 1.6));
         }
-        targets.add(toPeer(Binding.FFM_SPI, Binding.FFM_BY_HAND));
-        targets.add(toPeer(Binding.JNR_SPI, Binding.JNR_OPENHFT));
-        targets.add(toPeer(Binding.JNA_SPI, Binding.JNA_INTERFACE));
+        for (Operation operation : TARGETED) {
+            targets.add(toPeer(operation, Binding.FFM_SPI, Binding.FFM_BY_HAND));
+            targets.add(toPeer(operation, Binding.FFM_API, Binding.FFM_BY_HAND));
+            targets.add(toPeer(operation, Binding.FFM_SPI, Binding.FFM_BY_HAND_NO_ERRNO));
+            targets.add(toPeer(operation, Binding.JNR_SPI, Binding.JNR_OPENHFT));
+            targets.add(toPeer(operation, Binding.JNR_API, Binding.JNR_OPENHFT));
+            targets.add(toPeer(operation, Binding.JNA_SPI, Binding.JNA_INTERFACE));
+            targets.add(toPeer(operation, Binding.JNA_API, Binding.JNA_INTERFACE));
+        }
         for (Binding binding : List.of(Binding.FFM_SPI, Binding.FFM_API)) {
             double bytes = Math.max(
                     median(Operation.AGAIN, binding, Sample::bytes), median(Operation.CHANGE, binding, Sample::bytes));
@@ -221,11 +235,11 @@ final class Calls implements Part {
                 "calls-" + operation.java + "-" + name(binding) + "-to-c", ratio(operation, binding), goal);
     }
 
-    private Target toPeer(Binding ours, Binding peer) {
+    private Target toPeer(Operation operation, Binding ours, Binding peer) {
         return Target.atMost(
-                "calls-" + name(ours) + "-to-"
+                "calls-" + operation.java + "-" + name(ours) + "-to-"
                         + name(peer).substring(ours.technology().length() + 1),
-                ratio(Operation.AGAIN, ours, peer),
+                ratio(operation, ours, peer),
                 1);
     }
 

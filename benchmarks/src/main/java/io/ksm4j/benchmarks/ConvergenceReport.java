@@ -260,6 +260,10 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
                         "convergence-ksmtuned-to-tuner",
                         row(TuningDriver.KSMTUNED).atLeast() / tuner,
                         4),
+                Target.atLeast(
+                        "convergence-ksmtuned-at-its-most-to-tuner",
+                        row(TuningDriver.KSMTUNED_MOST).atLeast() / tuner,
+                        4),
                 Target.atMost("convergence-idle-core", idle, 0.02));
     }
 }

@@ -47,6 +47,7 @@ class ConvergenceReportTest {
         merged(SMALL, TuningDriver.FULL_TILT, 3, 1, 2);
         merged(SMALL, TuningDriver.CONVERGE, 2.2, 9, 1);
         merged(SMALL, TuningDriver.KSMTUNED, 11);
+        merged(SMALL, TuningDriver.KSMTUNED_MOST, 7);
         merged(SMALL, TuningDriver.DEFAULT, 99);
         merged(LARGE, TuningDriver.FULL_TILT, 1);
         merged(LARGE, TuningDriver.CONVERGE, 5);
@@ -54,8 +55,9 @@ class ConvergenceReportTest {
         assertThat(targets.get(0).measured()).isCloseTo(1.1, within(1e-9));
         assertThat(targets.get(1).measured()).isCloseTo(45, within(1e-9));
         assertThat(targets.get(2).measured()).isCloseTo(5, within(1e-9));
-        assertThat(targets.get(3).measured()).isCloseTo(0.01, within(1e-9));
-        assertThat(targets).extracting(Target::isMet).containsExactly(true, false, true, true);
+        assertThat(targets.get(3).measured()).isCloseTo(7 / 2.2, within(1e-9));
+        assertThat(targets.get(4).measured()).isCloseTo(0.01, within(1e-9));
+        assertThat(targets).extracting(Target::isMet).containsExactly(true, false, true, false, true);
         assertThat(report().text())
                 .contains("| 0.25 | 4 | 0 % | converge(1) | 2.2 s | 1.10 | 1.10 s | 1.00 % |")
                 .contains("1.10 to 5.00 times")
@@ -67,6 +69,7 @@ class ConvergenceReportTest {
         merged(SMALL, TuningDriver.FULL_TILT, 1);
         merged(SMALL, TuningDriver.CONVERGE, 1);
         merged(SMALL, TuningDriver.KSMTUNED, 5);
+        merged(SMALL, TuningDriver.KSMTUNED_MOST, 5);
         stopped(TuningDriver.DEFAULT, 80);
         assertThat(report().text())
                 .contains("| 0.25 | 4 | 0 % | default | > 80 s (25 %) | > 80 |")
@@ -79,8 +82,9 @@ class ConvergenceReportTest {
         merged(SMALL, TuningDriver.FULL_TILT, 1);
         stopped(TuningDriver.CONVERGE, 80);
         stopped(TuningDriver.KSMTUNED, 80);
+        stopped(TuningDriver.KSMTUNED_MOST, 80);
         stopped(TuningDriver.DEFAULT, 80);
-        assertThat(report().targets()).hasSize(4).noneMatch(Target::isMet);
+        assertThat(report().targets()).hasSize(5).noneMatch(Target::isMet);
         assertThat(report().text()).doesNotContain("constant ", "NaN");
     }
 
@@ -94,6 +98,7 @@ class ConvergenceReportTest {
         merged(unique, TuningDriver.FULL_TILT, 8);
         merged(unique, TuningDriver.CONVERGE, 8);
         merged(SMALL, TuningDriver.KSMTUNED, 11);
+        merged(SMALL, TuningDriver.KSMTUNED_MOST, 7);
         merged(SMALL, TuningDriver.DEFAULT, 99);
         // ksmd takes half a core until all is merged: half a second for a quarter of a GiB, and three for another one.
         assertThat(report().text())
@@ -113,6 +118,7 @@ class ConvergenceReportTest {
             merged(data, TuningDriver.CONVERGE, data.gib());
         }
         merged(SMALL, TuningDriver.KSMTUNED, 11);
+        merged(SMALL, TuningDriver.KSMTUNED_MOST, 7);
         merged(SMALL, TuningDriver.DEFAULT, 99);
         PartReport report = report();
         assertThat(report.plots().get("convergence-size").panels().get(0).lines())
