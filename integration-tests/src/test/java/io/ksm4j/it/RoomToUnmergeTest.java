@@ -172,6 +172,9 @@ class RoomToUnmergeTest {
     }
 
     static final class Forgotten extends Child {
+        /** Held: the JDK lets go of a logger that nobody holds, with its filter. */
+        private static final Logger LOGGER = Logger.getLogger("io.ksm4j");
+
         private final Queue<LogRecord> warnings = new ConcurrentLinkedQueue<>();
 
         public static void main(String[] arguments) throws IOException {
@@ -179,7 +182,7 @@ class RoomToUnmergeTest {
         }
 
         private void run() throws IOException {
-            Logger.getLogger("io.ksm4j").setFilter(record -> !warnings.add(record));
+            LOGGER.setFilter(record -> !warnings.add(record));
             MergeRegion adopted = adopt(MERGED);
             AddressRange range = adopted.range();
             awaitParent("filled");
