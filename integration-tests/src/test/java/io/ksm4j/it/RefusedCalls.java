@@ -2,6 +2,7 @@ package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.AddressRange;
 import io.ksm4j.FailedCall;
@@ -116,6 +117,9 @@ final class RefusedCalls {
                 .answer(EPERM, SeccompFilter.PROCESS_MADVISE, 2, 3)
                 .answer(EINVAL, SeccompFilter.PROCESS_MADVISE, 2, 4)
                 .install(BACKEND);
+        // JMX and JFR map libraries of their own, which would be taken for a leak.
+        await().until(() -> Thread.getAllStackTraces().keySet().stream()
+                .noneMatch(thread -> thread.getName().startsWith("ksm4j-")));
         place = 0;
         for (int errno : EXCEPTIONS.keySet()) {
             mark(errno, MARK + place);
