@@ -142,6 +142,7 @@ class ReadmeTest {
                 "ksm-jnr",
                 "ksm-micrometer",
                 "ksm-test",
+                "ksm-tools",
                 "plot",
                 "samples/cache-server",
                 "samples/tenants")) {

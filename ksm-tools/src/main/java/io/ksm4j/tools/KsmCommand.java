@@ -1,0 +1,117 @@
+package io.ksm4j.tools;
+
+import io.ksm4j.KsmException;
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.Charset;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
+import java.nio.file.NoSuchFileException;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ParameterException;
+
+/** The command {@code ksm}. Each subcommand is a class of its own. */
+@Command(
+        name = "ksm",
+        mixinStandardHelpOptions = true,
+        version = "ksm, of ksm4j",
+        description = "Kernel samepage merging: whether it works here, what it saves, and what it costs.",
+        synopsisSubcommandLabel = "COMMAND",
+        subcommands = {StatusCommand.class})
+final class KsmCommand {
+
+    /** Done; and, of {@code ksm doctor}, merging can work. */
+    static final int DONE = 0;
+
+    /** Failed; and, of {@code ksm doctor}, merging cannot work. */
+    static final int FAILED = 1;
+
+    /** The command line is wrong. */
+    static final int USAGE = 2;
+
+    /** Ended by a signal, whose number is added. */
+    static final int SIGNAL = 128;
+
+    private static final int SIGPIPE = 13;
+
+    private KsmCommand() {}
+
+    /**
+     * Runs the command and exits.
+     *
+     * @param arguments see {@code ksm --help}
+     */
+    public static void main(String[] arguments) {
+        System.exit(run(arguments));
+    }
+
+    private static int run(String... arguments) {
+        // What the library logs has one line, too.
+        System.setProperty("java.util.logging.SimpleFormatter.format", "ksm: %5$s%n");
+        Charset charset = Charset.forName(
+                System.getProperty("stdout.encoding", System.getProperty("native.encoding", "US-ASCII")));
+        System.setOut(new PrintStream(new BufferedOutputStream(new StandardOutput()), false, charset));
+        try {
+            int status = commandLine().execute(arguments);
+            System.out.flush();
+            return status;
+        } catch (ClosedPipeException e) {
+            return SIGNAL + SIGPIPE;
+        } catch (CommandFailedException e) {
+            return fail(e.getMessage());
+        }
+    }
+
+    private static CommandLine commandLine() {
+        return new CommandLine(new KsmCommand())
+                .setParameterExceptionHandler((e, arguments) -> refuse(e))
+                .setExecutionExceptionHandler((e, command, parsed) -> handle(e));
+    }
+
+    private static int refuse(ParameterException e) {
+        String command = e.getCommandLine().getCommandSpec().qualifiedName();
+        say(e.getMessage() + ": see " + command + " --help");
+        return USAGE;
+    }
+
+    /** Anything else is a mistake in this program, and picocli prints its stack trace. */
+    private static int handle(Exception e) throws Exception {
+        if (e instanceof UncheckedIOException && e.getMessage().equals(String.valueOf(e.getCause()))) {
+            // It has no message of its own.
+            return handle((IOException) e.getCause());
+        }
+        if (e instanceof FileSystemException file && file.getReason() == null) {
+            return fail(explain(file));
+        }
+        if (e instanceof CommandFailedException
+                || e instanceof KsmException
+                || e instanceof IOException
+                || e instanceof UncheckedIOException) {
+            return fail(e.getMessage());
+        }
+        throw e;
+    }
+
+    /** Its message is the name of the file, and its class says the rest. */
+    private static String explain(FileSystemException e) {
+        if (e instanceof NoSuchFileException) {
+            return "there is no " + e.getFile();
+        }
+        return e instanceof AccessDeniedException
+                ? "no right to " + e.getFile() + ": ask as root"
+                : e.getClass().getSimpleName() + ": " + e.getFile();
+    }
+
+    private static int fail(String message) {
+        say(message);
+        return FAILED;
+    }
+
+    /** One line on standard error. */
+    static void say(String message) {
+        System.err.println("ksm: " + message.strip().replaceAll("\\s*\\R\\s*", "; "));
+    }
+}

@@ -1,0 +1,40 @@
+package io.ksm4j.tools;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** The process's standard output, whose failures a {@link java.io.PrintStream} does not swallow. */
+final class StandardOutput extends OutputStream {
+
+    private final FileOutputStream out = new FileOutputStream(FileDescriptor.out);
+
+    @Override
+    public void write(int b) {
+        write(new byte[] {(byte) b}, 0, 1);
+    }
+
+    @Override
+    public void write(byte[] bytes, int offset, int length) {
+        try {
+            out.write(bytes, offset, length);
+        } catch (IOException e) {
+            throw isPipe()
+                    ? new ClosedPipeException(e)
+                    : new CommandFailedException("cannot write to standard output: " + e.getMessage(), e);
+        }
+    }
+
+    /** The errno is in the exception's message alone, in the words of the locale. */
+    private static boolean isPipe() {
+        try {
+            String file = Files.readSymbolicLink(Path.of("/proc/self/fd/1")).toString();
+            return file.startsWith("pipe:") || file.startsWith("socket:");
+        } catch (IOException e) {
+            return false;
+        }
+    }
+}

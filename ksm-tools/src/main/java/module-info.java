@@ -1,0 +1,13 @@
+import org.jspecify.annotations.NullMarked;
+
+/** The command {@code ksm}. */
+@NullMarked
+module io.ksm4j.tools {
+    requires info.picocli;
+    requires io.ksm4j;
+    requires io.ksm4j.control;
+    requires static org.jspecify;
+
+    opens io.ksm4j.tools to
+            info.picocli;
+}
