@@ -4,6 +4,8 @@ import io.ksm4j.KsmException;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
@@ -55,7 +57,10 @@ final class KsmCommand {
                 System.getProperty("stdout.encoding", System.getProperty("native.encoding", "US-ASCII")));
         System.setOut(new PrintStream(new BufferedOutputStream(new StandardOutput()), false, charset));
         try {
-            int status = commandLine().execute(arguments);
+            // picocli would print the stack trace of a failure to print the help.
+            StringWriter help = new StringWriter();
+            int status = commandLine().setOut(new PrintWriter(help)).execute(arguments);
+            System.out.print(help);
             System.out.flush();
             return status;
         } catch (ClosedPipeException e) {
@@ -79,6 +84,9 @@ final class KsmCommand {
 
     /** Anything else is a mistake in this program, and picocli prints its stack trace. */
     private static int handle(Exception e) throws Exception {
+        if (e instanceof ClosedPipeException) {
+            return SIGNAL + SIGPIPE;
+        }
         if (e instanceof UncheckedIOException && e.getMessage().equals(String.valueOf(e.getCause()))) {
             // It has no message of its own.
             return handle((IOException) e.getCause());

@@ -7,10 +7,11 @@ import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** The process's standard output, whose failures a {@link java.io.PrintStream} does not swallow. */
+/** The process's standard output, whose failures a {@link java.io.PrintStream} does not swallow. What comes after one is dropped. */
 final class StandardOutput extends OutputStream {
 
     private final FileOutputStream out = new FileOutputStream(FileDescriptor.out);
+    private boolean failed;
 
     @Override
     public void write(int b) {
@@ -19,9 +20,13 @@ final class StandardOutput extends OutputStream {
 
     @Override
     public void write(byte[] bytes, int offset, int length) {
+        if (failed) {
+            return;
+        }
         try {
             out.write(bytes, offset, length);
         } catch (IOException e) {
+            failed = true;
             throw isPipe()
                     ? new ClosedPipeException(e)
                     : new CommandFailedException("cannot write to standard output: " + e.getMessage(), e);
