@@ -22,7 +22,7 @@ import picocli.CommandLine.ParameterException;
         version = "ksm, of ksm4j",
         description = "Kernel samepage merging: whether it works here, what it saves, and what it costs.",
         synopsisSubcommandLabel = "COMMAND",
-        subcommands = {StatusCommand.class})
+        subcommands = {DoctorCommand.class, StatusCommand.class})
 final class KsmCommand {
 
     /** Done; and, of {@code ksm doctor}, merging can work. */
@@ -52,6 +52,9 @@ final class KsmCommand {
 
     private static int run(String... arguments) {
         // What the library logs has one line, too.
+        if (System.getProperty("io.ksm4j.jmx") == null) {
+            System.setProperty("io.ksm4j.jmx", "false"); // Nobody looks, and it would take time.
+        }
         System.setProperty("java.util.logging.SimpleFormatter.format", "ksm: %5$s%n");
         Charset charset = Charset.forName(
                 System.getProperty("stdout.encoding", System.getProperty("native.encoding", "US-ASCII")));

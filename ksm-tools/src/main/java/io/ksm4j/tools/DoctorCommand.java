@@ -1,0 +1,71 @@
+package io.ksm4j.tools;
+
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.tools.Check.Verdict;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code ksm doctor}: whether merging can work here, and what to do where it can't. */
+@Command(
+        name = "doctor",
+        mixinStandardHelpOptions = true,
+        description =
+                "Looks at everything between a program and merged pages, and says what is in the way and what cures it.",
+        footer = "%nExits with 0 if merging can work, and with 1 if it cannot.")
+final class DoctorCommand implements Callable<Integer> {
+
+    @Option(names = "--json", description = "print JSON")
+    private boolean json;
+
+    @Override
+    public Integer call() {
+        List<Check> checks = new ArrayList<>();
+        if (System.getProperty("os.name").equals("Linux")) {
+            checks.addAll(new MachineChecks(Path.of("/"), KsmStats.read()).all());
+            checks.addAll(new JvmChecks().all());
+        } else {
+            checks.add(Check.failed("kernel", System.getProperty("os.name") + " has no KSM", "run on Linux"));
+        }
+        boolean canMerge = checks.stream().noneMatch(check -> check.verdict() == Verdict.FAILED);
+        if (json) {
+            printJson(checks, canMerge);
+        } else {
+            print(checks, canMerge);
+        }
+        return canMerge ? KsmCommand.DONE : KsmCommand.FAILED;
+    }
+
+    private static void print(List<Check> checks, boolean canMerge) {
+        int width =
+                checks.stream().mapToInt(check -> check.name().length()).max().orElse(0);
+        for (Check check : checks) {
+            System.out.printf("%-7s  %-" + width + "s  %s%n", check.verdict().word(), check.name(), check.reason());
+            if (!check.cure().isEmpty()) {
+                System.out.printf("%-7s  %-" + width + "s  -> %s%n", "", "", check.cure());
+            }
+        }
+        System.out.println(canMerge ? "Merging can work here." : "Merging cannot work here.");
+    }
+
+    private static void printJson(List<Check> checks, boolean canMerge) {
+        List<Map<String, Object>> found = new ArrayList<>();
+        for (Check check : checks) {
+            Map<String, Object> entry = new LinkedHashMap<>();
+            entry.put("name", check.name());
+            entry.put("verdict", check.verdict().word());
+            entry.put("reason", check.reason());
+            entry.put("cure", check.cure());
+            found.add(entry);
+        }
+        Map<String, Object> answer = new LinkedHashMap<>();
+        answer.put("canMerge", canMerge);
+        answer.put("checks", found);
+        System.out.println(Json.of(answer));
+    }
+}

@@ -1,0 +1,243 @@
+package io.ksm4j.tools;
+
+import io.ksm4j.stats.Finding;
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.stats.RegionStats;
+import io.ksm4j.tools.Check.Verdict;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.stream.Stream;
+
+/** What the files of a machine say about merging. They are those of {@code /}, or of a tree made for a test. */
+final class MachineChecks {
+
+    private static final long GIBIBYTE = 1L << 30;
+
+    /** Merging takes two full scans; data that must wait longer for them than this is likely gone before. */
+    private static final long PATIENCE_SECONDS = 60;
+
+    /** The kernel's own default, {@code DEFAULT_MAX_MAP_COUNT}. */
+    private static final long DEFAULT_MAX_MAP_COUNT = 65530;
+
+    private final Path root;
+    private final KsmStats machine;
+
+    MachineChecks(Path root, KsmStats machine) {
+        this.root = root;
+        this.machine = machine;
+    }
+
+    List<Check> all() {
+        List<Check> checks = new ArrayList<>();
+        checks.add(kernel());
+        if (machine.isAvailable()) {
+            checks.add(ksmd());
+            checks.add(speed());
+            checks.addAll(findings());
+        }
+        numaNodes().ifPresent(checks::add);
+        checks.add(hugePages());
+        checks.add(container());
+        checks.add(memoryLimit());
+        checks.add(rights());
+        checks.add(mappingLimit());
+        return checks;
+    }
+
+    private Check kernel() {
+        String release = read("proc/sys/kernel/osrelease").orElse("unknown");
+        if (machine.isAvailable()) {
+            return Check.ok("kernel", "Linux " + release + " with KSM");
+        }
+        if (ProcessKsmStats.read().entries().isEmpty()) {
+            return Check.failed(
+                    "kernel",
+                    "Linux " + release + " has no /sys/kernel/mm/ksm",
+                    "boot a kernel with CONFIG_KSM=y (zgrep CONFIG_KSM /proc/config.gz); in a container, mount the host's /sys");
+        }
+        return Check.warning(
+                "kernel",
+                "Linux " + release + " has KSM, but /sys/kernel/mm/ksm is hidden, so nobody can tell whether ksmd runs",
+                "mount the host's /sys, read-only, into the container");
+    }
+
+    private Check ksmd() {
+        long run = machine.run().orElse(0);
+        if (run == 1) {
+            return Check.ok("ksmd", "it runs");
+        }
+        return Check.failed(
+                "ksmd",
+                run == 2
+                        ? "it stands still and has taken all pages apart, as run is 2"
+                        : "it stands still, as run is 0",
+                "echo 1 > /sys/kernel/mm/ksm/run, or ksm tune; as root");
+    }
+
+    private Check speed() {
+        if (machine.advisorMode().filter("scan-time"::equals).isPresent()) {
+            return Check.ok(
+                    "speed",
+                    "the kernel chooses pages_to_scan, for a full scan in "
+                            + machine.advisorTargetScanTime().orElse(0) + " s");
+        }
+        long pagesToScan = machine.pagesToScan().orElse(0);
+        long sleep = machine.sleepMillisecs().orElse(0);
+        String settings = "pages_to_scan is " + pagesToScan + " and sleep_millisecs " + sleep;
+        if (pagesToScan == 0) {
+            return Check.failed(
+                    "speed",
+                    "ksmd looks at no page: " + settings,
+                    "ksm tune --policy converge, or echo 5000 > /sys/kernel/mm/ksm/pages_to_scan; as root");
+        }
+        long pages = Math.max(machine.rmapItems().orElse(0), GIBIBYTE / Math.max(1, machine.pageSize()));
+        double seconds = 2.0 * Math.ceil((double) pages / pagesToScan) * sleep / 1000;
+        String found = String.format(
+                Locale.ROOT,
+                "two full scans of %s, which merging takes, sleep %.0f s: %s",
+                ByteCount.text(pages * machine.pageSize()),
+                seconds,
+                settings);
+        return seconds <= PATIENCE_SECONDS
+                ? Check.ok("speed", found)
+                : Check.warning(
+                        "speed",
+                        found,
+                        "ksm tune --policy converge, or echo 5000 > /sys/kernel/mm/ksm/pages_to_scan; as root");
+    }
+
+    /** What the library's own rules say of the machine's numbers; all its explanations have the cure after the first colon. */
+    private List<Check> findings() {
+        List<Check> checks = new ArrayList<>();
+        for (Finding finding : Finding.of(machine, ProcessKsmStats.read(), RegionStats.NONE, Optional.empty())) {
+            if (finding.scope() == Finding.Scope.MACHINE && finding.kind() != Finding.Kind.KSMD_STOPPED) {
+                String[] parts = finding.explanation().split(": ", 2);
+                checks.add(new Check(
+                        finding.kind().name().toLowerCase(Locale.ROOT).replace('_', '-'),
+                        Verdict.WARNING,
+                        parts[0],
+                        parts.length > 1 ? parts[1] : ""));
+            }
+        }
+        return checks;
+    }
+
+    private Optional<Check> numaNodes() {
+        if (machine.mergeAcrossNodes().orElse(1) != 0
+                || !Files.isDirectory(root.resolve("sys/devices/system/node/node1"))) {
+            return Optional.empty();
+        }
+        return Optional.of(Check.warning(
+                "numa-nodes",
+                "equal pages on different NUMA nodes do not merge, as merge_across_nodes is 0",
+                "if saving matters more than latency: echo 2 > /sys/kernel/mm/ksm/run, echo 1 >"
+                        + " /sys/kernel/mm/ksm/merge_across_nodes, echo 1 > /sys/kernel/mm/ksm/run; as root"));
+    }
+
+    private Check hugePages() {
+        String enabled = read("sys/kernel/mm/transparent_hugepage/enabled").orElse("never");
+        if (enabled.contains("[always]")) {
+            return Check.warning(
+                    "huge-pages",
+                    "all large mappings get huge pages, which ksmd must split before they merge, and khugepaged joins again",
+                    "HugePages.AVOID for regions of ksm4j, or for all programs echo madvise >"
+                            + " /sys/kernel/mm/transparent_hugepage/enabled; as root");
+        }
+        return Check.ok(
+                "huge-pages",
+                enabled.contains("[madvise]") ? "only programs that ask for them get them" : "nobody gets them");
+    }
+
+    private Check container() {
+        boolean inContainer = Stream.of(".dockerenv", "run/.containerenv", "run/secrets/kubernetes.io")
+                .anyMatch(file -> Files.exists(root.resolve(file)));
+        String place = inContainer ? "in a container, and ksmd is the whole host's" : "in none that is known";
+        return isSysReadOnly()
+                ? Check.warning(
+                        "container",
+                        (inContainer ? "in a container whose /sys is" : "/sys is")
+                                + " read-only: settings cannot be changed here",
+                        "run ksm tune on the host, or mount its /sys writable")
+                : Check.ok("container", place);
+    }
+
+    /** By the last mount that the files lie below; its options are the sixth word of its line (proc_pid_mountinfo(5)). */
+    private boolean isSysReadOnly() {
+        String best = "";
+        boolean readOnly = false;
+        for (String line : read("proc/self/mountinfo").orElse("").split("\n", -1)) {
+            String[] words = line.split(" ", -1);
+            if (words.length > 5
+                    && (words[4].equals("/sys") || words[4].startsWith("/sys/"))
+                    && "/sys/kernel/mm/ksm/".startsWith(words[4] + "/")
+                    && words[4].length() >= best.length()) {
+                best = words[4];
+                readOnly = ("," + words[5] + ",").contains(",ro,");
+            }
+        }
+        return readOnly;
+    }
+
+    private Check memoryLimit() {
+        Optional<CgroupLimit> limit = CgroupLimit.read(root);
+        if (limit.isEmpty()) {
+            return Check.ok("memory-limit", "no cgroup limits this process's memory");
+        }
+        CgroupLimit least = limit.get();
+        String found = ByteCount.text(least.left()) + " are left of the " + ByteCount.text(least.limit()) + " that "
+                + least.file() + " allows";
+        return least.left() < least.limit() / 10
+                ? Check.warning(
+                        "memory-limit",
+                        found + ", and taking merged pages apart needs what they saved",
+                        "a higher limit, or fewer merged pages in this group")
+                : Check.ok("memory-limit", found);
+    }
+
+    private Check rights() {
+        if (!machine.isAvailable() || Files.isWritable(root.resolve("sys/kernel/mm/ksm/run"))) {
+            return Check.ok(
+                    "rights",
+                    machine.isAvailable() ? "this user may change settings" : "there are no settings to change");
+        }
+        return Check.warning(
+                "rights",
+                "this user may mark memory and read, but not change settings" + " of ksmd",
+                "run ksm tune as root, on the host");
+    }
+
+    private Check mappingLimit() {
+        OptionalLong limit = number("proc/sys/vm/max_map_count");
+        if (limit.isEmpty()) {
+            return Check.ok("mapping-limit", "vm.max_map_count cannot be read");
+        }
+        String found =
+                "a process may have " + limit.getAsLong() + " mappings, and each separate marked range may take two";
+        return limit.getAsLong() < DEFAULT_MAX_MAP_COUNT
+                ? Check.warning("mapping-limit", found, "sysctl -w vm.max_map_count=262144, as root")
+                : Check.ok("mapping-limit", found);
+    }
+
+    private OptionalLong number(String file) {
+        try {
+            return OptionalLong.of(Long.parseLong(read(file).orElse("")));
+        } catch (NumberFormatException e) {
+            return OptionalLong.empty();
+        }
+    }
+
+    private Optional<String> read(String file) {
+        try {
+            return Optional.of(Files.readString(root.resolve(file)).strip());
+        } catch (IOException e) {
+            return Optional.empty();
+        }
+    }
+}
