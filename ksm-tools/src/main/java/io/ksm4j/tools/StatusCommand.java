@@ -1,8 +1,17 @@
 package io.ksm4j.tools;
 
 import io.ksm4j.stats.KsmStats;
+import java.io.PrintStream;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** {@code ksm status}: what merging saves and costs now. */
 @Command(
@@ -11,13 +20,94 @@ import picocli.CommandLine.Command;
         description = "Shows what merging saves and costs on this machine, and in which processes.")
 final class StatusCommand implements Callable<Integer> {
 
+    @Option(names = "--json", description = "print JSON")
+    private boolean json;
+
+    @Parameters(
+            arity = "0..1",
+            paramLabel = "PID",
+            description = "show this process alone, even if nothing of it may merge")
+    private Optional<Long> pid = Optional.empty();
+
+    @Spec
+    private CommandSpec spec;
+
     @Override
     public Integer call() {
+        if (pid.isPresent() && pid.get() <= 0) {
+            throw new ParameterException(spec.commandLine(), pid.get() + " is no process: they are numbered from 1");
+        }
         KsmStats machine = KsmStats.read();
-        System.out.println("saved " + ByteCount.text(machine.savedBytes()));
-        for (ProcessInfo process : Processes.read().known()) {
-            System.out.println(process.pid() + " " + process.name());
+        if (!machine.isAvailable()) {
+            throw new CommandFailedException("there is no /sys/kernel/mm/ksm: ksm doctor says why");
+        }
+        Processes processes =
+                pid.map(one -> new Processes(List.of(Processes.read(one)), 0)).orElseGet(Processes::read);
+        if (json) {
+            System.out.println(Json.of(Readings.of(machine, processes)));
+        } else {
+            print(machine);
+            System.out.println();
+            print(processes);
         }
         return KsmCommand.DONE;
+    }
+
+    private static void print(KsmStats machine) {
+        line("ksmd", ksmd(machine));
+        line("saved", ByteCount.text(machine.savedBytes()));
+        line("cost", ByteCount.text(Readings.cost(machine.savedBytes(), machine.profitBytes())) + " of records");
+        line("profit", ByteCount.text(machine.profitBytes()));
+        line("shared", pages(machine.pagesShared()) + " kept, for " + pages(machine.pagesSharing()) + " saved");
+        if (machine.ksmZeroPages().orElse(0) > 0) {
+            line("zeros", pages(machine.ksmZeroPages()) + " became the kernel's page of zeros");
+        }
+        line("unshared", pages(machine.pagesUnshared()) + " without an equal");
+        line("volatile", pages(machine.pagesVolatile()) + " that change too fast");
+        line("scans", number(machine.fullScans()) + " full ones");
+    }
+
+    /** What it does, by the settings. */
+    static String ksmd(KsmStats machine) {
+        long run = machine.run().orElse(0);
+        if (run != 1) {
+            return run == 2 ? "stands still, all pages taken apart" : "stands still";
+        }
+        return "runs, " + pages(machine.pagesToScan()) + " every " + number(machine.sleepMillisecs()) + " ms"
+                + (machine.advisorMode().filter("scan-time"::equals).isPresent() ? ", as the advisor has it" : "");
+    }
+
+    private static void line(String name, String value) {
+        System.out.printf("%-8s  %s%n", name, value);
+    }
+
+    private static String pages(OptionalLong pages) {
+        return number(pages) + (pages.orElse(0) == 1 ? " page" : " pages");
+    }
+
+    private static String number(OptionalLong number) {
+        return number.isPresent() ? Long.toString(number.getAsLong()) : "-";
+    }
+
+    private static void print(Processes processes) {
+        PrintStream out = System.out;
+        if (processes.known().isEmpty()) {
+            out.println("No process that could be read has memory that may merge.");
+        } else {
+            out.printf("%10s %11s %11s %11s  %s%n", "PID", "MERGED", "COST", "PROFIT", "NAME");
+        }
+        for (ProcessInfo process : processes.known()) {
+            out.printf(
+                    "%10d %11s %11s %11s  %s%s%n",
+                    process.pid(),
+                    ByteCount.text(process.stats().mergedBytes()),
+                    ByteCount.text(Readings.cost(process)),
+                    ByteCount.text(process.stats().profitBytes()),
+                    process.name(),
+                    process.stats().mergeAny().orElse(false) ? " (opted in whole)" : "");
+        }
+        if (processes.hidden() > 0) {
+            out.println(processes.hidden() + " processes of other users could not be read: root can.");
+        }
     }
 }
