@@ -83,8 +83,13 @@ record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
 
     /** A copy of the class path, since the user may lack the right to look into the original's folders. */
     static String readableClassPath(Path folder) throws IOException {
+        return readableCopy(folder, List.of(classPath().split(File.pathSeparator, -1)));
+    }
+
+    /** The same of some entries. */
+    static String readableCopy(Path folder, List<String> entries) throws IOException {
         List<String> copies = new ArrayList<>();
-        for (String entry : classPath().split(File.pathSeparator, -1)) {
+        for (String entry : entries) {
             Path original = Path.of(entry);
             Path copy = folder.resolve(copies.size() + "-" + original.getFileName());
             copies.add(copy.toString());

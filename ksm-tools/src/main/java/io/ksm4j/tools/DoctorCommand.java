@@ -1,6 +1,7 @@
 package io.ksm4j.tools;
 
 import io.ksm4j.stats.KsmStats;
+import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.tools.Check.Verdict;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -27,7 +28,7 @@ final class DoctorCommand implements Callable<Integer> {
     public Integer call() {
         List<Check> checks = new ArrayList<>();
         if (System.getProperty("os.name").equals("Linux")) {
-            checks.addAll(new MachineChecks(Path.of("/"), KsmStats.read()).all());
+            checks.addAll(new MachineChecks(Path.of("/"), KsmStats.read(), ProcessKsmStats.read()).all());
             checks.addAll(new JvmChecks().all());
         } else {
             checks.add(Check.failed("kernel", System.getProperty("os.name") + " has no KSM", "run on Linux"));

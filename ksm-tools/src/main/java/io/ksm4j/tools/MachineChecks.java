@@ -28,10 +28,12 @@ final class MachineChecks {
 
     private final Path root;
     private final KsmStats machine;
+    private final ProcessKsmStats process;
 
-    MachineChecks(Path root, KsmStats machine) {
+    MachineChecks(Path root, KsmStats machine, ProcessKsmStats process) {
         this.root = root;
         this.machine = machine;
+        this.process = process;
     }
 
     List<Check> all() {
@@ -56,7 +58,7 @@ final class MachineChecks {
         if (machine.isAvailable()) {
             return Check.ok("kernel", "Linux " + release + " with KSM");
         }
-        if (ProcessKsmStats.read().entries().isEmpty()) {
+        if (process.entries().isEmpty()) {
             return Check.failed(
                     "kernel",
                     "Linux " + release + " has no /sys/kernel/mm/ksm",
@@ -116,7 +118,7 @@ final class MachineChecks {
     /** What the library's own rules say of the machine's numbers; all its explanations have the cure after the first colon. */
     private List<Check> findings() {
         List<Check> checks = new ArrayList<>();
-        for (Finding finding : Finding.of(machine, ProcessKsmStats.read(), RegionStats.NONE, Optional.empty())) {
+        for (Finding finding : Finding.of(machine, process, RegionStats.NONE, Optional.empty())) {
             if (finding.scope() == Finding.Scope.MACHINE && finding.kind() != Finding.Kind.KSMD_STOPPED) {
                 String[] parts = finding.explanation().split(": ", 2);
                 checks.add(new Check(

@@ -1,0 +1,69 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What all subcommands of {@code ksm} have in common. */
+class KsmCommandTest {
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "",
+                "nonsense",
+                "--nonsense",
+                "status --nonsense",
+                "status 0",
+                "status -5",
+                "status many",
+                "status 99999999999999999999",
+                "status 1 2",
+                "doctor 1"
+            })
+    void badArgumentsAreRefusedInOneLine(String arguments) {
+        KsmProcess ksm = KsmProcess.run(arguments.isEmpty() ? new String[0] : arguments.split(" ", -1));
+
+        assertThat(ksm.exitStatus()).isEqualTo(2);
+        assertThat(ksm.output()).isEmpty();
+        assertThat(ksm.errors()).startsWith("ksm: ").endsWith(" --help\n").hasLineCount(1);
+    }
+
+    @Test
+    void helpNamesEverySubcommand() {
+        KsmProcess ksm = KsmProcess.run("--help");
+
+        assertThat(ksm.exitStatus()).isZero();
+        assertThat(ksm.output()).startsWith("Usage: ksm ").contains("\n  doctor", "\n  status");
+        assertThat(ksm.errors()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--help", "doctor", "status"})
+    void aReaderThatHasGoneEndsItQuietly(String arguments) {
+        // What it writes first comes after the JVM has started, when the reader has long gone.
+        KsmProcess bash = inBash("{ \"$@\"; echo \"status $?\" >&2; } | true", arguments);
+
+        assertThat(bash.errors()).isEqualTo("status 141\n");
+    }
+
+    @Test
+    void aFullDiskIsSaidInOneLine() {
+        KsmProcess bash = inBash("\"$@\" > /dev/full", "status", "--json");
+
+        assertThat(bash.exitStatus()).isEqualTo(1);
+        assertThat(bash.errors())
+                .startsWith("ksm: cannot write to standard output: ")
+                .hasLineCount(1);
+    }
+
+    private static KsmProcess inBash(String script, String... arguments) {
+        List<String> command = new ArrayList<>(List.of("bash", "-c", script, "bash"));
+        command.addAll(KsmProcess.command(arguments));
+        return KsmProcess.runCommand(command);
+    }
+}

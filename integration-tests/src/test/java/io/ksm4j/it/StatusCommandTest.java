@@ -1,0 +1,104 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.stats.ProcessKsmStats;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.SecureRandom;
+import java.time.Duration;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code ksm status} beside a JVM that has merged pages. */
+class StatusCommandTest {
+
+    private static final int PAGES = 1024;
+
+    /** Four mebibytes of equal pages. */
+    static final class Sharer {
+
+        private Sharer() {}
+
+        public static void main(String[] arguments) throws IOException {
+            Ksm ksm = Ksm.system();
+            try (MergeRegion region = ksm.allocate(PAGES * ksm.pageSize())) {
+                new Pages(new SecureRandom().nextLong(), ksm.pageSize()).fill(region, page -> 0);
+                System.out.println("ready");
+                while (System.in.read() >= 0) {
+                    continue;
+                }
+            }
+        }
+    }
+
+    @Test
+    @EnabledIfKsm(control = true)
+    void aJvmIsShownByItsMainClassWithWhatItSavesAndCosts(RunningKsmd ksmd) throws Exception {
+        try (RunningJvm jvm = RunningJvm.start(Sharer.class)) {
+            jvm.awaitLine("ready");
+            await().atMost(Duration.ofSeconds(30))
+                    .until(() -> ProcessKsmStats.read(jvm.pid()).mergingPages().orElse(0) == PAGES);
+
+            KsmProcess status = KsmProcess.run("status");
+            KsmProcess one = KsmProcess.run("status", Long.toString(jvm.pid()));
+            KsmProcess json = KsmProcess.run("status", "--json", Long.toString(jvm.pid()));
+
+            String line = " " + jvm.pid() + "     4.0 MiB    64.0 KiB     3.9 MiB  " + Sharer.class.getName() + "\n";
+            assertThat(status.exitStatus()).as(status.errors()).isZero();
+            assertThat(status.output())
+                    .startsWith("ksmd      runs, 1000000 pages every 0 ms\nsaved     ")
+                    .containsOnlyOnce(line);
+            assertThat(one.output())
+                    .endsWith("  NAME\n"
+                            + " ".repeat(10 - Long.toString(jvm.pid()).length() - 1) + line);
+            assertThat(json.output())
+                    .startsWith("{\"machine\": {\"pageSize\": 4096, \"run\": 1, \"pagesToScan\": 1000000, ")
+                    .contains("\"processes\": [{\"pid\": " + jvm.pid() + ", \"name\": \"" + Sharer.class.getName()
+                            + "\", \"mergeable\": true, \"mergeAny\": false, \"mergingPages\": 1024, ")
+                    .endsWith("\"mergedBytes\": 4194304, \"costBytes\": 65536, \"profitBytes\": 4128768}],"
+                            + " \"hiddenProcesses\": 0}\n");
+        }
+    }
+
+    @Test
+    @EnabledIfKsm
+    void aProcessThatHasEndedIsSaidInOneLine() throws Exception {
+        Process ended = new ProcessBuilder("true").start();
+        ended.waitFor();
+
+        KsmProcess status = KsmProcess.run("status", Long.toString(ended.pid()));
+
+        assertThat(status.exitStatus()).isEqualTo(1);
+        assertThat(status.output()).isEmpty();
+        assertThat(status.errors())
+                .startsWith("ksm: there is no /proc/" + ended.pid() + ": ")
+                .hasLineCount(1);
+    }
+
+    @Test
+    @EnabledIfKsm
+    void withoutRightsTheMachineIsShownAndTheOthersAreCounted(@TempDir Path folder) throws IOException {
+        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+
+        KsmProcess all = KsmProcess.runCommand(KsmProcess.commandOfNobody(folder, "status"));
+        assertThat(all.exitStatus()).as(all.errors()).isZero();
+        assertThat(all.output())
+                .contains("\nsaved     ")
+                .containsPattern("\n\\d+ processes of other users could not be read: root can\\.\n$");
+
+        KsmProcess one = KsmProcess.runCommand(KsmProcess.commandOfNobody(
+                Files.createDirectory(folder.resolve("again")),
+                "status",
+                Long.toString(ProcessHandle.current().pid())));
+        assertThat(one.exitStatus()).isEqualTo(1);
+        assertThat(one.errors()).startsWith("ksm: no right to read /proc/").hasLineCount(1);
+    }
+}

@@ -1,0 +1,184 @@
+package io.ksm4j.tools;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.tools.Check.Verdict;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Machines made of files: what those that the tests run on cannot be brought to be. */
+class MachineChecksTest {
+
+    private static final long GIBIBYTE = 1 << 30;
+
+    @TempDir
+    private Path root;
+
+    @BeforeEach
+    void aMachineWithNothingInTheWay() throws IOException {
+        write("sys/kernel/mm/ksm/run", "1");
+        write("sys/kernel/mm/ksm/pages_to_scan", "5000");
+        write("sys/kernel/mm/ksm/sleep_millisecs", "20");
+        write("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never");
+        write("proc/sys/kernel/osrelease", "6.18.0");
+        write("proc/sys/vm/max_map_count", "65530");
+        write("proc/1/ksm_stat", "ksm_rmap_items 0");
+        write("proc/self/cgroup", "0::/");
+    }
+
+    private void write(String file, String text) throws IOException {
+        Files.createDirectories(root.resolve(file).getParent());
+        Files.writeString(root.resolve(file), text + "\n");
+    }
+
+    private Check check(String name) {
+        MachineChecks checks = new MachineChecks(root, KsmStats.read(root, 4096), ProcessKsmStats.read(root, 1, 4096));
+        return checks.all().stream()
+                .filter(check -> check.name().equals(name))
+                .findAny()
+                .orElseGet(() -> Check.ok(name, "nothing to say"));
+    }
+
+    private void assertOk(String name, String reason) {
+        assertThat(check(name)).isEqualTo(Check.ok(name, reason));
+    }
+
+    private Check assertVerdict(Verdict verdict, String name) {
+        Check check = check(name);
+        assertThat(check.verdict()).as(check.toString()).isEqualTo(verdict);
+        assertThat(check.cure()).isNotEmpty();
+        return check;
+    }
+
+    @Test
+    void nothingIsInTheWay() {
+        assertThat(new MachineChecks(root, KsmStats.read(root, 4096), ProcessKsmStats.read(root, 1, 4096)).all())
+                .isNotEmpty()
+                .allSatisfy(check -> assertThat(check.verdict()).isEqualTo(Verdict.OK))
+                .allSatisfy(check -> assertThat(check.cure()).isEmpty());
+        assertOk("kernel", "Linux 6.18.0 with KSM");
+    }
+
+    @Test
+    void aKernelWithoutKsmFailsAndAHiddenOneMayWork() throws IOException {
+        Files.move(root.resolve("sys/kernel/mm/ksm"), root.resolve("hidden"));
+        assertThat(assertVerdict(Verdict.WARNING, "kernel").cure()).contains("mount the host's /sys");
+        assertOk("rights", "there are no settings to change");
+
+        Files.delete(root.resolve("proc/1/ksm_stat"));
+        assertThat(assertVerdict(Verdict.FAILED, "kernel").cure()).contains("CONFIG_KSM=y");
+    }
+
+    @Test
+    void ksmdStandsStill() throws IOException {
+        write("sys/kernel/mm/ksm/run", "2");
+
+        assertThat(assertVerdict(Verdict.FAILED, "ksmd").reason()).contains("taken all pages apart");
+    }
+
+    @Test
+    void theSpeedIsThatOfTwoScansOfWhatIsKnown() throws IOException {
+        assertOk(
+                "speed",
+                "two full scans of 1.0 GiB, which merging takes, sleep 2 s: pages_to_scan is 5000 and sleep_millisecs 20");
+
+        for (String count : new String[] {"shared", "sharing", "volatile"}) {
+            write("sys/kernel/mm/ksm/pages_" + count, "0");
+        }
+        write("sys/kernel/mm/ksm/pages_unshared", Long.toString(64 * GIBIBYTE / 4096));
+        assertThat(assertVerdict(Verdict.WARNING, "speed").reason()).startsWith("two full scans of 64.0 GiB");
+        assertThat(assertVerdict(Verdict.WARNING, "negative-profit").cure()).isEqualTo("unmark what has no copies");
+
+        write("sys/kernel/mm/ksm/advisor_mode", "none [scan-time]");
+        write("sys/kernel/mm/ksm/advisor_target_scan_time", "200");
+        assertOk("speed", "the kernel chooses pages_to_scan, for a full scan in 200 s");
+    }
+
+    @Test
+    void hugePagesForAllAreInTheWay() throws IOException {
+        write("sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never");
+        assertThat(assertVerdict(Verdict.WARNING, "huge-pages").cure()).contains("HugePages.AVOID");
+
+        Files.delete(root.resolve("sys/kernel/mm/transparent_hugepage/enabled"));
+        assertOk("huge-pages", "nobody gets them");
+    }
+
+    @Test
+    void nodesAreKeptApart() throws IOException {
+        write("sys/kernel/mm/ksm/merge_across_nodes", "0");
+        assertThat(check("numa-nodes").verdict()).as("with one node").isEqualTo(Verdict.OK);
+
+        Files.createDirectories(root.resolve("sys/devices/system/node/node1"));
+        assertVerdict(Verdict.WARNING, "numa-nodes");
+    }
+
+    @Test
+    void aContainerHasAReadOnlySys() throws IOException {
+        write(".dockerenv", "");
+        assertOk("container", "in a container, and ksmd is the whole host's");
+
+        write("proc/self/mountinfo", """
+                23 27 0:22 / /sys rw,relatime - sysfs sysfs rw
+                24 23 0:22 / /sys ro,nosuid - sysfs sysfs rw
+                25 23 0:23 / /sys/fs/cgroup rw - cgroup2 cgroup rw""");
+        assertThat(assertVerdict(Verdict.WARNING, "container").cure()).contains("on the host");
+
+        write("proc/self/mountinfo", """
+                23 27 0:22 / /sys ro - sysfs sysfs rw
+                24 23 0:22 / /sys/kernel/mm/ksm rw - sysfs sysfs rw""");
+        assertThat(check("container").verdict()).isEqualTo(Verdict.OK);
+    }
+
+    @Test
+    void theGroupAboveMayLeaveLess() throws IOException {
+        write("proc/self/cgroup", "0::/tenants/one");
+        write("sys/fs/cgroup/tenants/memory.max", Long.toString(GIBIBYTE));
+        write("sys/fs/cgroup/tenants/memory.current", Long.toString(GIBIBYTE - 1000));
+        write("sys/fs/cgroup/tenants/one/memory.max", "max");
+        write("sys/fs/cgroup/tenants/one/memory.current", "4096");
+        assertThat(assertVerdict(Verdict.WARNING, "memory-limit").reason())
+                .startsWith("1000 B are left of the 1.0 GiB that /sys/fs/cgroup/tenants/memory.max allows, ");
+
+        write("sys/fs/cgroup/tenants/memory.stat", "anon 4096\nactive_file 536870912\ninactive_file 0");
+        assertOk("memory-limit", "512.0 MiB are left of the 1.0 GiB that /sys/fs/cgroup/tenants/memory.max allows");
+    }
+
+    @Test
+    void theFirstVersionOfCgroupsHasLimitsToo() throws IOException {
+        write("proc/self/cgroup", "5:cpu:/x\n4:memory:/docker/abc\n0::/");
+        write("sys/fs/cgroup/memory/memory.limit_in_bytes", "2147483648");
+        write("sys/fs/cgroup/memory/memory.usage_in_bytes", "1073741824");
+
+        assertOk(
+                "memory-limit",
+                "1.0 GiB are left of the 2.0 GiB that /sys/fs/cgroup/memory/memory.limit_in_bytes allows");
+
+        write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712");
+        assertOk("memory-limit", "no cgroup limits this process's memory");
+    }
+
+    @Test
+    void garbageIsNoLimit() throws IOException {
+        write("proc/self/cgroup", "garbage\n:\n0::/\u0001");
+        write("sys/fs/cgroup/memory.max", "many");
+        write("proc/self/mountinfo", "garbage\n\n1 2 3");
+        write("proc/sys/vm/max_map_count", "lots");
+
+        assertOk("memory-limit", "no cgroup limits this process's memory");
+        assertOk("mapping-limit", "vm.max_map_count cannot be read");
+        assertThat(check("container").verdict()).isEqualTo(Verdict.OK);
+    }
+
+    @Test
+    void fewMappingsAreAWarning() throws IOException {
+        write("proc/sys/vm/max_map_count", "1000");
+
+        assertThat(assertVerdict(Verdict.WARNING, "mapping-limit").cure()).startsWith("sysctl ");
+    }
+}

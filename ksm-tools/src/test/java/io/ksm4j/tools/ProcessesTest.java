@@ -1,0 +1,31 @@
+package io.ksm4j.tools;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.List;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class ProcessesTest {
+
+    @ParameterizedTest
+    @CsvSource({
+        "java com.acme.Main --port 80, com.acme.Main",
+        "/usr/bin/java -cp a:b -Xmx1g com.acme.Main, com.acme.Main",
+        "java --class-path=a --add-modules x.y -ea com.acme.Main, com.acme.Main",
+        "java -Dx=y -jar /opt/app/server.jar start, server.jar",
+        "java -p mods -m com.acme/com.acme.Main, com.acme/com.acme.Main",
+        "java --module=com.acme, com.acme",
+        "java -Xmx1g @arguments, java @arguments",
+        "java --source 17 Program.java, Program.java",
+        "java -jar, ''",
+        "java -version, ''",
+        "java, ''",
+        "javac Main.java, ''",
+        "'', ''",
+        "/opt/notjava x, ''"
+    })
+    void theMainClassStandsInTheArguments(String arguments, String name) {
+        assertThat(Processes.nameByArguments(List.of(arguments.split(" ", -1)))).isEqualTo(name);
+    }
+}
