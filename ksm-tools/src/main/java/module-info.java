@@ -6,6 +6,8 @@ module io.ksm4j.tools {
     requires info.picocli;
     requires io.ksm4j;
     requires io.ksm4j.control;
+    requires java.logging;
+    requires jdk.httpserver;
     requires static org.jspecify;
 
     opens io.ksm4j.tools to

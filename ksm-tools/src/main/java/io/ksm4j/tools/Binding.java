@@ -32,6 +32,16 @@ record Binding(Optional<KsmBackend> backend, List<String> refused) {
         return new Binding(Optional.empty(), refused);
     }
 
+    /**
+     * The backend.
+     *
+     * @throws CommandFailedException if none works
+     */
+    KsmBackend require() {
+        return backend.orElseThrow(() ->
+                new CommandFailedException("no way to call the kernel: ksm doctor says why: " + String.join("; ", refused)));
+    }
+
     private static List<KsmBackendProvider> providers(List<String> refused) {
         List<KsmBackendProvider> providers = new ArrayList<>();
         Iterator<KsmBackendProvider> found = ServiceLoader.load(

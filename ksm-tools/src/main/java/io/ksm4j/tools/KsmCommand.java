@@ -22,7 +22,7 @@ import picocli.CommandLine.ParameterException;
         version = "ksm, of ksm4j",
         description = "Kernel samepage merging: whether it works here, what it saves, and what it costs.",
         synopsisSubcommandLabel = "COMMAND",
-        subcommands = {DoctorCommand.class, StatusCommand.class})
+        subcommands = {DoctorCommand.class, StatusCommand.class, TuneCommand.class, RunCommand.class})
 final class KsmCommand {
 
     /** Done; and, of {@code ksm doctor}, merging can work. */
@@ -51,6 +51,9 @@ final class KsmCommand {
     }
 
     private static int run(String... arguments) {
+        if (arguments.length > 0 && arguments[0].equals("run")) {
+            Descriptors.rememberInherited();
+        }
         // What the library logs has one line, too.
         if (System.getProperty("io.ksm4j.jmx") == null) {
             System.setProperty("io.ksm4j.jmx", "false"); // Nobody looks, and it would take time.
@@ -74,7 +77,10 @@ final class KsmCommand {
     }
 
     private static CommandLine commandLine() {
-        return new CommandLine(new KsmCommand())
+        CommandLine ksm = new CommandLine(new KsmCommand());
+        ksm.getSubcommands().get("run").setStopAtPositional(true);
+        // A name that begins with @ is a name.
+        return ksm.setExpandAtFiles(false)
                 .setParameterExceptionHandler((e, arguments) -> refuse(e))
                 .setExecutionExceptionHandler((e, command, parsed) -> handle(e));
     }

@@ -1,0 +1,2 @@
+package io.ksm4j.it;
+class TuneCommandTest {}

@@ -1,0 +1,33 @@
+package io.ksm4j.tools;
+
+import java.util.logging.Handler;
+import java.util.logging.Level;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
+
+/** Prints what the library logs as this command's own messages: in one line, without a stack trace. */
+final class LogLines extends Handler {
+
+    /** Kept, as nobody else does. */
+    private static Logger logger = Logger.getAnonymousLogger();
+
+    static void replaceHandlersOf(String name) {
+        logger = Logger.getLogger(name);
+        logger.setUseParentHandlers(false);
+        logger.addHandler(new LogLines());
+    }
+
+    @Override
+    public void publish(LogRecord event) {
+        if (event.getLevel().intValue() >= Level.WARNING.intValue()) {
+            Throwable thrown = event.getThrown();
+            KsmCommand.say(event.getMessage() + (thrown == null ? "" : ": " + thrown.getMessage()));
+        }
+    }
+
+    @Override
+    public void flush() {}
+
+    @Override
+    public void close() {}
+}

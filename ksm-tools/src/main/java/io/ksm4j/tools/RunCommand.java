@@ -1,0 +1,51 @@
+package io.ksm4j.tools;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.spi.KsmBackend;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Parameters;
+
+/** {@code ksm run}: opts this process in and becomes the program, which with all that it starts has the mark from then on. */
+@Command(
+        name = "run",
+        mixinStandardHelpOptions = true,
+        synopsisHeading = "Usage: ",
+        description = {
+            "Runs a program whose whole memory may merge: heap, stacks and all, and that of every program it starts.",
+            "ksm becomes that program, so that signals and the exit status are its own."
+        },
+        footer = "%nExits with 127 if there is no such program, with 126 if it cannot be run, and with 1 if the kernel"
+                + " does not opt the process in. It takes Linux 6.4 or later.")
+final class RunCommand implements Callable<Integer> {
+
+    /** As those of {@code env} (POSIX). */
+    static final int CANNOT_RUN = 126;
+
+    static final int NOT_FOUND = 127;
+
+    @Parameters(arity = "1..*", paramLabel = "COMMAND", description = "the program and its arguments")
+    private List<String> command = new ArrayList<>();
+
+    @Override
+    public Integer call() throws IOException {
+        KsmBackend backend = Binding.find().require();
+        Program program = Program.ofLastArguments(command.size());
+        Ksm.with(backend).process().markMergeable();
+        Descriptors.closeOwnOnExec(backend);
+        return switch (program.exec(backend)) {
+            case Program.ENOENT, Program.ENOTDIR -> fail(NOT_FOUND, "there is no program " + command.get(0));
+            case Program.EACCES -> fail(CANNOT_RUN, "no right to run " + command.get(0));
+            case Program.E2BIG -> fail(CANNOT_RUN, "too many arguments for " + command.get(0));
+            default -> fail(CANNOT_RUN, "the kernel cannot run " + command.get(0));
+        };
+    }
+
+    private static int fail(int status, String message) {
+        KsmCommand.say(message);
+        return status;
+    }
+}
