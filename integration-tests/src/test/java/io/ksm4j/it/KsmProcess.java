@@ -67,21 +67,22 @@ record KsmProcess(int exitStatus, String output, String errors) {
 
     /** How to start it on the JDK and the class path of these tests. */
     static List<String> command(String... arguments) {
-        return commandWith(ChildJvm.classPath(), arguments);
+        return command(ChildJvm.classPath(), arguments);
     }
 
-    /** The same with another class path. */
-    static List<String> commandWith(String classPath, String... arguments) {
+    private static List<String> command(String classPath, String... arguments) {
+        String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+        return concat(List.of(java, "--enable-native-access=ALL-UNNAMED"), main(classPath, arguments));
+    }
+
+    /** The same on a JDK that has no native access to enable. */
+    static List<String> commandOnJdk17(String... arguments) throws IOException {
+        return concat(List.of(Jdk17.home().resolve("bin/java").toString()), main(ChildJvm.classPath(), arguments));
+    }
+
+    private static List<String> main(String classPath, String... arguments) {
         return concat(
-                List.of(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-XX:TieredStopAtLevel=1",
-                        "-XX:+UseSerialGC",
-                        "--enable-native-access=ALL-UNNAMED",
-                        "-cp",
-                        classPath,
-                        MAIN),
-                List.of(arguments));
+                List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classPath, MAIN), List.of(arguments));
     }
 
     /** How to start it as a user who owns nothing, who may lack the right to look into the folders of the build. */
@@ -91,7 +92,7 @@ record KsmProcess(int exitStatus, String output, String errors) {
         String classPath = ChildJvm.readableCopy(folder, entries.toList());
         return concat(
                 List.of("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
-                commandWith(classPath, arguments));
+                command(classPath, arguments));
     }
 
     private static List<String> concat(List<String> first, List<String> second) {

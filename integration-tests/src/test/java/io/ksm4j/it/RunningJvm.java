@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 
 /** Another JVM with the class path of this one, spoken to by lines. It dies with this object. */
 final class RunningJvm implements AutoCloseable {
@@ -36,6 +37,11 @@ final class RunningJvm implements AutoCloseable {
                 ChildJvm.classPath(),
                 main.getName()));
         command.addAll(List.of(arguments));
+        return start(command);
+    }
+
+    /** Runs a command that becomes a JVM. */
+    static RunningJvm start(List<String> command) throws IOException {
         return new RunningJvm(
                 new ProcessBuilder(command).redirectErrorStream(true).start());
     }
@@ -46,10 +52,19 @@ final class RunningJvm implements AutoCloseable {
 
     /** Reads up to the line; all that came before is in the error when it never comes. */
     void awaitLine(String expected) throws IOException {
+        awaitLine(expected, expected::equals);
+    }
+
+    /** Reads up to a line with this part, which it returns. */
+    String awaitLineThatContains(String part) throws IOException {
+        return awaitLine(part, line -> line.contains(part));
+    }
+
+    private String awaitLine(String expected, Predicate<String> isExpected) throws IOException {
         List<String> seen = new ArrayList<>();
         for (String line = output.readLine(); line != null; line = output.readLine()) {
-            if (line.equals(expected)) {
-                return;
+            if (isExpected.test(line)) {
+                return line;
             }
             seen.add(line);
         }

@@ -22,6 +22,10 @@ import picocli.CommandLine.ParameterException;
         version = "ksm, of ksm4j",
         description = "Kernel samepage merging: whether it works here, what it saves, and what it costs.",
         synopsisSubcommandLabel = "COMMAND",
+        footer = {
+            "%nExits with 0 if all went well, with 1 if something failed, with 2 if the command line is wrong,",
+            "and with 128 and the number of the signal that has ended it."
+        },
         subcommands = {DoctorCommand.class, StatusCommand.class, TuneCommand.class, RunCommand.class})
 final class KsmCommand {
 
@@ -76,7 +80,8 @@ final class KsmCommand {
         }
     }
 
-    private static CommandLine commandLine() {
+    /** The whole command, as {@code --help}, the manual and the completion show it. */
+    static CommandLine commandLine() {
         CommandLine ksm = new CommandLine(new KsmCommand());
         ksm.getSubcommands().get("run").setStopAtPositional(true);
         // A name that begins with @ is a name.

@@ -17,7 +17,8 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "status",
         mixinStandardHelpOptions = true,
-        description = "Shows what merging saves and costs on this machine, and in which processes.")
+        description = "Shows what merging saves and costs on this machine, and in which processes.",
+        footer = "%nExits with 1 if there is no KSM, no such process, or no right to read it.")
 final class StatusCommand implements Callable<Integer> {
 
     @Option(names = "--json", description = "print JSON")

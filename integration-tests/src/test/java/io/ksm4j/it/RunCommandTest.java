@@ -1,0 +1,83 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.junit.EnabledIfKsm;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** {@code ksm run}, which becomes another program. */
+@EnabledIfKsm
+class RunCommandTest {
+
+    @Test
+    void theProgramAndWhatItStartsAreOptedIn() throws IOException {
+        String script = "cat /proc/$$/ksm_stat /proc/self/ksm_stat; exit 7";
+        String[] arguments = {"run", "--", "sh", "-c", script};
+        for (List<String> command : List.of(KsmProcess.command(arguments), KsmProcess.commandOnJdk17(arguments))) {
+            KsmProcess program = KsmProcess.runCommand(command);
+
+            assertThat(program.exitStatus()).as(program.errors()).isEqualTo(7);
+            assertThat(program.output().lines().filter("ksm_merge_any: yes"::equals)).hasSize(2);
+            assertThat(program.errors()).isEmpty();
+        }
+        KsmProcess without = KsmProcess.runCommand(List.of("sh", "-c", script));
+        assertThat(without.output()).contains("ksm_merge_any: no\n").doesNotContain("ksm_merge_any: yes");
+    }
+
+    @Test
+    void argumentsEnvironmentAndFilesArriveAsTheyAre() {
+        List<String> command = new ArrayList<>(List.of(
+                "bash",
+                "-c",
+                "LC_ALL=C VARIABLE=$'\\351' \"$@\" $'\\351\\xff' @file --json -- '' 3</dev/zero",
+                "bash"));
+        String script = "printf '%s|' \"$VARIABLE\" \"$@\" | od -An -tx1; ls /proc/$$/fd; readlink /proc/$$/fd/3";
+        command.addAll(KsmProcess.command("run", "sh", "-c", script, "sh"));
+
+        KsmProcess program = KsmProcess.runCommand(command);
+
+        assertThat(program.exitStatus()).as(program.errors()).isZero();
+        assertThat(program.output()).isEqualTo("""
+                 e9 7c e9 ff 7c 40 66 69 6c 65 7c 2d 2d 6a 73 6f
+                 6e 7c 2d 2d 7c 7c
+                0
+                1
+                2
+                3
+                /dev/zero
+                """);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"TERM, 143", "QUIT, 131", "PIPE, 141"})
+    void signalsReachTheProgram(String signal, int status) {
+        assertThat(KsmProcess.run("run", "sh", "-c", "kill -" + signal + " $$").exitStatus())
+                .isEqualTo(status);
+    }
+
+    @Test
+    void whatCannotBeRunIsSaidInOneLine(@TempDir Path folder) throws IOException {
+        KsmProcess missing = KsmProcess.run("run", "ksm4j-no-such-program");
+        assertThat(missing.exitStatus()).isEqualTo(127);
+        assertThat(missing.errors()).isEqualTo("ksm: there is no program ksm4j-no-such-program\n");
+
+        Path script = Files.writeString(folder.resolve("script"), "echo \"$@\"\n");
+        KsmProcess refused = KsmProcess.run("run", script.toString());
+        assertThat(refused.exitStatus()).isEqualTo(126);
+        assertThat(refused.errors()).isEqualTo("ksm: no right to run " + script + "\n");
+
+        Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwx------"));
+        KsmProcess run = KsmProcess.run("run", script.toString(), "one", "two");
+        assertThat(run.exitStatus()).as(run.errors()).isZero();
+        assertThat(run.output()).isEqualTo("one two\n");
+    }
+}

@@ -1,0 +1,75 @@
+package io.ksm4j.tools;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+import picocli.CommandLine.Model.OptionSpec;
+
+class ManualTest {
+
+    private static final Set<String> REQUESTS = Set.of(".TH", ".SH", ".TP", ".br", ".nf", ".fi");
+
+    @TempDir
+    private Path folder;
+
+    @Test
+    void everySubcommandHasAPageWithEveryOption() throws IOException {
+        Manual.main(new String[] {folder.toString()});
+
+        CommandLine ksm = KsmCommand.commandLine();
+        assertThat(folder.resolve("ksm.1")).content().contains(".SH COMMANDS\n.TP\ndoctor\n", "ksm\\-status(1)");
+        for (CommandLine subcommand : ksm.getSubcommands().values()) {
+            Path page = folder.resolve("ksm-" + subcommand.getCommandName() + ".1");
+            for (OptionSpec option : subcommand.getCommandSpec().options()) {
+                assertThat(page).content().contains("\n" + option.longestName().replace("-", "\\-"));
+            }
+        }
+    }
+
+    @Test
+    void pagesHaveNoRequestThatIsNotMeant() throws IOException {
+        Manual.main(new String[] {folder.toString()});
+
+        try (Stream<Path> pages = Files.list(folder)) {
+            List<String> requests = pages.filter(page -> page.toString().endsWith(".1"))
+                    .flatMap(ManualTest::lines)
+                    .filter(line -> line.startsWith(".") || line.startsWith("'"))
+                    .map(line -> line.replaceAll(" .*", ""))
+                    .toList();
+            assertThat(requests).isNotEmpty().allMatch(REQUESTS::contains);
+        }
+    }
+
+    private static Stream<String> lines(Path file) {
+        try {
+            return Files.readAllLines(file).stream();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Test
+    void bashCompletesSubcommands() throws Exception {
+        Manual.main(new String[] {folder.toString()});
+        String script = "source \"$0\"; COMP_WORDS=(ksm do); COMP_CWORD=1; _complete_ksm; echo \"${COMPREPLY[*]}\"";
+
+        Process bash = new ProcessBuilder(
+                        "bash", "-c", script, folder.resolve("ksm.bash").toString())
+                .redirectErrorStream(true)
+                .start();
+
+        assertThat(new String(bash.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip())
+                .isEqualTo("doctor");
+        assertThat(bash.waitFor()).isZero();
+    }
+}
