@@ -91,8 +91,7 @@ record KsmProcess(int exitStatus, String output, String errors) {
                 .filter(entry -> PARTS.stream().anyMatch(entry::contains));
         String classPath = ChildJvm.readableCopy(folder, entries.toList());
         return concat(
-                List.of("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
-                command(classPath, arguments));
+                List.of("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"), command(classPath, arguments));
     }
 
     private static List<String> concat(List<String> first, List<String> second) {

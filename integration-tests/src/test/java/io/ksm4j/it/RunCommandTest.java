@@ -26,7 +26,8 @@ class RunCommandTest {
             KsmProcess program = KsmProcess.runCommand(command);
 
             assertThat(program.exitStatus()).as(program.errors()).isEqualTo(7);
-            assertThat(program.output().lines().filter("ksm_merge_any: yes"::equals)).hasSize(2);
+            assertThat(program.output().lines().filter("ksm_merge_any: yes"::equals))
+                    .hasSize(2);
             assertThat(program.errors()).isEmpty();
         }
         KsmProcess without = KsmProcess.runCommand(List.of("sh", "-c", script));

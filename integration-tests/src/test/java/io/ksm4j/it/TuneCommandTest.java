@@ -57,7 +57,7 @@ class TuneCommandTest {
         arguments.addAll(List.of(options.split(" ", -1)));
         try (RunningJvm tune = RunningJvm.start(KsmProcess.command(arguments.toArray(String[]::new)))) {
             String line = tune.awaitLineThatContains(": ");
-            assertThat(line).matches("\\d\\d:\\d\\d(:\\d\\d)? (run=[01].*|pages_to_scan=.*)");
+            assertThat(line).matches("\\d\\d:\\d\\d:\\d\\d (run=[01].*|pages_to_scan=.*)");
             assertThat(settings()).isNotEqualTo(before);
 
             assertThat(tune.terminate()).isEqualTo(128 + 15);
@@ -111,21 +111,24 @@ class TuneCommandTest {
         KsmProcess tune = KsmProcess.run(("tune " + options).split(" ", -1));
 
         assertThat(tune.exitStatus()).isEqualTo(2);
-        assertThat(tune.errors()).startsWith("ksm: ").endsWith(": see ksm tune --help\n").hasLineCount(1);
+        assertThat(tune.errors())
+                .startsWith("ksm: ")
+                .endsWith(": see ksm tune --help\n")
+                .hasLineCount(1);
         assertThat(settings()).isEqualTo(before);
     }
 
     @Test
     void prometheusGetsWhatMicrometerWouldGiveIt() throws Exception {
         ksmd.set(KsmSetting.SLEEP_MILLISECS, 1500);
-        try (RunningJvm tune =
-                RunningJvm.start(KsmProcess.command("tune", "--policy", "pressure", "--metrics", "0"))) {
+        try (RunningJvm tune = RunningJvm.start(KsmProcess.command("tune", "--policy", "pressure", "--metrics", "0"))) {
             URI uri = URI.create(tune.awaitLineThatContains("metrics at ").replaceAll(".* ", ""));
             assertThat(uri.toString()).matches("http://127\\.0\\.0\\.1:\\d+/metrics");
 
             HttpResponse<String> metrics = send(HttpRequest.newBuilder(uri).build());
             assertThat(metrics.statusCode()).isEqualTo(200);
-            assertThat(metrics.headers().firstValue("Content-Type")).hasValue("text/plain; version=0.0.4; charset=utf-8");
+            assertThat(metrics.headers().firstValue("Content-Type"))
+                    .hasValue("text/plain; version=0.0.4; charset=utf-8");
             assertThat(families(metrics.body())).isEqualTo(familiesOfMicrometer());
             assertThat(metrics.body())
                     .contains("\nksm_kernel_run 0\n", "\nksm_kernel_scan_sleep_seconds 1.5\n")
@@ -133,7 +136,9 @@ class TuneCommandTest {
 
             assertThat(send(HttpRequest.newBuilder(uri.resolve("/")).build()).statusCode())
                     .isEqualTo(404);
-            assertThat(send(HttpRequest.newBuilder(uri).POST(BodyPublishers.noBody()).build())
+            assertThat(send(HttpRequest.newBuilder(uri)
+                                    .POST(BodyPublishers.noBody())
+                                    .build())
                             .statusCode())
                     .isEqualTo(405);
 
@@ -158,9 +163,6 @@ class TuneCommandTest {
     }
 
     private static Set<String> families(String exposition) {
-        return exposition
-                .lines()
-                .filter(line -> line.startsWith("# TYPE "))
-                .collect(Collectors.toSet());
+        return exposition.lines().filter(line -> line.startsWith("# TYPE ")).collect(Collectors.toSet());
     }
 }

@@ -38,8 +38,8 @@ record Binding(Optional<KsmBackend> backend, List<String> refused) {
      * @throws CommandFailedException if none works
      */
     KsmBackend require() {
-        return backend.orElseThrow(() ->
-                new CommandFailedException("no way to call the kernel: ksm doctor says why: " + String.join("; ", refused)));
+        return backend.orElseThrow(() -> new CommandFailedException(
+                "no way to call the kernel: ksm doctor says why: " + String.join("; ", refused)));
     }
 
     private static List<KsmBackendProvider> providers(List<String> refused) {

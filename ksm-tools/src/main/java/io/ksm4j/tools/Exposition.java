@@ -35,7 +35,10 @@ final class Exposition {
         gauge("ksm_kernel_volatile_ratio", "The share of pages that change too fast", machine.volatileShare());
         gauge("ksm_kernel_run", "0: ksmd stands still, 1: scans, 2: has unmerged all", machine.run());
         gauge("ksm_kernel_scan_batch_pages", "What ksmd scans before it sleeps", machine.pagesToScan());
-        gauge("ksm_kernel_scan_sleep_seconds", "How long ksmd sleeps between batches", seconds(machine.sleepMillisecs()));
+        gauge(
+                "ksm_kernel_scan_sleep_seconds",
+                "How long ksmd sleeps between batches",
+                seconds(machine.sleepMillisecs()));
         counter("ksm_kernel_full_scans_total", "Scans of all mergeable memory", machine.fullScans());
         counter("ksm_kernel_scanned_pages_total", "Pages that ksmd has looked at", machine.pagesScanned());
         counter("ksm_kernel_skipped_pages_total", "Pages that ksmd has passed over", machine.pagesSkipped());

@@ -43,8 +43,7 @@ final class Manual {
 
     private static void write(Path folder, CommandLine command) throws IOException {
         String name = nameOf(command.getCommandSpec());
-        Files.writeString(
-                folder.resolve(name + "." + SECTION), new Manual(command.getCommandSpec()).page(name));
+        Files.writeString(folder.resolve(name + "." + SECTION), new Manual(command.getCommandSpec()).page(name));
     }
 
     private static String nameOf(CommandSpec spec) {
@@ -65,8 +64,10 @@ final class Manual {
         arguments();
         if (!spec.subcommands().isEmpty()) {
             section("COMMANDS");
-            spec.subcommands().forEach((subcommand, line) ->
-                    item(subcommand, List.of(line.getCommandSpec().usageMessage().description()[0])));
+            spec.subcommands()
+                    .forEach((subcommand, line) -> item(
+                            subcommand,
+                            List.of(line.getCommandSpec().usageMessage().description()[0])));
         }
         section("EXIT STATUS");
         for (String line : spec.usageMessage().footer()) {
@@ -75,9 +76,11 @@ final class Manual {
         section("SEE ALSO");
         line(
                 spec.parent() == null
-                        ? String.join(", ", spec.subcommands().keySet().stream()
-                                .map(subcommand -> "ksm-" + subcommand + "(" + SECTION + ")")
-                                .toList())
+                        ? String.join(
+                                ", ",
+                                spec.subcommands().keySet().stream()
+                                        .map(subcommand -> "ksm-" + subcommand + "(" + SECTION + ")")
+                                        .toList())
                         : "ksm(" + SECTION + ")");
         return roff.toString();
     }
@@ -116,7 +119,9 @@ final class Manual {
     private void line(String text) {
         // A hyphen that is typed, not one that breaks a line; and no line is a request.
         String escaped = text(text).replace("\\", "\\e").replace("-", "\\-");
-        roff.append(escaped.startsWith(".") || escaped.startsWith("'") ? "\\&" : "").append(escaped).append('\n');
+        roff.append(escaped.startsWith(".") || escaped.startsWith("'") ? "\\&" : "")
+                .append(escaped)
+                .append('\n');
     }
 
     private static String text(String markup) {

@@ -63,7 +63,8 @@ final class MetricsServer implements AutoCloseable {
     URI uri() {
         InetSocketAddress address = server.getAddress();
         String host = address.getAddress().getHostAddress();
-        return URI.create("http://" + (host.contains(":") ? "[" + host + "]" : host) + ":" + address.getPort() + "/metrics");
+        return URI.create(
+                "http://" + (host.contains(":") ? "[" + host + "]" : host) + ":" + address.getPort() + "/metrics");
     }
 
     private static void answer(HttpExchange exchange) throws IOException {

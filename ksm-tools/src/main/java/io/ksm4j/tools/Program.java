@@ -74,8 +74,11 @@ final class Program {
     int exec(KsmBackend backend) {
         // Threads of a JVM block signals that the program would then never get.
         ByteBuffer none = ByteBuffer.allocateDirect(SIGNAL_SET_BYTES);
-        backend.syscall(RT_SIGPROCMASK, SIG_SETMASK, backend.address(none), 0, SIGNAL_SET_BYTES, 0);
-        Reference.reachabilityFence(none);
+        try {
+            backend.syscall(RT_SIGPROCMASK, SIG_SETMASK, backend.address(none), 0, SIGNAL_SET_BYTES, 0);
+        } finally {
+            Reference.reachabilityFence(none);
+        }
 
         byte[] name = arguments.get(0);
         if (name.length == 0) {
@@ -129,22 +132,19 @@ final class Program {
     }
 
     private int execve(KsmBackend backend, byte[] file, List<byte[]> argv) {
-        ByteBuffer fileBytes = terminated(file);
         List<ByteBuffer> strings = new ArrayList<>();
+        ByteBuffer fileBytes = terminated(file);
         ByteBuffer arguments = pointers(backend, argv, strings);
         ByteBuffer variables = pointers(backend, environment, strings);
-        long result = backend.syscall(
-                EXECVE,
-                backend.address(fileBytes),
-                backend.address(arguments),
-                backend.address(variables),
-                0,
-                0);
-        Reference.reachabilityFence(fileBytes);
-        Reference.reachabilityFence(strings);
-        Reference.reachabilityFence(arguments);
-        Reference.reachabilityFence(variables);
-        return (int) -result;
+        try {
+            return (int) -backend.syscall(
+                    EXECVE, backend.address(fileBytes), backend.address(arguments), backend.address(variables), 0, 0);
+        } finally {
+            Reference.reachabilityFence(strings);
+            Reference.reachabilityFence(fileBytes);
+            Reference.reachabilityFence(arguments);
+            Reference.reachabilityFence(variables);
+        }
     }
 
     /** Their addresses, and a null one at the end. */

@@ -5,10 +5,11 @@ import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmTuner;
 import io.ksm4j.control.Observation;
 import io.ksm4j.control.TuningPolicy;
-import java.io.IOException;
 import java.time.Duration;
 import java.time.LocalTime;
-import java.time.temporal.ChronoUnit;
+import java.time.ZoneId;
+import java.time.format.DateTimeFormatter;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -72,28 +73,33 @@ final class TuneCommand implements Callable<Integer> {
     @Option(
             names = "--metrics",
             paramLabel = "[HOST:]PORT",
-            description = "serve the machine's numbers to Prometheus, at /metrics; on the loopback address unless a host is given")
+            description =
+                    "serve the machine's numbers to Prometheus, at /metrics; on the loopback address unless a host is given")
     private Optional<String> metrics = Optional.empty();
 
     @Spec
     private CommandSpec spec;
 
     @Override
-    public Integer call() throws IOException, InterruptedException {
+    public Integer call() {
         TuningPolicy chosen = policy();
         LogLines.replaceHandlersOf("io.ksm4j");
         Listener listener = new Listener();
-        try (MetricsServer server = metrics.isPresent() ? server(metrics.get()) : null;
-                KsmTuner tuner = KsmTuner.start(KsmDaemon.system(), chosen, listener)) {
-            if (server != null) {
-                listener.print("metrics at " + server.uri());
+        try (MetricsServer server = metrics.isPresent() ? server(metrics.get()) : null) {
+            KsmTuner tuner = KsmTuner.start(KsmDaemon.system(), chosen, listener);
+            try {
+                if (server != null) {
+                    listener.print("metrics at " + server.uri());
+                }
+                // A signal ends it, but if something fails.
+                Optional<RuntimeException> failure = listener.end.join();
+                if (failure.isPresent()) {
+                    throw failure.get();
+                }
+                return KsmCommand.FAILED;
+            } finally {
+                tuner.close();
             }
-            // A signal ends it, but if something fails.
-            Optional<RuntimeException> failure = listener.end.join();
-            if (failure.isPresent()) {
-                throw failure.get();
-            }
-            return KsmCommand.FAILED;
         }
     }
 
@@ -128,11 +134,14 @@ final class TuneCommand implements Callable<Integer> {
         } catch (NumberFormatException e) {
             // As with a number that is no port.
         }
-        throw new ParameterException(spec.commandLine(), "--metrics takes a port from 0 to 65535, or HOST:PORT: " + address);
+        throw new ParameterException(
+                spec.commandLine(), "--metrics takes a port from 0 to 65535, or HOST:PORT: " + address);
     }
 
     /** Prints decisions, in the tuner's thread. */
     private static final class Listener implements KsmTuner.Listener {
+
+        private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("HH:mm:ss", Locale.ROOT);
 
         private static final long BETWEEN_LINES = 1_000_000_000;
 
@@ -162,7 +171,7 @@ final class TuneCommand implements Callable<Integer> {
 
         private void print(String line) {
             try {
-                System.out.println(LocalTime.now().truncatedTo(ChronoUnit.SECONDS) + " " + line);
+                System.out.println(TIME.format(LocalTime.now(ZoneId.systemDefault())) + " " + line);
                 System.out.flush();
             } catch (ClosedPipeException | CommandFailedException e) {
                 end.complete(Optional.of(e));

@@ -31,7 +31,7 @@ class ManualTest {
         for (CommandLine subcommand : ksm.getSubcommands().values()) {
             Path page = folder.resolve("ksm-" + subcommand.getCommandName() + ".1");
             for (OptionSpec option : subcommand.getCommandSpec().options()) {
-                assertThat(page).content().contains("\n" + option.longestName().replace("-", "\\-"));
+                assertThat(page).content().contains(option.longestName().replace("-", "\\-"));
             }
         }
     }
