@@ -11,6 +11,10 @@ import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Supplier;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ParameterException;
@@ -25,8 +29,7 @@ import picocli.CommandLine.ParameterException;
         footer = {
             "%nExits with 0 if all went well, with 1 if something failed, with 2 if the command line is wrong,",
             "and with 128 and the number of the signal that has ended it."
-        },
-        subcommands = {DoctorCommand.class, StatusCommand.class, TuneCommand.class, RunCommand.class})
+        })
 final class KsmCommand {
 
     /** Done; and, of {@code ksm doctor}, merging can work. */
@@ -43,7 +46,19 @@ final class KsmCommand {
 
     private static final int SIGPIPE = 13;
 
+    /** By their names, in the order in which the help shows them. */
+    private static final Map<String, Supplier<Object>> SUBCOMMANDS = subcommands();
+
     private KsmCommand() {}
+
+    private static Map<String, Supplier<Object>> subcommands() {
+        Map<String, Supplier<Object>> subcommands = new LinkedHashMap<>();
+        subcommands.put("doctor", DoctorCommand::new);
+        subcommands.put("status", StatusCommand::new);
+        subcommands.put("tune", TuneCommand::new);
+        subcommands.put("run", RunCommand::new);
+        return subcommands;
+    }
 
     /**
      * Runs the command and exits.
@@ -69,7 +84,7 @@ final class KsmCommand {
         try {
             // picocli would print the stack trace of a failure to print the help.
             StringWriter help = new StringWriter();
-            int status = commandLine().setOut(new PrintWriter(help)).execute(arguments);
+            int status = commandLine(arguments).setOut(new PrintWriter(help)).execute(arguments);
             System.out.print(help);
             System.out.flush();
             return status;
@@ -82,8 +97,22 @@ final class KsmCommand {
 
     /** The whole command, as {@code --help}, the manual and the completion show it. */
     static CommandLine commandLine() {
+        return commandLine(SUBCOMMANDS.keySet());
+    }
+
+    /** With the subcommand alone that is called, since looking at all of them takes a good part of the time of a short one. */
+    private static CommandLine commandLine(String... arguments) {
+        boolean one = arguments.length > 0 && SUBCOMMANDS.containsKey(arguments[0]);
+        return commandLine(one ? Set.of(arguments[0]) : SUBCOMMANDS.keySet());
+    }
+
+    private static CommandLine commandLine(Set<String> names) {
         CommandLine ksm = new CommandLine(new KsmCommand());
-        ksm.getSubcommands().get("run").setStopAtPositional(true);
+        for (String name : names) {
+            CommandLine subcommand = new CommandLine(SUBCOMMANDS.get(name).get());
+            // What comes after the program to run is the program's.
+            ksm.addSubcommand(name, subcommand.setStopAtPositional(name.equals("run")));
+        }
         // A name that begins with @ is a name.
         return ksm.setExpandAtFiles(false)
                 .setParameterExceptionHandler((e, arguments) -> refuse(e))
