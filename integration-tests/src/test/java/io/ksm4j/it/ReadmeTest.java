@@ -103,6 +103,7 @@ class ReadmeTest {
                 "README.md",
                 "CONTRIBUTING.md",
                 "docs/architecture.md",
+                "docs/command.md",
                 "docs/reading-the-numbers.md",
                 "docs/pool.md",
                 "docs/tenants.md",

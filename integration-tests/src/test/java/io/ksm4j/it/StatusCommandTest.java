@@ -14,6 +14,8 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.util.List;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -66,6 +68,24 @@ class StatusCommandTest {
                     .endsWith("\"mergedBytes\": 4194304, \"costBytes\": 65536, \"profitBytes\": 4128768}],"
                             + " \"hiddenProcesses\": 0}\n");
         }
+    }
+
+    @Test
+    @EnabledIfKsm
+    void everyNameInItsJsonIsDocumented() throws IOException {
+        String json = KsmProcess.run("status", "--json").output()
+                + KsmProcess.run("status", "--json", "1").output()
+                + KsmProcess.run("doctor", "--json").output();
+        List<String> names = Pattern.compile("\"(\\w+)\": ")
+                .matcher(json)
+                .results()
+                .map(result -> result.group(1))
+                .distinct()
+                .toList();
+        assertThat(names).contains("canMerge", "savedBytes", "mergeAny", "hiddenProcesses");
+
+        String page = Files.readString(Path.of("..", "docs", "command.md"));
+        assertThat(names).allSatisfy(name -> assertThat(page).contains("`" + name + "`"));
     }
 
     @Test
