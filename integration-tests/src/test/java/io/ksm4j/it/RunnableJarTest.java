@@ -18,7 +18,8 @@ import org.junit.jupiter.api.Test;
 @EnabledIfKsm
 class RunnableJarTest {
 
-    private static final Path MODULE = Path.of("..", "ksm-tools").toAbsolutePath().normalize();
+    private static final Path MODULE =
+            Path.of("..", "ksm-tools").toAbsolutePath().normalize();
 
     private static final Path JDK = Path.of(System.getProperty("java.home"));
 
@@ -27,7 +28,8 @@ class RunnableJarTest {
     @BeforeAll
     static void theJarIsBuilt() throws IOException {
         try (Stream<Path> files = Files.list(MODULE.resolve("target"))) {
-            List<Path> jars = files.filter(file -> file.toString().endsWith("-runnable.jar")).toList();
+            List<Path> jars = files.filter(file -> file.toString().endsWith("-runnable.jar"))
+                    .toList();
             String reason = "no runnable jar in " + MODULE + "/target: ./mvnw package builds it";
             if (Boolean.getBoolean("ksm.required")) {
                 assertThat(jars).as(reason).hasSize(1);
@@ -56,7 +58,8 @@ class RunnableJarTest {
         assertThat(onThisJdk.errors()).isEmpty();
 
         KsmProcess onJdk17 = KsmProcess.runCommand(launcher(Jdk17.home(), "doctor"));
-        assertThat(onJdk17.output()).containsPattern("\nok +backend +jna; not usable: ffm: it takes Java 22 or later\n");
+        assertThat(onJdk17.output())
+                .containsPattern("\nok +backend +jna; not usable: ffm: it takes Java 22 or later\n");
         assertThat(onJdk17.errors()).isEmpty();
     }
 
@@ -78,16 +81,15 @@ class RunnableJarTest {
         KsmProcess starts = KsmProcess.runCommand(command);
 
         assertThat(starts.exitStatus()).as(starts.errors()).isZero();
-        double best = starts.errors()
-                .lines()
-                .mapToDouble(RunnableJarTest::sum)
-                .min()
-                .orElseThrow();
+        double best =
+                starts.errors().lines().mapToDouble(RunnableJarTest::sum).min().orElseThrow();
         System.out.printf(Locale.ROOT, "ksm status takes %.2f s of processor time%n", best);
         assertThat(best).isLessThan(0.4);
     }
 
     private static double sum(String numbers) {
-        return Stream.of(numbers.split(" ", -1)).mapToDouble(Double::parseDouble).sum();
+        return Stream.of(numbers.split(" ", -1))
+                .mapToDouble(Double::parseDouble)
+                .sum();
     }
 }
