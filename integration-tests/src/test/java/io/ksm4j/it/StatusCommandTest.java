@@ -35,7 +35,7 @@ class StatusCommandTest {
                 new Pages(new SecureRandom().nextLong(), ksm.pageSize()).fill(region, page -> 0);
                 System.out.println("ready");
                 while (System.in.read() >= 0) {
-                    continue;
+                    // until the end
                 }
             }
         }
