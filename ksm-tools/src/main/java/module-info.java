@@ -3,6 +3,7 @@ import org.jspecify.annotations.NullMarked;
 /** The command {@code ksm}. */
 @NullMarked
 module io.ksm4j.tools {
+    requires hash4j;
     requires info.picocli;
     requires io.ksm4j;
     requires io.ksm4j.control;

@@ -55,6 +55,7 @@ final class KsmCommand {
         Map<String, Supplier<Object>> subcommands = new LinkedHashMap<>();
         subcommands.put("doctor", DoctorCommand::new);
         subcommands.put("status", StatusCommand::new);
+        subcommands.put("estimate", EstimateCommand::new);
         subcommands.put("tune", TuneCommand::new);
         subcommands.put("run", RunCommand::new);
         return subcommands;

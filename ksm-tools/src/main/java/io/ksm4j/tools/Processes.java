@@ -96,7 +96,7 @@ record Processes(List<ProcessInfo> known, int hidden) {
     }
 
     /** The main class of a JVM, or what the kernel calls the process; a question mark if it has ended. */
-    private static String nameOf(long pid) {
+    static String nameOf(long pid) {
         Path folder = PROC.resolve(Long.toString(pid));
         String name = nameByArguments(List.of(read(folder.resolve("cmdline")).split("\0", -1)));
         if (name.isEmpty()) {

@@ -1,0 +1,46 @@
+package io.ksm4j.tools;
+
+import java.util.HashMap;
+import java.util.Map;
+
+/** What the pages of a process held at first: a part of each hash, by address. For one thread. */
+final class FirstLook implements ProcessPages.Visitor {
+
+    private static final int CHUNK_PAGES = 512;
+
+    /** What a chunk occupies, about. */
+    static final long CHUNK_BYTES = CHUNK_PAGES * Integer.BYTES + 100;
+
+    private final long pageSize;
+    private final Map<Long, int[]> chunks = new HashMap<>();
+
+    FirstLook(long pageSize) {
+        this.pageSize = pageSize;
+    }
+
+    @Override
+    public void page(long address, long hash) {
+        long page = address / pageSize;
+        chunks.computeIfAbsent(page / CHUNK_PAGES, key -> new int[CHUNK_PAGES])[indexOf(page)] = part(hash);
+    }
+
+    /** Whether the page was there and had this content. */
+    boolean isSame(long address, long hash) {
+        long page = address / pageSize;
+        int[] chunk = chunks.get(page / CHUNK_PAGES);
+        return chunk != null && chunk[indexOf(page)] == part(hash);
+    }
+
+    int chunks() {
+        return chunks.size();
+    }
+
+    private static int indexOf(long page) {
+        return (int) (page % CHUNK_PAGES);
+    }
+
+    /** Of the end that the table of contents does not choose by; 0 is for pages that were not there. */
+    private static int part(long hash) {
+        return (int) (hash >>> Integer.SIZE) | 1;
+    }
+}

@@ -1,0 +1,211 @@
+package io.ksm4j.tools;
+
+import com.dynatrace.hash4j.hashing.ByteAccess;
+import com.dynatrace.hash4j.hashing.Hasher64;
+import com.dynatrace.hash4j.hashing.Hashing;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * Looks at the pages of a process that {@code ksmd} could merge, from outside, by {@code /proc/PID/pagemap} and {@code /proc/PID/mem}.
+ * Only pages that are in memory are read; the process goes on meanwhile. For one thread.
+ */
+final class ProcessPages implements AutoCloseable {
+
+    /** Gets pages, by ascending addresses. */
+    interface Visitor {
+        /** @param hash of its content */
+        void page(long address, long hash);
+
+        /** Another process has, or another mapping of this one, the same page of memory. */
+        default void sharedPage() {}
+    }
+
+    /** What was found beside the pages that were read. */
+    static final class Tally {
+        /** Pages on swap, which {@code ksmd} leaves there. */
+        long swapped;
+
+        /** Pages that were gone, or could not be read, when it came to them. */
+        long unread;
+
+        /** Whether the process ended before its last page was read. */
+        boolean ended;
+    }
+
+    /** By linux/Documentation/admin-guide/mm/pagemap.rst. */
+    private static final long PRESENT = 1L << 63;
+
+    private static final long SWAPPED = 1L << 62;
+    private static final long OF_FILE = 1L << 61;
+    private static final long EXCLUSIVE = 1L << 56;
+    private static final long FRAME = (1L << 55) - 1;
+
+    private static final Hasher64 HASHER = Hashing.xxh3_64();
+
+    /** What a processor's cache holds beside other things: what was read is hashed at once. */
+    private static final int READ_BYTES = 64 << 10;
+
+    private static final int ENTRIES = 8192;
+
+    private final FileChannel pagemap;
+    private final FileChannel memory;
+    private final int pageSize;
+    private final PageFrames frames;
+    private final Progress progress;
+
+    private final ByteBuffer entries =
+            ByteBuffer.allocateDirect(ENTRIES * Long.BYTES).order(ByteOrder.nativeOrder());
+    private final ByteBuffer bytes;
+
+    /**
+     * Opens them.
+     *
+     * @throws IOException if the process has ended, or this user may not read its memory
+     */
+    @SuppressWarnings("resource") // Closed by close.
+    ProcessPages(Path process, int pageSize, PageFrames frames, Progress progress) throws IOException {
+        this.pageSize = pageSize;
+        this.frames = frames;
+        this.progress = progress;
+        bytes = pages(Math.max(1, READ_BYTES / pageSize), pageSize);
+        memory = FileChannel.open(process.resolve("mem"));
+        try {
+            pagemap = FileChannel.open(process.resolve("pagemap"));
+        } catch (IOException e) {
+            memory.close();
+            throw e;
+        }
+    }
+
+    private static ByteBuffer pages(int count, int pageSize) {
+        return ByteBuffer.allocateDirect(count * pageSize).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /** The hash that a page of zeros has. */
+    static long hashOfZeros(int pageSize) {
+        return hash(pages(1, pageSize), 0, pageSize);
+    }
+
+    private static long hash(ByteBuffer bytes, int from, int length) {
+        return HASHER.hashBytesToLong(bytes, from, length, Buffered.BYTES);
+    }
+
+    /** Lets the hash function read where the bytes are. */
+    private enum Buffered implements ByteAccess<ByteBuffer> {
+        BYTES;
+
+        @Override
+        public byte getByte(ByteBuffer data, long index) {
+            return data.get((int) index);
+        }
+
+        @Override
+        public int getInt(ByteBuffer data, long index) {
+            return data.getInt((int) index);
+        }
+
+        @Override
+        public long getLong(ByteBuffer data, long index) {
+            return data.getLong((int) index);
+        }
+    }
+
+    /**
+     * Shows all pages in these mappings to the visitor.
+     *
+     * @throws CommandFailedException if the kernel hides which pages are which from this user
+     * @throws IOException if the kernel's files on page frames cannot be read
+     */
+    Tally visit(List<PrivateMapping> mappings, Visitor visitor) throws IOException {
+        Tally tally = new Tally();
+        for (PrivateMapping mapping : mappings) {
+            long end = mapping.end();
+            for (long at = mapping.start(); at < end && !tally.ended; at += (long) ENTRIES * pageSize) {
+                visit(at, (int) Math.min((end - at) / pageSize, ENTRIES), visitor, tally);
+            }
+        }
+        return tally;
+    }
+
+    private void visit(long start, int count, Visitor visitor, Tally tally) throws IOException {
+        entries.clear().limit(count * Long.BYTES);
+        int known = read(pagemap, entries, start / pageSize * Long.BYTES) / Long.BYTES;
+        tally.ended = known < count;
+        int run = 0;
+        for (int i = 0; i < known; i++) {
+            if (isToBeRead(entries.getLong(i * Long.BYTES), visitor, tally)) {
+                run++;
+            } else {
+                read(start + (long) (i - run) * pageSize, run, visitor, tally);
+                run = 0;
+            }
+        }
+        read(start + (long) (known - run) * pageSize, run, visitor, tally);
+    }
+
+    private boolean isToBeRead(long entry, Visitor visitor, Tally tally) throws IOException {
+        if ((entry & PRESENT) == 0) {
+            tally.swapped += (entry & SWAPPED) == 0 ? 0 : 1;
+            return false;
+        }
+        if ((entry & OF_FILE) != 0) {
+            return false; // Not written yet, or the huge page of zeros.
+        }
+        if ((entry & EXCLUSIVE) != 0) {
+            return true;
+        }
+        long frame = entry & FRAME;
+        if (frame == 0) {
+            throw new CommandFailedException("the kernel does not tell which pages are shared: ask as root (CAP_SYS_ADMIN)");
+        }
+        if (frames.isZeroPage(frame)) {
+            return false;
+        }
+        if (frames.add(frame)) {
+            return true;
+        }
+        visitor.sharedPage();
+        progress.add(pageSize);
+        return false;
+    }
+
+    /** Reads pages that follow one another. */
+    private void read(long start, int count, Visitor visitor, Tally tally) {
+        for (int done = 0; done < count && !tally.ended; ) {
+            long address = start + (long) done * pageSize;
+            bytes.clear().limit(Math.min(bytes.capacity(), (count - done) * pageSize));
+            int read;
+            try {
+                // Where there is no process any more, the file ends.
+                read = read(memory, bytes, address);
+                tally.ended = read == 0;
+            } catch (IOException e) {
+                read = 0;
+            }
+            for (int at = 0; at + pageSize <= read; at += pageSize) {
+                visitor.page(address + at, hash(bytes, at, pageSize));
+            }
+            int pages = Math.max(read / pageSize, 1);
+            tally.unread += read < pageSize ? 1 : 0;
+            done += pages;
+            progress.add((long) pages * pageSize);
+        }
+    }
+
+    /** As many bytes as there are, up to the buffer's limit. */
+    private static int read(FileChannel file, ByteBuffer buffer, long position) throws IOException {
+        return Math.max(file.read(buffer, position), 0);
+    }
+
+    @Override
+    public void close() throws IOException {
+        try (memory) {
+            pagemap.close();
+        }
+    }
+}
