@@ -48,7 +48,8 @@ record Estimate(
      * @param isComplete whether it lived until all had been read
      * @param read pages that were read and did not change
      * @param zeros those of them that hold zeros alone
-     * @param shared pages that are shared already: by fork, or merged
+     * @param shared pages that are shared already, by fork or merged, beside the first that was seen of each; copies that the kernel keeps as
+     *     no page is shared without limit look like pages still to be merged
      * @param changed pages that changed between two looks
      * @param contents different contents of those that were read, without zeros
      * @param elsewhere those of them that another process has, too

@@ -41,7 +41,8 @@ import picocli.CommandLine.TypeConversionException;
             "WITHIN is what a process would save alone; ACROSS what it would save further as others have the same."
         },
         sortOptions = false,
-        footer = "%nNeeds root. Exits with 1 if one of the processes could not be read to its end; what could be is counted.")
+        footer =
+                "%nNeeds root. Exits with 1 if one of the processes could not be read to its end; what could be is counted.")
 final class EstimateCommand implements Callable<Integer> {
 
     private static final int LEAST_SLOTS = 1024;
@@ -192,8 +193,9 @@ final class EstimateCommand implements Callable<Integer> {
 
     private Estimate estimate(Rules rules, List<Target> targets, Progress progress)
             throws IOException, InterruptedException {
-        long expected =
-                targets.stream().mapToLong(target -> target.sum(PrivateMapping::anonymous)).sum();
+        long expected = targets.stream()
+                .mapToLong(target -> target.sum(PrivateMapping::anonymous))
+                .sum();
         progress.expect(stable > 0 ? 2 * expected : expected);
         List<FirstLook> looks = stable > 0 ? firstLooks(rules, targets, progress) : List.of();
         long free = memory - looks.stream().mapToLong(FirstLook::chunks).sum() * FirstLook.CHUNK_BYTES;
@@ -259,8 +261,8 @@ final class EstimateCommand implements Callable<Integer> {
     private static int slots(long pages, long free) {
         long most = Math.min(free, Runtime.getRuntime().maxMemory() / 2) / ContentTable.ENTRY_BYTES;
         long wanted = Long.highestOneBit(Math.max(pages / 3 * 4, LEAST_SLOTS) - 1) << 1;
-        return (int) Math.max(
-                LEAST_SLOTS, Math.min(Math.min(wanted, Long.highestOneBit(most)), ContentTable.MOST_SLOTS));
+        return (int)
+                Math.max(LEAST_SLOTS, Math.min(Math.min(wanted, Long.highestOneBit(most)), ContentTable.MOST_SLOTS));
     }
 
     private ProcessPages.Tally look(
@@ -270,10 +272,10 @@ final class EstimateCommand implements Callable<Integer> {
         ProcessPages pages;
         try {
             pages = new ProcessPages(folder, (int) rules.pageSize(), frames, progress);
+        } catch (AccessDeniedException e) {
+            throw new CommandFailedException(
+                    "no right to read the memory of process " + target.pid + ": ask as root", e);
         } catch (IOException e) {
-            if (Files.isDirectory(folder)) {
-                throw e;
-            }
             ProcessPages.Tally nothing = new ProcessPages.Tally();
             nothing.ended = true;
             return nothing;
@@ -348,7 +350,9 @@ final class EstimateCommand implements Callable<Integer> {
             return;
         }
         PrintStream out = System.out;
-        out.printf("%10s %11s %11s %11s %11s %11s  %s%n", "PID", "CANDIDATES", "ZEROS", "WITHIN", "ACROSS", "COST", "NAME");
+        out.printf(
+                "%10s %11s %11s %11s %11s %11s  %s%n",
+                "PID", "CANDIDATES", "ZEROS", "WITHIN", "ACROSS", "COST", "NAME");
         for (OfProcess process : estimate.processes()) {
             out.printf(
                     "%10d %11s %11s %11s %11s %11s  %s%n",
@@ -371,16 +375,22 @@ final class EstimateCommand implements Callable<Integer> {
                 ? ""
                 : ", less " + text(estimate, estimate.extraCopies()) + " since at most "
                         + estimate.rules().maxPageSharing() + " share a page";
-        line("saved", ByteCount.text(estimate.savedBytes()) + ": " + text(estimate, estimate.within())
-                + " within processes and " + text(estimate, estimate.across()) + " across" + limit);
+        line(
+                "saved",
+                ByteCount.text(estimate.savedBytes()) + ": " + text(estimate, estimate.within())
+                        + " within processes and " + text(estimate, estimate.across()) + " across" + limit);
         if (estimate.sampling() > 1) {
-            line("sampled", "one in " + estimate.sampling() + " contents: what is saved is within "
-                    + ByteCount.text(estimate.errorBytes()) + " of that in 19 of 20 cases");
+            line(
+                    "sampled",
+                    "one in " + estimate.sampling() + " contents: what is saved is within "
+                            + ByteCount.text(estimate.errorBytes()) + " of that in 19 of 20 cases");
         }
         line("cost", ByteCount.text(estimate.costBytes()) + " of records");
         line("profit", ByteCount.text(estimate.profitBytes()));
-        line("read", ByteCount.text(progress.done()) + String.format(Locale.ROOT, " in %.1f s, ", seconds)
-                + ByteCount.text((long) (progress.done() / seconds)) + "/s");
+        line(
+                "read",
+                ByteCount.text(progress.done()) + String.format(Locale.ROOT, " in %.1f s, ", seconds)
+                        + ByteCount.text((long) (progress.done() / seconds)) + "/s");
     }
 
     private static String text(Estimate estimate, long pages) {

@@ -62,7 +62,8 @@ record PrivateMapping(long start, long end, long anonymous, long huge, boolean m
                     anonymous = kilobytes.group(1).equals("Anonymous") ? bytes : anonymous;
                     huge = kilobytes.group(1).equals("AnonHugePages") ? bytes : huge;
                 } else if (line.startsWith(FLAGS) && anonymous > 0) {
-                    Set<String> flags = new HashSet<>(List.of(line.substring(FLAGS.length()).split(" ", -1)));
+                    Set<String> flags =
+                            new HashSet<>(List.of(line.substring(FLAGS.length()).split(" ", -1)));
                     add(mappings, header, flags, anonymous, huge);
                 }
             }

@@ -18,7 +18,7 @@ final class ProcessPages implements AutoCloseable {
 
     /** Gets pages, by ascending addresses. */
     interface Visitor {
-        /** @param hash of its content */
+        /** A page that has this hash. */
         void page(long address, long hash);
 
         /** Another process has, or another mapping of this one, the same page of memory. */
@@ -161,7 +161,8 @@ final class ProcessPages implements AutoCloseable {
         }
         long frame = entry & FRAME;
         if (frame == 0) {
-            throw new CommandFailedException("the kernel does not tell which pages are shared: ask as root (CAP_SYS_ADMIN)");
+            throw new CommandFailedException(
+                    "the kernel does not tell which pages are shared: ask as root (CAP_SYS_ADMIN)");
         }
         if (frames.isZeroPage(frame)) {
             return false;
@@ -170,7 +171,7 @@ final class ProcessPages implements AutoCloseable {
             return true;
         }
         visitor.sharedPage();
-        progress.add(pageSize);
+        progress.skip(pageSize);
         return false;
     }
 
@@ -190,10 +191,12 @@ final class ProcessPages implements AutoCloseable {
             for (int at = 0; at + pageSize <= read; at += pageSize) {
                 visitor.page(address + at, hash(bytes, at, pageSize));
             }
-            int pages = Math.max(read / pageSize, 1);
-            tally.unread += read < pageSize ? 1 : 0;
-            done += pages;
-            progress.add((long) pages * pageSize);
+            progress.add(read);
+            if (read < pageSize) {
+                tally.unread++;
+                progress.skip(pageSize);
+            }
+            done += Math.max(read / pageSize, 1);
         }
     }
 

@@ -38,13 +38,18 @@ final class Progress implements AutoCloseable {
         expected += bytes;
     }
 
+    /** So many bytes of those expected are not read. */
+    void skip(long bytes) {
+        expected -= bytes;
+    }
+
     /** So many bytes have been read. */
     void add(long bytes) {
         done += bytes;
         if (isShown && System.nanoTime() - next >= 0) {
             next = System.nanoTime() + BETWEEN;
-            System.err.print(CLEAR_LINE + ByteCount.text(done) + " of " + ByteCount.text(Math.max(done, expected)) + ", "
-                    + ByteCount.text((long) (done / seconds())) + "/s");
+            System.err.print(CLEAR_LINE + ByteCount.text(done) + " of " + ByteCount.text(Math.max(done, expected))
+                    + ", " + ByteCount.text((long) (done / seconds())) + "/s");
             System.err.flush();
         }
     }

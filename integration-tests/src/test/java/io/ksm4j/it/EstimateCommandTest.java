@@ -1,0 +1,351 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+import static org.awaitility.Awaitility.await;
+
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.stats.ProcessKsmStats;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.awaitility.core.ConditionFactory;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code ksm estimate} beside JVMs whose pages are known, and what ksmd then makes of them. */
+class EstimateCommandTest {
+
+    private static final long PAGE = 4096;
+
+    /** Has a region of pages: a salt, then {@code PAGES:CONTENTS} again and again; of 0 contents are zeros, and of -1 untouched pages. */
+    static final class Holder {
+
+        private Holder() {}
+
+        public static void main(String[] arguments) throws IOException {
+            Ksm ksm = Ksm.system();
+            Pages pages = new Pages(Long.parseLong(arguments[0]), ksm.pageSize());
+            List<Integer> contents = new ArrayList<>();
+            for (int i = 1; i < arguments.length; i++) {
+                String[] part = arguments[i].split(":", -1);
+                for (int page = 0; page < Integer.parseInt(part[0]); page++) {
+                    int different = Integer.parseInt(part[1]);
+                    contents.add(different > 0 ? i * 1_000_000 + page % different : different);
+                }
+            }
+            RegionOptions options = RegionOptions.DEFAULT.withHugePages(HugePages.AVOID);
+            try (MergeRegion region = ksm.allocate(contents.size() * ksm.pageSize(), options)) {
+                for (int page = 0; page < contents.size(); page++) {
+                    if (contents.get(page) > 0) {
+                        pages.fill(region, page, contents.get(page));
+                    } else if (contents.get(page) == 0) {
+                        region.buffer(page * ksm.pageSize(), 1).put(0, (byte) 0);
+                    } else {
+                        // Read, not written: the kernel's page of zeros.
+                        region.buffer(page * ksm.pageSize(), 1).get(0);
+                    }
+                }
+                System.out.println("ready");
+                while (System.in.read() >= 0) {
+                    continue;
+                }
+            }
+        }
+    }
+
+    private final String salt = Long.toString(new SecureRandom().nextInt());
+
+    private RunningJvm holder(String... parts) throws IOException {
+        List<String> arguments = new ArrayList<>(List.of(salt));
+        arguments.addAll(List.of(parts));
+        RunningJvm jvm = RunningJvm.start(Holder.class, arguments.toArray(String[]::new));
+        jvm.awaitLine("ready");
+        return jvm;
+    }
+
+    private static KsmProcess estimate(String... arguments) {
+        List<String> all = new ArrayList<>(List.of("estimate", "--json"));
+        all.addAll(List.of(arguments));
+        return KsmProcess.run(all.toArray(String[]::new));
+    }
+
+    private static String pid(RunningJvm jvm) {
+        return Long.toString(jvm.pid());
+    }
+
+    /** The first number under this name, which for names that processes have, too, is that of all of them. */
+    private static long number(KsmProcess estimate, String name) {
+        assertThat(estimate.exitStatus()).as(estimate.errors()).isZero();
+        Matcher matcher = Pattern.compile("\"" + name + "\": (-?\\d+)").matcher(estimate.output());
+        assertThat(matcher.find()).as(estimate.output()).isTrue();
+        return Long.parseLong(matcher.group(1));
+    }
+
+    @Test
+    @EnabledIfKsm(control = true)
+    void knownPagesAreCountedExactlyAndMergeAsEstimated(RunningKsmd ksmd) throws Exception {
+        ksmd.set(KsmSetting.RUN, 0);
+        try (RunningJvm one = holder("512:100", "600:1", "20:0", "8:-1");
+                RunningJvm other = holder("300:150", "100:100", "10:0")) {
+            KsmProcess estimate = estimate("--marked", pid(one), pid(other), pid(one));
+
+            // Of 100 contents the other has all, of 1 too; zeros are one more.
+            long keptOfOne = 100 + 1 + 1;
+            long keptOfOther = 150 + 100 + 1;
+            long common = 100 + 1 + 1;
+            long within = 1132 - keptOfOne + 410 - keptOfOther;
+            long extraCopies = 2; // Of 601 pages.
+            long saved = within + common - extraCopies;
+            long cost = (1132 + 410) * 64 + 2 * 48 + (100 + 3 + 1) * 64;
+            assertThat(estimate.output())
+                    .startsWith("{\"pageSize\": 4096, \"maxPageSharing\": 256, \"useZeroPages\": false, \"sampling\": 1,"
+                            + " \"candidateBytes\": " + 1542 * PAGE + ", \"withinBytes\": " + within * PAGE
+                            + ", \"acrossBytes\": " + common * PAGE + ", \"extraCopiesBytes\": " + extraCopies * PAGE
+                            + ", \"savedBytes\": " + saved * PAGE + ", \"errorBytes\": 0, ")
+                    .contains(
+                            process(one, 1132, 20, 1132 - keptOfOne, common)
+                                    + ", " + process(other, 410, 10, 410 - keptOfOther, common))
+                    .contains(", \"readBytes\": " + 1542 * PAGE + ", \"seconds\": ");
+
+            ksmd.set(KsmSetting.RUN, 1);
+            await().atMost(Duration.ofSeconds(30)).until(() -> ksmd.read("pages_sharing") == saved);
+            assertThat(ProcessKsmStats.read(one.pid()).rmapItems()).hasValue(1132);
+            assertThat(cost).isEqualTo(number(estimate, "costBytes"));
+
+            ksmd.set(KsmSetting.RUN, 0);
+            KsmProcess after = estimate("--marked", pid(one), pid(other));
+            assertThat(number(after, "candidateBytes")).isEqualTo(1542 * PAGE);
+            assertThat(number(after, "savedBytes")).as("but the copies").isEqualTo(extraCopies * PAGE);
+        }
+    }
+
+    private static String process(RunningJvm jvm, long candidates, long zeros, long within, long across) {
+        return "{\"pid\": " + jvm.pid() + ", \"name\": \"" + Holder.class.getName()
+                + "\", \"complete\": true, \"candidateBytes\": " + candidates * PAGE + ", \"zeroBytes\": " + zeros * PAGE
+                + ", \"sharedBytes\": 0, \"changedBytes\": 0, \"withinBytes\": " + within * PAGE + ", \"acrossBytes\": "
+                + across * PAGE + ", \"costBytes\": " + (candidates * 64 + 48)
+                + ", \"swappedBytes\": 0, \"unreadBytes\": 0, \"hugeBytes\": 0}";
+    }
+
+    @Test
+    @EnabledIfKsm(control = true)
+    void aSampleInLittleMemoryComesClose(RunningKsmd ksmd) throws Exception {
+        ksmd.set(KsmSetting.RUN, 0);
+        try (RunningJvm jvm = holder("16384:8192", "4096:1", "4096:0")) {
+            KsmProcess estimate = estimate("--marked", "--memory", "64k", pid(jvm));
+
+            // 4096 places, a quarter of which stay free; 8194 contents.
+            long saved = 8192 + 8190 - 2 * 15;
+            assertThat(number(estimate, "sampling")).isEqualTo(4);
+            assertThat(number(estimate, "candidateBytes")).isEqualTo(24576 * PAGE);
+            assertThat(number(estimate, "errorBytes") / PAGE).isBetween(250L, 370L);
+            assertThat((double) number(estimate, "savedBytes") / PAGE).isCloseTo(saved, within(0.05 * saved));
+
+            KsmProcess eighth = estimate("--marked", "--sample", "8", pid(jvm));
+            assertThat(number(eighth, "sampling")).isEqualTo(8);
+            assertThat((double) number(eighth, "savedBytes") / PAGE).isCloseTo(saved, within(0.1 * saved));
+        }
+    }
+
+    @Test
+    @EnabledIfKsm(control = true)
+    void whatIsEstimatedOfTenantsIsWhatTheyThenSave(RunningKsmd ksmd) throws Exception {
+        ksmd.set(KsmSetting.RUN, 0);
+        long seed = new SecureRandom().nextLong();
+        List<RunningJvm> tenants = new ArrayList<>();
+        try {
+            for (int i = 0; i < 3; i++) {
+                RunningJvm tenant = RunningJvm.start(
+                        List.of(),
+                        List.of("-Xmx64m", "-XX:+UseSerialGC"),
+                        Class.forName("io.ksm4j.samples.tenants.TenantJvm"),
+                        "OPTED_IN",
+                        "",
+                        Long.toString(seed),
+                        Long.toString(32 << 20));
+                tenants.add(tenant);
+                tenant.awaitLine("ready");
+                tenant.proceed();
+                tenant.awaitLine("ready");
+            }
+            String[] pids =
+                    tenants.stream().map(EstimateCommandTest::pid).toArray(String[]::new);
+
+            long estimated = number(estimate(pids), "savedBytes");
+
+            ksmd.set(KsmSetting.RUN, 1);
+            ksmd.awaitFullScans(4);
+            double saved = ksmd.read("pages_sharing") * PAGE;
+            assertThat(saved).isGreaterThan(64 << 20);
+            assertThat((double) estimated).isCloseTo(saved, within(0.05 * saved));
+        } finally {
+            tenants.forEach(RunningJvm::close);
+        }
+    }
+
+    @Test
+    @EnabledIfKsm(control = true)
+    void pagesThatChangeAreLeftOut(RunningKsmd ksmd) throws Exception {
+        ksmd.set(KsmSetting.RUN, 0);
+        try (RunningJvm jvm = RunningJvm.start(Changer.class, salt)) {
+            jvm.awaitLine("ready");
+
+            KsmProcess once = estimate("--marked", pid(jvm));
+            KsmProcess twice = estimate("--marked", "--stable", "1", pid(jvm));
+
+            assertThat(number(once, "savedBytes")).isGreaterThanOrEqualTo(999 * PAGE);
+            assertThat(number(twice, "changedBytes")).isEqualTo(200 * PAGE);
+            assertThat(number(twice, "savedBytes")).isEqualTo((1000 - 4) * PAGE);
+            assertThat(number(twice, "candidateBytes")).isEqualTo(1200 * PAGE);
+        }
+    }
+
+    /** Changes 200 pages for ever, and has 1000 equal ones. */
+    static final class Changer {
+
+        private Changer() {}
+
+        public static void main(String[] arguments) throws IOException {
+            Ksm ksm = Ksm.system();
+            Pages pages = new Pages(Long.parseLong(arguments[0]), ksm.pageSize());
+            try (MergeRegion region =
+                    ksm.allocate(1200 * ksm.pageSize(), RegionOptions.DEFAULT.withHugePages(HugePages.AVOID))) {
+                pages.fill(region, page -> 0);
+                for (int round = 1; ; round++) {
+                    for (int page = 0; page < 200; page++) {
+                        pages.fill(region, page, round);
+                    }
+                    if (round == 1) {
+                        System.out.println("ready");
+                    }
+                }
+            }
+        }
+    }
+
+    private static void assertLeftOut(KsmProcess estimate, String message) {
+        assertThat(estimate.exitStatus()).isEqualTo(1);
+        assertThat(estimate.output()).isEmpty();
+        assertThat(estimate.errors()).isEqualTo("ksm: " + message + "\n");
+    }
+
+    @Test
+    void whatHasNoMemoryIsSaidInOneLineEach() throws Exception {
+        Process ended = new ProcessBuilder("true").start();
+        ended.waitFor();
+        // The shell becomes a program that never asks for its child.
+        Process parent = new ProcessBuilder("sh", "-c", "true & echo $!; exec sleep 100").start();
+        try (RunningJvm jvm = holder("2:2")) {
+            String zombie = parent.inputReader(StandardCharsets.UTF_8).readLine();
+            await().until(() -> Files.readString(Path.of("/proc", zombie, "status"))
+                    .contains("\nState:\tZ"));
+            String thread = Long.toString(jvm.pid() + 1);
+            assertThat(Path.of("/proc", pid(jvm), "task", thread)).exists();
+
+            KsmProcess some = KsmProcess.run("estimate", "2", Long.toString(ended.pid()), zombie, pid(jvm), thread);
+
+            assertThat(some.exitStatus()).isEqualTo(1);
+            assertThat(some.errors().lines())
+                    .containsExactly(
+                            "ksm: 2 is a kernel thread: it has no memory of its own",
+                            "ksm: there is no process " + ended.pid() + ": ps -e shows them",
+                            "ksm: process " + zombie
+                                    + " has ended, and nobody has asked for its exit status: it has no memory left",
+                            "ksm: " + thread + " is a thread: give its process, " + jvm.pid());
+            assertThat(some.output())
+                    .contains(" COST  NAME\n", " " + jvm.pid() + "  ", "  " + Holder.class.getName() + "\n")
+                    .containsPattern("\ncandidates  [0-9.]+ MiB that ksmd would look at\n")
+                    .containsPattern("\nprofit      [^\n]+\nread        [0-9.]+ MiB in [0-9.]+ s, [0-9.]+ .iB/s\n$");
+        } finally {
+            parent.destroyForcibly();
+        }
+    }
+
+    @Test
+    void itsOwnProcessIsRefused() {
+        List<String> command = new ArrayList<>(List.of("sh", "-c", "exec \"$@\" estimate $$", "sh"));
+        command.addAll(KsmProcess.command());
+
+        KsmProcess own = KsmProcess.runCommand(command);
+
+        assertThat(own.exitStatus()).isEqualTo(1);
+        assertThat(own.errors()).endsWith(" is this command itself: its memory changes as it looks\n");
+    }
+
+    @Test
+    void withoutRightsNothingIsRead(@TempDir Path folder) throws IOException {
+        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+        String own = Long.toString(ProcessHandle.current().pid());
+
+        assertLeftOut(
+                KsmProcess.runCommand(KsmProcess.commandOfNobody(folder, "estimate", own)),
+                "no right to read the memory of process " + own + ": ask as root");
+    }
+
+    @Test
+    void badArgumentsAreUsageErrors() {
+        for (String arguments : List.of("", "0", "-- -1", "x", "--sample 3 1", "--memory 1 1", "--memory 1x 1", "--stable -1 1")) {
+            List<String> all = new ArrayList<>(List.of("estimate"));
+            all.addAll(List.of(arguments.split(" ", -1)));
+            all.remove("");
+
+            KsmProcess refused = KsmProcess.run(all.toArray(String[]::new));
+
+            assertThat(refused.exitStatus()).as(arguments).isEqualTo(2);
+            assertThat(refused.errors()).as(arguments).startsWith("ksm: ").hasLineCount(1).endsWith("ksm estimate --help\n");
+        }
+    }
+
+    @Test
+    void itStopsWhenTheProcessEndsAndWhenItIsInterrupted() throws Exception {
+        try (RunningJvm jvm = holder("2:2");
+                RunningJvm other = holder("2:2");
+                RunningJvm estimate =
+                        RunningJvm.start(KsmProcess.command("estimate", "--stable", "2", pid(jvm), pid(other)));
+                RunningJvm interrupted =
+                        RunningJvm.start(KsmProcess.command("estimate", "--stable", "600", pid(other)))) {
+            ConditionFactory soon = await().pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(3));
+            soon.until(() -> looks(estimate));
+            soon.until(() -> !looks(estimate));
+            jvm.close();
+            estimate.awaitLine("ksm: process " + jvm.pid() + " has ended meanwhile: what was read of it is counted");
+            assertThat(estimate.awaitExit()).isEqualTo(1);
+
+            new ProcessBuilder("kill", "-INT", pid(interrupted)).start().waitFor();
+            assertThat(interrupted.awaitExit()).isEqualTo(128 + 2);
+            assertThat(interrupted.hasSaidMore()).isFalse();
+        }
+    }
+
+    /** Whether it has open what it needs to look at memory. */
+    private static boolean looks(RunningJvm estimate) throws IOException {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(Path.of("/proc", pid(estimate), "fd"))) {
+            for (Path file : files) {
+                if (Files.isSymbolicLink(file)
+                        && Files.readSymbolicLink(file).endsWith("kpageflags")) {
+                    return true;
+                }
+            }
+        } catch (NoSuchFileException e) {
+            // Closed meanwhile.
+        }
+        return false;
+    }
+}

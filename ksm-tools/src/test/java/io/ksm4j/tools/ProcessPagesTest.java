@@ -1,0 +1,91 @@
+package io.ksm4j.tools;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIf;
+
+/** The pages of a process that does nothing. */
+@EnabledIf("mayReadFrames")
+class ProcessPagesTest {
+
+    private static final int PAGE = 4096;
+
+    private Process process;
+    private List<PrivateMapping> mappings;
+
+    static boolean mayReadFrames() {
+        return Files.isReadable(Path.of("/proc/kpageflags"));
+    }
+
+    @BeforeEach
+    void start() throws IOException {
+        // A shell that has read a line has its memory in order.
+        process = new ProcessBuilder("sh", "-c", "echo; read line").start();
+        process.getInputStream().read();
+        mappings = PrivateMapping.read(folder().resolve("smaps"));
+    }
+
+    private Path folder() {
+        return Path.of("/proc", Long.toString(process.pid()));
+    }
+
+    @AfterEach
+    void stop() {
+        process.destroyForcibly();
+    }
+
+    @Test
+    void eachAnonymousPageIsShownOnce() throws IOException {
+        List<Long> addresses = new ArrayList<>();
+        List<Long> hashes = new ArrayList<>();
+        int[] shared = {0};
+        ProcessPages.Visitor visitor = new ProcessPages.Visitor() {
+            @Override
+            public void page(long address, long hash) {
+                addresses.add(address);
+                hashes.add(hash);
+            }
+
+            @Override
+            public void sharedPage() {
+                shared[0]++;
+            }
+        };
+        ProcessPages.Tally first;
+        try (PageFrames frames = new PageFrames();
+                ProcessPages pages = new ProcessPages(folder(), PAGE, frames, new Progress())) {
+            first = pages.visit(mappings, visitor);
+        }
+
+        assertThat(first.ended).isFalse();
+        assertThat(first.unread).isZero();
+        long anonymous = mappings.stream().mapToLong(PrivateMapping::anonymous).sum();
+        assertThat((addresses.size() + shared[0]) * (long) PAGE)
+                .isEqualTo(anonymous)
+                .isPositive();
+        assertThat(addresses).isSorted().doesNotHaveDuplicates();
+        assertThat(new HashSet<>(hashes)).hasSizeGreaterThan(1);
+    }
+
+    @Test
+    void whenTheProcessEndsThatIsNoticed() throws Exception {
+        List<Long> seen = new ArrayList<>();
+        try (PageFrames frames = new PageFrames();
+                ProcessPages pages = new ProcessPages(folder(), PAGE, frames, new Progress())) {
+            process.destroyForcibly().waitFor();
+
+            assertThat(pages.visit(mappings, (address, hash) -> seen.add(address)).ended)
+                    .isTrue();
+        }
+        assertThat(seen).isEmpty();
+    }
+}
