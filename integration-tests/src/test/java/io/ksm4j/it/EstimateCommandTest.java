@@ -116,13 +116,14 @@ class EstimateCommandTest {
             long saved = within + common - extraCopies;
             long kept = 150 + 3 + 1;
             assertThat(estimate.output())
-                    .startsWith("{\"pageSize\": 4096, \"maxPageSharing\": 256, \"useZeroPages\": false, \"sampling\": 1,"
-                            + " \"candidateBytes\": " + 1542 * PAGE + ", \"withinBytes\": " + within * PAGE
-                            + ", \"acrossBytes\": " + common * PAGE + ", \"extraCopiesBytes\": " + extraCopies * PAGE
-                            + ", \"savedBytes\": " + saved * PAGE + ", \"errorBytes\": 0, ")
-                    .contains(
-                            process(one, 1132, 20, 1132 - keptOfOne, common)
-                                    + ", " + process(other, 410, 10, 410 - keptOfOther, common))
+                    .startsWith(
+                            "{\"pageSize\": 4096, \"maxPageSharing\": 256, \"useZeroPages\": false, \"sampling\": 1,"
+                                    + " \"candidateBytes\": " + 1542 * PAGE + ", \"withinBytes\": " + within * PAGE
+                                    + ", \"acrossBytes\": " + common * PAGE + ", \"extraCopiesBytes\": "
+                                    + extraCopies * PAGE
+                                    + ", \"savedBytes\": " + saved * PAGE + ", \"errorBytes\": 0, ")
+                    .contains(process(one, 1132, 20, 1132 - keptOfOne, common) + ", "
+                            + process(other, 410, 10, 410 - keptOfOther, common))
                     .contains(", \"readBytes\": " + 1542 * PAGE + ", \"seconds\": ");
 
             ksmd.set(KsmSetting.RUN, 1);
@@ -140,7 +141,8 @@ class EstimateCommandTest {
 
     private static String process(RunningJvm jvm, long candidates, long zeros, long within, long across) {
         return "{\"pid\": " + jvm.pid() + ", \"name\": \"" + Holder.class.getName()
-                + "\", \"complete\": true, \"candidateBytes\": " + candidates * PAGE + ", \"zeroBytes\": " + zeros * PAGE
+                + "\", \"complete\": true, \"candidateBytes\": " + candidates * PAGE + ", \"zeroBytes\": "
+                + zeros * PAGE
                 + ", \"sharedBytes\": 0, \"changedBytes\": 0, \"withinBytes\": " + within * PAGE + ", \"acrossBytes\": "
                 + across * PAGE + ", \"costBytes\": " + (candidates * 64 + 48)
                 + ", \"swappedBytes\": 0, \"unreadBytes\": 0, \"hugeBytes\": 0}";
@@ -187,8 +189,7 @@ class EstimateCommandTest {
                 tenant.proceed();
                 tenant.awaitLine("ready");
             }
-            String[] pids =
-                    tenants.stream().map(EstimateCommandTest::pid).toArray(String[]::new);
+            String[] pids = tenants.stream().map(EstimateCommandTest::pid).toArray(String[]::new);
 
             long estimated = number(estimate(pids), "savedBytes");
 
@@ -256,8 +257,8 @@ class EstimateCommandTest {
         Process parent = new ProcessBuilder("sh", "-c", "true & echo $!; exec sleep 100").start();
         try (RunningJvm jvm = holder("2:2")) {
             String zombie = parent.inputReader(StandardCharsets.UTF_8).readLine();
-            await().until(() -> Files.readString(Path.of("/proc", zombie, "status"))
-                    .contains("\nState:\tZ"));
+            await().until(() ->
+                    Files.readString(Path.of("/proc", zombie, "status")).contains("\nState:\tZ"));
             String thread = threadOf(jvm);
 
             KsmProcess some = KsmProcess.run("estimate", "2", Long.toString(ended.pid()), zombie, pid(jvm), thread);
@@ -319,7 +320,11 @@ class EstimateCommandTest {
             KsmProcess refused = KsmProcess.run(all.toArray(String[]::new));
 
             assertThat(refused.exitStatus()).as(arguments).isEqualTo(2);
-            assertThat(refused.errors()).as(arguments).startsWith("ksm: ").hasLineCount(1).endsWith("ksm estimate --help\n");
+            assertThat(refused.errors())
+                    .as(arguments)
+                    .startsWith("ksm: ")
+                    .hasLineCount(1)
+                    .endsWith("ksm estimate --help\n");
         }
     }
 
@@ -348,8 +353,7 @@ class EstimateCommandTest {
     private static boolean looks(RunningJvm estimate) throws IOException {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(Path.of("/proc", pid(estimate), "fd"))) {
             for (Path file : files) {
-                if (Files.isSymbolicLink(file)
-                        && Files.readSymbolicLink(file).endsWith("kpageflags")) {
+                if (Files.isSymbolicLink(file) && Files.readSymbolicLink(file).endsWith("kpageflags")) {
                     return true;
                 }
             }

@@ -23,8 +23,17 @@ record KsmProcess(int exitStatus, String output, String errors) {
     private static final String MAIN = "io.ksm4j.tools.KsmCommand";
 
     /** Of the class path, what the runnable jar has in it. */
-    private static final List<String> PARTS =
-            List.of("ksm-api", "ksm-control", "ksm-ffm", "ksm-jna", "ksm-tools", "ksm-plot", "plot", "jna-", "picocli", "hash4j");
+    private static final List<String> PARTS = List.of(
+            "ksm-api",
+            "ksm-control",
+            "ksm-ffm",
+            "ksm-jna",
+            "ksm-tools",
+            "ksm-plot",
+            "plot",
+            "jna-",
+            "picocli",
+            "hash4j");
 
     /** Runs it to its end, with an empty standard input. */
     static KsmProcess run(String... arguments) {
