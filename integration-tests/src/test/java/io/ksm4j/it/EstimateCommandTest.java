@@ -125,6 +125,10 @@ class EstimateCommandTest {
                     .contains(process(one, 1132, 20, 1132 - keptOfOne, common) + ", "
                             + process(other, 410, 10, 410 - keptOfOther, common))
                     .contains(", \"readBytes\": " + 1542 * PAGE + ", \"seconds\": ");
+            String page = Files.readString(Path.of("..", "docs", "command.md"));
+            assertThat(Pattern.compile("\"(\\w+)\":").matcher(estimate.output()).results())
+                    .isNotEmpty()
+                    .allSatisfy(name -> assertThat(page).contains("`" + name.group(1) + "`"));
 
             ksmd.set(KsmSetting.RUN, 1);
             await().atMost(Duration.ofSeconds(30)).until(() -> ksmd.read("pages_sharing") == saved);

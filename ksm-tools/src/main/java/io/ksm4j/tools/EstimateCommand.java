@@ -77,20 +77,7 @@ final class EstimateCommand implements Callable<Integer> {
             description = "count one in N contents from the start; a power of two (default: ${DEFAULT-VALUE})")
     private int sample = 1;
 
-    @Option(
-            names = "--json",
-            description = {
-                "print JSON. All sizes are in bytes:",
-                "candidateBytes: what ksmd would look at; of it zeroBytes: pages of zeros,"
-                        + " sharedBytes: shared already, by fork or merged, changedBytes: changed, with --stable",
-                "withinBytes, acrossBytes: as WITHIN and ACROSS; extraCopiesBytes: kept nevertheless, for maxPageSharing",
-                "savedBytes: what would be saved; off by errorBytes at most in 19 of 20 cases, if one in sampling contents"
-                        + " was counted, with sampling more than 1",
-                "costBytes: the kernel's records; profitBytes: what is left of savedBytes then",
-                "swappedBytes, unreadBytes, hugeBytes: on swap; gone before they could be read; in huge pages",
-                "complete: whether the process lived until it had been read",
-                "readBytes, seconds: how fast it went"
-            })
+    @Option(names = "--json", description = "print JSON")
     private boolean json;
 
     @Spec
