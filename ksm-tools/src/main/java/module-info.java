@@ -9,6 +9,7 @@ module io.ksm4j.tools {
     requires io.ksm4j.control;
     requires java.logging;
     requires jdk.httpserver;
+    requires static jdk.attach;
     requires static org.jspecify;
 
     opens io.ksm4j.tools to

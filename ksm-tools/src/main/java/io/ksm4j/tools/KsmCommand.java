@@ -58,6 +58,7 @@ final class KsmCommand {
         subcommands.put("estimate", EstimateCommand::new);
         subcommands.put("tune", TuneCommand::new);
         subcommands.put("run", RunCommand::new);
+        subcommands.put("attach", AttachCommand::new);
         return subcommands;
     }
 

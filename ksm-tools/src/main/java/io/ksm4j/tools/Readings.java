@@ -51,7 +51,7 @@ final class Readings {
         return processes.stream().map(Readings::of).toList();
     }
 
-    private static Map<String, Object> of(ProcessInfo process) {
+    static Map<String, Object> of(ProcessInfo process) {
         Map<String, Object> values = new LinkedHashMap<>();
         values.put("pid", process.pid());
         values.put("name", process.name());

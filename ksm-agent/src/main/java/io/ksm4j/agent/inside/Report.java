@@ -1,0 +1,63 @@
+package io.ksm4j.agent.inside;
+
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.stats.ProcessKsmStats;
+import java.util.List;
+import java.util.Locale;
+import java.util.OptionalLong;
+
+/** What merging does for this process, in words. */
+final class Report {
+
+    private Report() {}
+
+    /** One line, or two. */
+    static List<String> lines(ProcessKsmStats process, KsmStats machine) {
+        String numbers = optedIn(process) + "; merged " + mebibytes(process.mergedBytes()) + ", pages of zeros "
+                + mebibytes(pages(process.zeroPages())) + " of it; ksmd's records cost "
+                + mebibytes(cost(process)) + "; profit " + mebibytes(process.profitBytes()) + "; " + ksmd(machine);
+        if (process.profitBytes().orElse(0) >= 0) {
+            return List.of(numbers);
+        }
+        return List.of(
+                numbers,
+                "merging costs this process more memory than it saves: a Java heap hardly merges unless its pages are"
+                        + " zeros, and ksmd scans it all the same; opt it out with ksm attach --off");
+    }
+
+    private static String optedIn(ProcessKsmStats process) {
+        return process.mergeAny()
+                .map(optedIn -> optedIn ? "opted in" : "opted out")
+                .orElse("this kernel does not tell who is opted in");
+    }
+
+    private static String ksmd(KsmStats machine) {
+        return switch ((int) machine.run().orElse(-1)) {
+            case 1 ->
+                "ksmd scans " + number(machine.pagesToScan()) + " pages every " + number(machine.sleepMillisecs())
+                        + " ms";
+            case 0, 2 -> "ksmd stands still: nothing merges until root writes 1 to /sys/kernel/mm/ksm/run";
+            default -> "what ksmd does cannot be read";
+        };
+    }
+
+    private static String number(OptionalLong number) {
+        return number.isPresent() ? Long.toString(number.getAsLong()) : "-";
+    }
+
+    private static OptionalLong pages(OptionalLong pages) {
+        return pages.isPresent()
+                ? OptionalLong.of(pages.getAsLong() * KsmStats.read().pageSize())
+                : pages;
+    }
+
+    private static OptionalLong cost(ProcessKsmStats process) {
+        return process.rmapItems().isPresent()
+                ? OptionalLong.of(process.rmapItems().getAsLong() * 64)
+                : OptionalLong.empty();
+    }
+
+    private static String mebibytes(OptionalLong bytes) {
+        return bytes.isPresent() ? String.format(Locale.ROOT, "%.1f MiB", bytes.getAsLong() / 1048576.0) : "-";
+    }
+}

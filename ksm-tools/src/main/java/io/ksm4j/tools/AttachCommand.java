@@ -1,0 +1,109 @@
+package io.ksm4j.tools;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Properties;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code ksm attach}: opts a JVM in or out while it runs. */
+@Command(
+        name = "attach",
+        mixinStandardHelpOptions = true,
+        description = {
+            "Opts a running JVM in or out as a whole, and registers the MXBeans of ksm4j in it.",
+            "",
+            "A Java heap gains little: objects lie differently in every JVM, so that hardly any two pages are equal, unless"
+                    + " they are zeros. What it costs: ksmd scans all memory of the JVM, keeps 64 bytes of records for each page"
+                    + " that it has looked at, and merged pages are copied when they are written to. Try it, look at what ksm"
+                    + " status PID says after some scans, and opt out again where the profit is below zero."
+        },
+        footer = {
+            "",
+            "The JVM must be Java 17 or later and belong to the same user, unless root asks. Java 21 and later warn on the"
+                    + " standard error of the JVM that an agent was loaded; -XX:+EnableDynamicAgentLoading there keeps it"
+                    + " from that. The mark is inherited by processes that the JVM starts. In a container, processes have other"
+                    + " numbers than outside."
+        })
+final class AttachCommand implements Callable<Integer> {
+
+    /** At most one of these. */
+    private static final class Wish {
+
+        @Option(names = "--on", description = "opt it in; the default")
+        private boolean on;
+
+        @Option(names = "--off", description = "opt it out, and take its merged pages apart")
+        private boolean off;
+
+        @Option(names = "--status", description = "leave it as it is, and say how that is")
+        private boolean status;
+
+        String merge() {
+            return off ? "off" : status ? "keep" : "on";
+        }
+    }
+
+    @ArgGroup(exclusive = true)
+    private Wish wish = new Wish();
+
+    @Option(names = "--json", description = "print JSON")
+    private boolean json;
+
+    @Parameters(paramLabel = "PID", description = "the JVM")
+    private long pid;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+        if (pid <= 0) {
+            throw new ParameterException(spec.commandLine(), pid + " is no process: they are numbered from 1");
+        }
+        ProcessInfo before = Processes.read(pid);
+        Properties answer = TargetJvm.attach(pid).tell("merge=" + wish.merge());
+        String error = answer.getProperty("error");
+        if (error != null) {
+            throw new CommandFailedException(name(before) + ": " + error);
+        }
+        boolean wasOptedIn = Boolean.parseBoolean(answer.getProperty("wasOptedIn"));
+        boolean isOptedIn = Boolean.parseBoolean(answer.getProperty("isOptedIn"));
+        ProcessInfo now = Processes.read(pid);
+        if (json) {
+            Map<String, Object> values = new LinkedHashMap<>();
+            values.put("wasOptedIn", wasOptedIn);
+            values.put("isOptedIn", isOptedIn);
+            values.put("backend", answer.getProperty("backend"));
+            values.put("process", Readings.of(now));
+            System.out.println(Json.of(values));
+        } else {
+            print(now, wasOptedIn, isOptedIn);
+        }
+        return KsmCommand.DONE;
+    }
+
+    private static void print(ProcessInfo process, boolean wasOptedIn, boolean isOptedIn) {
+        String word = isOptedIn ? "opted in" : "opted out";
+        System.out.printf("%s %s %s%n", name(process), wasOptedIn == isOptedIn ? "is" : "is now", word);
+        System.out.printf(
+                "merged %s, cost %s, profit %s%n",
+                ByteCount.text(process.stats().mergedBytes()),
+                ByteCount.text(Readings.cost(process)),
+                ByteCount.text(process.stats().profitBytes()));
+        if (isOptedIn && !wasOptedIn) {
+            System.out.println("ksmd merges what it finds in its next scans: ksm status " + process.pid()
+                    + " says what it was worth.");
+        }
+    }
+
+    private static String name(ProcessInfo process) {
+        return process.pid() + " " + process.name();
+    }
+}

@@ -1,0 +1,153 @@
+package io.ksm4j.tools;
+
+import com.sun.tools.attach.AgentInitializationException;
+import com.sun.tools.attach.AgentLoadException;
+import com.sun.tools.attach.AttachNotSupportedException;
+import com.sun.tools.attach.VirtualMachine;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Properties;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * A JVM that the agent is handed to. That a process is one is made sure of before anything is sent to it: a signal is, and it ends
+ * programs that do not expect it.
+ */
+final class TargetJvm {
+
+    private static final int SIGQUIT = 3;
+
+    /** The oldest Java that the agent runs on. */
+    private static final int OLDEST = 17;
+
+    private final long pid;
+
+    private TargetJvm(long pid) {
+        this.pid = pid;
+    }
+
+    /**
+     * Makes sure that it can be attached to, as far as that can be seen from outside.
+     *
+     * @throws CommandFailedException if not
+     */
+    static TargetJvm attach(long pid) {
+        if (ModuleLayer.boot().findModule("jdk.attach").isEmpty()) {
+            throw new CommandFailedException("the Java that runs ksm, " + System.getProperty("java.home")
+                    + ", cannot attach: run ksm with a JDK, which has the module jdk.attach");
+        }
+        try {
+            requireSameUser(pid);
+            requireJvm(pid);
+        } catch (IOException | UncheckedIOException e) {
+            throw failure(
+                    pid, "its files in /proc cannot be read (" + e.getMessage() + "): ask as its user or as root", e);
+        }
+        return new TargetJvm(pid);
+    }
+
+    private static void requireSameUser(long pid) throws IOException {
+        long mine = effectiveUser("self");
+        long its = effectiveUser(Long.toString(pid));
+        if (mine != 0 && mine != its) {
+            throw new CommandFailedException("process " + pid + " belongs to the user with the id " + its
+                    + ": run ksm as that user, or as root");
+        }
+    }
+
+    private static long effectiveUser(String process) throws IOException {
+        return Long.parseLong(field(process, "Uid").split("\\s+", -1)[1]);
+    }
+
+    private static void requireJvm(long pid) throws IOException {
+        String process = Long.toString(pid);
+        String state = field(process, "State");
+        if (state.startsWith("Z") || state.startsWith("X")) {
+            throw new CommandFailedException("process " + pid + " has ended");
+        }
+        if (!Files.readString(Path.of("/proc", process, "maps")).contains("/libjvm.so")) {
+            throw new CommandFailedException(
+                    "process " + pid + " is no JVM: ksm run opts in any program that it starts");
+        }
+        if (state.startsWith("T") || state.startsWith("t")) {
+            throw new CommandFailedException("JVM " + pid + " is stopped: let it go on, with kill -CONT " + pid);
+        }
+        if ((Long.parseUnsignedLong(field(process, "SigCgt"), 16) & 1L << SIGQUIT - 1) == 0) {
+            throw new CommandFailedException(
+                    "JVM " + pid
+                            + " does not listen: it is still starting, or runs with -Xrs; start it with -javaagent:ksm-agent.jar");
+        }
+        if (List.of(Files.readString(Path.of("/proc", process, "cmdline")).split("\0", -1))
+                .contains("-XX:+DisableAttachMechanism")) {
+            throw new CommandFailedException(
+                    "JVM " + pid + " runs with -XX:+DisableAttachMechanism: start it with -javaagent:ksm-agent.jar");
+        }
+    }
+
+    private static String field(String process, String name) throws IOException {
+        Matcher line = Pattern.compile("(?m)^" + name + ":\\s+(.*)$")
+                .matcher(Files.readString(Path.of("/proc", process, "status")));
+        if (!line.find()) {
+            throw new IOException("no " + name + " in /proc/" + process + "/status");
+        }
+        return line.group(1);
+    }
+
+    /**
+     * Has the agent do something in it.
+     *
+     * @return its answer
+     * @throws CommandFailedException if that failed
+     */
+    Properties tell(String options) {
+        VirtualMachine jvm;
+        try {
+            jvm = VirtualMachine.attach(Long.toString(pid));
+        } catch (AttachNotSupportedException | IOException e) {
+            throw failure(
+                    pid,
+                    "cannot be attached to (" + e.getMessage()
+                            + "): does it run with -XX:+DisableAttachMechanism, or in another container as another user?",
+                    e);
+        }
+        try {
+            return tell(jvm, options);
+        } catch (IOException e) {
+            throw failure(pid, "cannot be told: " + e, e);
+        } finally {
+            try {
+                jvm.detach();
+            } catch (IOException e) {
+                // Nothing is left to let go of.
+            }
+        }
+    }
+
+    private Properties tell(VirtualMachine jvm, String options) throws IOException {
+        Properties properties = jvm.getSystemProperties();
+        requireVersion(properties.getProperty("java.specification.version", "unknown"));
+        try (AgentFolder folder = AgentFolder.create(pid, properties)) {
+            jvm.loadAgent(folder.jarAsSeenFromInside(), options + ",answer=" + folder.answerAsSeenFromInside());
+            return folder.readAnswer();
+        } catch (AgentLoadException | AgentInitializationException e) {
+            throw failure(pid, "does not take the agent: " + e.getMessage(), e);
+        }
+    }
+
+    private void requireVersion(String version) {
+        if (!version.matches("[0-9]{2,9}") || Integer.parseInt(version) < OLDEST) {
+            throw new CommandFailedException(
+                    "JVM " + pid + " is Java " + version + ": the agent needs " + OLDEST + " or later");
+        }
+    }
+
+    private static CommandFailedException failure(long pid, String problem, Exception cause) {
+        return Files.exists(Path.of("/proc", Long.toString(pid)))
+                ? new CommandFailedException("JVM " + pid + " " + problem, cause)
+                : new CommandFailedException("process " + pid + " has ended meanwhile", cause);
+    }
+}
