@@ -21,7 +21,10 @@ class KsmCommandTest {
                 "status 0",
                 "status 99999999999999999999",
                 "status 1 2",
-                "doctor 1"
+                "doctor 1",
+                "attach",
+                "attach 0",
+                "attach --on --off 1"
             })
     void badArgumentsAreRefusedInOneLine(String arguments) {
         KsmProcess ksm = KsmProcess.run(arguments.isEmpty() ? new String[0] : arguments.split(" ", -1));
@@ -36,7 +39,7 @@ class KsmCommandTest {
         KsmProcess ksm = KsmProcess.run("--help");
 
         assertThat(ksm.exitStatus()).isZero();
-        assertThat(ksm.output()).startsWith("Usage: ksm ").contains("\n  doctor", "\n  status", "\n  tune", "\n  run");
+        assertThat(ksm.output()).startsWith("Usage: ksm ").contains("\n  doctor", "\n  status", "\n  tune", "\n  run", "\n  attach");
         assertThat(ksm.errors()).isEmpty();
     }
 

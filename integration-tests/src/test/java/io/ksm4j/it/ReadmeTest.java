@@ -104,6 +104,7 @@ class ReadmeTest {
             strings = {
                 "README.md",
                 "CONTRIBUTING.md",
+                "docs/agent.md",
                 "docs/architecture.md",
                 "docs/command.md",
                 "docs/reading-the-numbers.md",
@@ -138,6 +139,7 @@ class ReadmeTest {
         List<String> names = new ArrayList<>();
         for (String module : List.of(
                 "benchmarks",
+                "ksm-agent",
                 "ksm-api",
                 "ksm-control",
                 "ksm-ffm",

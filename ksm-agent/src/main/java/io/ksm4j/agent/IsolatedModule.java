@@ -79,8 +79,10 @@ final class IsolatedModule extends ModuleReference {
         // For that module alone; it needs it to be allowed to call native functions.
         instrumentation.redefineModule(
                 Object.class.getModule(), Set.of(), Map.of(), Map.of("java.lang", Set.of(module)), Set.of(), Map.of());
-        return (Function<String, Map<String, String>>)
-                Class.forName(module, INSIDE + ".Inside").getConstructor().newInstance();
+        return Class.forName(module, INSIDE + ".Inside")
+                .asSubclass(Function.class)
+                .getConstructor()
+                .newInstance();
     }
 
     private static ModuleDescriptor describe(JarFile jar) {

@@ -46,7 +46,8 @@ final class AttachCommand implements Callable<Integer> {
         private boolean status;
 
         String merge() {
-            return off ? "off" : status ? "keep" : "on";
+            boolean in = on || (!off && !status);
+            return in ? "on" : off ? "off" : "keep";
         }
     }
 

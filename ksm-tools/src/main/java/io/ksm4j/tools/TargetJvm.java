@@ -24,6 +24,8 @@ final class TargetJvm {
     /** The oldest Java that the agent runs on. */
     private static final int OLDEST = 17;
 
+    private static final String START_WITH_AGENT = "start it with -javaagent:ksm-agent.jar";
+
     private final long pid;
 
     private TargetJvm(long pid) {
@@ -76,15 +78,20 @@ final class TargetJvm {
         if (state.startsWith("T") || state.startsWith("t")) {
             throw new CommandFailedException("JVM " + pid + " is stopped: let it go on, with kill -CONT " + pid);
         }
-        if ((Long.parseUnsignedLong(field(process, "SigCgt"), 16) & 1L << SIGQUIT - 1) == 0) {
+        if (!Files.readSymbolicLink(Path.of("/proc", process, "ns", "user"))
+                .equals(Files.readSymbolicLink(Path.of("/proc/self/ns/user")))) {
             throw new CommandFailedException(
-                    "JVM " + pid
-                            + " does not listen: it is still starting, or runs with -Xrs; start it with -javaagent:ksm-agent.jar");
+                    "JVM " + pid + " runs in a container with users of its own, and does not trust"
+                            + " others: run ksm in that container");
+        }
+        if ((Long.parseUnsignedLong(field(process, "SigCgt"), 16) & (1L << (SIGQUIT - 1))) == 0) {
+            throw new CommandFailedException(
+                    "JVM " + pid + " does not listen: it is still starting, or runs with -Xrs; " + START_WITH_AGENT);
         }
         if (List.of(Files.readString(Path.of("/proc", process, "cmdline")).split("\0", -1))
                 .contains("-XX:+DisableAttachMechanism")) {
             throw new CommandFailedException(
-                    "JVM " + pid + " runs with -XX:+DisableAttachMechanism: start it with -javaagent:ksm-agent.jar");
+                    "JVM " + pid + " runs with -XX:+DisableAttachMechanism: " + START_WITH_AGENT);
         }
     }
 
@@ -133,8 +140,14 @@ final class TargetJvm {
         try (AgentFolder folder = AgentFolder.create(pid, properties)) {
             jvm.loadAgent(folder.jarAsSeenFromInside(), options + ",answer=" + folder.answerAsSeenFromInside());
             return folder.readAnswer();
-        } catch (AgentLoadException | AgentInitializationException e) {
-            throw failure(pid, "does not take the agent: " + e.getMessage(), e);
+        } catch (AgentLoadException e) {
+            throw failure(
+                    pid,
+                    "does not take the agent (" + e.getMessage() + "): does it run with -XX:-EnableDynamicAgentLoading? "
+                            + START_WITH_AGENT,
+                    e);
+        } catch (AgentInitializationException e) {
+            throw failure(pid, "has failed in the agent (" + e.getMessage() + "): see its standard error", e);
         }
     }
 

@@ -59,7 +59,7 @@ public final class Inside implements Function<String, Map<String, String>> {
     /** Not {@link Ksm#system()}: the property that names its backend is the program's. */
     private Ksm ksm(AgentOptions options) {
         String name = options.backend().orElse(Runtime.version().feature() >= 22 ? "ffm" : "jna");
-        if (ksm == null || options.backend().isPresent() && !ksm.backend().equals(name)) {
+        if (ksm == null || (options.backend().isPresent() && !ksm.backend().equals(name))) {
             NativeAccess.grant();
             ksm = Ksm.with(open(name));
         }
@@ -70,8 +70,10 @@ public final class Inside implements Function<String, Map<String, String>> {
     private static KsmBackend open(String name) {
         String provider = name.equals("ffm") ? "io.ksm4j.ffm.FfmBackendProvider" : "io.ksm4j.jna.JnaBackendProvider";
         try {
-            return ((KsmBackendProvider)
-                            Class.forName(provider).getConstructor().newInstance())
+            return Class.forName(provider)
+                    .asSubclass(KsmBackendProvider.class)
+                    .getConstructor()
+                    .newInstance()
                     .open();
         } catch (ReflectiveOperationException | LinkageError e) {
             throw new UnsupportedOperationException("backend " + name + " does not work here: " + e, e);

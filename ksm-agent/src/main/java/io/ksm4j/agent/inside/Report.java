@@ -13,9 +13,10 @@ final class Report {
 
     /** One line, or two. */
     static List<String> lines(ProcessKsmStats process, KsmStats machine) {
-        String numbers = optedIn(process) + "; merged " + mebibytes(process.mergedBytes()) + ", pages of zeros "
-                + mebibytes(pages(process.zeroPages())) + " of it; ksmd's records cost "
-                + mebibytes(cost(process)) + "; profit " + mebibytes(process.profitBytes()) + "; " + ksmd(machine);
+        String numbers = optedIn(process) + "; merged " + mebibytes(process.mergedBytes()) + ", "
+                + mebibytes(pages(process.zeroPages(), machine.pageSize()))
+                + " of it with the kernel's page of zeros; records cost " + mebibytes(cost(process)) + "; profit "
+                + mebibytes(process.profitBytes()) + "; " + ksmd(machine);
         if (process.profitBytes().orElse(0) >= 0) {
             return List.of(numbers);
         }
@@ -45,10 +46,8 @@ final class Report {
         return number.isPresent() ? Long.toString(number.getAsLong()) : "-";
     }
 
-    private static OptionalLong pages(OptionalLong pages) {
-        return pages.isPresent()
-                ? OptionalLong.of(pages.getAsLong() * KsmStats.read().pageSize())
-                : pages;
+    private static OptionalLong pages(OptionalLong count, long pageSize) {
+        return count.isPresent() ? OptionalLong.of(count.getAsLong() * pageSize) : count;
     }
 
     private static OptionalLong cost(ProcessKsmStats process) {

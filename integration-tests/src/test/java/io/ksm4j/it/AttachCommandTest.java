@@ -1,0 +1,207 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import com.sun.tools.attach.VirtualMachine;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.stats.ProcessKsmStatsMXBean;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** {@code ksm attach} to programs that know nothing of it. */
+@EnabledIfKsm
+class AttachCommandTest {
+
+    private static final Path JDK = Path.of(System.getProperty("java.home"));
+
+    private static final List<String> NOBODY = List.of("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups");
+
+    @TempDir
+    private static Path folder;
+
+    private static AgentPrograms programs;
+
+    @BeforeAll
+    static void compile() throws IOException {
+        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+        programs = new AgentPrograms(folder);
+    }
+
+    static List<Path> jdks() throws IOException {
+        return AgentPrograms.jdks();
+    }
+
+    private static KsmProcess attach(RunningJvm jvm, String... options) {
+        List<String> arguments = new ArrayList<>(List.of("attach", Long.toString(jvm.pid())));
+        arguments.addAll(List.of(options));
+        return KsmProcess.run(arguments.toArray(String[]::new));
+    }
+
+    @ParameterizedTest
+    @MethodSource("jdks")
+    void aJvmIsOptedInAndOutAsOftenAsOneLikes(Path jdk, @TempDir Path temporary) throws Exception {
+        try (RunningJvm jvm = RunningJvm.start(programs.plain(jdk, "-Djava.io.tmpdir=" + temporary))) {
+            jvm.awaitLine("up");
+
+            KsmProcess on = attach(jvm);
+            assertThat(on.errors()).isEmpty();
+            assertThat(on.exitStatus()).isZero();
+            assertThat(on.output()).startsWith(jvm.pid() + " Plain is now opted in\nmerged 0 B, cost ");
+            assertThat(ProcessKsmStats.read(jvm.pid()).mergeAny()).contains(true);
+            assertThat(attach(jvm, "--status").output()).startsWith(jvm.pid() + " Plain is opted in\nmerged ");
+
+            try (JvmBeans beans = new JvmBeans(jvm.pid())) {
+                await().until(() -> beans.isRegistered("io.ksm4j:type=MergeRegistry"));
+                assertThat(beans.attribute(ProcessKsmStatsMXBean.OBJECT_NAME, "MergeAny"))
+                        .isEqualTo(true);
+                VirtualMachine machine = VirtualMachine.attach(Long.toString(jvm.pid()));
+                for (int i = 0; i < 20; i++) {
+                    machine.loadAgent(AgentPrograms.AGENT.toString(), "merge=" + (i % 2 == 0 ? "off" : "on"));
+                }
+                machine.detach();
+                assertThat(beans.moduleLoaders()).isOne();
+            }
+
+            assertThat(attach(jvm, "--off", "--json").output())
+                    .startsWith("{\"wasOptedIn\": true, \"isOptedIn\": false, \"backend\": \""
+                            + (jdk.equals(Jdk17.home()) ? "jna" : "ffm") + "\", \"process\": {\"pid\": " + jvm.pid()
+                            + ", \"name\": \"Plain\", \"mergeable\": false, \"mergeAny\": false, ")
+                    .endsWith("}}\n");
+            assertThat(ProcessKsmStats.read(jvm.pid()).mergeAny()).contains(false);
+            try (Stream<Path> left = Files.list(temporary)) {
+                assertThat(left.filter(file -> file.toString().contains("ksm"))).isEmpty();
+            }
+        }
+    }
+
+    @Test
+    void aJvmThatEndsMeanwhileIsSaidInOneLine() throws Exception {
+        try (RunningJvm jvm = RunningJvm.start(programs.ending(JDK))) {
+            jvm.awaitLine("up");
+
+            KsmProcess attach = attach(jvm);
+
+            assertThat(attach.exitStatus()).isEqualTo(1);
+            assertThat(attach.errors()).startsWith("ksm: ").hasLineCount(1);
+            assertThat(jvm.awaitExit()).isEqualTo(1);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "-XX:-EnableDynamicAgentLoading,   does not take the agent (",
+        "-XX:+DisableAttachMechanism,      runs with -XX:+DisableAttachMechanism",
+        "-Xrs,                             does not listen"
+    })
+    void aJvmThatWillNotBeAttachedToIsSaidInOneLine(String option, String message) throws Exception {
+        try (RunningJvm jvm = RunningJvm.start(programs.plain(JDK, option))) {
+            jvm.awaitLine("up");
+
+            KsmProcess attach = attach(jvm);
+
+            assertThat(attach.exitStatus()).isEqualTo(1);
+            assertThat(attach.errors())
+                    .startsWith("ksm: JVM " + jvm.pid() + " " + message)
+                    .contains("start it with -javaagent")
+                    .hasLineCount(1);
+            // No signal has reached it.
+            assertThat(jvm.hasSaidMore()).isFalse();
+            assertThat(jvm.finish()).isZero();
+        }
+    }
+
+    @Test
+    void otherProgramsAreLeftAlone() throws Exception {
+        Process sleep = new ProcessBuilder("sleep", "60").start();
+        try {
+            KsmProcess attach = KsmProcess.run("attach", Long.toString(sleep.pid()));
+
+            assertThat(attach.exitStatus()).isEqualTo(1);
+            assertThat(attach.errors()).startsWith("ksm: process " + sleep.pid() + " is no JVM: ").hasLineCount(1);
+            assertThat(sleep.isAlive()).isTrue();
+        } finally {
+            sleep.destroyForcibly();
+        }
+        sleep.waitFor();
+        KsmProcess ended = KsmProcess.run("attach", Long.toString(sleep.pid()));
+        assertThat(ended.exitStatus()).isEqualTo(1);
+        assertThat(ended.errors()).startsWith("ksm: there is no /proc/" + sleep.pid()).hasLineCount(1);
+    }
+
+    @Test
+    void rootAttachesToTheJvmOfAnybody() throws Exception {
+        List<String> command = new ArrayList<>(NOBODY);
+        command.addAll(programs.plain(JDK));
+        try (RunningJvm jvm = RunningJvm.start(command)) {
+            jvm.awaitLine("up");
+
+            assertThat(attach(jvm).output()).startsWith(jvm.pid() + " Plain is now opted in\n");
+        }
+    }
+
+    @Test
+    void othersAttachToTheirOwnAlone(@TempDir Path readable) throws Exception {
+        Files.setPosixFilePermissions(readable, PosixFilePermissions.fromString("rwxr-xr-x"));
+        try (RunningJvm jvm = RunningJvm.start(programs.plain(JDK))) {
+            jvm.awaitLine("up");
+
+            KsmProcess attach =
+                    KsmProcess.runCommand(KsmProcess.commandOfNobody(readable, "attach", Long.toString(jvm.pid())));
+
+            assertThat(attach.exitStatus()).isEqualTo(1);
+            assertThat(attach.errors()).startsWith("ksm: no right to read ").hasLineCount(1);
+            assertThat(ProcessKsmStats.read(jvm.pid()).mergeAny()).contains(false);
+        }
+    }
+
+    /** As in a container: processes and temporary files of its own. */
+    @Test
+    void aJvmInAContainerGetsTheAgentWhereItSeesIt(@TempDir Path temporary) throws Exception {
+        List<String> command = new ArrayList<>(List.of("unshare", "--mount", "--pid", "--fork", "sh", "-c"));
+        command.add("mount -t tmpfs none " + temporary + " && mount -t proc proc /proc && exec \"$@\"");
+        command.add("sh");
+        command.addAll(programs.plain(JDK, "-Djava.io.tmpdir=" + temporary));
+        try (RunningJvm container = RunningJvm.start(command)) {
+            container.awaitLine("up");
+            ProcessHandle jvm = ProcessHandle.of(container.pid()).orElseThrow().children().findFirst().orElseThrow();
+            try {
+                KsmProcess attach = KsmProcess.run("attach", Long.toString(jvm.pid()));
+
+                assertThat(attach.errors()).isEmpty();
+                assertThat(attach.output()).startsWith(jvm.pid() + " Plain is now opted in\n");
+                assertThat(ProcessKsmStats.read(jvm.pid()).mergeAny()).contains(true);
+            } finally {
+                jvm.destroyForcibly();
+            }
+        }
+    }
+
+    @Test
+    void aJvmInAContainerWithUsersOfItsOwnIsLeftAlone() throws Exception {
+        List<String> command =
+                new ArrayList<>(List.of("unshare", "--user", "--map-root-user"));
+        command.addAll(programs.plain(JDK));
+        try (RunningJvm jvm = RunningJvm.start(command)) {
+            jvm.awaitLine("up");
+
+            KsmProcess attach = attach(jvm);
+
+            assertThat(attach.exitStatus()).isEqualTo(1);
+            assertThat(attach.errors()).contains(": run ksm in that container").hasLineCount(1);
+            assertThat(jvm.hasSaidMore()).isFalse();
+        }
+    }
+}
