@@ -84,19 +84,20 @@ class AgentTest {
     void aHeapOfZerosMergesUntilItIsOptedOut(RunningKsmd ksmd, @TempDir Path reports) throws Exception {
         Path file = reports.resolve("every second");
         Path jdk = Path.of(System.getProperty("java.home"));
-        String[] heap = {
-            "-XX:+UseSerialGC", "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", agent("report=1,file=" + file)
+        String[] heap = {"-XX:+UseSerialGC", "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", agent("report=1,file=" + file)
         };
         try (RunningJvm jvm = RunningJvm.start(programs.plain(jdk, heap))) {
             jvm.awaitLine("up");
             await().atMost(Duration.ofSeconds(30))
                     .until(() -> ProcessKsmStats.read(jvm.pid()).mergedBytes().orElse(0) > 32 * MIB);
-            await().until(() -> Files.readString(file).matches("(?s).*Z ksm-agent: opted in; merged (3[2-9]|[456]\\d)\\..*"));
+            await().until(() ->
+                    Files.readString(file).matches("(?s).*Z ksm-agent: opted in; merged (3[2-9]|[456]\\d)\\..*"));
 
             KsmProcess attach = KsmProcess.run("attach", "--off", Long.toString(jvm.pid()));
 
-            assertThat(attach.output())
-                    .isEqualTo(jvm.pid() + " Plain is now opted out\nmerged 0 B, cost 0 B, profit 0 B\n");
+            assertThat(attach.output()).startsWith(jvm.pid() + " Plain is now opted out\nmerged 0 B, cost ");
+            // The records go when ksmd comes by.
+            await().until(() -> ProcessKsmStats.read(jvm.pid()).rmapItems().orElse(-1) == 0);
             assertThat(ksmd.read("run")).isOne();
             assertThat(jvm.finish()).isZero();
         }

@@ -130,7 +130,9 @@ class AttachCommandTest {
             KsmProcess attach = KsmProcess.run("attach", Long.toString(sleep.pid()));
 
             assertThat(attach.exitStatus()).isEqualTo(1);
-            assertThat(attach.errors()).startsWith("ksm: process " + sleep.pid() + " is no JVM: ").hasLineCount(1);
+            assertThat(attach.errors())
+                    .startsWith("ksm: process " + sleep.pid() + " is no JVM: ")
+                    .hasLineCount(1);
             assertThat(sleep.isAlive()).isTrue();
         } finally {
             sleep.destroyForcibly();
@@ -138,7 +140,9 @@ class AttachCommandTest {
         sleep.waitFor();
         KsmProcess ended = KsmProcess.run("attach", Long.toString(sleep.pid()));
         assertThat(ended.exitStatus()).isEqualTo(1);
-        assertThat(ended.errors()).startsWith("ksm: there is no /proc/" + sleep.pid()).hasLineCount(1);
+        assertThat(ended.errors())
+                .startsWith("ksm: there is no /proc/" + sleep.pid())
+                .hasLineCount(1);
     }
 
     @Test
@@ -176,7 +180,11 @@ class AttachCommandTest {
         command.addAll(programs.plain(JDK, "-Djava.io.tmpdir=" + temporary));
         try (RunningJvm container = RunningJvm.start(command)) {
             container.awaitLine("up");
-            ProcessHandle jvm = ProcessHandle.of(container.pid()).orElseThrow().children().findFirst().orElseThrow();
+            ProcessHandle jvm = ProcessHandle.of(container.pid())
+                    .orElseThrow()
+                    .children()
+                    .findFirst()
+                    .orElseThrow();
             try {
                 KsmProcess attach = KsmProcess.run("attach", Long.toString(jvm.pid()));
 
@@ -191,8 +199,7 @@ class AttachCommandTest {
 
     @Test
     void aJvmInAContainerWithUsersOfItsOwnIsLeftAlone() throws Exception {
-        List<String> command =
-                new ArrayList<>(List.of("unshare", "--user", "--map-root-user"));
+        List<String> command = new ArrayList<>(List.of("unshare", "--user", "--map-root-user"));
         command.addAll(programs.plain(JDK));
         try (RunningJvm jvm = RunningJvm.start(command)) {
             jvm.awaitLine("up");

@@ -15,6 +15,8 @@ final class JvmBeans implements AutoCloseable {
 
     private final JMXConnector connector;
 
+    /** The address is that of a child. */
+    @SuppressWarnings("BanJNDI")
     JvmBeans(long pid) throws IOException, AttachNotSupportedException {
         VirtualMachine jvm = VirtualMachine.attach(Long.toString(pid));
         try {

@@ -39,7 +39,9 @@ class KsmCommandTest {
         KsmProcess ksm = KsmProcess.run("--help");
 
         assertThat(ksm.exitStatus()).isZero();
-        assertThat(ksm.output()).startsWith("Usage: ksm ").contains("\n  doctor", "\n  status", "\n  tune", "\n  run", "\n  attach");
+        assertThat(ksm.output())
+                .startsWith("Usage: ksm ")
+                .contains("\n  doctor", "\n  status", "\n  tune", "\n  run", "\n  attach");
         assertThat(ksm.errors()).isEmpty();
     }
 

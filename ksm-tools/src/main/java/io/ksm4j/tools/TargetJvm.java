@@ -143,8 +143,8 @@ final class TargetJvm {
         } catch (AgentLoadException e) {
             throw failure(
                     pid,
-                    "does not take the agent (" + e.getMessage() + "): does it run with -XX:-EnableDynamicAgentLoading? "
-                            + START_WITH_AGENT,
+                    "does not take the agent (" + e.getMessage()
+                            + "): does it run with -XX:-EnableDynamicAgentLoading? " + START_WITH_AGENT,
                     e);
         } catch (AgentInitializationException e) {
             throw failure(pid, "has failed in the agent (" + e.getMessage() + "): see its standard error", e);
