@@ -107,6 +107,7 @@ class ReadmeTest {
                 "docs/agent.md",
                 "docs/architecture.md",
                 "docs/command.md",
+                "docs/operations.md",
                 "docs/reading-the-numbers.md",
                 "docs/pool.md",
                 "docs/tenants.md",
