@@ -5,9 +5,7 @@ import io.ksm4j.stats.KsmStats;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HashMap;
@@ -16,22 +14,16 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.function.Supplier;
-import org.jspecify.annotations.Nullable;
 
 /** Makes observations of a machine, of one after the other. For use by one thread at a time. */
 final class ObservationReader {
-
-    private static final int KTHREADD = 2;
-
-    /** USER_HZ, which is 100 on every architecture that a JVM runs on. */
-    private static final long TICK = 10;
 
     private final Path root;
     private final Supplier<KsmStats> stats;
     private final long start = System.nanoTime();
 
-    /** The folder of the thread in {@code /proc}, once it was looked for; null if it is not shown. */
-    private @Nullable Path ksmd;
+    /** Empty until it was looked for. */
+    private Optional<KsmdThread> ksmd = Optional.empty();
 
     private boolean isSought;
 
@@ -141,38 +133,10 @@ final class ObservationReader {
 
     private Optional<Duration> ksmdTime() {
         if (!isSought) {
-            ksmd = ksmd();
+            ksmd = KsmdThread.find(root);
             isSought = true;
         }
-        if (ksmd == null) {
-            return Optional.empty();
-        }
-        Path file = ksmd.resolve("stat");
-        String line = String.join("", lines(file));
-        String[] fields = PlainFile.statFields(line);
-        try {
-            return Optional.of(Duration.ofMillis(TICK * (Long.parseLong(fields[11]) + Long.parseLong(fields[12]))));
-        } catch (NumberFormatException | ArrayIndexOutOfBoundsException e) {
-            throw garbage(file, line, e);
-        }
-    }
-
-    private @Nullable Path ksmd() {
-        try (DirectoryStream<Path> processes = Files.newDirectoryStream(root.resolve("proc"), "[0-9]*")) {
-            for (Path process : processes) {
-                String stat = String.join("", lines(process.resolve("stat")));
-                String[] fields = PlainFile.statFields(stat);
-                // Any user can call a program so, but not have the kernel's own thread for its parent.
-                if (stat.contains(" (ksmd) ") && fields.length > 1 && fields[1].equals(Integer.toString(KTHREADD))) {
-                    return process;
-                }
-            }
-            return null;
-        } catch (NoSuchFileException e) {
-            return null;
-        } catch (IOException e) {
-            throw new UncheckedIOException("cannot look for ksmd", e);
-        }
+        return ksmd.map(KsmdThread::cpuTime);
     }
 
     /**
