@@ -7,9 +7,11 @@ module io.ksm4j.tools {
     requires info.picocli;
     requires io.ksm4j;
     requires io.ksm4j.control;
+    requires io.ksm4j.plot;
     requires java.logging;
     requires jdk.httpserver;
     requires static jdk.attach;
+    requires org.jline.terminal;
     requires static org.jspecify;
 
     opens io.ksm4j.tools to

@@ -32,6 +32,7 @@ record KsmProcess(int exitStatus, String output, String errors) {
             "ksm-plot",
             "plot",
             "jna-",
+            "jline",
             "picocli",
             "hash4j");
 

@@ -56,6 +56,8 @@ final class KsmCommand {
         subcommands.put("doctor", DoctorCommand::new);
         subcommands.put("status", StatusCommand::new);
         subcommands.put("estimate", EstimateCommand::new);
+        subcommands.put("top", TopCommand::new);
+        subcommands.put("watch", WatchCommand::new);
         subcommands.put("tune", TuneCommand::new);
         subcommands.put("run", RunCommand::new);
         subcommands.put("attach", AttachCommand::new);
@@ -80,9 +82,7 @@ final class KsmCommand {
             System.setProperty("io.ksm4j.jmx", "false"); // Nobody looks, and it would take time.
         }
         System.setProperty("java.util.logging.SimpleFormatter.format", "ksm: %5$s%n");
-        Charset charset = Charset.forName(
-                System.getProperty("stdout.encoding", System.getProperty("native.encoding", "US-ASCII")));
-        System.setOut(new PrintStream(new BufferedOutputStream(new StandardOutput()), false, charset));
+        System.setOut(new PrintStream(new BufferedOutputStream(new StandardOutput()), false, charset()));
         try {
             // picocli would print the stack trace of a failure to print the help.
             StringWriter help = new StringWriter();
@@ -95,6 +95,12 @@ final class KsmCommand {
         } catch (CommandFailedException e) {
             return fail(e.getMessage());
         }
+    }
+
+    /** What the locale has standard output be. */
+    static Charset charset() {
+        return Charset.forName(
+                System.getProperty("stdout.encoding", System.getProperty("native.encoding", "US-ASCII")));
     }
 
     /** The whole command, as {@code --help}, the manual and the completion show it. */
@@ -123,7 +129,7 @@ final class KsmCommand {
 
     private static int refuse(ParameterException e) {
         String command = e.getCommandLine().getCommandSpec().qualifiedName();
-        say(e.getMessage() + ": see " + command + " --help");
+        say(e.getMessage().replaceFirst("^Error: ", "") + ": see " + command + " --help");
         return USAGE;
     }
 

@@ -1,6 +1,7 @@
 package io.ksm4j.tools;
 
 import io.ksm4j.stats.KsmStats;
+import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +18,16 @@ final class Readings {
         values.put("machine", of(machine));
         values.put("processes", of(processes.known()));
         values.put("hiddenProcesses", processes.hidden());
+        return values;
+    }
+
+    /** What {@code ksm top --json} prints of a sample. */
+    static Map<String, Object> of(Sample sample, Processes processes) {
+        Map<String, Object> values = new LinkedHashMap<>();
+        values.put("time", sample.time().truncatedTo(ChronoUnit.MILLIS).toString());
+        values.put("ksmdCpuPercent", sample.ksmdPercent());
+        values.put("pagesScannedPerSecond", sample.pagesPerSecond());
+        values.putAll(of(sample.machine(), processes));
         return values;
     }
 

@@ -1,0 +1,135 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.ksm4j.control.KsmDaemon;
+import io.ksm4j.control.KsmSettings;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code ksm top} on a terminal and without one. */
+@EnabledIfKsm
+class TopCommandTest {
+
+    @TempDir
+    private Path folder = Path.of("");
+
+    @Test
+    @EnabledIfKsm(control = true)
+    void itShowsProcessesAndAHistoryThatGoesOnUntilQ(RunningKsmd ksmd) throws Exception {
+        KsmSettings before = KsmDaemon.system().settings();
+        try (RunningJvm jvm = RunningJvm.start(StatusCommandTest.Sharer.class);
+                Tmux tmux = Tmux.open(folder, 100, 30)) {
+            jvm.awaitLine("ready");
+            tmux.type("stty -g > before; ./ksm top --interval 0.2");
+
+            String first = tmux.awaitText(StatusCommandTest.Sharer.class.getName());
+
+            assertThat(first)
+                    .contains("every 0.2 s   q quits\nsaved ", "ksmd runs, 1000000 pages every 0 ms")
+                    .containsPattern("(?m)^ +PID +MERGED +COST +PROFIT  NAME$")
+                    .containsPattern("(?m)^ +" + jvm.pid() + " +4\\.0 MiB +64\\.0 KiB +3\\.9 MiB  ")
+                    .doesNotContain("ksm top");
+            tmux.awaitScreen(screen -> bars(screen, "saved") > bars(first, "saved") + 2);
+            assertThat(tmux.awaitScreen(screen -> bars(screen, "ksmd ") > 2)).containsPattern("ksmd [0-9.]+ % CPU");
+            assertThat(tmux.screenWithEscapes()).contains("\u001b[32m", "\u001b[33m");
+
+            tmux.press("q");
+
+            assertThat(tmux.exitStatus()).isZero();
+            tmux.type("stty -g | cmp - before && echo \"is as [$?]\"");
+            assertThat(tmux.awaitText("is as [0]")).contains("./ksm top").doesNotContain("PROFIT");
+            assertThat(KsmDaemon.system().settings()).isEqualTo(before);
+        }
+    }
+
+    /** How many samples the line has that begins so. */
+    private static long bars(String screen, String name) {
+        return screen.lines()
+                .filter(line -> line.startsWith(name))
+                .flatMapToInt(String::chars)
+                .filter(c -> c >= '▁' && c <= '█')
+                .count();
+    }
+
+    @Test
+    void theShellHasTheTerminalWhileItIsStoppedAndAfterASignal() throws IOException {
+        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
+            tmux.type("stty -g > before; ./ksm top --interval 0.2");
+            tmux.awaitText("PROFIT");
+
+            tmux.press("C-z");
+
+            tmux.awaitText("Stopped");
+            tmux.type("stty -g | cmp - before && echo \"is as [$?]\"");
+            assertThat(tmux.awaitText("is as [0]")).doesNotContain("PROFIT");
+            tmux.type("fg");
+            tmux.awaitText("PROFIT");
+
+            assertThat(ProcessHandle.of(tmux.foreground()).orElseThrow().destroy()).isTrue();
+
+            assertThat(tmux.exitStatus()).isEqualTo(128 + 15);
+            tmux.type("clear; stty -g | cmp - before && echo \"is as [$?]\"");
+            tmux.awaitText("is as [0]");
+        }
+    }
+
+    @Test
+    void aTerminalThatCanOnlyPrintGetsText() throws IOException {
+        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
+            tmux.type("TERM=dumb ./ksm top --interval 0.2");
+
+            assertThat(tmux.awaitScreen(screen -> screen.split("NAME\n", -1).length > 2))
+                    .containsPattern("(?m)^\\d\\d:\\d\\d:\\d\\d  saved ")
+                    .doesNotContain("q quits");
+            tmux.press("C-c");
+
+            assertThat(tmux.exitStatus()).isEqualTo(128 + 2);
+        }
+    }
+
+    @Test
+    @EnabledIfKsm(control = true)
+    void jsonHasALineForEachSample(RunningKsmd ksmd) throws Exception {
+        try (RunningJvm jvm = RunningJvm.start(StatusCommandTest.Sharer.class)) {
+            jvm.awaitLine("ready");
+            await().atMost(Duration.ofSeconds(30)).until(() -> ksmd.read("pages_sharing") > 0);
+
+            KsmProcess top = KsmProcess.run("top", "--json", "-n", "2", "--interval", "0.3");
+
+            assertThat(top.exitStatus()).as(top.errors()).isZero();
+            String[] lines = top.output().split("\n", -1);
+            assertThat(lines).hasSize(3);
+            assertThat(lines[0])
+                    .containsPattern("^\\{\"time\": \"\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d+Z\", "
+                            + "\"ksmdCpuPercent\": null, \"pagesScannedPerSecond\": null, "
+                            + "\"machine\": \\{\"pageSize\": ");
+            assertThat(lines[1])
+                    .containsPattern("^\\{\"time\": \".+\", \"ksmdCpuPercent\": [1-9][0-9.]+, "
+                            + "\"pagesScannedPerSecond\": [1-9][0-9.E]+, \"machine\": \\{\"pageSize\": ")
+                    .contains("\"processes\": [{\"pid\": ", "\"name\": \"" + StatusCommandTest.Sharer.class.getName())
+                    .endsWith("], \"hiddenProcesses\": 0}");
+            assertThat(lines[2]).isEmpty();
+        }
+    }
+
+    @Test
+    void aReaderThatHasGoneEndsItQuietly() {
+        List<String> command =
+                new ArrayList<>(List.of("bash", "-c", "{ \"$@\"; echo \"status $?\" >&2; } | head -n 1", "bash"));
+        command.addAll(KsmProcess.command("top", "--interval", "0.1"));
+
+        KsmProcess bash = KsmProcess.runCommand(command);
+
+        assertThat(bash.output()).containsPattern("^\\d\\d:\\d\\d:\\d\\d  saved .*\n$");
+        assertThat(bash.errors()).isEqualTo("status 141\n");
+    }
+}

@@ -1,0 +1,214 @@
+package io.ksm4j.tools;
+
+import io.ksm4j.stats.KsmStats;
+import java.io.PrintStream;
+import java.time.LocalTime;
+import java.time.ZoneId;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Locale;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import org.jline.utils.AttributedString;
+import org.jline.utils.AttributedStyle;
+import org.jspecify.annotations.Nullable;
+
+/** What {@code ksm top} shows. */
+final class TopView implements View {
+
+    /** No screen has more columns than that. */
+    private static final int HISTORY = 1024;
+
+    /** From so many rows on there is room for history, and for details. */
+    private static final int ROWS_FOR_HISTORY = 8;
+
+    private static final int ROWS_FOR_DETAILS = 14;
+
+    private final Sampler sampler = new Sampler();
+    private final Look look = Look.ofThisTerminal();
+    private final boolean json;
+    private final double interval;
+    private final Deque<Double> saved = new ArrayDeque<>();
+    private final Deque<Double> percent = new ArrayDeque<>();
+
+    private @Nullable Sample sample;
+    private Processes processes = new Processes(List.of(), 0);
+
+    /** Writes JSON, or else text, where there is no screen. The interval is in seconds. */
+    TopView(boolean json, double interval) {
+        this.json = json;
+        this.interval = interval;
+    }
+
+    @Override
+    public boolean update() {
+        Sample next = sampler.next();
+        Processes found = Processes.read();
+        synchronized (this) {
+            sample = next;
+            processes = found;
+            append(saved, next.machine().savedBytes().orElse(0));
+            // The first sample says nothing of it.
+            next.ksmdPercent().ifPresent(value -> append(percent, value));
+        }
+        return true;
+    }
+
+    private static void append(Deque<Double> history, double value) {
+        history.addLast(value);
+        if (history.size() > HISTORY) {
+            history.removeFirst();
+        }
+    }
+
+    @Override
+    public synchronized List<AttributedString> lines(int rows, int columns) {
+        if (sample == null) {
+            return List.of();
+        }
+        KsmStats machine = sample.machine();
+        List<AttributedString> lines = new ArrayList<>();
+        if (rows >= ROWS_FOR_DETAILS) {
+            Look.flow(lines, columns, List.of(time(sample).toString(), "every " + Look.seconds(interval), "q quits"));
+        }
+        Look.flow(
+                lines,
+                columns,
+                List.of(
+                        "saved " + ByteCount.text(machine.savedBytes()),
+                        "cost " + ByteCount.text(Readings.cost(machine.savedBytes(), machine.profitBytes())),
+                        "profit " + ByteCount.text(machine.profitBytes()),
+                        "ksmd " + Look.percent(sample.ksmdPercent()) + " CPU"));
+        if (rows >= ROWS_FOR_DETAILS) {
+            Look.flow(
+                    lines,
+                    columns,
+                    List.of(
+                            "ksmd " + StatusCommand.ksmd(machine),
+                            number(sample.pagesPerSecond()) + " pages/s",
+                            number(machine.fullScans()) + " full scans"));
+            Look.flow(
+                    lines,
+                    columns,
+                    List.of(
+                            "pages: " + number(machine.pagesShared()) + " shared",
+                            number(machine.pagesSharing()) + " saved",
+                            number(machine.pagesUnshared()) + " unshared",
+                            number(machine.pagesVolatile()) + " volatile"));
+        }
+        if (rows >= ROWS_FOR_HISTORY) {
+            lines.add(history("saved", saved, columns, ByteCount.text((long) max(saved)), AttributedStyle.GREEN));
+            lines.add(history(
+                    "ksmd", percent, columns, Look.percent(OptionalDouble.of(max(percent))), AttributedStyle.YELLOW));
+        }
+        lines.add(Look.heading(heading(columns), columns));
+        lines.addAll(table(rows - lines.size(), columns));
+        return lines;
+    }
+
+    private AttributedString history(String name, Deque<Double> values, int columns, String max, int colour) {
+        int width = Math.max(1, columns - 18);
+        double[] bars = new double[width];
+        Arrays.fill(bars, Double.NaN);
+        Iterator<Double> latest = values.descendingIterator();
+        for (int i = width - 1; i >= 0 && latest.hasNext(); i--) {
+            bars[i] = latest.next();
+        }
+        String drawn = look.bars()
+                .draw(bars, Math.max(max(values), Double.MIN_NORMAL), 1)
+                .get(0);
+        return look.bar(String.format(Locale.ROOT, "%-6s", name), drawn, " " + max, colour);
+    }
+
+    private static double max(Deque<Double> values) {
+        return values.stream().mapToDouble(Double::doubleValue).max().orElse(0);
+    }
+
+    private static String heading(int columns) {
+        return row(columns, "PID", "MERGED", "COST", "PROFIT", "NAME");
+    }
+
+    /** So many processes as there is room for, and in the last row what that leaves out. */
+    private List<AttributedString> table(int room, int columns) {
+        List<AttributedString> lines = new ArrayList<>();
+        List<ProcessInfo> known = processes.known();
+        boolean allFit = known.size() + (processes.hidden() > 0 ? 1 : 0) <= room;
+        int shown = allFit ? known.size() : Math.max(0, Math.min(known.size(), room - 1));
+        for (ProcessInfo process : known.subList(0, shown)) {
+            lines.add(new AttributedString(row(
+                    columns,
+                    Long.toString(process.pid()),
+                    ByteCount.text(process.stats().mergedBytes()),
+                    ByteCount.text(Readings.cost(process)),
+                    ByteCount.text(process.stats().profitBytes()),
+                    process.name())));
+        }
+        List<String> rest = new ArrayList<>();
+        if (shown < known.size()) {
+            rest.add((known.size() - shown) + " more");
+        }
+        if (processes.hidden() > 0) {
+            rest.add(processes.hidden() + " of other users: root can read them");
+        }
+        if (known.isEmpty() && processes.hidden() == 0) {
+            rest.add("No process has memory that may merge.");
+        }
+        if (!rest.isEmpty()) {
+            lines.add(new AttributedString(String.join(", ", rest)));
+        }
+        return lines;
+    }
+
+    /** What matters less is left out of narrow ones. */
+    private static String row(int columns, String pid, String merged, String cost, String profit, String name) {
+        if (columns < 46) {
+            return String.format("%8s %10s  %s", pid, profit, name);
+        }
+        if (columns < 62) {
+            return String.format("%8s %10s %10s  %s", pid, merged, profit, name);
+        }
+        return String.format("%10s %11s %11s %11s  %s", pid, merged, cost, profit, name);
+    }
+
+    @Override
+    public synchronized void print() {
+        if (sample == null) {
+            return;
+        }
+        PrintStream out = System.out;
+        if (json) {
+            out.println(Json.of(Readings.of(sample, processes)));
+            return;
+        }
+        KsmStats machine = sample.machine();
+        out.printf(
+                "%s  saved %s, cost %s, profit %s%n",
+                time(sample),
+                ByteCount.text(machine.savedBytes()),
+                ByteCount.text(Readings.cost(machine.savedBytes(), machine.profitBytes())),
+                ByteCount.text(machine.profitBytes()));
+        out.printf(
+                "ksmd %s; %s CPU, %s pages/s%n",
+                StatusCommand.ksmd(machine), Look.percent(sample.ksmdPercent()), number(sample.pagesPerSecond()));
+        out.println(heading(Integer.MAX_VALUE));
+        table(Integer.MAX_VALUE, Integer.MAX_VALUE).forEach(out::println);
+        out.println();
+    }
+
+    static LocalTime time(Sample sample) {
+        return LocalTime.ofInstant(sample.time(), ZoneId.systemDefault()).truncatedTo(ChronoUnit.SECONDS);
+    }
+
+    private static String number(OptionalLong number) {
+        return number.isPresent() ? Long.toString(number.getAsLong()) : "-";
+    }
+
+    private static String number(OptionalDouble number) {
+        return number.isPresent() ? Long.toString(Math.round(number.getAsDouble())) : "-";
+    }
+}
