@@ -2,6 +2,7 @@ import org.jspecify.annotations.NullMarked;
 
 /** The command {@code ksm}. */
 @NullMarked
+@SuppressWarnings("requires-automatic") // JLine 3 has no module-info.
 module io.ksm4j.tools {
     requires hash4j;
     requires info.picocli;

@@ -75,6 +75,7 @@ class StatusCommandTest {
     void everyNameInItsJsonIsDocumented() throws IOException {
         String json = KsmProcess.run("status", "--json").output()
                 + KsmProcess.run("status", "--json", "1").output()
+                + KsmProcess.run("top", "--json", "--once").output()
                 + KsmProcess.run("doctor", "--json").output();
         List<String> names = Pattern.compile("\"(\\w+)\": ")
                 .matcher(json)
@@ -82,7 +83,7 @@ class StatusCommandTest {
                 .map(result -> result.group(1))
                 .distinct()
                 .toList();
-        assertThat(names).contains("canMerge", "savedBytes", "mergeAny", "hiddenProcesses");
+        assertThat(names).contains("canMerge", "savedBytes", "mergeAny", "hiddenProcesses", "ksmdCpuPercent");
 
         String page = Files.readString(Path.of("..", "docs", "command.md"));
         assertThat(names).allSatisfy(name -> assertThat(page).contains("`" + name + "`"));

@@ -64,7 +64,8 @@ final class Tmux implements AutoCloseable {
     }
 
     private String run(String... arguments) {
-        List<String> command = new ArrayList<>(List.of("tmux", "-u", "-S", folder.resolve("tmux").toString()));
+        List<String> command = new ArrayList<>(
+                List.of("tmux", "-u", "-S", folder.resolve("tmux").toString()));
         command.addAll(List.of("-f", "/dev/null"));
         command.addAll(List.of(arguments));
         try {
@@ -121,7 +122,8 @@ final class Tmux implements AutoCloseable {
     int exitStatus() {
         await().atMost(PATIENCE)
                 .pollInterval(POLL)
-                .until(() -> run("display-message", "-p", "#{pane_current_command}").equals("bash\n"));
+                .until(() ->
+                        run("display-message", "-p", "#{pane_current_command}").equals("bash\n"));
         type("echo \"status [$?]\"");
         String screen = awaitScreen(seen -> seen.matches("(?s).*status \\[\\d+].*"));
         assertThat(run("display-message", "-p", "alternate #{alternate_on} cursor #{cursor_flag}"))

@@ -42,6 +42,15 @@ class TopCommandTest {
             assertThat(tmux.awaitScreen(screen -> bars(screen, "ksmd ") > 2)).containsPattern("ksmd [0-9.]+ % CPU");
             assertThat(tmux.screenWithEscapes()).contains("\u001b[32m", "\u001b[33m");
 
+            tmux.resize(40, 12);
+            assertThat(tmux.awaitScreen(screen -> screen.matches("(?s).*\n {5}PID     PROFIT  NAME\n.*")))
+                    .startsWith("saved ")
+                    .containsPattern("\n +" + jvm.pid() + "    3\\.9 MiB  io\\.ksm4j\\.it")
+                    .contains("\nksmd  ")
+                    .hasLineCount(12);
+
+            tmux.resize(100, 30);
+            tmux.awaitText("MERGED");
             tmux.press("q");
 
             assertThat(tmux.exitStatus()).isZero();
@@ -74,7 +83,8 @@ class TopCommandTest {
             tmux.type("fg");
             tmux.awaitText("PROFIT");
 
-            assertThat(ProcessHandle.of(tmux.foreground()).orElseThrow().destroy()).isTrue();
+            assertThat(ProcessHandle.of(tmux.foreground()).orElseThrow().destroy())
+                    .isTrue();
 
             assertThat(tmux.exitStatus()).isEqualTo(128 + 15);
             tmux.type("clear; stty -g | cmp - before && echo \"is as [$?]\"");

@@ -52,8 +52,7 @@ class WatchCommandTest {
             assertThat(tmux.exitStatus()).isEqualTo(128 + 2);
             assertThat(Files.readString(folder.resolve("plot.svg")))
                     .startsWith("<svg ")
-                    .contains(
-                            "What merging does for " + jvm.pid(), ">merged, MiB<", ">CPU of ksmd, % of a processor<")
+                    .contains("What merging does for " + jvm.pid(), ">merged, MiB<", ">CPU of ksmd, % of a processor<")
                     .containsPattern("<path class=\"c0\" d=\"M[0-9.]+ [0-9.]+L")
                     .endsWith("</svg>\n");
         }
@@ -80,7 +79,8 @@ class WatchCommandTest {
         try (Tmux tmux = Tmux.open(folder, 80, 24)) {
             tmux.type("LC_ALL=C NO_COLOR=1 ./ksm watch --all --interval 0.2");
 
-            String screen = tmux.awaitScreen(seen -> seen.matches("(?s)this machine.*\nCPU of ksmd.*\n *[_.:=+*#-]{3,}\n.*"));
+            String screen =
+                    tmux.awaitScreen(seen -> seen.matches("(?s)this machine.*\nCPU of ksmd.*\n *[_.:=+*#-]{3,}\n.*"));
 
             assertThat(screen).matches("[\n -~]+");
             assertThat(tmux.screenWithEscapes()).doesNotContainPattern("\u001b\\[[34]\\d");

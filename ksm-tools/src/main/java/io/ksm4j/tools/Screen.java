@@ -52,7 +52,7 @@ final class Screen implements AutoCloseable {
     /** What brings back the screen that was there before. */
     private final byte[] leave;
 
-    private Size size;
+    private Size size = USUAL;
     private boolean isEntered;
     private boolean isClosed;
 
@@ -106,6 +106,7 @@ final class Screen implements AutoCloseable {
             screen.enter();
             return Optional.of(screen);
         } catch (IOException | IOError e) {
+            closer.run();
             ShutdownHooks.remove(closer);
             return Optional.empty();
         }
@@ -163,7 +164,7 @@ final class Screen implements AutoCloseable {
         }
     }
 
-    /** Keys come as they are pressed and without echo. Ctrl-C and Ctrl-Z are signals as before, but not the one that a JVM dumps threads at. */
+    /** Keys come as they are pressed, without echo. Ctrl-C and Ctrl-Z stay signals, but not the one that a JVM dumps its threads at. */
     private Attributes raw() {
         Attributes raw = new Attributes(before);
         raw.setLocalFlags(EnumSet.of(LocalFlag.ICANON, LocalFlag.ECHO, LocalFlag.IEXTEN), false);
@@ -183,8 +184,12 @@ final class Screen implements AutoCloseable {
     }
 
     private Size readSize() {
-        Size read = terminal.getSize();
-        return read.getRows() > 0 && read.getColumns() > 0 ? read : USUAL;
+        try {
+            Size read = terminal.getSize();
+            return read.getRows() > 0 && read.getColumns() > 0 ? read : USUAL;
+        } catch (IOError e) {
+            return size; // Ctrl-C ends what is asked, too.
+        }
     }
 
     /** Shows the view as it is now. */
@@ -208,17 +213,19 @@ final class Screen implements AutoCloseable {
             leave();
             terminal.setAttributes(before);
         }
+        // Uncaught, it stops the process; but not if no shell is there that could have it go on.
+        terminal.handle(Signal.TSTP, SignalHandler.SIG_DFL);
         try {
-            // The signal itself is caught, and this one cannot be. What comes next begins with SIGCONT.
-            new ProcessBuilder(
-                            "sh", "-c", "kill -STOP " + ProcessHandle.current().pid())
-                    .start()
-                    .waitFor();
+            String raise = "kill -TSTP " + ProcessHandle.current().pid();
+            // Gives the kernel time to stop all threads, so that what follows comes after that.
+            new ProcessBuilder("sh", "-c", raise + "; sleep 0.1").start().waitFor();
         } catch (IOException e) {
-            enter();
+            // As if there was no shell.
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
+        terminal.handle(Signal.TSTP, signal -> suspend());
+        enter();
     }
 
     private void leave() {
@@ -231,10 +238,13 @@ final class Screen implements AutoCloseable {
         }
     }
 
-    /** Waits for the user to press q until the time of {@link System#nanoTime}; and ends at once if nobody can any more. */
+    /** Waits for the user to press q until the time of {@link System#nanoTime}, or less if the terminal has gone. */
     boolean isLeftBefore(long time) {
         try {
             while (true) {
+                if (terminal.writer().checkError()) {
+                    return true;
+                }
                 long millis = TimeUnit.NANOSECONDS.toMillis(time - System.nanoTime());
                 int key = millis <= 0 ? NonBlockingReader.READ_EXPIRED : keys.read(millis);
                 if (key == NonBlockingReader.READ_EXPIRED) {
@@ -247,8 +257,8 @@ final class Screen implements AutoCloseable {
                     redraw();
                 }
             }
-        } catch (IOException e) {
-            return true;
+        } catch (IOException | IllegalStateException e) {
+            return true; // Closed, as the process ends.
         }
     }
 

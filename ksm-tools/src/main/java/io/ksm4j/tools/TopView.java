@@ -2,9 +2,7 @@ package io.ksm4j.tools;
 
 import io.ksm4j.stats.KsmStats;
 import java.io.PrintStream;
-import java.time.LocalTime;
 import java.time.ZoneId;
-import java.time.temporal.ChronoUnit;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -52,7 +50,7 @@ final class TopView implements View {
         synchronized (this) {
             sample = next;
             processes = found;
-            append(saved, next.machine().savedBytes().orElse(0));
+            append(saved, (double) next.machine().savedBytes().orElse(0));
             // The first sample says nothing of it.
             next.ksmdPercent().ifPresent(value -> append(percent, value));
         }
@@ -74,7 +72,7 @@ final class TopView implements View {
         KsmStats machine = sample.machine();
         List<AttributedString> lines = new ArrayList<>();
         if (rows >= ROWS_FOR_DETAILS) {
-            Look.flow(lines, columns, List.of(time(sample).toString(), "every " + Look.seconds(interval), "q quits"));
+            Look.flow(lines, columns, List.of(time(sample), "every " + Look.seconds(interval), "q quits"));
         }
         Look.flow(
                 lines,
@@ -200,8 +198,9 @@ final class TopView implements View {
         out.println();
     }
 
-    static LocalTime time(Sample sample) {
-        return LocalTime.ofInstant(sample.time(), ZoneId.systemDefault()).truncatedTo(ChronoUnit.SECONDS);
+    /** When it was taken, here. */
+    static String time(Sample sample) {
+        return String.format(Locale.ROOT, "%tT", sample.time().atZone(ZoneId.systemDefault()));
     }
 
     private static String number(OptionalLong number) {

@@ -3,6 +3,7 @@ package io.ksm4j.tools;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.ArgGroup;
@@ -57,10 +58,7 @@ final class WatchCommand implements Callable<Integer> {
             throw new ParameterException(
                     spec.commandLine(), subject.pid.get() + " is no process: they are numbered from 1");
         }
-        if (svg.isPresent()) {
-            requireWritable(svg.get().toAbsolutePath());
-        }
-        WatchView view = new WatchView(subject.pid, pace.interval());
+        WatchView view = new WatchView(subject.all ? Optional.empty() : subject.pid, pace.interval());
         if (svg.isEmpty()) {
             pace.show(view, false);
         } else {
@@ -70,22 +68,11 @@ final class WatchCommand implements Callable<Integer> {
         return KsmCommand.DONE;
     }
 
-    /** What cannot be written is better said before an hour of watching than after. */
-    private static void requireWritable(Path file) {
-        Path folder = file.getParent();
-        if (Files.isDirectory(file) || folder == null) {
-            throw new CommandFailedException(file + " is a folder: name a file");
-        }
-        if (!Files.isDirectory(folder)) {
-            throw new CommandFailedException("there is no folder " + folder + ": make it first");
-        }
-        if (!Files.isWritable(Files.exists(file) ? file : folder)) {
-            throw new CommandFailedException("no right to write " + file + ": name another file");
-        }
-    }
-
     /** A signal ends the process without coming back here. */
     private void showAndDraw(WatchView view, Path file) throws IOException, InterruptedException {
+        // What cannot be written is better said before an hour of watching than after.
+        Files.newOutputStream(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)
+                .close();
         Thread hook = new Thread(() -> {
             try {
                 draw(view, file);

@@ -113,8 +113,8 @@ final class WatchView implements View {
     private synchronized void add(Reading next) {
         reading = next;
         elapsed = (System.nanoTime() - start) / NANOS;
-        merged.add(elapsed, next.merged().orElse(0));
-        cost.add(elapsed, next.cost().orElse(0));
+        merged.add(elapsed, (double) next.merged().orElse(0));
+        cost.add(elapsed, (double) next.cost().orElse(0));
         // The first sample says nothing of it.
         next.sample().ksmdPercent().ifPresent(value -> percent.add(elapsed, value));
     }

@@ -2,10 +2,12 @@ package io.ksm4j.tools;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What {@code ksm top} and {@code ksm watch} refuse; they have nothing to show then. */
+@Timeout(20)
 class PaceTest {
 
     @ParameterizedTest
@@ -37,6 +39,7 @@ class PaceTest {
     @ParameterizedTest
     @ValueSource(strings = {"/no/such/folder/plot.svg", "/", "/proc/plot.svg"})
     void aPlotThatCannotBeWrittenIsRefusedAtOnce(String file) {
-        assertThat(KsmCommand.commandLine().execute("watch", "--all", "--svg", file)).isEqualTo(KsmCommand.FAILED);
+        assertThat(KsmCommand.commandLine().execute("watch", "--all", "--svg", file))
+                .isEqualTo(KsmCommand.FAILED);
     }
 }
