@@ -260,8 +260,7 @@ class OperationsTest {
                 .matcher(tuning);
         assertThat(row.find()).isTrue();
         double measured = Double.parseDouble(row.group(1)) * Double.parseDouble(row.group(2)) / 100;
-        assertThat(number("c = (\\S+) s", read(PAGE)))
-                .isCloseTo(measured, within(measured / 4));
+        assertThat(number("c = (\\S+) s", read(PAGE))).isCloseTo(measured, within(measured / 4));
     }
 
     private static double number(String pattern, String text) {
