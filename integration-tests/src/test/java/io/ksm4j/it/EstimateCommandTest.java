@@ -257,9 +257,12 @@ class EstimateCommandTest {
         Process ended = new ProcessBuilder("true").start();
         ended.waitFor();
         // The shell becomes a program that never asks for its child.
-        Process parent = new ProcessBuilder("sh", "-c", "true & echo $!; exec sleep 100").start();
+        Process parent = new ProcessBuilder("sh", "-c", "sleep 100 & echo $!; exec sleep 100").start();
         try (RunningJvm jvm = holder("2:2")) {
             String zombie = parent.inputReader(StandardCharsets.UTF_8).readLine();
+            Path name = Path.of("/proc", Long.toString(parent.pid()), "comm");
+            await().until(() -> Files.readString(name).equals("sleep\n"));
+            new ProcessBuilder("kill", zombie).start().waitFor();
             await().until(() ->
                     Files.readString(Path.of("/proc", zombie, "status")).contains("\nState:\tZ"));
             String thread = threadOf(jvm);
