@@ -26,7 +26,7 @@ class MisuseTest {
     private static final Path SOURCE =
             Path.of("src/test/java", Misuse.class.getName().replace('.', '/') + ".java");
 
-    private final long seconds = Long.getLong("ksm.misuse.seconds", 4);
+    private final long seconds = Long.getLong("ksm.misuse.seconds", 3);
     private final Duration patience = Duration.ofSeconds(seconds + 120);
 
     @ParameterizedTest
