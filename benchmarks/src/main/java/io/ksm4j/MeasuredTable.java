@@ -49,17 +49,7 @@ public final class MeasuredTable {
 
     /** What {@link MergeRegistry#isMergeable} asks the JVM's table. */
     public boolean isMergeable(long address) {
-        boolean[] found = {false};
-        table.lock.lock();
-        try {
-            table.forEachOverlapping(address, address + 1, node -> {
-                found[0] = table.isWanted(node);
-                return !found[0];
-            });
-        } finally {
-            table.lock.unlock();
-        }
-        return found[0];
+        return table.isWantedAt(address);
     }
 
     /** Drops the regions' places in the table, which regions keep, and not the table. */

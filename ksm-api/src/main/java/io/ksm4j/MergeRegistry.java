@@ -83,21 +83,7 @@ public final class MergeRegistry {
      * @return true if it lies in a mark
      */
     public boolean isMergeable(long address) {
-        if (address < 0 || address == Long.MAX_VALUE) {
-            return false;
-        }
-        RegionTable table = SharedTable.TABLE;
-        boolean[] found = {false};
-        table.lock.lock();
-        try {
-            table.forEachOverlapping(address, address + 1, node -> {
-                found[0] = table.isWanted(node);
-                return !found[0];
-            });
-        } finally {
-            table.lock.unlock();
-        }
-        return found[0];
+        return address >= 0 && address != Long.MAX_VALUE && SharedTable.TABLE.isWantedAt(address);
     }
 
     /**

@@ -378,6 +378,21 @@ final class RegionTable {
         return is(node, MARKED) || (is(node, PIECE) && !is(node, EXCLUDED));
     }
 
+    /** Whether some region wants the page at an address. Takes the lock. */
+    boolean isWantedAt(long address) {
+        boolean[] found = {false};
+        lock.lock();
+        try {
+            forEachOverlapping(address, address + 1, node -> {
+                found[0] = isWanted(node);
+                return !found[0];
+            });
+        } finally {
+            lock.unlock();
+        }
+        return found[0];
+    }
+
     /** The parts of the range that no region wants, or none but those of {@code ignoredBase}. In order of address. */
     void forEachUnwanted(long from, long to, int ignoredBase, RangeVisitor visitor) {
         long[] reached = {from};

@@ -31,9 +31,6 @@ enum Binding {
     JNA_API("jna", "public API"),
     JNA_INTERFACE("jna", "an interface mapping");
 
-    static final int MADV_MERGEABLE = 12;
-    static final int MADV_UNMERGEABLE = 13;
-
     private final String technology;
     private final String way;
 
@@ -84,26 +81,20 @@ enum Binding {
     private record ThroughApi(MergeRegion region) implements Marker {
 
         @Override
-        public void mark() {
-            region.markMergeable();
-        }
-
-        @Override
-        public void unmark() {
-            region.markUnmergeable();
+        public void madvise(int advice) {
+            if (advice == MADV_MERGEABLE) {
+                region.markMergeable();
+            } else {
+                region.markUnmergeable();
+            }
         }
     }
 
     private record ThroughSpi(KsmBackend backend, long address, long length) implements Marker {
 
         @Override
-        public void mark() {
-            require(backend.madvise(address, length, MADV_MERGEABLE) == 0);
-        }
-
-        @Override
-        public void unmark() {
-            require(backend.madvise(address, length, MADV_UNMERGEABLE) == 0);
+        public void madvise(int advice) {
+            require(backend.madvise(address, length, advice) == 0);
         }
     }
 
@@ -117,16 +108,7 @@ enum Binding {
                 Linker.nativeLinker().downcallHandle(symbol(), DESCRIPTOR, Linker.Option.captureCallState("errno"));
 
         @Override
-        public void mark() {
-            madvise(MADV_MERGEABLE);
-        }
-
-        @Override
-        public void unmark() {
-            madvise(MADV_UNMERGEABLE);
-        }
-
-        private void madvise(int advice) {
+        public void madvise(int advice) {
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment captured = arena.allocate(CAPTURED);
                 int result = (int) MADVISE.invokeExact(captured, range, length, advice);
@@ -148,16 +130,7 @@ enum Binding {
         private static final MethodHandle MADVISE = Linker.nativeLinker().downcallHandle(symbol(), DESCRIPTOR);
 
         @Override
-        public void mark() {
-            madvise(MADV_MERGEABLE);
-        }
-
-        @Override
-        public void unmark() {
-            madvise(MADV_UNMERGEABLE);
-        }
-
-        private void madvise(int advice) {
+        public void madvise(int advice) {
             try {
                 require((int) MADVISE.invokeExact(range, length, advice) == 0);
             } catch (RuntimeException | Error e) {
@@ -178,13 +151,8 @@ enum Binding {
     private record OpenHft(PosixAPI posix, long address, long length) implements Marker {
 
         @Override
-        public void mark() {
-            require(posix.madvise(address, length, MADV_MERGEABLE) == 0);
-        }
-
-        @Override
-        public void unmark() {
-            require(posix.madvise(address, length, MADV_UNMERGEABLE) == 0);
+        public void madvise(int advice) {
+            require(posix.madvise(address, length, advice) == 0);
         }
     }
 
@@ -197,13 +165,8 @@ enum Binding {
     private record JnaInterface(CLibrary c, Pointer range, NativeLong length) implements Marker {
 
         @Override
-        public void mark() {
-            require(c.madvise(range, length, MADV_MERGEABLE) == 0);
-        }
-
-        @Override
-        public void unmark() {
-            require(c.madvise(range, length, MADV_UNMERGEABLE) == 0);
+        public void madvise(int advice) {
+            require(c.madvise(range, length, advice) == 0);
         }
     }
 }

@@ -1,9 +1,24 @@
 package io.ksm4j.benchmarks;
 
 /** One way to mark and unmark one range. */
+@FunctionalInterface
 interface Marker {
 
-    void mark();
+    int MADV_MERGEABLE = 12;
+    int MADV_UNMERGEABLE = 13;
 
-    void unmark();
+    /**
+     * Makes the call.
+     *
+     * @throws IllegalStateException if it fails
+     */
+    void madvise(int advice);
+
+    default void mark() {
+        madvise(MADV_MERGEABLE);
+    }
+
+    default void unmark() {
+        madvise(MADV_UNMERGEABLE);
+    }
 }
