@@ -60,6 +60,12 @@ final class MemoryLeft {
         }
     }
 
+    /** The folders of the process's group and of its ancestors, as far as they are mounted, and whether those are all. */
+    private record Hierarchy(List<String> groups, boolean isWhole) {}
+
+    /** Its number is fixed: {@code CGROUP_NS_INIT_INO} in {@code linux/nsfs.h}. */
+    private static final String FIRST_NAMESPACE = "cgroup:[4026531835]";
+
     private static final Pattern SPACE = Pattern.compile(" +");
 
     private final Path root;
@@ -80,25 +86,35 @@ final class MemoryLeft {
         List<String> memberships = lines("/proc/self/cgroup");
         List<String> mounts = lines("/proc/self/mountinfo");
         for (Version version : Version.values()) {
-            // A lower bound of the limits of ancestors: those of a group have been counted for the groups below it.
-            long ancestors = 0;
-            for (String path : groups(version, memberships, mounts)) {
-                Group group = new Group(path, version);
-                for (Limit limit : version.limits()) {
-                    String file = path + "/" + limit.limit;
-                    least = group.least(least, number(file), path + "/" + limit.usage, file);
-                }
-                if (version == Version.V1 && !group.leaves(least, ancestors, path + "/memory.usage_in_bytes")) {
-                    // The least limit of all ancestors, also of those that a container doesn't see; of their usage only
-                    // our part.
-                    OptionalLong limit = group.stat("hierarchical_memory_limit");
-                    ancestors = ancestors == 0 ? limit.orElse(0) : Math.min(ancestors, limit.orElse(0));
-                    least = group.least(
-                            least,
-                            limit,
-                            path + "/memory.usage_in_bytes",
-                            path + "/memory.stat (hierarchical_memory_limit)");
-                }
+            for (Hierarchy hierarchy : hierarchies(version, memberships, mounts)) {
+                least = least(least, version, hierarchy);
+            }
+        }
+        return least;
+    }
+
+    private @Nullable Left least(@Nullable Left known, Version version, Hierarchy hierarchy) {
+        Left least = known;
+        // A lower bound of the limits of ancestors: those of a group have been counted for the groups below it.
+        long ancestors = 0;
+        for (String path : hierarchy.groups) {
+            Group group = new Group(path, version);
+            for (Limit limit : version.limits()) {
+                String file = path + "/" + limit.limit;
+                least = group.least(least, number(file), path + "/" + limit.usage, file);
+            }
+            if (version == Version.V1
+                    && !hierarchy.isWhole
+                    && !group.leaves(least, ancestors, path + "/memory.usage_in_bytes")) {
+                // The least limit of all ancestors, also of those that a container doesn't see; of their usage only
+                // our part.
+                OptionalLong limit = group.stat("hierarchical_memory_limit");
+                ancestors = ancestors == 0 ? limit.orElse(0) : Math.min(ancestors, limit.orElse(0));
+                least = group.least(
+                        least,
+                        limit,
+                        path + "/memory.usage_in_bytes",
+                        path + "/memory.stat (hierarchical_memory_limit)");
             }
         }
         return least;
@@ -146,23 +162,22 @@ final class MemoryLeft {
         }
     }
 
-    /** The folders of the process's group and of its ancestors, as far as they are mounted. */
-    private static List<String> groups(Version version, List<String> memberships, List<String> mounts) {
-        List<String> groups = new ArrayList<>();
+    private List<Hierarchy> hierarchies(Version version, List<String> memberships, List<String> mounts) {
+        List<Hierarchy> hierarchies = new ArrayList<>();
         for (String membership : memberships) {
             int first = membership.indexOf(':');
             int second = membership.indexOf(':', first + 1);
             if (first >= 0 && second >= 0 && version.isListedAs(membership.substring(first + 1, second))) {
                 for (String mount : mounts) {
-                    addGroups(groups, version, membership.substring(second + 1), mount);
+                    addHierarchy(hierarchies, version, membership.substring(second + 1), mount);
                 }
             }
         }
-        return groups;
+        return hierarchies;
     }
 
     /** Of a line like {@code 35 31 0:32 /root /mount/point rw - cgroup cgroup rw,memory}. */
-    private static void addGroups(List<String> groups, Version version, String path, String mount) {
+    private void addHierarchy(List<Hierarchy> hierarchies, Version version, String path, String mount) {
         int separator = mount.indexOf(" - ");
         if (separator < 0) {
             return;
@@ -172,13 +187,27 @@ final class MemoryLeft {
         if (fields.size() < 5 || source.size() < 3 || !version.isMountedWith(source.get(0), source.get(2))) {
             return;
         }
+        String mountRoot = unescape(fields.get(3));
         String mountPoint = unescape(fields.get(4));
-        String group = mountPoint + below(unescape(fields.get(3)), path);
+        List<String> groups = new ArrayList<>();
+        String group = mountPoint + below(mountRoot, path);
         while (group.length() > mountPoint.length()) {
             groups.add(group);
             group = group.substring(0, group.lastIndexOf('/'));
         }
         groups.add(mountPoint);
+        hierarchies.add(new Hierarchy(groups, mountRoot.equals("/") && isInFirstNamespace()));
+    }
+
+    /** Whether the root that the process sees is that of all groups: it has been in the kernel's first namespace from the start. */
+    private boolean isInFirstNamespace() {
+        try {
+            return Files.readSymbolicLink(root.resolve("proc/self/ns/cgroup"))
+                    .toString()
+                    .equals(FIRST_NAMESPACE);
+        } catch (IOException | UnsupportedOperationException e) {
+            return false;
+        }
     }
 
     /**

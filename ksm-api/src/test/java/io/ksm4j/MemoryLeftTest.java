@@ -179,6 +179,35 @@ class MemoryLeftTest {
         assertLeft(700, "/sys/fs/cgroup/memory/memory.stat (hierarchical_memory_limit)");
     }
 
+    /** Reading it takes the kernel milliseconds. What it says here, no kernel would: it is there to be seen if it is read. */
+    @ParameterizedTest
+    @CsvSource({"/, 4026531835, false", "/, 4026532177, true", "/pod, 4026531835, true"})
+    void theStatisticsOfVersion1AreReadOnlyWhereAncestorsMayBeHidden(String mountRoot, String namespace, boolean read)
+            throws IOException {
+        processIn("4:memory:/pod/abc\n", V1_MOUNT.replace("0:32 / /", "0:32 " + mountRoot + " /"));
+        Path link = root.resolve("proc/self/ns/cgroup");
+        Files.createDirectories(link.getParent());
+        Files.createSymbolicLink(link, Path.of("cgroup:[" + namespace + "]"));
+        String group = "sys/fs/cgroup/memory" + (mountRoot.equals("/") ? "/pod/abc" : "/abc");
+        v1(group, NO_LIMIT, 5000, 1000, "4700");
+        if (read) {
+            assertLeft(700, "/" + group + "/memory.stat (hierarchical_memory_limit)");
+        } else {
+            assertOnlyTheMachineLimits();
+        }
+    }
+
+    @Test
+    void everyMountOfVersion1HasAncestorsOfItsOwn() throws IOException {
+        processIn(
+                "4:memory:/pod/abc\n",
+                V1_MOUNT.replace("0:32 / /", "0:32 /pod/abc /")
+                        + V1_MOUNT.replace("0:32 / /", "0:32 /pod /").replace("/sys/fs/cgroup", "/other"));
+        v1("sys/fs/cgroup/memory", NO_LIMIT, 80000, 0, "90000");
+        v1("other/memory/abc", NO_LIMIT, 9000, 0, "9500");
+        assertLeft(500, "/other/memory/abc/memory.stat (hierarchical_memory_limit)");
+    }
+
     @ParameterizedTest
     @CsvSource({"/docker/abc, /", "/docker/abc, /docker/abcd", "/.., /", "/, /../other", "/, /"})
     void wherePathAndMountDoNotFitTogetherTheMountCounts(String mountRoot, String path) throws IOException {
