@@ -20,7 +20,9 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -188,6 +190,8 @@ class KsmExtensionTest {
 
     @EnabledIfKsm(control = true)
     static class First {
+        private static final Set<Thread> THREADS = ConcurrentHashMap.newKeySet();
+
         @BeforeAll
         static void before(RunningKsmd ksmd) {
             saw(ksmd);
@@ -196,6 +200,7 @@ class KsmExtensionTest {
         @RepeatedTest(4)
         void runs(RunningKsmd ksmd) {
             saw(ksmd);
+            THREADS.add(Thread.currentThread());
         }
     }
 
@@ -222,6 +227,7 @@ class KsmExtensionTest {
 
     @Test
     void classesThatJUnitRunsAtOnceTakeTurns() {
+        First.THREADS.clear();
         EngineTestKit.engine("junit-jupiter")
                 .configurationParameter("junit.jupiter.execution.parallel.enabled", "true")
                 .configurationParameter("junit.jupiter.execution.parallel.mode.default", "concurrent")
@@ -241,6 +247,8 @@ class KsmExtensionTest {
             }
         }
         assertThat(turns).hasSize(6).doesNotHaveDuplicates();
+        // A thread that waited for another test of the class could run one of another class, which waits for this one.
+        assertThat(First.THREADS).hasSize(1);
         assertThat(settingsAtRest()).isEqualTo(before);
     }
 

@@ -7,6 +7,7 @@ import java.lang.annotation.Retention;
 import java.lang.annotation.RetentionPolicy;
 import java.lang.annotation.Target;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 /**
  * Enables a test class or method only where memory can be marked mergeable. Elsewhere it is skipped, and the reason is printed to
@@ -34,7 +35,8 @@ import org.junit.jupiter.api.extension.ExtendWith;
  *
  * <p>A parameter of {@code @BeforeAll}, or of the constructor of a class with one instance for all tests, is there for all tests of the
  * class; any other for one test, in which all parameters are the same object. Other tests that ask for one meanwhile wait, in this
- * JVM and in all others of the machine.
+ * JVM and in all others of the machine. Where JUnit runs tests at once, it runs those with {@link #control()} one after the other: they
+ * share the resource {@value #KSMD}, which other tests may lock, too, with JUnit's {@link ResourceLock}.
  *
  * <p>A backend of ksm4j must be on the class path of the tests, such as {@code io.ksm4j:ksm-ffm}. Subclasses inherit the annotation.
  */
@@ -43,8 +45,12 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @Documented
 @Inherited
 @ExtendWith({KsmCondition.class, RunningKsmdResolver.class})
+@ResourceLock(providers = KsmdLock.class)
 @SuppressWarnings("exports") // JUnit makes them by reflection; nobody else needs to see them.
 public @interface EnabledIfKsm {
+
+    /** The resource of JUnit's that tests with {@link #control()} lock. */
+    String KSMD = "io.ksm4j.ksmd";
 
     /**
      * Whether the test changes settings of {@code ksmd}, which takes root. Needed for parameters of type {@link RunningKsmd}.
