@@ -6,12 +6,15 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Copies of ksm4j in several class loaders share one registry, and none keeps another's loader. */
 @EnabledIfKsm
+@Execution(ExecutionMode.CONCURRENT)
 class ClassLoadersTest {
 
     @ParameterizedTest

@@ -13,6 +13,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -21,6 +23,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * longer, {@code -Dksm.seed=N} starts with the sequence that a failure has printed.
  */
 @EnabledIfKsm
+@Execution(ExecutionMode.CONCURRENT)
 class MisuseTest {
 
     private static final Path SOURCE =
