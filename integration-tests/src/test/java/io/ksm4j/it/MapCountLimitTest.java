@@ -28,6 +28,8 @@ class MapCountLimitTest {
                         "-XX:+AlwaysPreTouch",
                         "-XX:+UseSerialGC",
                         "-XX:TieredStopAtLevel=1",
+                        "-XX:InitialCodeCacheSize=32m",
+                        "-XX:ReservedCodeCacheSize=32m",
                         "-Dio.ksm4j.backend=" + backend));
         child.assertEndedWell();
         assertThat(child.output()).contains("marks: done", "regions: done");
