@@ -8,9 +8,7 @@ import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.ProcessKsmStats;
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -130,11 +128,11 @@ final class Heap implements Part {
         List<ChildProcess> children = new ArrayList<>();
         try {
             for (int i = 0; i < count; i++) {
-                children.add(start(each, size, heap));
+                children.add(HeapProcess.start(each.options(), heap, each.holding(), size));
             }
             List<Long> data = new ArrayList<>();
             for (ChildProcess child : children) {
-                data.add(awaitReady(child));
+                data.add(HeapProcess.awaitReady(child));
             }
             Cpu cpu = settle(ksmd, session, children);
             List<Jvm> jvms = new ArrayList<>();
@@ -147,36 +145,6 @@ final class Heap implements Part {
         } finally {
             children.forEach(ChildProcess::close);
         }
-    }
-
-    private static ChildProcess start(Case each, long size, long heap) throws IOException {
-        List<String> command = new ArrayList<>();
-        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-        command.addAll(each.options());
-        command.addAll(List.of(
-                "-Xms" + heap,
-                "-Xmx" + heap,
-                "--enable-native-access=ALL-UNNAMED",
-                "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-                HeapProcess.class.getName(),
-                each.holding().name(),
-                Long.toString(size)));
-        return ChildProcess.start(new ProcessBuilder(command).redirectErrorStream(true));
-    }
-
-    /** Returns how many bytes it has filled. */
-    private static long awaitReady(ChildProcess child) throws IOException {
-        List<String> said = new ArrayList<>();
-        // Not closed: what it reads from is the child's.
-        BufferedReader output = child.process().inputReader(StandardCharsets.UTF_8);
-        for (String line = output.readLine(); line != null; line = output.readLine()) {
-            if (line.startsWith("ready ")) {
-                return Long.parseLong(line.substring("ready ".length()));
-            }
-            said.add(line);
-        }
-        throw new IOException(child + " has ended:\n" + String.join("\n", said));
     }
 
     private Cpu settle(RunningKsmd ksmd, KsmSession session, List<ChildProcess> children) throws IOException {

@@ -4,8 +4,11 @@ import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import java.io.BufferedReader;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -45,6 +48,37 @@ final class HeapProcess {
     private @Nullable MergeRegion region;
 
     private HeapProcess() {}
+
+    /** Starts one with a heap and a holding of so many bytes. */
+    static ChildProcess start(List<String> options, long heap, Holding holding, long size) throws IOException {
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.addAll(options);
+        command.addAll(List.of(
+                "-Xms" + heap,
+                "-Xmx" + heap,
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                HeapProcess.class.getName(),
+                holding.name(),
+                Long.toString(size)));
+        return ChildProcess.start(new ProcessBuilder(command).redirectErrorStream(true));
+    }
+
+    /** Returns how many bytes it has filled. */
+    static long awaitReady(ChildProcess child) throws IOException {
+        List<String> said = new ArrayList<>();
+        // Not closed: what it reads from is the child's.
+        BufferedReader output = child.process().inputReader(StandardCharsets.UTF_8);
+        for (String line = output.readLine(); line != null; line = output.readLine()) {
+            if (line.startsWith("ready ")) {
+                return Long.parseLong(line.substring("ready ".length()));
+            }
+            said.add(line);
+        }
+        throw new IOException(child + " has ended:\n" + String.join("\n", said));
+    }
 
     /** The arguments are the holding, and how many bytes all values have together. */
     public static void main(String[] args) throws Exception {
