@@ -68,7 +68,7 @@ final class CProgram implements AutoCloseable {
     private static Stream<Path> compilers(String searchPath) {
         return COMPILERS.stream()
                 .flatMap(name -> Stream.of(searchPath.split(":", -1)).map(folder -> Path.of(folder, name)))
-                .filter(Files::isExecutable);
+                .filter(file -> Files.isRegularFile(file) && Files.isExecutable(file));
     }
 
     private static void copy(String resource, Path folder) throws IOException {

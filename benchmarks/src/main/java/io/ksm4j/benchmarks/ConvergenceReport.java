@@ -108,6 +108,7 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
                 The targets are those of %s, where full tilt and %s had %d rounds in turn, of which the median counts. Over
                 all data sets, %2$s took %.2f to %.2f times as long as full tilt, in the median %.2f. The others were
                 stopped where a time has a `>`: what they had merged until then is in brackets. That was after %s s at most.
+                They did not get every data set, since they take minutes for a large one.
 
                 ![Time by size](%s)
 

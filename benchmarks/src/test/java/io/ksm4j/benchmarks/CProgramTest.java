@@ -3,10 +3,14 @@ package io.ksm4j.benchmarks;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 @Timeout(30)
 class CProgramTest {
@@ -50,8 +54,9 @@ class CProgramTest {
     }
 
     @Test
-    void withoutACompilerTheMessageSaysWhatToInstall() {
-        assertThatThrownBy(() -> CProgram.compiler("/nonexistent:/proc"))
+    void withoutACompilerTheMessageSaysWhatToInstall(@TempDir Path folder) throws IOException {
+        Files.createDirectory(folder.resolve("cc"));
+        assertThatThrownBy(() -> CProgram.compiler("/nonexistent:" + folder))
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("[cc, gcc, clang]")
                 .hasMessageContaining("package is gcc");

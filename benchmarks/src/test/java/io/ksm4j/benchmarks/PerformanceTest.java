@@ -19,7 +19,7 @@ class PerformanceTest {
     }
 
     @EnabledIfKsm
-    @ParameterizedTest(allowZeroInvocations = true)
+    @ParameterizedTest
     @MethodSource("parts")
     void eachPartMeasuresAllOfItsTargets(String part) throws Exception {
         assumeThat(CProgram.isCompilerThere() || !BESIDE_C.contains(part))
