@@ -49,23 +49,18 @@ final class PeriodicEvents {
 
     /** Not at once: the first method handle takes a JVM more time than everything else that ksm4j does at start. */
     static void registerSoon() {
-        Thread thread = new Thread(PeriodicEvents::pauseAndRegister, "ksm4j-jfr");
-        thread.setDaemon(true);
-        // MethodHandleProxies defines a class in the context class loader, which must not be one that may have to go.
-        thread.setContextClassLoader(ClassLoader.getSystemClassLoader());
-        thread.start();
+        LaterWork.start("ksm4j-jfr", PeriodicEvents::pause, PeriodicEvents::register);
     }
 
-    private static void pauseAndRegister() {
+    private static void pause() {
         // A recording that runs already may be over soon.
         if (!FlightRecorder.isInitialized()) {
             try {
-                Thread.sleep(SharedTable.PAUSE_MILLIS);
+                Thread.sleep(LaterWork.PAUSE_MILLIS);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }
         }
-        register();
     }
 
     private static void register() {

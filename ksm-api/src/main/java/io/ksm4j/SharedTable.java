@@ -39,9 +39,6 @@ final class SharedTable {
 
     private static final long PATIENCE_NANOS = 30_000_000_000L;
 
-    /** What JMX and JFR do for us takes more than one core while a program starts; so it begins when that is likely to be over. */
-    static final long PAUSE_MILLIS = 500;
-
     /** Who answers for the table, if another copy made it; to be joined once {@link #TABLE} is there to answer from. */
     private static @Nullable Map<InvocationHandler, Boolean> copiesToJoin;
 
@@ -81,11 +78,7 @@ final class SharedTable {
     private static Object[] publishSoon() {
         System.setProperty(PROPERTY, process());
         Object[] shared = RegionTable.newShared();
-        Thread publisher = new Thread(() -> publish(shared), "ksm4j-mbean");
-        publisher.setDaemon(true);
-        // MethodHandleProxies defines a class in the context class loader, which must not be one that may have to go.
-        publisher.setContextClassLoader(ClassLoader.getSystemClassLoader());
-        publisher.start();
+        LaterWork.start("ksm4j-mbean", SharedTable::pause, () -> publish(shared));
         return shared;
     }
 
@@ -153,7 +146,6 @@ final class SharedTable {
     private static void publish(Object[] table) {
         boolean published = false;
         try {
-            pause();
             // Not with the monitor held: others may be starting the server, and wait for us as they do.
             MBeanServer server = ManagementFactory.getPlatformMBeanServer();
             Map<InvocationHandler, Boolean> copies = Collections.synchronizedMap(new WeakHashMap<>());
@@ -186,7 +178,7 @@ final class SharedTable {
     private static void pause() {
         synchronized (MONITOR) {
             try {
-                MONITOR.wait(PAUSE_MILLIS);
+                MONITOR.wait(LaterWork.PAUSE_MILLIS);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }
