@@ -17,23 +17,16 @@ final class StartupProgram {
 
     private StartupProgram() {}
 
-    private static void marked(long start, boolean training) throws InterruptedException {
+    private static void marked(long start, boolean training) {
         System.out.println(System.nanoTime() - start);
         if (!training) {
             Runtime.getRuntime().halt(0);
-        }
-        // What is loaded while the JVM ends can make it write a cache that it cannot read (seen with JDK 25.0.3).
-        Thread[] threads = new Thread[Thread.activeCount() + 8];
-        for (int i = Thread.enumerate(threads) - 1; i >= 0; i--) {
-            if (threads[i].getName().startsWith("ksm4j-")) {
-                threads[i].join();
-            }
         }
     }
 
     /** Marks nothing. */
     static final class Empty {
-        public static void main(String[] args) throws InterruptedException {
+        public static void main(String[] args) {
             marked(System.nanoTime(), args.length > 0);
         }
     }
@@ -80,7 +73,7 @@ final class StartupProgram {
 
     /** The same through ksm4j. */
     static final class Library {
-        public static void main(String[] args) throws InterruptedException {
+        public static void main(String[] args) {
             long start = System.nanoTime();
             MergeRegion region = Ksm.system().allocate(1);
             if (region.isOpen()) {
