@@ -1,7 +1,9 @@
 package io.ksm4j.tools;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -27,7 +29,7 @@ record CgroupLimit(String file, long limit, long left) {
                 String mount = "/sys/fs/cgroup" + (unified ? "" : "/memory");
                 String path = parts[2].equals("/") ? "" : parts[2];
                 // A container may see its own group where it sees no path to it.
-                String group = Files.isDirectory(root.resolve((mount + path).substring(1))) ? mount + path : mount;
+                String group = isThere(root, mount + path) ? mount + path : mount;
                 while (group.startsWith(mount)) {
                     least = lesser(least, limitOf(root, group, unified));
                     group = group.substring(0, group.lastIndexOf('/'));
@@ -35,6 +37,14 @@ record CgroupLimit(String file, long limit, long left) {
             }
         }
         return least;
+    }
+
+    private static boolean isThere(Path root, String group) {
+        try {
+            return Files.isDirectory(root.resolve(group.substring(1)));
+        } catch (InvalidPathException e) {
+            return false; // A name that the locale has no characters for.
+        }
     }
 
     private static Optional<CgroupLimit> lesser(Optional<CgroupLimit> one, Optional<CgroupLimit> other) {
@@ -81,7 +91,9 @@ record CgroupLimit(String file, long limit, long left) {
 
     private static List<String> lines(Path file) {
         try {
-            return Files.readAllLines(file);
+            return new String(Files.readAllBytes(file), StandardCharsets.UTF_8)
+                    .lines()
+                    .toList();
         } catch (IOException e) {
             return List.of();
         }

@@ -6,13 +6,16 @@ import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.stats.RegionStats;
 import io.ksm4j.tools.Check.Verdict;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 
 /** What the files of a machine say about merging. They are those of {@code /}, or of a tree made for a test. */
@@ -25,6 +28,8 @@ final class MachineChecks {
 
     /** The kernel's own default, {@code DEFAULT_MAX_MAP_COUNT}. */
     private static final long DEFAULT_MAX_MAP_COUNT = 65530;
+
+    private static final String HUGE_PAGES = "sys/kernel/mm/transparent_hugepage";
 
     private final Path root;
     private final KsmStats machine;
@@ -58,7 +63,7 @@ final class MachineChecks {
         if (machine.isAvailable()) {
             return Check.ok("kernel", "Linux " + release + " with KSM");
         }
-        if (process.entries().isEmpty()) {
+        if (process.entries().isEmpty() && process.mergingPages().isEmpty()) {
             return Check.failed(
                     "kernel",
                     "Linux " + release + " has no /sys/kernel/mm/ksm",
@@ -71,7 +76,13 @@ final class MachineChecks {
     }
 
     private Check ksmd() {
-        long run = machine.run().orElse(0);
+        if (machine.run().isEmpty()) {
+            return Check.warning(
+                    "ksmd",
+                    "nobody can tell whether it runs, as /sys/kernel/mm/ksm/run cannot be read",
+                    "ksm doctor; as root");
+        }
+        long run = machine.run().getAsLong();
         if (run == 1) {
             return Check.ok("ksmd", "it runs");
         }
@@ -85,34 +96,38 @@ final class MachineChecks {
 
     private Check speed() {
         if (machine.advisorMode().filter("scan-time"::equals).isPresent()) {
-            return Check.ok(
-                    "speed",
-                    "the kernel chooses pages_to_scan, for a full scan in "
-                            + machine.advisorTargetScanTime().orElse(0) + " s");
+            long target = machine.advisorTargetScanTime().orElse(0);
+            return speed(
+                    2.0 * target,
+                    "the kernel chooses pages_to_scan, for a full scan in " + target + " s, and merging takes two",
+                    "echo " + PATIENCE_SECONDS / 2 + " > /sys/kernel/mm/ksm/advisor_target_scan_time; as root");
         }
-        long pagesToScan = machine.pagesToScan().orElse(0);
-        long sleep = machine.sleepMillisecs().orElse(0);
+        if (machine.pagesToScan().isEmpty() || machine.sleepMillisecs().isEmpty()) {
+            return Check.warning(
+                    "speed", "nobody can tell, as ksmd's settings cannot all be read", "ksm doctor; as root");
+        }
+        long pagesToScan = machine.pagesToScan().getAsLong();
+        long sleep = machine.sleepMillisecs().getAsLong();
         String settings = "pages_to_scan is " + pagesToScan + " and sleep_millisecs " + sleep;
+        String cure = "ksm tune --policy converge, or echo 5000 > /sys/kernel/mm/ksm/pages_to_scan; as root";
         if (pagesToScan == 0) {
-            return Check.failed(
-                    "speed",
-                    "ksmd looks at no page: " + settings,
-                    "ksm tune --policy converge, or echo 5000 > /sys/kernel/mm/ksm/pages_to_scan; as root");
+            return Check.failed("speed", "ksmd looks at no page: " + settings, cure);
         }
-        long pages = Math.max(machine.rmapItems().orElse(0), GIBIBYTE / Math.max(1, machine.pageSize()));
-        double seconds = 2.0 * Math.ceil((double) pages / pagesToScan) * sleep / 1000;
-        String found = String.format(
-                Locale.ROOT,
-                "two full scans of %s, which merging takes, sleep %.0f s: %s",
-                ByteCount.text(pages * machine.pageSize()),
+        double pages = Math.max(machine.rmapItems().orElse(0), GIBIBYTE / Math.max(1, machine.pageSize()));
+        double seconds = 2.0 * Math.ceil(pages / pagesToScan) * sleep / 1000;
+        return speed(
                 seconds,
-                settings);
-        return seconds <= PATIENCE_SECONDS
-                ? Check.ok("speed", found)
-                : Check.warning(
-                        "speed",
-                        found,
-                        "ksm tune --policy converge, or echo 5000 > /sys/kernel/mm/ksm/pages_to_scan; as root");
+                String.format(
+                        Locale.ROOT,
+                        "two full scans of %s, which merging takes, sleep %.0f s: %s",
+                        ByteCount.text((long) (pages * machine.pageSize())),
+                        seconds,
+                        settings),
+                cure);
+    }
+
+    private static Check speed(double seconds, String found, String cure) {
+        return seconds <= PATIENCE_SECONDS ? Check.ok("speed", found) : Check.warning("speed", found, cure);
     }
 
     /** What the library's own rules say of the machine's numbers; all its explanations have the cure after the first colon. */
@@ -132,8 +147,11 @@ final class MachineChecks {
     }
 
     private Optional<Check> numaNodes() {
-        if (machine.mergeAcrossNodes().orElse(1) != 0
-                || !Files.isDirectory(root.resolve("sys/devices/system/node/node1"))) {
+        // Such as 0-1 or 0,8.
+        String nodes = read("sys/devices/system/node/has_memory")
+                .or(() -> read("sys/devices/system/node/online"))
+                .orElse("0");
+        if (machine.mergeAcrossNodes().orElse(1) != 0 || nodes.matches("\\d*")) {
             return Optional.empty();
         }
         return Optional.of(Check.warning(
@@ -144,17 +162,37 @@ final class MachineChecks {
     }
 
     private Check hugePages() {
-        String enabled = read("sys/kernel/mm/transparent_hugepage/enabled").orElse("never");
-        if (enabled.contains("[always]")) {
-            return Check.warning(
-                    "huge-pages",
-                    "all large mappings get huge pages, which ksmd must split before they merge, and khugepaged joins again",
-                    "HugePages.AVOID for regions of ksm4j, or for all programs echo madvise >"
-                            + " /sys/kernel/mm/transparent_hugepage/enabled; as root");
+        Map<String, String> settings = hugePageSettings();
+        for (Map.Entry<String, String> setting : settings.entrySet()) {
+            if (setting.getValue().contains("[always]")) {
+                return Check.warning(
+                        "huge-pages",
+                        "all large mappings get huge pages, which ksmd must split before they merge, and khugepaged joins again",
+                        "HugePages.AVOID for regions of ksm4j, or for all programs echo madvise > /" + setting.getKey()
+                                + "; as root");
+            }
         }
         return Check.ok(
                 "huge-pages",
-                enabled.contains("[madvise]") ? "only programs that ask for them get them" : "nobody gets them");
+                settings.values().stream().anyMatch(setting -> setting.contains("[madvise]"))
+                        ? "only programs that ask for them get them"
+                        : "nobody gets them");
+    }
+
+    /** By file. Since Linux 6.8 each size has its own, which may leave it to the one for all. */
+    private Map<String, String> hugePageSettings() {
+        String forAll = HUGE_PAGES + "/enabled";
+        Map<String, String> settings = new TreeMap<>();
+        String[] names = root.resolve(HUGE_PAGES).toFile().list((folder, name) -> name.startsWith("hugepages-"));
+        for (String name : names == null ? new String[0] : names) {
+            String file = HUGE_PAGES + "/" + name + "/enabled";
+            read(file).ifPresent(setting -> settings.put(file, setting));
+        }
+        boolean decidesForSome = settings.isEmpty() || settings.values().removeIf(text -> text.contains("[inherit]"));
+        if (decidesForSome) {
+            settings.put(forAll, read(forAll).orElse("never"));
+        }
+        return settings;
     }
 
     private Check container() {
@@ -211,7 +249,7 @@ final class MachineChecks {
         }
         return Check.warning(
                 "rights",
-                "this user may mark memory and read, but not change settings" + " of ksmd",
+                "this user may mark memory and read, but not change settings of ksmd",
                 "run ksm tune as root, on the host");
     }
 
@@ -237,7 +275,9 @@ final class MachineChecks {
 
     private Optional<String> read(String file) {
         try {
-            return Optional.of(Files.readString(root.resolve(file)).strip());
+            // Names of mounts are whatever bytes somebody chose.
+            return Optional.of(Files.readString(root.resolve(file), StandardCharsets.ISO_8859_1)
+                    .strip());
         } catch (IOException e) {
             return Optional.empty();
         }

@@ -8,6 +8,7 @@ import io.ksm4j.tools.Check.Verdict;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -73,6 +74,11 @@ class MachineChecksTest {
 
         Files.delete(root.resolve("proc/1/ksm_stat"));
         assertThat(assertVerdict(Verdict.FAILED, "kernel").cure()).contains("CONFIG_KSM=y");
+
+        write("proc/1/ksm_merging_pages", "0");
+        assertThat(assertVerdict(Verdict.WARNING, "kernel").reason())
+                .as("on Linux 5.19")
+                .contains("is hidden");
     }
 
     @Test
@@ -80,6 +86,15 @@ class MachineChecksTest {
         write("sys/kernel/mm/ksm/run", "2");
 
         assertThat(assertVerdict(Verdict.FAILED, "ksmd").reason()).contains("taken all pages apart");
+    }
+
+    @Test
+    void whatCannotBeReadIsNotHeldToBeZero() throws IOException {
+        Files.delete(root.resolve("sys/kernel/mm/ksm/run"));
+        Files.delete(root.resolve("sys/kernel/mm/ksm/pages_to_scan"));
+
+        assertVerdict(Verdict.WARNING, "ksmd");
+        assertVerdict(Verdict.WARNING, "speed");
     }
 
     @Test
@@ -95,9 +110,19 @@ class MachineChecksTest {
         assertThat(assertVerdict(Verdict.WARNING, "speed").reason()).startsWith("two full scans of 64.0 GiB");
         assertThat(assertVerdict(Verdict.WARNING, "negative-profit").cure()).isEqualTo("unmark what has no copies");
 
+        write("sys/kernel/mm/ksm/pages_unshared", Long.toString(Long.MAX_VALUE / 2));
+        assertThat(assertVerdict(Verdict.WARNING, "speed").reason()).startsWith("two full scans of 8.0 EiB");
+    }
+
+    @Test
+    void theKernelsOwnChoiceIsJudgedByTheSameMeasure() throws IOException {
         write("sys/kernel/mm/ksm/advisor_mode", "none [scan-time]");
+        write("sys/kernel/mm/ksm/advisor_target_scan_time", "30");
+        assertOk("speed", "the kernel chooses pages_to_scan, for a full scan in 30 s, and merging takes two");
+
         write("sys/kernel/mm/ksm/advisor_target_scan_time", "200");
-        assertOk("speed", "the kernel chooses pages_to_scan, for a full scan in 200 s");
+        assertThat(assertVerdict(Verdict.WARNING, "speed").cure())
+                .isEqualTo("echo 30 > /sys/kernel/mm/ksm/advisor_target_scan_time; as root");
     }
 
     @Test
@@ -110,11 +135,33 @@ class MachineChecksTest {
     }
 
     @Test
+    void eachSizeOfHugePagesMayDecideForItself() throws IOException {
+        write("sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]");
+        write("sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled", "[always] inherit madvise never");
+        assertThat(assertVerdict(Verdict.WARNING, "huge-pages").cure()).contains("/hugepages-64kB/enabled");
+
+        write("sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled", "always inherit [madvise] never");
+        assertOk("huge-pages", "only programs that ask for them get them");
+
+        write("sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never");
+        assertOk("huge-pages", "only programs that ask for them get them");
+
+        write("sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled", "always [inherit] madvise never");
+        assertVerdict(Verdict.WARNING, "huge-pages");
+    }
+
+    @Test
     void nodesAreKeptApart() throws IOException {
         write("sys/kernel/mm/ksm/merge_across_nodes", "0");
         assertThat(check("numa-nodes").verdict()).as("with one node").isEqualTo(Verdict.OK);
 
-        Files.createDirectories(root.resolve("sys/devices/system/node/node1"));
+        write("sys/devices/system/node/online", "0-1");
+        assertVerdict(Verdict.WARNING, "numa-nodes");
+
+        write("sys/devices/system/node/has_memory", "0");
+        assertThat(check("numa-nodes").verdict()).as("with memory on one node").isEqualTo(Verdict.OK);
+
+        write("sys/devices/system/node/has_memory", "0,8");
         assertVerdict(Verdict.WARNING, "numa-nodes");
     }
 
@@ -128,6 +175,12 @@ class MachineChecksTest {
                 24 23 0:22 / /sys ro,nosuid - sysfs sysfs rw
                 25 23 0:23 / /sys/fs/cgroup rw - cgroup2 cgroup rw""");
         assertThat(assertVerdict(Verdict.WARNING, "container").cure()).contains("on the host");
+
+        Files.write(
+                root.resolve("proc/self/mountinfo"), new byte[] {'/', (byte) 0xe9, '\n'}, StandardOpenOption.APPEND);
+        assertThat(check("container").verdict())
+                .as("beside a name of other bytes")
+                .isEqualTo(Verdict.WARNING);
 
         write("proc/self/mountinfo", """
                 23 27 0:22 / /sys ro - sysfs sysfs rw
@@ -165,7 +218,7 @@ class MachineChecksTest {
 
     @Test
     void garbageIsNoLimit() throws IOException {
-        write("proc/self/cgroup", "garbage\n:\n0::/\u0001");
+        write("proc/self/cgroup", "garbage\n:\n0::/\u0001\n0::/\u0000");
         write("sys/fs/cgroup/memory.max", "many");
         write("proc/self/mountinfo", "garbage\n\n1 2 3");
         write("proc/sys/vm/max_map_count", "lots");
