@@ -1,9 +1,11 @@
 package io.ksm4j.tools;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.OptionalDouble;
+import java.util.function.Function;
 import org.jline.utils.AttributedString;
 import org.jline.utils.AttributedStringBuilder;
 import org.jline.utils.AttributedStyle;
@@ -56,6 +58,15 @@ record Look(Bars bars, boolean hasColours) {
                 .toAttributedString();
     }
 
+    /** What came last, the greatest number in full height and, as text, behind it. */
+    AttributedString history(String name, double[] values, Function<OptionalDouble, String> text, int colour) {
+        OptionalDouble max =
+                Arrays.stream(values).filter(value -> !Double.isNaN(value)).max();
+        String drawn =
+                bars.draw(values, Math.max(max.orElse(0), Double.MIN_NORMAL), 1).get(0);
+        return bar(name, drawn, " " + text.apply(max), colour);
+    }
+
     /** Bars over the whole width, in rows. */
     List<AttributedString> plot(double[] values, double max, int rows, int colour) {
         List<AttributedString> lines = new ArrayList<>();
@@ -63,6 +74,11 @@ record Look(Bars bars, boolean hasColours) {
             lines.add(bar("", row, "", colour));
         }
         return lines;
+    }
+
+    /** As {@link ByteCount} has it; a dash if there is none. */
+    static String bytes(OptionalDouble bytes) {
+        return bytes.isPresent() ? ByteCount.text((long) bytes.getAsDouble()) : "-";
     }
 
     /** For example {@code 12.5 %}; a dash if there is none. */

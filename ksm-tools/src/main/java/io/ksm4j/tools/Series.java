@@ -4,6 +4,7 @@ import io.ksm4j.plot.Plot.Point;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.OptionalDouble;
 
 /**
  * How a number has changed. It keeps {@value #CAPACITY} points at most: beyond that every two become one, their mean, so that a series
@@ -88,8 +89,8 @@ final class Series {
         return columns;
     }
 
-    /** The greatest of its points; 0 if there is none, or none above. */
-    double max() {
-        return points().stream().mapToDouble(Point::y).reduce(0, Math::max);
+    /** The greatest of its points, if there is one. */
+    OptionalDouble max() {
+        return points().stream().mapToDouble(Point::y).max();
     }
 }

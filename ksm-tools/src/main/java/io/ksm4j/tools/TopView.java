@@ -3,11 +3,7 @@ package io.ksm4j.tools;
 import io.ksm4j.stats.KsmStats;
 import java.io.PrintStream;
 import java.time.ZoneId;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Deque;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.OptionalDouble;
@@ -19,8 +15,8 @@ import org.jspecify.annotations.Nullable;
 /** What {@code ksm top} shows. */
 final class TopView implements View {
 
-    /** No screen has more columns than that. */
-    private static final int HISTORY = 1024;
+    /** Its name before it and its greatest number behind. */
+    private static final int COLUMNS_AROUND_HISTORY = 18;
 
     /** From so many rows on there is room for history, and for details. */
     private static final int ROWS_FOR_HISTORY = 8;
@@ -31,8 +27,8 @@ final class TopView implements View {
     private final Look look = Look.ofThisTerminal();
     private final boolean json;
     private final double interval;
-    private final Deque<Double> saved = new ArrayDeque<>();
-    private final Deque<Double> percent = new ArrayDeque<>();
+    private final History saved = new History();
+    private final History percent = new History();
 
     private @Nullable Sample sample;
     private Processes processes = new Processes(List.of(), 0);
@@ -50,18 +46,10 @@ final class TopView implements View {
         synchronized (this) {
             sample = next;
             processes = found;
-            append(saved, (double) next.machine().savedBytes().orElse(0));
-            // The first sample says nothing of it.
-            next.ksmdPercent().ifPresent(value -> append(percent, value));
+            next.machine().savedBytes().ifPresent(bytes -> saved.add((double) bytes));
+            next.ksmdPercent().ifPresent(percent::add);
         }
         return true;
-    }
-
-    private static void append(Deque<Double> history, double value) {
-        history.addLast(value);
-        if (history.size() > HISTORY) {
-            history.removeFirst();
-        }
     }
 
     @Override
@@ -100,31 +88,13 @@ final class TopView implements View {
                             number(machine.pagesVolatile()) + " volatile"));
         }
         if (rows >= ROWS_FOR_HISTORY) {
-            lines.add(history("saved", saved, columns, ByteCount.text((long) max(saved)), AttributedStyle.GREEN));
-            lines.add(history(
-                    "ksmd", percent, columns, Look.percent(OptionalDouble.of(max(percent))), AttributedStyle.YELLOW));
+            int width = Math.max(1, columns - COLUMNS_AROUND_HISTORY);
+            lines.add(look.history("saved ", saved.latest(width), Look::bytes, AttributedStyle.GREEN));
+            lines.add(look.history("ksmd  ", percent.latest(width), Look::percent, AttributedStyle.YELLOW));
         }
         lines.add(Look.heading(heading(columns), columns));
         lines.addAll(table(rows - lines.size(), columns));
         return lines;
-    }
-
-    private AttributedString history(String name, Deque<Double> values, int columns, String max, int colour) {
-        int width = Math.max(1, columns - 18);
-        double[] bars = new double[width];
-        Arrays.fill(bars, Double.NaN);
-        Iterator<Double> latest = values.descendingIterator();
-        for (int i = width - 1; i >= 0 && latest.hasNext(); i--) {
-            bars[i] = latest.next();
-        }
-        String drawn = look.bars()
-                .draw(bars, Math.max(max(values), Double.MIN_NORMAL), 1)
-                .get(0);
-        return look.bar(String.format(Locale.ROOT, "%-6s", name), drawn, " " + max, colour);
-    }
-
-    private static double max(Deque<Double> values) {
-        return values.stream().mapToDouble(Double::doubleValue).max().orElse(0);
     }
 
     private static String heading(int columns) {

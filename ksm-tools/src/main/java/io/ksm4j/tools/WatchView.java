@@ -11,7 +11,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import org.jline.utils.AttributedString;
 import org.jline.utils.AttributedStyle;
@@ -66,7 +65,7 @@ final class WatchView implements View {
         this.process = pid.map(Processes::read);
         if (process.filter(info -> info.stats().mergedBytes().isEmpty()).isPresent()) {
             throw new CommandFailedException("the kernel tells nothing of process " + pid.get()
-                    + ": it has ended, or is a thread of the kernel, or this is Linux before 6.1");
+                    + ": it has ended, or is a thread of the kernel, or this is Linux before 5.19");
         }
     }
 
@@ -113,9 +112,8 @@ final class WatchView implements View {
     private synchronized void add(Reading next) {
         reading = next;
         elapsed = (System.nanoTime() - start) / NANOS;
-        merged.add(elapsed, (double) next.merged().orElse(0));
-        cost.add(elapsed, (double) next.cost().orElse(0));
-        // The first sample says nothing of it.
+        next.merged().ifPresent(bytes -> merged.add(elapsed, (double) bytes));
+        next.cost().ifPresent(bytes -> cost.add(elapsed, (double) bytes));
         next.sample().ksmdPercent().ifPresent(value -> percent.add(elapsed, value));
     }
 
@@ -151,11 +149,15 @@ final class WatchView implements View {
         int bars = Math.max(2, rows - lines.size() - ROWS_AROUND_BARS);
         // Until the screen is full there is a column for each sample.
         double span = Math.max(elapsed, columns * interval);
-        lines.add(new AttributedString(what() + ", up to " + ByteCount.text((long) merged.max())));
-        lines.addAll(look.plot(merged.columns(columns, span), merged.max(), bars - bars / 3, AttributedStyle.GREEN));
-        lines.add(new AttributedString("CPU of ksmd, up to " + Look.percent(OptionalDouble.of(percent.max()))));
+        lines.add(new AttributedString(what() + ", up to " + Look.bytes(merged.max())));
         lines.addAll(look.plot(
-                percent.columns(columns, span), percent.max(), Math.max(1, bars / 3), AttributedStyle.YELLOW));
+                merged.columns(columns, span), merged.max().orElse(0), bars - bars / 3, AttributedStyle.GREEN));
+        lines.add(new AttributedString("CPU of ksmd, up to " + Look.percent(percent.max())));
+        lines.addAll(look.plot(
+                percent.columns(columns, span),
+                percent.max().orElse(0),
+                Math.max(1, bars / 3),
+                AttributedStyle.YELLOW));
         String end = Look.seconds(span);
         lines.add(new AttributedString("0 s" + " ".repeat(Math.max(1, columns - 3 - end.length())) + end));
         return lines;
@@ -193,7 +195,7 @@ final class WatchView implements View {
     }
 
     private Panel panel(String label, Series series, double unit) {
-        double top = series.max() / unit;
+        double top = series.max().orElse(0) / unit;
         List<Point> points = series.points().stream()
                 .map(point -> new Point(point.x(), point.y() / unit))
                 .toList();

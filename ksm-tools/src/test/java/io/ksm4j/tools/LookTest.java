@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalDouble;
 import org.jline.utils.AttributedString;
+import org.jline.utils.AttributedStyle;
 import org.junit.jupiter.api.Test;
 
 /** How things look on a terminal. */
@@ -33,7 +34,35 @@ class LookTest {
     }
 
     @Test
+    void theScaleOfAHistoryIsThatOfWhatIsToBeSeen() {
+        History history = new History();
+        history.add(9);
+        history.add(1);
+        history.add(4);
+        Look look = new Look(Bars.ASCII, false);
+
+        assertThat(line(look, history.latest(2))).isEqualTo("ksmd .# 4.0 %");
+        assertThat(line(look, history.latest(5))).isEqualTo("ksmd   #_- 9.0 %");
+    }
+
+    @Test
+    void aHistoryOfNothingIsNotOneOfZero() {
+        History history = new History();
+        Look look = new Look(Bars.ASCII, false);
+        assertThat(line(look, history.latest(3))).isEqualTo("ksmd     -");
+
+        history.add(0);
+        assertThat(line(look, history.latest(3))).isEqualTo("ksmd   _ 0.0 %");
+    }
+
+    private static String line(Look look, double[] values) {
+        return look.history("ksmd ", values, Look::percent, AttributedStyle.YELLOW)
+                .toString();
+    }
+
+    @Test
     void whatIsUnknownIsADash() {
+        assertThat(Look.bytes(OptionalDouble.empty())).isEqualTo("-");
         assertThat(Look.percent(OptionalDouble.empty())).isEqualTo("-");
         assertThat(Look.percent(OptionalDouble.of(12.34))).isEqualTo("12.3 %");
     }
