@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
@@ -102,6 +103,16 @@ class StatusCommandTest {
         assertThat(status.errors())
                 .startsWith("ksm: there is no /proc/" + ended.pid() + ": ")
                 .hasLineCount(1);
+    }
+
+    @Test
+    @EnabledIfKsm
+    void numbersHaveTheSameDigitsInEveryLocale() {
+        String pid = Long.toString(ProcessHandle.current().pid());
+        List<String> command = new ArrayList<>(KsmProcess.command("status", pid));
+        command.addAll(1, List.of("-Duser.language=ar", "-Duser.country=EG"));
+
+        assertThat(KsmProcess.runCommand(command).output()).containsPattern("\n +" + pid + " ");
     }
 
     @Test

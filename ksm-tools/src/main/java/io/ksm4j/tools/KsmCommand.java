@@ -12,6 +12,7 @@ import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Supplier;
@@ -77,6 +78,8 @@ final class KsmCommand {
         if (arguments.length > 0 && arguments[0].equals("run")) {
             Descriptors.rememberInherited();
         }
+        // Some locales have other digits, which no script expects.
+        Locale.setDefault(Locale.Category.FORMAT, Locale.ROOT);
         // What the library logs has one line, too.
         if (System.getProperty("io.ksm4j.jmx") == null) {
             System.setProperty("io.ksm4j.jmx", "false"); // Nobody looks, and it would take time.
