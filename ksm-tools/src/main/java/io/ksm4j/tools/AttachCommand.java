@@ -8,7 +8,6 @@ import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -65,9 +64,7 @@ final class AttachCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        if (pid <= 0) {
-            throw new ParameterException(spec.commandLine(), pid + " is no process: they are numbered from 1");
-        }
+        KsmCommand.requirePid(spec, pid);
         ProcessInfo before = Processes.read(pid);
         Properties answer = TargetJvm.attach(pid).tell("merge=" + wish.merge());
         String error = answer.getProperty("error");

@@ -18,6 +18,7 @@ import java.util.Set;
 import java.util.function.Supplier;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 
 /** The command {@code ksm}. Each subcommand is a class of its own. */
@@ -172,7 +173,18 @@ final class KsmCommand {
         return FAILED;
     }
 
-    /** One line on standard error. */
+    /**
+     * Refuses what is no number of a process.
+     *
+     * @throws ParameterException if it is less than 1
+     */
+    static void requirePid(CommandSpec command, long pid) {
+        if (pid <= 0) {
+            throw new ParameterException(command.commandLine(), pid + " is no process: they are numbered from 1");
+        }
+    }
+
+    /** One line on standard error. What it quotes may hold anything, and goes to a terminal. */
     static void say(String message) {
         System.err.println("ksm: " + message.strip().replaceAll("\\s*\\R\\s*", "; "));
     }

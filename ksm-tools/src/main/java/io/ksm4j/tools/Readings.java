@@ -7,12 +7,26 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 
-/** Numbers under the names that they have in JSON, which the manual page of {@code ksm status} explains. Names stay; new ones may come. */
+/** What commands read, and the names that numbers have in JSON, which docs/command.md explains. Names stay; new ones may come. */
 final class Readings {
 
     private Readings() {}
 
     /** What {@code --json} prints of machine and processes. */
+    /**
+     * Reads the machine's numbers.
+     *
+     * @throws CommandFailedException if the kernel has no KSM, or it is hidden
+     * @throws java.io.UncheckedIOException if a file cannot be read, or holds something else than it should
+     */
+    static KsmStats machine() {
+        KsmStats machine = KsmStats.read();
+        if (!machine.isAvailable()) {
+            throw new CommandFailedException("there is no /sys/kernel/mm/ksm: ksm doctor says why");
+        }
+        return machine;
+    }
+
     static Map<String, Object> of(KsmStats machine, Processes processes) {
         Map<String, Object> values = new LinkedHashMap<>();
         values.put("machine", of(machine));

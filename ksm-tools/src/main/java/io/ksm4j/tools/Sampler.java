@@ -26,10 +26,7 @@ final class Sampler {
      * @throws java.io.UncheckedIOException if a file cannot be read, or holds something else than it should
      */
     Sample next() {
-        KsmStats machine = KsmStats.read();
-        if (!machine.isAvailable()) {
-            throw new CommandFailedException("there is no /sys/kernel/mm/ksm: ksm doctor says why");
-        }
+        KsmStats machine = Readings.machine();
         long nanoTime = System.nanoTime();
         Duration cpuTime = ksmd.map(KsmdThread::cpuTime).orElse(Duration.ZERO);
         OptionalDouble percent = OptionalDouble.empty();

@@ -9,7 +9,6 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -35,13 +34,8 @@ final class StatusCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        if (pid.isPresent() && pid.get() <= 0) {
-            throw new ParameterException(spec.commandLine(), pid.get() + " is no process: they are numbered from 1");
-        }
-        KsmStats machine = KsmStats.read();
-        if (!machine.isAvailable()) {
-            throw new CommandFailedException("there is no /sys/kernel/mm/ksm: ksm doctor says why");
-        }
+        pid.ifPresent(number -> KsmCommand.requirePid(spec, number));
+        KsmStats machine = Readings.machine();
         Processes processes =
                 pid.map(one -> new Processes(List.of(Processes.read(one)), 0)).orElseGet(Processes::read);
         if (json) {

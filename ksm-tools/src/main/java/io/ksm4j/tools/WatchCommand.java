@@ -11,7 +11,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -54,10 +53,7 @@ final class WatchCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException, InterruptedException {
         pace.check();
-        if (subject.pid.isPresent() && subject.pid.get() <= 0) {
-            throw new ParameterException(
-                    spec.commandLine(), subject.pid.get() + " is no process: they are numbered from 1");
-        }
+        subject.pid.ifPresent(pid -> KsmCommand.requirePid(spec, pid));
         WatchView view = new WatchView(subject.all ? Optional.empty() : subject.pid, pace.interval());
         if (svg.isEmpty()) {
             pace.show(view, false);
