@@ -186,6 +186,7 @@ final class KsmCommand {
 
     /** One line on standard error. What it quotes may hold anything, and goes to a terminal. */
     static void say(String message) {
-        System.err.println("ksm: " + message.strip().replaceAll("\\s*\\R\\s*", "; "));
+        String line = message.strip().replaceAll("\\s*\\R\\s*", "; ").replaceAll("\\p{Cc}", "?");
+        System.err.println("ksm: " + line);
     }
 }
