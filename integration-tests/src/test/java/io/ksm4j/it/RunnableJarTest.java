@@ -64,6 +64,16 @@ class RunnableJarTest {
     }
 
     @Test
+    void itTellsItsVersion() {
+        String version = jar.getFileName().toString().replaceAll("ksm-tools-(.+)-runnable[.]jar", "$1");
+
+        assertThat(KsmProcess.runCommand(launcher(JDK, "--version")).output())
+                .isEqualTo("ksm, of ksm4j " + version + "\n");
+        assertThat(KsmProcess.runCommand(launcher(JDK, "status", "--version")).output())
+                .isEqualTo("ksm, of ksm4j " + version + "\n");
+    }
+
+    @Test
     void programsThatItRunsMayOpenAsManyFilesAsBefore() {
         List<String> command = new ArrayList<>(List.of("sh", "-c", "ulimit -Sn 321; exec \"$@\"", "sh"));
         command.addAll(launcher(JDK, "run", "sh", "-c", "ulimit -Sn"));

@@ -25,7 +25,6 @@ import picocli.CommandLine.ParameterException;
 @Command(
         name = "ksm",
         mixinStandardHelpOptions = true,
-        version = "ksm, of ksm4j",
         description = "Kernel samepage merging: whether it works here, what it saves, and what it costs.",
         synopsisSubcommandLabel = "COMMAND",
         footer = {
@@ -122,13 +121,21 @@ final class KsmCommand {
         CommandLine ksm = new CommandLine(new KsmCommand());
         for (String name : names) {
             CommandLine subcommand = new CommandLine(SUBCOMMANDS.get(name).get());
+            subcommand.getCommandSpec().version(version());
             // What comes after the program to run is the program's.
             ksm.addSubcommand(name, subcommand.setStopAtPositional(name.equals("run")));
         }
+        ksm.getCommandSpec().version(version());
         // A name that begins with @ is a name.
         return ksm.setExpandAtFiles(false)
                 .setParameterExceptionHandler((e, arguments) -> refuse(e))
                 .setExecutionExceptionHandler((e, command, parsed) -> handle(e));
+    }
+
+    /** The runnable jar tells its own. */
+    private static String version() {
+        String version = KsmCommand.class.getPackage().getImplementationVersion();
+        return "ksm, of ksm4j" + (version == null ? "" : " " + version);
     }
 
     private static int refuse(ParameterException e) {
