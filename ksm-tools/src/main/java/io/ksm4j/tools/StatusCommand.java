@@ -58,18 +58,27 @@ final class StatusCommand implements Callable<Integer> {
             line("zeros", pages(machine.ksmZeroPages()) + " became the kernel's page of zeros");
         }
         line("unshared", pages(machine.pagesUnshared()) + " without an equal");
-        line("volatile", pages(machine.pagesVolatile()) + " that change too fast");
+        line("volatile", volatilePages(machine));
         line("scans", number(machine.fullScans()) + " full ones");
     }
 
     /** What it does, by the settings. */
     static String ksmd(KsmStats machine) {
-        long run = machine.run().orElse(0);
+        if (machine.run().isEmpty()) {
+            return "-";
+        }
+        long run = machine.run().getAsLong();
         if (run != 1) {
             return run == 2 ? "stands still, all pages taken apart" : "stands still";
         }
         return "runs, " + pages(machine.pagesToScan()) + " every " + number(machine.sleepMillisecs()) + " ms"
                 + (machine.advisorMode().filter("scan-time"::equals).isPresent() ? ", as the advisor has it" : "");
+    }
+
+    /** With {@code smart_scan} the kernel counts two kinds together. */
+    static String volatilePages(KsmStats machine) {
+        return pages(machine.pagesVolatile()) + " that change too fast"
+                + (machine.smartScan().orElse(0) != 0 ? ", or that smart_scan passes over" : "");
     }
 
     private static void line(String name, String value) {
@@ -87,7 +96,7 @@ final class StatusCommand implements Callable<Integer> {
     private static void print(Processes processes) {
         PrintStream out = System.out;
         if (processes.known().isEmpty()) {
-            out.println("No process that could be read has memory that may merge.");
+            out.println("No process that could be read is known to have memory that may merge.");
         } else {
             out.printf("%10s %11s %11s %11s  %s%n", "PID", "MERGED", "COST", "PROFIT", "NAME");
         }

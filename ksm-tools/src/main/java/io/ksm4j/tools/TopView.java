@@ -124,7 +124,7 @@ final class TopView implements View {
             rest.add(processes.hidden() + " of other users: root can read them");
         }
         if (known.isEmpty() && processes.hidden() == 0) {
-            rest.add("No process has memory that may merge.");
+            rest.add("No process is known to have memory that may merge.");
         }
         if (!rest.isEmpty()) {
             lines.add(new AttributedString(String.join(", ", rest)));
