@@ -1,9 +1,10 @@
 package io.ksm4j.tools;
 
 import io.ksm4j.stats.KsmStats;
-import java.time.temporal.ChronoUnit;
+import java.time.ZoneOffset;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalLong;
 
@@ -12,7 +13,6 @@ final class Readings {
 
     private Readings() {}
 
-    /** What {@code --json} prints of machine and processes. */
     /**
      * Reads the machine's numbers.
      *
@@ -27,6 +27,7 @@ final class Readings {
         return machine;
     }
 
+    /** What {@code --json} prints of machine and processes. */
     static Map<String, Object> of(KsmStats machine, Processes processes) {
         Map<String, Object> values = new LinkedHashMap<>();
         values.put("machine", of(machine));
@@ -38,7 +39,10 @@ final class Readings {
     /** What {@code ksm top --json} prints of a sample. */
     static Map<String, Object> of(Sample sample, Processes processes) {
         Map<String, Object> values = new LinkedHashMap<>();
-        values.put("time", sample.time().truncatedTo(ChronoUnit.MILLIS).toString());
+        // Instant's own text has a fraction of a second only where it is not zero.
+        values.put(
+                "time",
+                String.format(Locale.ROOT, "%1$tFT%1$tT.%1$tLZ", sample.time().atOffset(ZoneOffset.UTC)));
         values.put("ksmdCpuPercent", sample.ksmdPercent());
         values.put("pagesScannedPerSecond", sample.pagesPerSecond());
         values.putAll(of(sample.machine(), processes));
