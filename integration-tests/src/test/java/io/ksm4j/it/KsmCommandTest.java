@@ -2,10 +2,12 @@ package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import org.junit.jupiter.api.Test;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -22,10 +24,10 @@ class KsmCommandTest {
                 "status 0",
                 "status 99999999999999999999",
                 "status 1 2",
+                "status \u001b[2J\u009b2J",
                 "doctor 1",
                 "attach",
                 "attach 0",
-                "status \u001b[2J\u009b2J",
                 "attach --on --off 1"
             })
     void badArgumentsAreRefusedInOneLine(String arguments) {
@@ -58,6 +60,16 @@ class KsmCommandTest {
     void aReaderThatHasGoneEndsItQuietly(String arguments) {
         // What it writes first comes after the JVM has started, when the reader has long gone.
         KsmProcess bash = inBash("{ \"$@\"; echo \"status $?\" >&2; } | true", arguments);
+
+        assertThat(bash.errors()).isEqualTo("status 141\n");
+    }
+
+    @Test
+    void aReaderOfAPipeWithANameMayGoToo(@TempDir Path folder) {
+        Path pipe = folder.resolve("pipe");
+        KsmProcess bash = inBash(
+                "mkfifo " + pipe + "; { \"$@\" > " + pipe + "; echo \"status $?\" >&2; } & true < " + pipe + "; wait",
+                "--help");
 
         assertThat(bash.errors()).isEqualTo("status 141\n");
     }

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 
 /** The process's standard output, whose failures a {@link java.io.PrintStream} does not swallow. What comes after one is dropped. */
 final class StandardOutput extends OutputStream {
@@ -33,11 +34,12 @@ final class StandardOutput extends OutputStream {
         }
     }
 
-    /** The errno is in the exception's message alone, in the words of the locale. */
+    /** Or a socket. The errno is in the exception's message alone, in the words of the locale. */
     private static boolean isPipe() {
+        Path file = Path.of("/proc/self/fd/1");
         try {
-            String file = Files.readSymbolicLink(Path.of("/proc/self/fd/1")).toString();
-            return file.startsWith("pipe:") || file.startsWith("socket:");
+            return Files.readAttributes(file, BasicFileAttributes.class).isOther()
+                    && !Files.readSymbolicLink(file).startsWith("/dev");
         } catch (IOException e) {
             return false;
         }
