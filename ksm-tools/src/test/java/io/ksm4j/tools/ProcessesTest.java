@@ -2,7 +2,11 @@ package io.ksm4j.tools;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.IOException;
 import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -27,5 +31,24 @@ class ProcessesTest {
     })
     void theMainClassStandsInTheArguments(String arguments, String name) {
         assertThat(Processes.nameByArguments(List.of(arguments.split(" ", -1)))).isEqualTo(name);
+    }
+
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void namesHoldNothingThatATerminalObeys() throws IOException {
+        String script = "printf '\\033[2J\\a\\rx\\177' > /proc/$$/comm; echo renamed; read -r line";
+        Process shell = new ProcessBuilder("bash", "-c", script).start();
+        try {
+            assertThat(shell.inputReader().readLine()).isEqualTo("renamed");
+
+            assertThat(Processes.nameOf(shell.pid())).isEqualTo("?[2J??x?");
+        } finally {
+            shell.destroyForcibly();
+        }
+    }
+
+    @Test
+    void whatHasEndedHasNoName() {
+        assertThat(Processes.nameOf(Long.MAX_VALUE)).isEqualTo("?");
     }
 }
