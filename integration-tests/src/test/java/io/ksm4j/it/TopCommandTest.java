@@ -107,6 +107,19 @@ class TopCommandTest {
     }
 
     @Test
+    void aTerminalThatKeepsNoOtherScreenIsCleared() throws IOException {
+        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
+            tmux.type("TERM=vt100 ./ksm top --interval 0.2");
+            tmux.awaitText("q quits");
+
+            tmux.press("q");
+
+            assertThat(tmux.exitStatus()).isZero();
+            assertThat(tmux.screen()).startsWith("$ ").doesNotContain("q quits", "PROFIT");
+        }
+    }
+
+    @Test
     @EnabledIfKsm(control = true)
     void jsonHasALineForEachSample(RunningKsmd ksmd) throws Exception {
         try (RunningJvm jvm = RunningJvm.start(StatusCommandTest.Sharer.class)) {

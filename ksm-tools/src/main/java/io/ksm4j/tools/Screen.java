@@ -49,7 +49,7 @@ final class Screen implements AutoCloseable {
     private final NonBlockingReader keys;
     private final Display display;
 
-    /** What brings back the screen that was there before. */
+    /** What brings back the screen that was there before; an empty one where the terminal has kept none, as Linux's console. */
     private final byte[] leave;
 
     private Size size = USUAL;
@@ -63,9 +63,10 @@ final class Screen implements AutoCloseable {
         this.before = terminal.getAttributes();
         this.keys = terminal.reader();
         this.display = new Display(terminal, true);
+        String screenBefore = string(Capability.exit_ca_mode);
         this.leave = (string(Capability.exit_attribute_mode)
                         + string(Capability.cursor_normal)
-                        + string(Capability.exit_ca_mode))
+                        + (screenBefore.isEmpty() ? string(Capability.clear_screen) : screenBefore))
                 .getBytes(StandardCharsets.ISO_8859_1);
         this.size = readSize();
     }
