@@ -275,8 +275,10 @@ final class MachineChecks {
 
     private Optional<String> read(String file) {
         try {
+            // By lines, as a number below /proc/sys is at its end after the single byte that Files.readString reads
+            // first.
             // Names of mounts are whatever bytes somebody chose.
-            return Optional.of(Files.readString(root.resolve(file), StandardCharsets.ISO_8859_1)
+            return Optional.of(String.join("\n", Files.readAllLines(root.resolve(file), StandardCharsets.ISO_8859_1))
                     .strip());
         } catch (IOException e) {
             return Optional.empty();

@@ -9,8 +9,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Machines made of files: what those that the tests run on cannot be brought to be. */
@@ -226,6 +229,18 @@ class MachineChecksTest {
         assertOk("memory-limit", "no cgroup limits this process's memory");
         assertOk("mapping-limit", "vm.max_map_count cannot be read");
         assertThat(check("container").verdict()).isEqualTo(Verdict.OK);
+    }
+
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void theLimitOfMappingsIsThatOfThisMachine() throws IOException {
+        String limit = Files.readAllLines(Path.of("/proc/sys/vm/max_map_count")).get(0);
+
+        List<Check> checks = new MachineChecks(Path.of("/"), KsmStats.read(), ProcessKsmStats.read()).all();
+
+        assertThat(checks)
+                .extracting(Check::reason)
+                .anyMatch(reason -> reason.startsWith("a process may have " + limit + " mappings,"));
     }
 
     @Test
