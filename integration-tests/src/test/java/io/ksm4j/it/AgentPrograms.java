@@ -113,8 +113,8 @@ final class AgentPrograms {
     }
 
     /** A JVM that ends when the agent comes. */
-    List<String> ending(Path jdk) {
-        return command(jdk, classes + File.pathSeparator + ending, "Plain");
+    List<String> ending(Path jdk, String... jvmArguments) {
+        return command(jdk, classes + File.pathSeparator + ending, "Plain", jvmArguments);
     }
 
     private static List<String> command(Path jdk, String classPath, String main, String... jvmArguments) {

@@ -88,8 +88,8 @@ class AttachCommandTest {
     }
 
     @Test
-    void aJvmThatEndsMeanwhileIsSaidInOneLine() throws Exception {
-        try (RunningJvm jvm = RunningJvm.start(programs.ending(JDK))) {
+    void aJvmThatEndsMeanwhileIsSaidInOneLine(@TempDir Path temporary) throws Exception {
+        try (RunningJvm jvm = RunningJvm.start(programs.ending(JDK, "-Djava.io.tmpdir=" + temporary))) {
             jvm.awaitLine("up");
 
             KsmProcess attach = attach(jvm);
@@ -97,6 +97,7 @@ class AttachCommandTest {
             assertThat(attach.exitStatus()).isEqualTo(1);
             assertThat(attach.errors()).startsWith("ksm: ").hasLineCount(1);
             assertThat(jvm.awaitExit()).isEqualTo(1);
+            assertThat(temporary).isEmptyDirectory();
         }
     }
 

@@ -1,41 +1,63 @@
 package io.ksm4j.tools;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.channels.Channels;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.file.ClosedDirectoryStreamException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.SecureDirectoryStream;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFileAttributeView;
+import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.nio.file.attribute.UserPrincipal;
+import java.security.SecureRandom;
+import java.util.Optional;
 import java.util.Properties;
-import org.jspecify.annotations.Nullable;
+import java.util.Set;
 
 /**
  * A folder for the agent's jar, and for its answer, where a JVM sees it, which may be in a container. It is gone when this is closed:
  * the JVM has the jar open by then.
  *
- * <p>A JVM that was attached to before gets it in the same place again. Each other place would stay on its class path. Nobody can have put
- * something else there: the folder must be new.
+ * <p>The JVM says where, and may be another's while this process is root's. So nothing in that place is trusted: the folder is new, is
+ * reached by its descriptor from then on, whatever becomes of the path, and stays this process's own. The JVM's user is given
+ * nothing but the file for the answer.
+ *
+ * <p>A JVM that was attached to before gets it in the same place again. Each other place would stay on its class path.
  */
 final class AgentFolder implements AutoCloseable {
 
-    private static final String JAR = "ksm-agent.jar";
-    private static final String ANSWER = "answer";
-
     /** Set by the agent. */
-    private static final String FOLDER_PROPERTY = "io.ksm4j.agent.folder";
+    static final String FOLDER_PROPERTY = "io.ksm4j.agent.folder";
 
-    private static final long LONGEST_ANSWER = 64 << 10;
+    private static final String PREFIX = "ksm-attach";
 
-    /** As this process sees it, and as the JVM does. */
-    private final Path outside;
+    private static final Path JAR = Path.of("ksm-agent.jar");
+    private static final Path ANSWER = Path.of("answer");
 
+    private static final int LONGEST_ANSWER = 64 << 10;
+
+    private static final SecureRandom RANDOM = new SecureRandom();
+
+    private final SecureDirectoryStream<Path> parent;
+    private final SecureDirectoryStream<Path> folder;
+
+    /** As the JVM sees it. */
     private final Path inside;
+
     private final Thread atExit = new Thread(this::delete);
 
-    private AgentFolder(Path outside, Path inside) {
-        this.outside = outside;
+    private AgentFolder(SecureDirectoryStream<Path> parent, SecureDirectoryStream<Path> folder, Path inside) {
+        this.parent = parent;
+        this.folder = folder;
         this.inside = inside;
     }
 
@@ -45,59 +67,97 @@ final class AgentFolder implements AutoCloseable {
      * @param properties the system properties of the JVM
      * @throws CommandFailedException if it cannot be written there
      */
-    static AgentFolder create(long pid, Properties properties) throws IOException {
-        Path root = Path.of("/proc", Long.toString(pid), "root");
-        Path parent = Path.of(properties.getProperty("user.dir", "/"))
-                .resolve(properties.getProperty("java.io.tmpdir", "/tmp"))
-                .toAbsolutePath();
-        try (InputStream jar = AgentFolder.class.getResourceAsStream(JAR)) {
+    static AgentFolder create(long pid, Properties properties) {
+        String temporary = properties.getProperty("java.io.tmpdir", "/tmp");
+        try (InputStream jar = AgentFolder.class.getResourceAsStream(JAR.toString())) {
             if (jar == null) {
                 throw new CommandFailedException("this build of ksm has no " + JAR + " in it: build it anew");
             }
-            AgentFolder folder = createEmpty(root, parent, properties.getProperty(FOLDER_PROPERTY));
-            Runtime.getRuntime().addShutdownHook(folder.atExit);
+            Path process = Path.of("/proc", Long.toString(pid));
+            Path inside = Path.of(properties.getProperty("user.dir", "/"))
+                    .resolve(temporary)
+                    .toAbsolutePath();
+            AgentFolder folder =
+                    createEmpty(process, inside, nameAsBefore(inside, properties.getProperty(FOLDER_PROPERTY, "")));
             try {
-                Files.copy(jar, folder.outside.resolve(JAR));
-                folder.giveTo((Integer) Files.getAttribute(Path.of("/proc", Long.toString(pid)), "unix:uid"));
+                Runtime.getRuntime().addShutdownHook(folder.atExit);
+                folder.fill(jar, process);
                 return folder;
             } catch (IOException | RuntimeException e) {
                 folder.close();
                 throw e;
             }
-        } catch (IOException e) {
+        } catch (IOException | InvalidPathException | ClassCastException e) {
             throw new CommandFailedException(
-                    "cannot put the agent into " + parent + " of JVM " + pid + " (" + e
+                    "cannot put the agent into " + temporary + " of JVM " + pid + " (" + e
                             + "): start the JVM with -javaagent:ksm-agent.jar",
                     e);
         }
     }
 
-    private static AgentFolder createEmpty(Path root, Path parent, @Nullable String again) throws IOException {
-        if (again != null) {
-            Path inside = Path.of(again);
-            try {
-                Path outside = Files.createDirectory(
-                        below(root, inside),
-                        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-                return new AgentFolder(outside, inside);
-            } catch (IOException e) {
-                // Another one is attached to it, or the parent has gone: a new place is the second best.
+    /** Empty unless the JVM says that it was one of these, in the place where the next would be, too. */
+    private static Optional<Path> nameAsBefore(Path parent, String before) {
+        String name = before.substring(before.lastIndexOf('/') + 1);
+        return name.matches(PREFIX + "[0-9]+") && before.equals(parent + "/" + name)
+                ? Optional.of(Path.of(name))
+                : Optional.empty();
+    }
+
+    private static AgentFolder createEmpty(Path process, Path inside, Optional<Path> asBefore) throws IOException {
+        Path outside = process.resolve("root").resolve(Path.of("/").relativize(inside));
+        SecureDirectoryStream<Path> parent = (SecureDirectoryStream<Path>) Files.newDirectoryStream(outside);
+        try {
+            if (asBefore.isPresent()) {
+                try {
+                    return createEmpty(parent, outside, inside, asBefore.get());
+                } catch (IOException e) {
+                    // Another one is attached to it: a new place is the second best.
+                }
             }
+            return createEmpty(parent, outside, inside, Path.of(PREFIX + Long.toUnsignedString(RANDOM.nextLong())));
+        } catch (IOException | RuntimeException e) {
+            parent.close();
+            throw e;
         }
-        Path outside = Files.createTempDirectory(below(root, parent), "ksm-attach");
-        return new AgentFolder(outside, parent.resolve(outside.getFileName()));
     }
 
-    private static Path below(Path root, Path absolute) {
-        return root.resolve(Path.of("/").relativize(absolute));
+    private static AgentFolder createEmpty(SecureDirectoryStream<Path> parent, Path outside, Path inside, Path name)
+            throws IOException {
+        Files.createDirectory(outside.resolve(name), PosixFilePermissions.asFileAttribute(permissions("rwx------")));
+        SecureDirectoryStream<Path> folder = parent.newDirectoryStream(name, LinkOption.NOFOLLOW_LINKS);
+        // Whoever may write to the parent may have put another one in its place meanwhile.
+        if (!owner(folder).equals(Files.getOwner(Path.of("/proc/self")))) {
+            folder.close();
+            throw new IOException(name + " was replaced");
+        }
+        return new AgentFolder(parent, folder, inside.resolve(name));
     }
 
-    /** Root makes folders that nobody else may look into. */
-    private void giveTo(int user) throws IOException {
-        if ((Integer) Files.getAttribute(outside, "unix:uid") != user) {
-            Files.setAttribute(outside.resolve(JAR), "unix:uid", user);
-            Files.setAttribute(outside, "unix:uid", user);
+    private static UserPrincipal owner(SecureDirectoryStream<Path> folder) throws IOException {
+        return folder.getFileAttributeView(PosixFileAttributeView.class).getOwner();
+    }
+
+    private void fill(InputStream jar, Path process) throws IOException {
+        try (OutputStream out = Channels.newOutputStream(create(JAR))) {
+            jar.transferTo(out);
         }
+        view(JAR).setPermissions(permissions("rw-r--r--"));
+        create(ANSWER).close();
+        view(ANSWER).setPermissions(permissions("rw-------"));
+        view(ANSWER).setOwner(Files.getOwner(process));
+        folder.getFileAttributeView(PosixFileAttributeView.class).setPermissions(permissions("rwxr-xr-x"));
+    }
+
+    private SeekableByteChannel create(Path file) throws IOException {
+        return folder.newByteChannel(file, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE));
+    }
+
+    private PosixFileAttributeView view(Path file) {
+        return folder.getFileAttributeView(file, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS);
+    }
+
+    private static Set<PosixFilePermission> permissions(String text) {
+        return PosixFilePermissions.fromString(text);
     }
 
     String jarAsSeenFromInside() {
@@ -114,19 +174,19 @@ final class AgentFolder implements AutoCloseable {
      * @throws CommandFailedException if it has not
      */
     Properties readAnswer() throws IOException {
-        Path file = outside.resolve(ANSWER);
-        // It is the other's file, and may be anything.
-        if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS) || Files.size(file) > LONGEST_ANSWER) {
-            throw new CommandFailedException("the agent gave no answer: the standard error of the JVM says why");
-        }
-        Properties answer = new Properties();
-        try (InputStream in = Channels.newInputStream(
-                Files.newByteChannel(file, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS))) {
-            answer.load(in);
+        // It is the other's file, and may hold anything.
+        try (SeekableByteChannel file =
+                folder.newByteChannel(ANSWER, Set.of(StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS))) {
+            byte[] text = Channels.newInputStream(file).readNBytes(LONGEST_ANSWER);
+            if (text.length == 0) {
+                throw new CommandFailedException("the agent gave no answer: the standard error of the JVM says why");
+            }
+            Properties answer = new Properties();
+            answer.load(new ByteArrayInputStream(text));
+            return answer;
         } catch (IllegalArgumentException e) {
             throw new CommandFailedException("the answer of the agent is garbage: " + e.getMessage(), e);
         }
-        return answer;
     }
 
     @Override
@@ -140,12 +200,21 @@ final class AgentFolder implements AutoCloseable {
     }
 
     private void delete() {
+        try (parent;
+                folder) {
+            deleteIfExists(ANSWER);
+            deleteIfExists(JAR);
+            parent.deleteDirectory(inside.getFileName());
+        } catch (IOException | ClosedDirectoryStreamException e) {
+            // Somebody else has put something there, or the JVM's container has ended, and its files with it.
+        }
+    }
+
+    private void deleteIfExists(Path file) throws IOException {
         try {
-            Files.deleteIfExists(outside.resolve(ANSWER));
-            Files.deleteIfExists(outside.resolve(JAR));
-            Files.deleteIfExists(outside);
-        } catch (IOException e) {
-            // The JVM has ended, and its root with it, or somebody else has put something there.
+            folder.deleteFile(file);
+        } catch (NoSuchFileException e) {
+            // It was not made yet.
         }
     }
 }
