@@ -176,7 +176,8 @@ class AttachCommandTest {
     @Test
     void aJvmInAContainerGetsTheAgentWhereItSeesIt(@TempDir Path temporary) throws Exception {
         List<String> command = new ArrayList<>(List.of("unshare", "--mount", "--pid", "--fork", "sh", "-c"));
-        command.add("mount -t tmpfs none " + temporary + " && mount -t proc proc /proc && exec \"$@\"");
+        command.add("mount -t tmpfs none " + temporary + " && mount -t proc proc /proc && java=$1 && shift"
+                + " && exec $java -Dlatin1=$(printf '\\351') \"$@\"");
         command.add("sh");
         command.addAll(programs.plain(JDK, "-Djava.io.tmpdir=" + temporary));
         try (RunningJvm container = RunningJvm.start(command)) {

@@ -6,10 +6,18 @@ import com.sun.tools.attach.AttachNotSupportedException;
 import com.sun.tools.attach.VirtualMachine;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Properties;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -24,7 +32,12 @@ final class TargetJvm {
     /** The oldest Java that the agent runs on. */
     private static final int OLDEST = 17;
 
+    /** The JDK waits half as long for a JVM that has never been attached to. */
+    private static final Duration PATIENCE = Duration.ofSeconds(20);
+
     private static final String START_WITH_AGENT = "start it with -javaagent:ksm-agent.jar";
+
+    private record Listening(VirtualMachine jvm, Properties properties) {}
 
     private final long pid;
 
@@ -67,11 +80,15 @@ final class TargetJvm {
 
     private static void requireJvm(long pid) throws IOException {
         String process = Long.toString(pid);
+        String leader = field(process, "Tgid");
+        if (!leader.equals(process)) {
+            throw new CommandFailedException(process + " is a thread of process " + leader + ": name that");
+        }
         String state = field(process, "State");
         if (state.startsWith("Z") || state.startsWith("X")) {
             throw new CommandFailedException("process " + pid + " has ended");
         }
-        if (!Files.readString(Path.of("/proc", process, "maps")).contains("/libjvm.so")) {
+        if (!read(process, "maps").contains("/libjvm.so")) {
             throw new CommandFailedException(
                     "process " + pid + " is no JVM: ksm run opts in any program that it starts");
         }
@@ -88,57 +105,36 @@ final class TargetJvm {
             throw new CommandFailedException(
                     "JVM " + pid + " does not listen: it is still starting, or runs with -Xrs; " + START_WITH_AGENT);
         }
-        if (List.of(Files.readString(Path.of("/proc", process, "cmdline")).split("\0", -1))
-                .contains("-XX:+DisableAttachMechanism")) {
+        if (List.of(read(process, "cmdline").split("\0", -1)).contains("-XX:+DisableAttachMechanism")) {
             throw new CommandFailedException(
                     "JVM " + pid + " runs with -XX:+DisableAttachMechanism: " + START_WITH_AGENT);
         }
     }
 
     private static String field(String process, String name) throws IOException {
-        Matcher line = Pattern.compile("(?m)^" + name + ":\\s+(.*)$")
-                .matcher(Files.readString(Path.of("/proc", process, "status")));
+        Matcher line = Pattern.compile("(?m)^" + name + ":\\s+(.*)$").matcher(read(process, "status"));
         if (!line.find()) {
             throw new IOException("no " + name + " in /proc/" + process + "/status");
         }
         return line.group(1);
     }
 
+    /** Names of files and arguments are bytes, and need not be text. */
+    private static String read(String process, String file) throws IOException {
+        return Files.readString(Path.of("/proc", process, file), StandardCharsets.ISO_8859_1);
+    }
+
     /**
-     * Has the agent do something in it.
+     * Has the agent do something in it. A JVM that is frozen never takes up what it is told, so that is waited for no longer than
+     * {@link #PATIENCE}; how long the agent then takes depends on how much memory is merged.
      *
      * @return its answer
      * @throws CommandFailedException if that failed
      */
     Properties tell(String options) {
-        VirtualMachine jvm;
-        try {
-            jvm = VirtualMachine.attach(Long.toString(pid));
-        } catch (AttachNotSupportedException | IOException e) {
-            throw failure(
-                    pid,
-                    "cannot be attached to (" + e.getMessage()
-                            + "): does it run with -XX:+DisableAttachMechanism, or in another container as another user?",
-                    e);
-        }
-        try {
-            return tell(jvm, options);
-        } catch (IOException e) {
-            throw failure(pid, "cannot be told: " + e, e);
-        } finally {
-            try {
-                jvm.detach();
-            } catch (IOException e) {
-                // Nothing is left to let go of.
-            }
-        }
-    }
-
-    private Properties tell(VirtualMachine jvm, String options) throws IOException {
-        Properties properties = jvm.getSystemProperties();
-        requireVersion(properties.getProperty("java.specification.version", "unknown"));
-        try (AgentFolder folder = AgentFolder.create(pid, properties)) {
-            jvm.loadAgent(folder.jarAsSeenFromInside(), options + ",answer=" + folder.answerAsSeenFromInside());
+        Listening target = within(PATIENCE, pid, this::listen);
+        try (AgentFolder folder = AgentFolder.create(pid, target.properties)) {
+            target.jvm.loadAgent(folder.jarAsSeenFromInside(), options + ",answer=" + folder.answerAsSeenFromInside());
             return folder.readAnswer();
         } catch (AgentLoadException e) {
             throw failure(
@@ -148,6 +144,54 @@ final class TargetJvm {
                     e);
         } catch (AgentInitializationException e) {
             throw failure(pid, "has failed in the agent (" + e.getMessage() + "): see its standard error", e);
+        } catch (IOException e) {
+            throw failure(pid, "cannot be told: " + e, e);
+        } finally {
+            try {
+                target.jvm.detach();
+            } catch (IOException e) {
+                // Nothing is left to let go of.
+            }
+        }
+    }
+
+    private Listening listen() {
+        try {
+            VirtualMachine jvm = VirtualMachine.attach(Long.toString(pid));
+            Properties properties = jvm.getSystemProperties();
+            requireVersion(properties.getProperty("java.specification.version", "unknown"));
+            return new Listening(jvm, properties);
+        } catch (AttachNotSupportedException | IOException e) {
+            throw failure(
+                    pid,
+                    "cannot be attached to (" + e.getMessage()
+                            + "): does it run with -XX:+DisableAttachMechanism, or in another container as another user?",
+                    e);
+        }
+    }
+
+    /**
+     * Does something in a thread of its own, which is left to itself if it takes longer.
+     *
+     * @throws CommandFailedException if it does
+     */
+    static <T> T within(Duration patience, long pid, Supplier<T> action) {
+        FutureTask<T> task = new FutureTask<>(action::get);
+        Thread thread = new Thread(task, "ksm-attach");
+        thread.setDaemon(true);
+        thread.start();
+        try {
+            return task.get(patience.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (TimeoutException e) {
+            throw failure(pid, "has not answered in " + patience.toSeconds() + " s: is it frozen?", e);
+        } catch (ExecutionException e) {
+            if (e.getCause() instanceof CommandFailedException failed) {
+                throw failed;
+            }
+            throw new IllegalStateException(e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
         }
     }
 
