@@ -1,10 +1,15 @@
 package io.ksm4j.tools;
 
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.File;
+import java.time.Duration;
 import java.util.Arrays;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 class TargetJvmTest {
 
@@ -22,5 +27,36 @@ class TargetJvmTest {
         assertThatThrownBy(() -> TargetJvm.attach(thread))
                 .isInstanceOf(CommandFailedException.class)
                 .hasMessage(thread + " is a thread of process " + SELF + ": name that");
+    }
+
+    @Test
+    @Timeout(10)
+    void aJvmThatNeverAnswersIsGivenUpByAThreadThatKeepsNothingAlive() {
+        CountDownLatch never = new CountDownLatch(1);
+        AtomicBoolean daemon = new AtomicBoolean();
+
+        assertThatThrownBy(() -> TargetJvm.within(Duration.ofMillis(100), SELF, () -> {
+                    daemon.set(Thread.currentThread().isDaemon());
+                    try {
+                        never.await();
+                    } catch (InterruptedException e) {
+                        Thread.currentThread().interrupt();
+                    }
+                    return never;
+                }))
+                .isInstanceOf(CommandFailedException.class)
+                .hasMessageStartingWith("JVM " + SELF + " has not answered in ");
+        assertThat(daemon).isTrue();
+    }
+
+    @Test
+    void whatFailsInTimeFailsWithItsOwnReason() {
+        CommandFailedException failure = new CommandFailedException("it is too old: update it");
+
+        assertThatThrownBy(() -> TargetJvm.within(Duration.ofSeconds(10), SELF, () -> {
+                    throw failure;
+                }))
+                .isSameAs(failure);
+        assertThat(TargetJvm.within(Duration.ofSeconds(10), SELF, () -> "done")).isEqualTo("done");
     }
 }
