@@ -43,6 +43,9 @@ final class AgentFolder implements AutoCloseable {
     private static final Path JAR = Path.of("ksm-agent.jar");
     private static final Path ANSWER = Path.of("answer");
 
+    /** What the agent says, unless it is an {@code error}. */
+    private static final Set<String> ANSWERS = Set.of("wasOptedIn", "isOptedIn", "backend");
+
     private static final int LONGEST_ANSWER = 64 << 10;
 
     private static final SecureRandom RANDOM = new SecureRandom();
@@ -103,6 +106,7 @@ final class AgentFolder implements AutoCloseable {
                 : Optional.empty();
     }
 
+    @SuppressWarnings("StreamResourceLeak") // Closed with the folder.
     private static AgentFolder createEmpty(Path process, Path inside, Optional<Path> asBefore) throws IOException {
         Path outside = process.resolve("root").resolve(Path.of("/").relativize(inside));
         SecureDirectoryStream<Path> parent = (SecureDirectoryStream<Path>) Files.newDirectoryStream(outside);
@@ -183,6 +187,11 @@ final class AgentFolder implements AutoCloseable {
             }
             Properties answer = new Properties();
             answer.load(new ByteArrayInputStream(text));
+            if (!answer.containsKey("error") && !answer.keySet().containsAll(ANSWERS)) {
+                throw new CommandFailedException(
+                        "the JVM has an agent of another version, whose answer says nothing to this"
+                                + " ksm: it stays until the JVM ends");
+            }
             return answer;
         } catch (IllegalArgumentException e) {
             throw new CommandFailedException("the answer of the agent is garbage: " + e.getMessage(), e);

@@ -7,11 +7,15 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.Map;
 import java.util.Properties;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class AgentFolderTest {
@@ -37,9 +41,11 @@ class AgentFolderTest {
         try (AgentFolder folder = AgentFolder.create(SELF, properties(""))) {
             assertThat(Path.of(folder.jarAsSeenFromInside())).isNotEmptyFile();
             assertThat(folder(folder)).hasParent(temporary);
-            Files.writeString(Path.of(folder.answerAsSeenFromInside()), "isOptedIn=true\n");
+            Files.writeString(
+                    Path.of(folder.answerAsSeenFromInside()), "wasOptedIn=false\nisOptedIn=true\nbackend=jna");
 
-            assertThat(folder.readAnswer()).containsEntry("isOptedIn", "true").hasSize(1);
+            assertThat(folder.readAnswer())
+                    .isEqualTo(Map.of("wasOptedIn", "false", "isOptedIn", "true", "backend", "jna"));
         }
         assertThat(temporary).isEmptyDirectory();
     }
@@ -50,6 +56,23 @@ class AgentFolderTest {
             assertThatThrownBy(folder::readAnswer)
                     .isInstanceOf(CommandFailedException.class)
                     .hasMessageStartingWith("the agent gave no answer: ");
+        }
+    }
+
+    /** What is missing must not be taken for "opted out". */
+    @ParameterizedTest
+    @CsvSource({
+        "isOptedIn=true, the JVM has an agent of another version",
+        "mergeable=true, the JVM has an agent of another version",
+        "'\\u12', the answer of the agent is garbage",
+    })
+    void anAnswerInOtherWordsIsNone(String answer, String message) throws IOException {
+        try (AgentFolder folder = AgentFolder.create(SELF, properties(""))) {
+            Files.writeString(Path.of(folder.answerAsSeenFromInside()), answer);
+
+            assertThatThrownBy(folder::readAnswer)
+                    .isInstanceOf(CommandFailedException.class)
+                    .hasMessageStartingWith(message);
         }
     }
 
@@ -103,23 +126,25 @@ class AgentFolderTest {
                 new ProcessBuilder("setpriv", "--reuid=65534", "--clear-groups", "sh", "-c", "echo; read end").start();
         try {
             assertThat(other.getInputStream().read()).isEqualTo('\n');
+            Path moved = temporary.resolve("moved");
+            Path answer;
             try (AgentFolder folder = AgentFolder.create(other.pid(), properties(""))) {
-                Path answer = Path.of(folder.answerAsSeenFromInside());
+                answer = Path.of(folder.answerAsSeenFromInside());
                 assertThat((Integer) Files.getAttribute(answer, "unix:uid")).isEqualTo(65534);
-                for (Path path : new Path[] {folder(folder), Path.of(folder.jarAsSeenFromInside())}) {
+                for (Path path : List.of(folder(folder), Path.of(folder.jarAsSeenFromInside()))) {
                     assertThat((Integer) Files.getAttribute(path, "unix:uid")).isZero();
-                    assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(path)))
-                            .matches("r.[x-]r-[x-]r-[x-]|rw[x-]r-[x-]r-[x-]");
+                    assertThat(Files.getPosixFilePermissions(path))
+                            .contains(PosixFilePermission.OTHERS_READ)
+                            .doesNotContain(PosixFilePermission.GROUP_WRITE, PosixFilePermission.OTHERS_WRITE);
                 }
                 // The place in which it is may be the other's, to put something else there.
-                Path moved = Files.move(folder(folder), temporary.resolve("moved"));
+                Files.move(folder(folder), moved);
                 Files.createDirectory(folder(folder));
-                Files.writeString(answer, "isOptedIn=true");
+                Files.writeString(answer, "error=put there by somebody else");
                 assertThatThrownBy(folder::readAnswer).hasMessageStartingWith("the agent gave no answer: ");
-                folder.close();
-                assertThat(answer).exists();
-                assertThat(moved).isEmptyDirectory();
             }
+            assertThat(answer).exists();
+            assertThat(moved).isEmptyDirectory();
         } finally {
             other.destroyForcibly();
         }
