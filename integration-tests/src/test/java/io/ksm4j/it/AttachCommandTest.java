@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -75,11 +76,15 @@ class AttachCommandTest {
                 assertThat(beans.moduleLoaders()).isOne();
             }
 
-            assertThat(attach(jvm, "--off", "--json").output())
+            String json = attach(jvm, "--off", "--json").output();
+            assertThat(json)
                     .startsWith("{\"wasOptedIn\": true, \"isOptedIn\": false, \"backend\": \""
                             + (jdk.equals(Jdk17.home()) ? "jna" : "ffm") + "\", \"process\": {\"pid\": " + jvm.pid()
                             + ", \"name\": \"Plain\", \"mergeable\": false, \"mergeAny\": false, ")
                     .endsWith("}}\n");
+            String page = Files.readString(Path.of("..", "docs", "command.md"));
+            assertThat(Pattern.compile("\"(\\w+)\":").matcher(json).results())
+                    .allSatisfy(name -> assertThat(page).contains("`" + name.group(1) + "`"));
             assertThat(ProcessKsmStats.read(jvm.pid()).mergeAny()).contains(false);
             try (Stream<Path> left = Files.list(temporary)) {
                 assertThat(left.filter(file -> file.toString().contains("ksm"))).isEmpty();
