@@ -47,6 +47,10 @@ final class Reporter {
     }
 
     private static void requireWritable(Path file) {
+        // Opening a pipe waits for its reader, and the program would not start.
+        if (Files.exists(file) && !Files.isRegularFile(file)) {
+            throw new IllegalArgumentException("cannot write to file " + file + ": it is no regular file");
+        }
         try {
             append(file, "");
         } catch (IOException e) {

@@ -1,0 +1,72 @@
+package io.ksm4j.agent.inside;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Timeout.ThreadMode.SEPARATE_THREAD;
+
+import io.ksm4j.agent.inside.AgentOptions.Reporting;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+class ReporterTest {
+
+    private static final Reporting HOURLY = new Reporting(Duration.ofHours(1), false);
+    private static final Reporting OFF = new Reporting(Duration.ZERO, false);
+
+    @TempDir
+    private Path folder;
+
+    private final Reporter reporter = new Reporter();
+
+    private void assertRefused(Path file) {
+        assertThatThrownBy(() -> reporter.report(HOURLY, Optional.of(file.toString())))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageStartingWith("cannot write to file " + file + ": ");
+        assertThat(threads()).isEmpty();
+    }
+
+    private static List<Thread> threads() {
+        return Thread.getAllStackTraces().keySet().stream()
+                .filter(thread -> thread.getName().equals("ksm-agent-report"))
+                .toList();
+    }
+
+    /** Else a program whose agent was told so would never start. */
+    @Test
+    @Timeout(value = 10, threadMode = SEPARATE_THREAD)
+    void aPipeThatNobodyReadsIsRefused() throws Exception {
+        Path pipe = folder.resolve("pipe");
+        assertThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor())
+                .isZero();
+
+        assertRefused(pipe);
+    }
+
+    @Test
+    void whatIsNoFileIsRefused() {
+        assertRefused(folder);
+        assertRefused(folder.resolve("missing/report"));
+    }
+
+    @Test
+    @Timeout(10)
+    void whatItWasToldLastHoldsAndItKeepsNoProgramAlive() throws Exception {
+        Path file = folder.resolve("report");
+
+        reporter.report(HOURLY, Optional.of(file.toString()));
+
+        assertThat(file).isEmptyFile();
+        List<Thread> threads = threads();
+        assertThat(threads).singleElement().matches(Thread::isDaemon);
+
+        reporter.report(OFF, Optional.empty());
+
+        threads.get(0).join();
+        assertThat(threads()).isEmpty();
+    }
+}
