@@ -105,11 +105,23 @@ class AgentTest {
     }
 
     @Test
-    void itReportsWhenTheProgramEnds() throws IOException {
-        for (Path jdk : jdks()) {
-            assertThat(run(jdk, "merge=off,report=exit").output())
-                    .matches("up\n\\S+Z ksm-agent: opted out; merged 0.0 MiB, .*; ksmd .*\n");
-        }
+    void itReportsWhenTheProgramEnds() {
+        assertThat(run(Path.of(System.getProperty("java.home")), "merge=off,report=exit")
+                        .output())
+                .matches("up\n\\S+Z ksm-agent: opted out; merged 0.0 MiB, .*; ksmd .*\n");
+    }
+
+    @Test
+    void aSecurityManagerIsContentWithAGrantToTheJar(@TempDir Path temporary) throws IOException {
+        Path policy = Files.writeString(
+                temporary.resolve("policy"),
+                "grant codeBase \"" + AgentPrograms.AGENT.toUri() + "\" { permission java.security.AllPermission; };");
+
+        ChildJvm child = run(
+                Jdk17.home(), "merge=off,report=exit", "-Djava.security.manager", "-Djava.security.policy==" + policy);
+
+        assertThat(child.output())
+                .matches("(WARNING: .*\n){2}up\n\\S+Z ksm-agent: opted out; merged 0.0 MiB, .*; ksmd .*\n");
     }
 
     @ParameterizedTest

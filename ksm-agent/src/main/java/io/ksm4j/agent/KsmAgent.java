@@ -65,12 +65,12 @@ public final class KsmAgent {
             return;
         }
         File file = new File(text.substring(at + ANSWER.length()));
-        System.setProperty(FOLDER_PROPERTY, String.valueOf(file.getParent()));
         Properties answer = new Properties();
         answer.putAll(run(text.substring(0, Math.max(0, at - 1)), instrumentation));
         try (OutputStream out = new FileOutputStream(file)) {
+            System.setProperty(FOLDER_PROPERTY, String.valueOf(file.getParent()));
             answer.store(out, null);
-        } catch (IOException e) {
+        } catch (IOException | SecurityException e) {
             say("cannot answer: " + e.getMessage());
         }
     }
