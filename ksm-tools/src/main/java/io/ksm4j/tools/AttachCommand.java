@@ -38,7 +38,10 @@ final class AttachCommand implements Callable<Integer> {
         @Option(names = "--on", description = "opt it in; the default")
         private boolean on;
 
-        @Option(names = "--off", description = "opt it out, and take its merged pages apart")
+        @Option(
+                names = "--off",
+                description =
+                        "opt it out, take its merged pages apart, and take back its own marks, but those of ksm4j")
         private boolean off;
 
         @Option(names = "--status", description = "leave it as it is, and say how that is")
