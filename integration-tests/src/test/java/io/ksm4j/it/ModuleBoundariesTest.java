@@ -10,6 +10,7 @@ import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.lang.ArchRule;
 import io.ksm4j.Ksm;
+import io.ksm4j.agent.KsmAgent;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.ffm.FfmBackendProvider;
 import io.ksm4j.jna.JnaBackendProvider;
@@ -43,12 +44,25 @@ class ModuleBoundariesTest {
             KsmDaemon.class,
             RunningKsmd.class,
             KsmMetrics.class,
-            Plot.class);
+            Plot.class,
+            command());
+
+    /** And of what is no module: its jar has a module in it that is named when it is loaded. */
+    private static final Class<?> AGENT = KsmAgent.class;
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
-            .withImportOption(location -> ONE_OF_EACH_MODULE.stream()
+            .withImportOption(location -> Stream.concat(ONE_OF_EACH_MODULE.stream(), Stream.of(AGENT))
                     .anyMatch(type -> location.contains(locationOf(type).toString())))
             .importPackages("io.ksm4j");
+
+    /** Nothing in its module is public. */
+    private static Class<?> command() {
+        try {
+            return Class.forName("io.ksm4j.tools.KsmCommand");
+        } catch (ClassNotFoundException e) {
+            throw new IllegalStateException(e);
+        }
+    }
 
     static Path locationOf(Class<?> type) {
         try {
@@ -104,11 +118,38 @@ class ModuleBoundariesTest {
 
     @Test
     void modulesKnowTheApiAndNotEachOther() {
-        for (String module : List.of("ffm", "jna", "jnr", "micrometer", "plot", "test")) {
+        for (String module : List.of("agent", "agent.inside", "ffm", "jna", "jnr", "micrometer", "test", "tools")) {
             check(onlyItself("io.ksm4j." + module));
         }
+        check(onlyItself("io.ksm4j.plot", "io.ksm4j.tools"));
         check(onlyItself("io.ksm4j.junit", "io.ksm4j.test"));
-        check(onlyItself("io.ksm4j.control", "io.ksm4j.junit"));
+        check(onlyItself("io.ksm4j.control", "io.ksm4j.junit", "io.ksm4j.tools"));
+    }
+
+    /** And of the JDK what every program has: the others are asked for when it is loaded, and may be missing. */
+    @Test
+    void whatTheAgentPutsOnTheClassPathOfProgramsNeedsTheJdkOnly() {
+        check(classes()
+                .that()
+                .resideInAPackage("io.ksm4j.agent")
+                .should()
+                .onlyDependOnClassesThat()
+                .resideInAnyPackage(
+                        "io.ksm4j.agent",
+                        "org.jspecify..",
+                        "java.io",
+                        "java.lang",
+                        "java.lang.instrument",
+                        "java.lang.invoke",
+                        "java.lang.module",
+                        "java.lang.reflect",
+                        "java.net",
+                        "java.security",
+                        "java.util",
+                        "java.util.function",
+                        "java.util.jar",
+                        "java.util.stream",
+                        "java.util.zip"));
     }
 
     @Test
@@ -138,6 +179,7 @@ class ModuleBoundariesTest {
         check(only("io.ksm4j.jnr", "jnr..", "com.kenai.."));
         check(only("io.ksm4j.ffm", "java.lang.foreign.."));
         check(only("io.ksm4j.micrometer", "io.micrometer.."));
+        check(only("io.ksm4j.tools", "picocli..", "org.jline..", "com.dynatrace.hash4j..", "com.sun.tools.."));
     }
 
     private static ArchRule only(String module, String... technology) {
@@ -156,7 +198,13 @@ class ModuleBoundariesTest {
                 .filter(exports -> !exports.isQualified())
                 .map(Exports::source)
                 .collect(Collectors.toSet());
-        check(classes().that().arePublic().should().resideInAnyPackage(exported.toArray(String[]::new)));
+        check(classes()
+                .that()
+                .arePublic()
+                .and()
+                .resideOutsideOfPackage("io.ksm4j.agent..")
+                .should()
+                .resideInAnyPackage(exported.toArray(String[]::new)));
     }
 
     @Test
@@ -182,6 +230,8 @@ class ModuleBoundariesTest {
 
     private static void check(ArchRule rule) {
         rule.check(CLASSES);
-        assertThat(CLASSES).extracting(JavaClass::getPackageName).contains("io.ksm4j", "io.ksm4j.ffm");
+        assertThat(CLASSES)
+                .extracting(JavaClass::getPackageName)
+                .contains("io.ksm4j", "io.ksm4j.ffm", "io.ksm4j.agent", "io.ksm4j.tools");
     }
 }
