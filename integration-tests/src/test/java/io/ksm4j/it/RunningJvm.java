@@ -2,7 +2,9 @@ package io.ksm4j.it;
 
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -102,8 +104,14 @@ final class RunningJvm implements AutoCloseable {
         return process.exitValue();
     }
 
+    /** A JVM that is killed leaves the socket by which it was attached to, and another user's with its number cannot be attached to. */
     @Override
     public void close() {
         process.destroyForcibly();
+        try {
+            Files.deleteIfExists(Path.of("/tmp/.java_pid" + pid()));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 }
