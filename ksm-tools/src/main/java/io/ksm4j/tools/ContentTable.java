@@ -47,12 +47,13 @@ final class ContentTable {
     }
 
     /**
-     * What contents that are held several times become.
+     * What contents become.
      *
-     * @param merged contents that are
-     * @param copies how many pages are kept of them
+     * @param merged contents that are held several times
+     * @param copies how many pages are kept of those
+     * @param standardError of how many pages are kept of all contents: each is in the sample or not, independent of the others
      */
-    record Groups(long merged, long copies) {}
+    record Groups(long merged, long copies, double standardError) {}
 
     /**
      * @param slots room, of which three quarters are used; a power of two from 4 to {@link #MOST_SLOTS}
@@ -166,23 +167,21 @@ final class ContentTable {
         return sum << level;
     }
 
-    /** The standard error of {@link #contents()}: each content is in the sample or not, independent of the others. */
-    double standardError() {
-        return Math.sqrt((double) contents() * (sampling() - 1));
-    }
-
     /** @param most how many mappings share a page at most */
     Groups groups(long most) {
         long merged = 0;
         long copies = 0;
+        double squares = 0;
         for (int at = 0; at < table.length; at += ENTRY) {
             long count = table[at] == 0 ? 0 : table[at + 1] & COUNT;
+            long kept = copies(count, most);
+            squares += (double) kept * kept;
             if (count > 1) {
                 merged++;
-                copies += copies(count, most);
+                copies += kept;
             }
         }
-        return new Groups(merged << level, copies << level);
+        return new Groups(merged << level, copies << level, Math.sqrt(squares * sampling() * (sampling() - 1)));
     }
 
     /** How many pages stay of some equal ones. */

@@ -10,17 +10,10 @@ import java.util.Map;
  * @param rules how the kernel merges
  * @param processes in the order in which they were looked at
  * @param contents different contents that their pages have, without the zeros
- * @param groups what those that are there several times become
+ * @param groups what they become
  * @param sampling of how many contents one was counted; 1 if all were
- * @param standardError of {@code contents}
  */
-record Estimate(
-        Rules rules,
-        List<OfProcess> processes,
-        long contents,
-        ContentTable.Groups groups,
-        long sampling,
-        double standardError) {
+record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTable.Groups groups, long sampling) {
 
     /** What the kernel keeps of each page it has looked at, in bytes: sizes of the slabs {@code ksm_*} of 64-bit kernels. */
     static final long RMAP_ITEM = 64;
@@ -148,7 +141,7 @@ record Estimate(
 
     /** What the saving is off by at most in 19 of 20 cases, in bytes, as not all contents were counted. */
     long errorBytes() {
-        return (long) (2 * standardError * rules.pageSize);
+        return (long) (2 * groups.standardError() * rules.pageSize);
     }
 
     long bytes(long pages) {

@@ -206,12 +206,7 @@ final class EstimateCommand implements Callable<Integer> {
             processes.add(counters.get(i).of(targets.get(i), i, rules));
         }
         return new Estimate(
-                rules,
-                processes,
-                table.contents(),
-                table.groups(rules.maxPageSharing()),
-                table.sampling(),
-                table.standardError());
+                rules, processes, table.contents(), table.groups(rules.maxPageSharing()), table.sampling());
     }
 
     private List<FirstLook> firstLooks(Rules rules, List<Target> targets, Progress progress)

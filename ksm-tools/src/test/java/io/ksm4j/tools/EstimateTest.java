@@ -17,12 +17,12 @@ class EstimateTest {
     }
 
     private static Estimate estimate(Rules rules, long contents, Groups groups, OfProcess... processes) {
-        return new Estimate(rules, List.of(processes), contents, groups, 1, 0);
+        return new Estimate(rules, List.of(processes), contents, groups, 1);
     }
 
     @Test
     void pagesWithoutEqualsCostAndSaveNothing() {
-        Estimate estimate = estimate(RULES, 10, new Groups(0, 0), process(10, 0, 10, 0));
+        Estimate estimate = estimate(RULES, 10, new Groups(0, 0, 0), process(10, 0, 10, 0));
 
         assertThat(estimate.saved()).isZero();
         assertThat(estimate.profitBytes()).isEqualTo(-(10 * 64 + 48));
@@ -31,7 +31,7 @@ class EstimateTest {
     @Test
     void whatIsSavedIsWithinAndAcross() {
         // 100 pages of 10 contents, and 50 of 20, of which the first process has 5.
-        Estimate estimate = estimate(RULES, 25, new Groups(25, 25), process(100, 0, 10, 5), process(50, 0, 20, 5));
+        Estimate estimate = estimate(RULES, 25, new Groups(25, 25, 0), process(100, 0, 10, 5), process(50, 0, 20, 5));
 
         assertThat(estimate.processes()).extracting(estimate::within).containsExactly(90L, 30L);
         assertThat(estimate.processes()).extracting(estimate::across).containsExactly(5L, 5L);
@@ -43,7 +43,7 @@ class EstimateTest {
 
     @Test
     void zerosMergeAsOthersDo() {
-        Estimate estimate = estimate(RULES, 0, new Groups(0, 0), process(512, 512, 0, 0), process(1, 1, 0, 0));
+        Estimate estimate = estimate(RULES, 0, new Groups(0, 0, 0), process(512, 512, 0, 0), process(1, 1, 0, 0));
 
         assertThat(estimate.within()).isEqualTo(511);
         assertThat(estimate.across()).isEqualTo(1);
@@ -55,7 +55,7 @@ class EstimateTest {
     @Test
     void zerosThatBecomeTheKernelsAreSavedWhole() {
         Estimate estimate =
-                estimate(new Rules(4096, 256, true), 0, new Groups(0, 0), process(512, 512, 0, 0), process(1, 1, 0, 0));
+                estimate(new Rules(4096, 256, true), 0, new Groups(0, 0, 0), process(512, 512, 0, 0), process(1, 1, 0, 0));
 
         assertThat(estimate.saved()).isEqualTo(513);
         assertThat(estimate.across()).isZero();
@@ -64,7 +64,7 @@ class EstimateTest {
 
     @Test
     void aPageIsNotSharedWithoutLimit() {
-        Estimate estimate = estimate(RULES, 1, new Groups(1, 64), process(16384, 0, 1, 0));
+        Estimate estimate = estimate(RULES, 1, new Groups(1, 64, 0), process(16384, 0, 1, 0));
 
         assertThat(estimate.saved()).isEqualTo(16320);
     }
@@ -72,7 +72,7 @@ class EstimateTest {
     @Test
     void changedAndSharedPagesCostAndSaveNothing() {
         OfProcess process = new OfProcess(1, "one", true, 10, 0, 20, 30, 1, 0, 0, 0, 0);
-        Estimate estimate = estimate(RULES, 1, new Groups(1, 1), process);
+        Estimate estimate = estimate(RULES, 1, new Groups(1, 1, 0), process);
 
         assertThat(estimate.saved()).isEqualTo(9);
         assertThat(estimate.costBytes(process)).isEqualTo(60 * 64 + 48);
