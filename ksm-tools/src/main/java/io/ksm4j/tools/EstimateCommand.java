@@ -66,7 +66,8 @@ final class EstimateCommand implements Callable<Integer> {
             paramLabel = "SIZE",
             converter = SizeConverter.class,
             description = {
-                "what the table of contents may take, such as 64m or 4g (default: 256m): 16 bytes for each different page",
+                "what the table of contents may take, such as 64m or 4g (default: 256m): 16 bytes for each different page;"
+                        + " half of Java's heap at most",
                 "If that is too little, half of all contents are counted, chosen by their hashes, or a quarter, and so on."
             })
     private long memory = 256 << 20;
@@ -184,10 +185,11 @@ final class EstimateCommand implements Callable<Integer> {
                 .mapToLong(target -> target.sum(PrivateMapping::anonymous))
                 .sum();
         progress.expect(stable > 0 ? 2 * expected : expected);
-        List<FirstLook> looks = stable > 0 ? firstLooks(rules, targets, progress) : List.of();
-        long free = memory - looks.stream().mapToLong(FirstLook::chunks).sum() * FirstLook.CHUNK_BYTES;
+        long room = Math.min(memory, Runtime.getRuntime().maxMemory() / 2);
+        List<FirstLook> looks = stable > 0 ? firstLooks(rules, targets, room / 2, progress) : List.of();
+        room -= looks.stream().mapToLong(FirstLook::bytes).sum();
         ContentTable table = new ContentTable(
-                slots(expected / rules.pageSize() / sample, free), Integer.numberOfTrailingZeros(sample));
+                slots(expected / rules.pageSize() / sample, room), Integer.numberOfTrailingZeros(sample));
         List<Counter> counters = new ArrayList<>();
         try (PageFrames frames = frames()) {
             for (Target target : targets) {
@@ -209,20 +211,16 @@ final class EstimateCommand implements Callable<Integer> {
                 rules, processes, table.contents(), table.groups(rules.maxPageSharing()), table.sampling());
     }
 
-    private List<FirstLook> firstLooks(Rules rules, List<Target> targets, Progress progress)
+    private List<FirstLook> firstLooks(Rules rules, List<Target> targets, long room, Progress progress)
             throws IOException, InterruptedException {
         List<FirstLook> looks = new ArrayList<>();
-        long taken = 0;
+        long left = room;
         try (PageFrames frames = frames()) {
             for (Target target : targets) {
-                FirstLook look = new FirstLook(rules.pageSize());
+                FirstLook look = new FirstLook(rules.pageSize(), left);
                 looks.add(look);
                 look(rules, target, frames, progress, look);
-                taken += look.chunks() * FirstLook.CHUNK_BYTES;
-                if (taken > memory / 2) {
-                    throw new CommandFailedException(
-                            "--stable takes more than half of --memory for what pages held at first: raise --memory");
-                }
+                left -= look.bytes();
             }
         }
         long start = System.nanoTime();
@@ -239,9 +237,9 @@ final class EstimateCommand implements Callable<Integer> {
         }
     }
 
-    /** Room for so many pages, and a third more, if there is so much memory. */
-    private static int slots(long pages, long free) {
-        long most = Math.min(free, Runtime.getRuntime().maxMemory() / 2) / ContentTable.ENTRY_BYTES;
+    /** For so many pages, and a third more, if there is room for that. */
+    private static int slots(long pages, long room) {
+        long most = room / ContentTable.ENTRY_BYTES;
         long wanted = Long.highestOneBit(Math.max(pages / 3 * 4, LEAST_SLOTS) - 1) << 1;
         return (int)
                 Math.max(LEAST_SLOTS, Math.min(Math.min(wanted, Long.highestOneBit(most)), ContentTable.MOST_SLOTS));

@@ -12,16 +12,28 @@ final class FirstLook implements ProcessPages.Visitor {
     static final long CHUNK_BYTES = CHUNK_PAGES * Integer.BYTES + 100;
 
     private final long pageSize;
+    private final long room;
     private final Map<Long, int[]> chunks = new HashMap<>();
 
-    FirstLook(long pageSize) {
+    /** @param room how many bytes it may occupy */
+    FirstLook(long pageSize, long room) {
         this.pageSize = pageSize;
+        this.room = room;
     }
 
+    /** @throws CommandFailedException if there is no room for it */
     @Override
     public void page(long address, long hash) {
         long page = address / pageSize;
-        chunks.computeIfAbsent(page / CHUNK_PAGES, key -> new int[CHUNK_PAGES])[indexOf(page)] = part(hash);
+        chunks.computeIfAbsent(page / CHUNK_PAGES, key -> newChunk())[indexOf(page)] = part(hash);
+    }
+
+    private int[] newChunk() {
+        if (bytes() + CHUNK_BYTES > room) {
+            throw new CommandFailedException("--stable takes more than half of --memory for what pages held at first:"
+                    + " raise --memory, and Java's heap (JAVA_TOOL_OPTIONS=-Xmx8g) to twice that");
+        }
+        return new int[CHUNK_PAGES];
     }
 
     /** Whether the page was there and had this content. */
@@ -31,8 +43,8 @@ final class FirstLook implements ProcessPages.Visitor {
         return chunk != null && chunk[indexOf(page)] == part(hash);
     }
 
-    int chunks() {
-        return chunks.size();
+    long bytes() {
+        return chunks.size() * CHUNK_BYTES;
     }
 
     private static int indexOf(long page) {
