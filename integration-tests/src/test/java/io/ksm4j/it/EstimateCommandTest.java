@@ -246,6 +246,63 @@ class EstimateCommandTest {
         }
     }
 
+    @Test
+    void whatAForkSharesIsCountedOnce() throws Exception {
+        String script = "x=$(head -c 8388608 /dev/urandom | base64 -w 0); while :; do sleep 100; done & echo $!; wait";
+        Process parent = new ProcessBuilder("bash", "-c", script).start();
+        try {
+            String child = parent.inputReader(StandardCharsets.UTF_8).readLine();
+
+            KsmProcess family = estimate(Long.toString(parent.pid()), child);
+
+            assertThat(number(family, "candidateBytes")).isGreaterThan(2 * (10 << 20));
+            assertThat(number(family, "savedBytes")).isLessThan(4 << 20);
+            String ofChild = family.output().replaceAll(".*\"pid\": " + child, "");
+            Matcher shared = Pattern.compile("\"sharedBytes\": (\\d+)").matcher(ofChild);
+            assertThat(shared.find()).as(ofChild).isTrue();
+            assertThat(Long.parseLong(shared.group(1))).isGreaterThan(10 << 20);
+        } finally {
+            parent.descendants().forEach(ProcessHandle::destroyForcibly);
+            parent.destroyForcibly();
+        }
+    }
+
+    @Test
+    void aTerminalShowsHowFarItIsAndThenMessagesAlone(@TempDir Path folder) throws Exception {
+        List<String> heap = List.of("-Xms512m", "-Xmx512m", "-XX:+AlwaysPreTouch");
+        try (RunningJvm jvm = RunningJvm.start(List.of(), heap, Waiter.class);
+                Tmux tmux = Tmux.open(folder, 100, 24)) {
+            jvm.awaitLine("ready");
+            Pattern progress = Pattern.compile("(?m)^[0-9.]+ MiB of 1\\.\\d GiB, [0-9.]+ .iB/s$");
+
+            tmux.type("./ksm estimate --stable 600 " + pid(jvm));
+            tmux.awaitScreen(progress.asPredicate());
+            tmux.press("C-c");
+            assertThat(tmux.exitStatus()).isEqualTo(128 + 2);
+            assertThat(tmux.screen()).doesNotContainPattern(progress);
+
+            tmux.type("clear; ./ksm estimate --stable 1 " + pid(jvm));
+            tmux.awaitScreen(progress.asPredicate());
+            new ProcessBuilder("kill", "-KILL", pid(jvm)).start().waitFor();
+            assertThat(tmux.awaitText("ksm: process " + pid(jvm) + " has ended meanwhile: "))
+                    .as("nothing stands before it, and the progress is gone")
+                    .startsWith("ksm: process ")
+                    .doesNotContainPattern(progress);
+            assertThat(tmux.exitStatus()).isEqualTo(1);
+        }
+    }
+
+    /** Reads until there is nothing more to read. */
+    static final class Waiter {
+
+        private Waiter() {}
+
+        public static void main(String[] arguments) throws IOException {
+            System.out.println("ready");
+            System.in.transferTo(OutputStream.nullOutputStream());
+        }
+    }
+
     private static void assertLeftOut(KsmProcess estimate, String message) {
         assertThat(estimate.exitStatus()).isEqualTo(1);
         assertThat(estimate.output()).isEmpty();

@@ -199,6 +199,7 @@ final class EstimateCommand implements Callable<Integer> {
                 table.nextProcess();
                 counter.tally = look(rules, target, frames, progress, counter);
                 if (counter.tally.ended) {
+                    progress.clear();
                     leaveOut("process " + target.pid + " has ended meanwhile: what was read of it is counted");
                 }
             }

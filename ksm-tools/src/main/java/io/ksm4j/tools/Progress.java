@@ -20,7 +20,7 @@ final class Progress implements AutoCloseable {
     Progress() {
         if (isShown) {
             // However it ends.
-            Runtime.getRuntime().addShutdownHook(new Thread(this::close));
+            Runtime.getRuntime().addShutdownHook(new Thread(this::clear));
         }
     }
 
@@ -69,11 +69,16 @@ final class Progress implements AutoCloseable {
         return (System.nanoTime() - start) / 1e9;
     }
 
-    @Override
-    public void close() {
+    /** Makes room for a message. */
+    void clear() {
         if (isShown) {
             System.err.print(CLEAR_LINE);
             System.err.flush();
         }
+    }
+
+    @Override
+    public void close() {
+        clear();
     }
 }
