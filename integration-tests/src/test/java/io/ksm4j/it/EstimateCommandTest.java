@@ -116,8 +116,8 @@ class EstimateCommandTest {
             long kept = 150 + 3 + 1;
             assertThat(estimate.output())
                     .startsWith(
-                            "{\"pageSize\": 4096, \"maxPageSharing\": 256, \"useZeroPages\": false, \"sampling\": 1,"
-                                    + " \"candidateBytes\": " + 1542 * PAGE + ", \"withinBytes\": " + within * PAGE
+                            "{\"pageSize\": 4096, \"maxPageSharing\": 256, \"useZeroPages\": false,"
+                                    + " \"mergeAcrossNodes\": true, \"sampling\": 1, \"candidateBytes\": " + 1542 * PAGE + ", \"withinBytes\": " + within * PAGE
                                     + ", \"acrossBytes\": " + common * PAGE + ", \"extraCopiesBytes\": "
                                     + extraCopies * PAGE
                                     + ", \"savedBytes\": " + saved * PAGE + ", \"errorBytes\": 0, ")

@@ -30,8 +30,9 @@ record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTa
      * @param pageSize bytes
      * @param maxPageSharing how many mappings share a page at most
      * @param useZeroPages whether pages of zeros become the kernel's own
+     * @param acrossNodes whether pages of different NUMA nodes are merged; the estimate takes it that they are
      */
-    record Rules(long pageSize, long maxPageSharing, boolean useZeroPages) {}
+    record Rules(long pageSize, long maxPageSharing, boolean useZeroPages, boolean acrossNodes) {}
 
     /**
      * A process.
@@ -154,6 +155,7 @@ record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTa
         values.put("pageSize", rules.pageSize);
         values.put("maxPageSharing", rules.maxPageSharing);
         values.put("useZeroPages", rules.useZeroPages);
+        values.put("mergeAcrossNodes", rules.acrossNodes);
         values.put("sampling", sampling);
         values.put("candidateBytes", bytes(candidates()));
         values.put("withinBytes", bytes(within()));

@@ -38,7 +38,8 @@ import picocli.CommandLine.TypeConversionException;
             "Reads their memory, page by page, while they go on; changes nothing. Only pages in memory that ksmd could merge"
                     + " count: private ones that no file stands behind. Those in huge pages count, too: ksmd splits huge pages."
                     + " What a process has on swap, or writes later, cannot be known.",
-            "WITHIN is what a process would save alone; ACROSS what it would save further as others have the same."
+            "WITHIN is what a process would save alone; ACROSS what it would save further as others have the same.",
+            "Of processes that were forked, give all: a page that one which is not given shares stays, whatever merges with it."
         },
         sortOptions = false,
         footer =
@@ -106,7 +107,8 @@ final class EstimateCommand implements Callable<Integer> {
         Rules rules = new Rules(
                 machine.pageSize(),
                 machine.maxPageSharing().orElse(256),
-                machine.useZeroPages().orElse(0) == 1);
+                machine.useZeroPages().orElse(0) == 1,
+                machine.mergeAcrossNodes().orElse(1) == 1);
         List<Target> targets = targets();
         if (!targets.isEmpty()) {
             Progress progress = new Progress();
@@ -360,6 +362,9 @@ final class EstimateCommand implements Callable<Integer> {
                 "saved",
                 ByteCount.text(estimate.savedBytes()) + ": " + text(estimate, estimate.within())
                         + " within processes and " + text(estimate, estimate.across()) + " across" + limit);
+        if (!estimate.rules().acrossNodes()) {
+            line("nodes", "pages of different NUMA nodes counted as if they merged, which merge_across_nodes forbids");
+        }
         if (estimate.sampling() > 1) {
             line(
                     "sampled",

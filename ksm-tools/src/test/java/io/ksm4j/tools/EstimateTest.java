@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Test;
 
 class EstimateTest {
 
-    private static final Rules RULES = new Rules(4096, 256, false);
+    private static final Rules RULES = new Rules(4096, 256, false, true);
 
     private static OfProcess process(long read, long zeros, long contents, long elsewhere) {
         return new OfProcess(1, "one", true, read, zeros, 0, 0, contents, elsewhere, 0, 0, 0);
@@ -55,7 +55,7 @@ class EstimateTest {
     @Test
     void zerosThatBecomeTheKernelsAreSavedWhole() {
         Estimate estimate =
-                estimate(new Rules(4096, 256, true), 0, new Groups(0, 0, 0), process(512, 512, 0, 0), process(1, 1, 0, 0));
+                estimate(new Rules(4096, 256, true, true), 0, new Groups(0, 0, 0), process(512, 512, 0, 0), process(1, 1, 0, 0));
 
         assertThat(estimate.saved()).isEqualTo(513);
         assertThat(estimate.across()).isZero();
