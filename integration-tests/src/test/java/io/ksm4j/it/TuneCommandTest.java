@@ -27,6 +27,7 @@ import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** {@code ksm tune}, which always leaves the settings as it has found them. */
@@ -44,14 +45,13 @@ class TuneCommandTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "--policy converge --cpu 20",
-                "--policy pressure",
-                "--policy ksmtuned --set KSM_NPAGES_MAX=99 --set KSM_NPAGES_MIN=9",
-                "--policy advisor --scan-time 30"
-            })
-    void itDrivesKsmdUntilItIsTerminated(String options) throws Exception {
+    @CsvSource({
+        "--policy converge --cpu 20, TERM, 15",
+        "--policy pressure, INT, 2",
+        "--policy ksmtuned --set KSM_NPAGES_MAX=99 --set KSM_NPAGES_MIN=9, HUP, 1",
+        "--policy advisor --scan-time 30, TERM, 15"
+    })
+    void itDrivesKsmdUntilASignalEndsIt(String options, String signal, int number) throws Exception {
         KsmSettings before = settings();
         List<String> arguments = new ArrayList<>(List.of("tune"));
         arguments.addAll(List.of(options.split(" ", -1)));
@@ -60,7 +60,35 @@ class TuneCommandTest {
             assertThat(line).matches("\\d\\d:\\d\\d:\\d\\d (run=[01].*|pages_to_scan=.*)");
             assertThat(settings()).isNotEqualTo(before);
 
-            assertThat(tune.terminate()).isEqualTo(128 + 15);
+            kill(tune, signal);
+            assertThat(tune.awaitExit()).isEqualTo(128 + number);
+        }
+        assertThat(settings()).isEqualTo(before);
+    }
+
+    private static void kill(RunningJvm tune, String signal) throws Exception {
+        assertThat(new ProcessBuilder("kill", "-" + signal, Long.toString(tune.pid()))
+                        .start()
+                        .waitFor())
+                .isZero();
+    }
+
+    @Test
+    void theLaterOfTwoHasItsWayAndTheLastToEndPutsBackWhatTheFirstHasFound() throws Exception {
+        ksmd.set(KsmSetting.RUN, 0);
+        KsmSettings before = settings();
+        try (RunningJvm one = RunningJvm.start(KsmProcess.command("tune"))) {
+            one.awaitLineThatContains("run=1");
+            try (RunningJvm other =
+                    RunningJvm.start(KsmProcess.command("tune", "--policy", "advisor", "--scan-time", "31"))) {
+                other.awaitLineThatContains("the kernel chooses ");
+
+                assertThat(one.terminate()).isEqualTo(128 + 15);
+
+                assertThat(settings().get(KsmSetting.ADVISOR_TARGET_SCAN_TIME)).hasValue(31);
+                assertThat(settings().get(KsmSetting.RUN)).hasValue(1);
+                assertThat(other.terminate()).isEqualTo(128 + 15);
+            }
         }
         assertThat(settings()).isEqualTo(before);
     }
@@ -101,6 +129,9 @@ class TuneCommandTest {
                 "--policy fast",
                 "--scan-time 0 --policy advisor",
                 "--set KSM_NPAGES_MAX=9",
+                "--set KSM_NPAGES_MAX",
+                "--cpu 20 --policy ksmtuned",
+                "--scan-time 30",
                 "--policy ksmtuned --set NONSENSE=1",
                 "--metrics 65536",
                 "--metrics host:"

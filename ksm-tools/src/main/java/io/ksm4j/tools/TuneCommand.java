@@ -9,12 +9,15 @@ import java.time.Duration;
 import java.time.LocalTime;
 import java.time.ZoneId;
 import java.time.format.DateTimeFormatter;
+import java.util.EnumSet;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -55,7 +58,8 @@ final class TuneCommand implements Callable<Integer> {
     @Option(
             names = "--cpu",
             paramLabel = "PERCENT",
-            description = "how much of one core ksmd may take, 1 to 100 (default: ${DEFAULT-VALUE})")
+            description =
+                    "how much of one core ksmd may take, 1 to 100 (default: ${DEFAULT-VALUE}); ksmtuned knows no such bound")
     private int cpu = 50;
 
     @Option(
@@ -104,9 +108,9 @@ final class TuneCommand implements Callable<Integer> {
     }
 
     private TuningPolicy policy() {
-        if (!parameters.isEmpty() && policy != Policy.ksmtuned) {
-            throw new ParameterException(spec.commandLine(), "--set is for --policy ksmtuned");
-        }
+        requireMeant("--set", Set.of(Policy.ksmtuned));
+        requireMeant("--scan-time", Set.of(Policy.advisor));
+        requireMeant("--cpu", EnumSet.complementOf(EnumSet.of(Policy.ksmtuned)));
         if (cpu < 1 || cpu > 100) {
             throw new ParameterException(spec.commandLine(), "--cpu is from 1 to 100 per cent");
         }
@@ -120,6 +124,14 @@ final class TuneCommand implements Callable<Integer> {
             };
         } catch (IllegalArgumentException e) {
             throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+        }
+    }
+
+    /** Nobody shall believe in an option that does nothing. */
+    private void requireMeant(String option, Set<Policy> policies) {
+        if (spec.commandLine().getParseResult().hasMatchedOption(option) && !policies.contains(policy)) {
+            String names = policies.stream().map(Policy::name).sorted().collect(Collectors.joining(" or "));
+            throw new ParameterException(spec.commandLine(), option + " is for --policy " + names);
         }
     }
 
