@@ -66,6 +66,36 @@ class RunCommandTest {
     }
 
     @Test
+    void theProgramHasTheTerminal(@TempDir Path folder) throws IOException {
+        try (Tmux tmux = Tmux.open(folder, 90, 24)) {
+            tmux.type("./ksm run sh -c 'stty size; read line; echo \"has read $line\"; exec sleep 100'");
+            tmux.awaitText("\n24 90\n");
+            tmux.type("a line");
+            tmux.awaitText("\nhas read a line\n");
+
+            tmux.press("C-z");
+            tmux.awaitText("Stopped");
+            tmux.type("fg");
+            tmux.press("C-c");
+
+            assertThat(tmux.exitStatus()).isEqualTo(128 + 2);
+        }
+    }
+
+    @Test
+    void onAnOldKernelItWarns() {
+        List<String> command = new ArrayList<>(KsmProcess.command("run", "sh", "-c", "exit 3"));
+        command.add(1, "-Dos.version=6.5.0-41-generic");
+
+        KsmProcess program = KsmProcess.runCommand(command);
+
+        assertThat(program.exitStatus()).isEqualTo(3);
+        assertThat(program.errors())
+                .startsWith("ksm: this is Linux 6.5.0-41-generic: before 6.10 ")
+                .hasLineCount(1);
+    }
+
+    @Test
     void whatCannotBeRunIsSaidInOneLine(@TempDir Path folder) throws IOException {
         KsmProcess missing = KsmProcess.run("run", "ksm4j-no-such-program");
         assertThat(missing.exitStatus()).isEqualTo(127);

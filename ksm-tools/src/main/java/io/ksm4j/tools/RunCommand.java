@@ -6,6 +6,8 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
@@ -19,13 +21,16 @@ import picocli.CommandLine.Parameters;
             "ksm becomes that program, so that signals and the exit status are its own."
         },
         footer = "%nExits with 127 if there is no such program, with 126 if it cannot be run, and with 1 if the kernel"
-                + " does not opt the process in. It takes Linux 6.4 or later.")
+                + " does not opt the process in. It takes Linux 6.10 or later: before 6.7 a program loses the mark as it starts,"
+                + " and before 6.10 ksmd may overlook it, unless the distribution has mended that.")
 final class RunCommand implements Callable<Integer> {
 
     /** As those of {@code env} (POSIX). */
     static final int CANNOT_RUN = 126;
 
     static final int NOT_FOUND = 127;
+
+    private static final Pattern VERSION = Pattern.compile("(\\d{1,4})\\.(\\d{1,4}).*");
 
     @Parameters(arity = "1..*", paramLabel = "COMMAND", description = "the program and its arguments")
     private List<String> command = new ArrayList<>();
@@ -35,13 +40,29 @@ final class RunCommand implements Callable<Integer> {
         KsmBackend backend = Binding.find().require();
         Program program = Program.ofLastArguments(command.size());
         Ksm.with(backend).process().markMergeable();
+        String kernel = System.getProperty("os.version");
+        if (mayLoseTheMark(kernel)) {
+            KsmCommand.say("this is Linux " + kernel + ": before 6.10 a program may lose the mark as it starts, or ksmd may overlook"
+                    + " it: ksm status PID shows whether it merges");
+        }
         Descriptors.closeOwnOnExec(backend);
-        return switch (program.exec(backend)) {
+        int errno = program.exec(backend);
+        return switch (errno) {
             case Program.ENOENT, Program.ENOTDIR -> fail(NOT_FOUND, "there is no program " + command.get(0));
             case Program.EACCES -> fail(CANNOT_RUN, "no right to run " + command.get(0));
             case Program.E2BIG -> fail(CANNOT_RUN, "too many arguments for " + command.get(0));
-            default -> fail(CANNOT_RUN, "the kernel cannot run " + command.get(0));
+            default -> fail(CANNOT_RUN, "the kernel cannot run " + command.get(0) + ": errno " + errno);
         };
+    }
+
+    /**
+     * Whether a kernel of this version, unless it is mended, does not hand the mark on over {@code execve} (commit 3c6f33b7273a of 6.7),
+     * or does not have {@code ksmd} look at such a program (3a9e567ca45f of 6.10).
+     */
+    static boolean mayLoseTheMark(String version) {
+        Matcher numbers = VERSION.matcher(version);
+        return numbers.matches()
+                && 1000 * Integer.parseInt(numbers.group(1)) + Integer.parseInt(numbers.group(2)) < 6010;
     }
 
     private static int fail(int status, String message) {
