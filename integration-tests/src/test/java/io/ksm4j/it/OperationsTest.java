@@ -2,6 +2,7 @@ package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assumptions.assumeThat;
 import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.control.KsmDaemon;
@@ -16,6 +17,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -26,6 +28,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.yaml.snakeyaml.LoaderOptions;
 import org.yaml.snakeyaml.Yaml;
 import org.yaml.snakeyaml.constructor.SafeConstructor;
@@ -252,15 +255,30 @@ class OperationsTest {
         assertThat(rows).isGreaterThanOrEqualTo(4);
     }
 
-    /** Of a GiB, of which all is marked: the time that it took by the share that ksmd had. */
     @Test
     void theExamplesCalculateWithWhatWasMeasured() {
-        String tuning = read(ROOT.resolve("docs/tuning.md"));
-        Matcher row = Pattern.compile("\\| converge\\(1\\) \\| (\\S+) s \\| (\\S+) % \\|")
-                .matcher(tuning);
-        assertThat(row.find()).isTrue();
-        double measured = Double.parseDouble(row.group(1)) * Double.parseDouble(row.group(2)) / 100;
-        assertThat(number("c = (\\S+) s", read(PAGE))).isCloseTo(measured, within(measured / 4));
+        String measured = read(ROOT.resolve("docs/performance.md"));
+        double secondsOfAGib = number("constant convergence-ksmd-seconds-a-gib (\\S+)", measured);
+        double idle = number("constant convergence-idle-core (\\S+)", measured);
+
+        assertThat(number("c = (\\S+) s", read(PAGE))).isCloseTo(secondsOfAGib, within(secondsOfAGib / 10));
+        assertThat(number("for good\\*\\* \\| (\\S+) of a core", read(PAGE))).isCloseTo(idle, within(0.005));
+    }
+
+    @Test
+    void systemdKnowsEveryLineOfTheUnit(@TempDir Path folder) throws Exception {
+        Path verifier = Path.of("/usr/bin/systemd-analyze");
+        assumeThat(verifier).isExecutable();
+        // It also looks whether the program is there.
+        String unit = read(DIST.resolve("ksm-tune.service")).replaceFirst("=/usr/local/bin/ksm ", "=/bin/true ");
+        Path copy = Files.writeString(folder.resolve("ksm-tune.service"), unit);
+
+        Process verify = new ProcessBuilder(verifier.toString(), "verify", "--man=no", copy.toString())
+                .redirectErrorStream(true)
+                .start();
+
+        assertThat(new String(verify.getInputStream().readAllBytes(), StandardCharsets.UTF_8)).isEmpty();
+        assertThat(verify.waitFor()).isZero();
     }
 
     private static double number(String pattern, String text) {
