@@ -7,11 +7,15 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * Looks at the pages of a process that {@code ksmd} could merge, from outside, by {@code /proc/PID/pagemap} and {@code /proc/PID/mem}.
- * Only pages that are in memory are read; the process goes on meanwhile. For one thread.
+ * Only pages that are in memory are read; the process goes on meanwhile. For one thread, which has others help it to read.
  */
 final class ProcessPages implements AutoCloseable {
 
@@ -51,6 +55,12 @@ final class ProcessPages implements AutoCloseable {
 
     private static final int ENTRIES = 8192;
 
+    /** Beyond these it is memory that is busy, and other programs have something to do, too. */
+    private static final int MOST_READERS = 4;
+
+    /** Fewer pages are read before another thread has begun. */
+    private static final int WORTH_SHARING = 256;
+
     private final FileChannel pagemap;
     private final FileChannel memory;
     private final int pageSize;
@@ -59,10 +69,16 @@ final class ProcessPages implements AutoCloseable {
 
     private final ByteBuffer entries =
             ByteBuffer.allocateDirect(ENTRIES * Long.BYTES).order(ByteOrder.nativeOrder());
-    private final ByteBuffer bytes;
 
-    /** A copy, from which hashing is so much faster than from the buffer that copying pays. */
-    private final byte[] copy;
+    /** Of the entries, those whose pages are to be read. */
+    private final BitSet wanted = new BitSet(ENTRIES);
+
+    /** Of those, the ones that could be. */
+    private final boolean[] known = new boolean[ENTRIES];
+
+    private final long[] hashes = new long[ENTRIES];
+
+    private final List<Reader> readers = new ArrayList<>();
 
     /**
      * Opens them.
@@ -74,8 +90,9 @@ final class ProcessPages implements AutoCloseable {
         this.pageSize = pageSize;
         this.frames = frames;
         this.progress = progress;
-        copy = new byte[Math.max(1, READ_BYTES / pageSize) * pageSize];
-        bytes = ByteBuffer.allocateDirect(copy.length);
+        for (int i = Math.min(Runtime.getRuntime().availableProcessors(), MOST_READERS); i > 0; i--) {
+            readers.add(new Reader());
+        }
         memory = FileChannel.open(process.resolve("mem"));
         try {
             pagemap = FileChannel.open(process.resolve("pagemap"));
@@ -113,18 +130,23 @@ final class ProcessPages implements AutoCloseable {
 
     private void visit(long start, int count, Visitor visitor, Tally tally) throws IOException {
         entries.clear().limit(count * Long.BYTES);
-        int known = read(pagemap, entries, start / pageSize * Long.BYTES) / Long.BYTES;
-        tally.ended = known < count;
-        int run = 0;
-        for (int i = 0; i < known; i++) {
-            if (isToBeRead(entries.getLong(i * Long.BYTES), visitor, tally)) {
-                run++;
+        int told = read(pagemap, entries, start / pageSize * Long.BYTES) / Long.BYTES;
+        tally.ended = told < count;
+        wanted.clear();
+        for (int i = 0; i < told; i++) {
+            wanted.set(i, isToBeRead(entries.getLong(i * Long.BYTES), visitor, tally));
+        }
+        read(start, told);
+        tally.ended |= readers.stream().anyMatch(reader -> reader.ended);
+        for (int i = wanted.nextSetBit(0); i >= 0; i = wanted.nextSetBit(i + 1)) {
+            if (known[i]) {
+                visitor.page(start + (long) i * pageSize, hashes[i]);
+                progress.add(pageSize);
             } else {
-                read(start + (long) (i - run) * pageSize, run, visitor, tally);
-                run = 0;
+                tally.unread += tally.ended ? 0 : 1;
+                progress.skip(pageSize);
             }
         }
-        read(start + (long) (known - run) * pageSize, run, visitor, tally);
     }
 
     private boolean isToBeRead(long entry, Visitor visitor, Tally tally) throws IOException {
@@ -154,29 +176,51 @@ final class ProcessPages implements AutoCloseable {
         return false;
     }
 
-    /** Reads pages that follow one another. */
-    private void read(long start, int count, Visitor visitor, Tally tally) {
-        for (int done = 0; done < count && !tally.ended; ) {
-            long address = start + (long) done * pageSize;
-            bytes.clear().limit(Math.min(bytes.capacity(), (count - done) * pageSize));
-            int read;
+    /** Fills in the hashes of pages that are wanted. */
+    private void read(long start, int count) {
+        Arrays.fill(known, false);
+        int parts = wanted.cardinality() < WORTH_SHARING ? 1 : readers.size();
+        IntStream.range(0, parts)
+                .parallel()
+                .forEach(i -> readers.get(i).read(start, count * i / parts, count * (i + 1) / parts));
+    }
+
+    /** Has room of its own, so that others may read at the same time. */
+    private final class Reader {
+
+        /** From which hashing is so much faster than from the buffer that copying pays. */
+        private final byte[] copy = new byte[Math.max(1, READ_BYTES / pageSize) * pageSize];
+
+        private final ByteBuffer bytes = ByteBuffer.allocateDirect(copy.length);
+
+        private boolean ended;
+
+        void read(long start, int from, int to) {
+            int at = wanted.nextSetBit(from);
+            while (at >= 0 && at < to && !ended) {
+                int run = Math.min(wanted.nextClearBit(at), to) - at;
+                int pages = read(start + (long) at * pageSize, run);
+                for (int i = 0; i < pages; i++) {
+                    hashes[at + i] = hash(copy, i * pageSize, pageSize);
+                    known[at + i] = true;
+                }
+                // Where nothing could be read, the first page is the cause.
+                at = wanted.nextSetBit(at + Math.max(pages, 1));
+            }
+        }
+
+        /** How many whole pages could be read at once. */
+        private int read(long address, int pages) {
+            bytes.clear().limit(Math.min(copy.length, pages * pageSize));
             try {
+                int read = ProcessPages.read(memory, bytes, address);
                 // Where there is no process any more, the file ends.
-                read = read(memory, bytes, address);
-                tally.ended = read == 0;
+                ended = read == 0;
+                bytes.get(0, copy, 0, read);
+                return read / pageSize;
             } catch (IOException e) {
-                read = 0;
+                return 0;
             }
-            bytes.get(0, copy, 0, read);
-            for (int at = 0; at + pageSize <= read; at += pageSize) {
-                visitor.page(address + at, hash(copy, at, pageSize));
-            }
-            progress.add(read);
-            if (read < pageSize) {
-                tally.unread++;
-                progress.skip(pageSize);
-            }
-            done += Math.max(read / pageSize, 1);
         }
     }
 

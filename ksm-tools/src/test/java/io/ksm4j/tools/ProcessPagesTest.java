@@ -2,11 +2,12 @@ package io.ksm4j.tools;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.dynatrace.hash4j.hashing.Hashing;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -28,8 +29,9 @@ class ProcessPagesTest {
 
     @BeforeEach
     void start() throws IOException {
-        // A shell that has read a line has its memory in order.
-        process = new ProcessBuilder("sh", "-c", "echo; read line").start();
+        // Enough to be read by several threads. A shell that waits for a line changes nothing.
+        String script = "x=$(head -c 6000000 /dev/urandom | base64 -w 0); echo; read line";
+        process = new ProcessBuilder("sh", "-c", script).start();
         process.getInputStream().read();
         mappings = PrivateMapping.read(folder().resolve("smaps"));
     }
@@ -72,8 +74,22 @@ class ProcessPagesTest {
         assertThat((addresses.size() + shared[0]) * (long) PAGE)
                 .isEqualTo(anonymous)
                 .isPositive();
-        assertThat(addresses).isSorted().doesNotHaveDuplicates();
-        assertThat(new HashSet<>(hashes)).hasSizeGreaterThan(1);
+        assertThat(addresses).isSorted().doesNotHaveDuplicates().hasSizeGreaterThan(1000);
+        assertThat(hashes).isEqualTo(hashesOf(addresses));
+    }
+
+    private List<Long> hashesOf(List<Long> addresses) throws IOException {
+        List<Long> hashes = new ArrayList<>();
+        byte[] page = new byte[PAGE];
+        try (RandomAccessFile memory =
+                new RandomAccessFile(folder().resolve("mem").toFile(), "r")) {
+            for (long address : addresses) {
+                memory.seek(address);
+                memory.readFully(page);
+                hashes.add(Hashing.xxh3_64().hashBytesToLong(page));
+            }
+        }
+        return hashes;
     }
 
     @Test
