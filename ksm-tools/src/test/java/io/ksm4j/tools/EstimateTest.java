@@ -1,12 +1,18 @@
 package io.ksm4j.tools;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import io.ksm4j.tools.ContentTable.Groups;
 import io.ksm4j.tools.Estimate.OfProcess;
 import io.ksm4j.tools.Estimate.Rules;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class EstimateTest {
 
@@ -18,6 +24,20 @@ class EstimateTest {
 
     private static Estimate estimate(Rules rules, long contents, Groups groups, OfProcess... processes) {
         return new Estimate(rules, List.of(processes), contents, groups, 1);
+    }
+
+    /** The kernel's own sizes, where this user may read them. */
+    @ParameterizedTest
+    @CsvSource({
+        "ksm_rmap_item, " + Estimate.RMAP_ITEM,
+        "ksm_stable_node, " + Estimate.STABLE_NODE,
+        "ksm_mm_slot, " + Estimate.MM_SLOT
+    })
+    void recordsAreAsLargeAsTheKernelHasThem(String slab, long bytes) throws IOException {
+        Path size = Path.of("/sys/kernel/slab", slab, "object_size");
+        assumeThat(size).isReadable();
+
+        assertThat(Files.readString(size).strip()).isEqualTo(Long.toString(bytes));
     }
 
     @Test
