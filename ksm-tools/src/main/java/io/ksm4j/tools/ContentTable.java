@@ -181,7 +181,9 @@ final class ContentTable {
                 copies += kept;
             }
         }
-        return new Groups(merged << level, copies << level, Math.sqrt(squares * sampling() * (sampling() - 1)));
+        // One content more may have been missed by chance, however few are in the sample.
+        double error = Math.sqrt((squares + 1) * sampling() * (sampling() - 1));
+        return new Groups(merged << level, copies << level, error);
     }
 
     /** How many pages stay of some equal ones. */

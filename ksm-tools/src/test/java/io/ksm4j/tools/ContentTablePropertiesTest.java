@@ -116,7 +116,7 @@ class ContentTablePropertiesTest {
         assertCountsThoseInTheSample(filled(64, 0, List.of(hashes, hashes)), List.of(hashes, hashes));
     }
 
-    @Property(tries = 20)
+    @Property(tries = 10)
     void samplesAreRightOnAverage(@ForAll long salt) {
         int rounds = 200;
         int distinct = 2000;

@@ -74,8 +74,8 @@ class EstimateTest {
 
     @Test
     void zerosThatBecomeTheKernelsAreSavedWhole() {
-        Estimate estimate =
-                estimate(new Rules(4096, 256, true, true), 0, new Groups(0, 0, 0), process(512, 512, 0, 0), process(1, 1, 0, 0));
+        Estimate estimate = estimate(
+                new Rules(4096, 256, true, true), 0, new Groups(0, 0, 0), process(512, 512, 0, 0), process(1, 1, 0, 0));
 
         assertThat(estimate.saved()).isEqualTo(513);
         assertThat(estimate.across()).isZero();
@@ -87,6 +87,19 @@ class EstimateTest {
         Estimate estimate = estimate(RULES, 1, new Groups(1, 64, 0), process(16384, 0, 1, 0));
 
         assertThat(estimate.saved()).isEqualTo(16320);
+    }
+
+    @Test
+    void whereNoneIsInTheSampleNothingIsKnown() {
+        ContentTable table = new ContentTable(64, 20);
+        table.nextProcess();
+        table.add(1);
+
+        Estimate estimate =
+                new Estimate(RULES, List.of(process(100, 10, 0, 0)), table.contents(), table.groups(256), table.sampling());
+
+        assertThat(estimate.saved()).isEqualTo(99);
+        assertThat(estimate.errorBytes()).isEqualTo(90 * 4096);
     }
 
     @Test
