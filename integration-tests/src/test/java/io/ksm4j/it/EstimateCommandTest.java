@@ -115,12 +115,12 @@ class EstimateCommandTest {
             long saved = within + common - extraCopies;
             long kept = 150 + 3 + 1;
             assertThat(estimate.output())
-                    .startsWith(
-                            "{\"pageSize\": 4096, \"maxPageSharing\": 256, \"useZeroPages\": false,"
-                                    + " \"mergeAcrossNodes\": true, \"sampling\": 1, \"candidateBytes\": " + 1542 * PAGE + ", \"withinBytes\": " + within * PAGE
-                                    + ", \"acrossBytes\": " + common * PAGE + ", \"extraCopiesBytes\": "
-                                    + extraCopies * PAGE
-                                    + ", \"savedBytes\": " + saved * PAGE + ", \"errorBytes\": 0, ")
+                    .startsWith("{\"pageSize\": 4096, \"maxPageSharing\": 256, \"useZeroPages\": false,"
+                            + " \"mergeAcrossNodes\": true, \"sampling\": 1, \"candidateBytes\": " + 1542 * PAGE
+                            + ", \"withinBytes\": " + within * PAGE
+                            + ", \"acrossBytes\": " + common * PAGE + ", \"extraCopiesBytes\": "
+                            + extraCopies * PAGE
+                            + ", \"savedBytes\": " + saved * PAGE + ", \"errorBytes\": 0, ")
                     .contains(process(one, 1132, 20, 1132 - keptOfOne, common) + ", "
                             + process(other, 410, 10, 410 - keptOfOther, common))
                     .contains(", \"readBytes\": " + 1542 * PAGE + ", \"seconds\": ");

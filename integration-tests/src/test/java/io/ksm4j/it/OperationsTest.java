@@ -277,7 +277,8 @@ class OperationsTest {
                 .redirectErrorStream(true)
                 .start();
 
-        assertThat(new String(verify.getInputStream().readAllBytes(), StandardCharsets.UTF_8)).isEmpty();
+        assertThat(new String(verify.getInputStream().readAllBytes(), StandardCharsets.UTF_8))
+                .isEmpty();
         assertThat(verify.waitFor()).isZero();
     }
 

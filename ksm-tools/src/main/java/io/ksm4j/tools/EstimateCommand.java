@@ -210,8 +210,7 @@ final class EstimateCommand implements Callable<Integer> {
         for (int i = 0; i < targets.size(); i++) {
             processes.add(counters.get(i).of(targets.get(i), i, rules));
         }
-        return new Estimate(
-                rules, processes, table.contents(), table.groups(rules.maxPageSharing()), table.sampling());
+        return new Estimate(rules, processes, table.contents(), table.groups(rules.maxPageSharing()), table.sampling());
     }
 
     private List<FirstLook> firstLooks(Rules rules, List<Target> targets, long room, Progress progress)

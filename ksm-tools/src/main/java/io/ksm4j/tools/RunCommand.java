@@ -42,7 +42,8 @@ final class RunCommand implements Callable<Integer> {
         Ksm.with(backend).process().markMergeable();
         String kernel = System.getProperty("os.version");
         if (mayLoseTheMark(kernel)) {
-            KsmCommand.say("this is Linux " + kernel + ": before 6.10 a program may lose the mark as it starts, or ksmd may overlook"
+            KsmCommand.say("this is Linux " + kernel
+                    + ": before 6.10 a program may lose the mark as it starts, or ksmd may overlook"
                     + " it: ksm status PID shows whether it merges");
         }
         Descriptors.closeOwnOnExec(backend);
