@@ -374,24 +374,6 @@ class EstimateCommandTest {
     }
 
     @Test
-    void badArgumentsAreUsageErrors() {
-        for (String arguments : List.of("", "0", "--sample 3 1", "--memory 1 1", "--memory 1x 1")) {
-            List<String> all = new ArrayList<>(List.of("estimate"));
-            all.addAll(List.of(arguments.split(" ", -1)));
-            all.remove("");
-
-            KsmProcess refused = KsmProcess.run(all.toArray(String[]::new));
-
-            assertThat(refused.exitStatus()).as(arguments).isEqualTo(2);
-            assertThat(refused.errors())
-                    .as(arguments)
-                    .startsWith("ksm: ")
-                    .hasLineCount(1)
-                    .endsWith("ksm estimate --help\n");
-        }
-    }
-
-    @Test
     void itStopsWhenTheProcessEndsAndWhenItIsInterrupted() throws Exception {
         try (RunningJvm jvm = holder("2:2");
                 RunningJvm other = holder("2:2");

@@ -1,0 +1,69 @@
+package io.ksm4j.tools;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Command lines that are refused before anything is done. */
+class ArgumentsTest {
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "estimate",
+                "estimate 0",
+                "estimate -1",
+                "estimate one",
+                "estimate --sample 3 1",
+                "estimate --sample 0 1",
+                "estimate --sample -2147483648 1",
+                "estimate --memory 1 1",
+                "estimate --memory 1x 1",
+                "estimate --memory -1g 1",
+                "estimate --stable -1 1",
+                "estimate --stable 3601 1",
+                "run",
+                "run --json true",
+                "tune 1",
+                "tune --cpu 0",
+                "tune --cpu 101",
+                "tune --cpu all",
+                "tune --cpu 20 --policy ksmtuned",
+                "tune --policy",
+                "tune --policy fast",
+                "tune --policy Converge",
+                "tune --scan-time 30",
+                "tune --scan-time 0 --policy advisor",
+                "tune --scan-time 4294967296 --policy advisor",
+                "tune --set KSM_NPAGES_MAX=9",
+                "tune --set KSM_NPAGES_MAX --policy ksmtuned",
+                "tune --set KSM_NPAGES_MAX=many --policy ksmtuned",
+                "tune --set KSM_NPAGES_MAX=9 --policy ksmtuned",
+                "tune --set NONSENSE=1 --policy ksmtuned",
+                "tune --metrics 65536",
+                "tune --metrics -1",
+                "tune --metrics host:"
+            })
+    void badOnesAreSaidInOneLine(String arguments) {
+        String[] words = arguments.split(" ", -1);
+        ByteArrayOutputStream errors = new ByteArrayOutputStream();
+        PrintStream before = System.err;
+        System.setErr(new PrintStream(errors, true, StandardCharsets.UTF_8));
+        int status;
+        try {
+            status = KsmCommand.commandLine().execute(words);
+        } finally {
+            System.setErr(before);
+        }
+
+        assertThat(status).isEqualTo(KsmCommand.USAGE);
+        assertThat(errors.toString(StandardCharsets.UTF_8))
+                .startsWith("ksm: ")
+                .endsWith(": see ksm " + words[0] + " --help\n")
+                .hasLineCount(1);
+    }
+}
