@@ -49,10 +49,9 @@ class KsmCommandTest {
         assertThat(ksm.exitStatus()).isZero();
         assertThat(ksm.output())
                 .startsWith("Usage: ksm ")
-                .containsSubsequence(
-                        Stream.of("doctor", "status", "estimate", "top", "watch", "tune", "run", "attach")
-                                .map(name -> "\n  " + name + " ")
-                                .toList());
+                .containsSubsequence(Stream.of("doctor", "status", "estimate", "top", "watch", "tune", "run", "attach")
+                        .map(name -> "\n  " + name + " ")
+                        .toList());
         assertThat(ksm.errors()).isEmpty();
     }
 

@@ -145,7 +145,7 @@ record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTa
         long uncertain = processes.stream()
                 .mapToLong(process -> process.read - process.zeros)
                 .sum();
-        return (long) (Math.min(2 * groups.standardError(), uncertain) * rules.pageSize);
+        return (long) (Math.min(2 * groups.standardError(), (double) uncertain) * rules.pageSize);
     }
 
     long bytes(long pages) {

@@ -95,8 +95,8 @@ class EstimateTest {
         table.nextProcess();
         table.add(1);
 
-        Estimate estimate =
-                new Estimate(RULES, List.of(process(100, 10, 0, 0)), table.contents(), table.groups(256), table.sampling());
+        Estimate estimate = new Estimate(
+                RULES, List.of(process(100, 10, 0, 0)), table.contents(), table.groups(256), table.sampling());
 
         assertThat(estimate.saved()).isEqualTo(99);
         assertThat(estimate.errorBytes()).isEqualTo(90 * 4096);
