@@ -1,6 +1,7 @@
 package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.junit.EnabledIfKsm;
 import java.io.IOException;
@@ -76,6 +77,8 @@ class RunCommandTest {
             tmux.press("C-z");
             tmux.awaitText("Stopped");
             tmux.type("fg");
+            await().until(() -> Files.readString(Path.of("/proc/" + tmux.foreground() + "/comm"))
+                    .equals("sleep\n"));
             tmux.press("C-c");
 
             assertThat(tmux.exitStatus()).isEqualTo(128 + 2);
