@@ -49,18 +49,24 @@ final class PeriodicEvents {
 
     /** Not at once: the first method handle takes a JVM more time than everything else that ksm4j does at start. */
     static void registerSoon() {
-        LaterWork.start("ksm4j-jfr", PeriodicEvents::pause, PeriodicEvents::register);
-    }
-
-    private static void pause() {
-        // A recording that runs already may be over soon.
-        if (!FlightRecorder.isInitialized()) {
-            try {
-                Thread.sleep(LaterWork.PAUSE_MILLIS);
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
+        new LaterWork("ksm4j-jfr") {
+            @Override
+            void pause() {
+                // A recording that runs already may be over soon.
+                if (!FlightRecorder.isInitialized()) {
+                    try {
+                        sleep(PAUSE_MILLIS);
+                    } catch (InterruptedException e) {
+                        currentThread().interrupt();
+                    }
+                }
             }
-        }
+
+            @Override
+            void work() {
+                register();
+            }
+        }.start();
     }
 
     private static void register() {

@@ -78,7 +78,17 @@ final class SharedTable {
     private static Object[] publishSoon() {
         System.setProperty(PROPERTY, process());
         Object[] shared = RegionTable.newShared();
-        LaterWork.start("ksm4j-mbean", SharedTable::pause, () -> publish(shared));
+        new LaterWork("ksm4j-mbean") {
+            @Override
+            void pause() {
+                pauseUntilAnotherCopyWaits();
+            }
+
+            @Override
+            void work() {
+                publish(shared);
+            }
+        }.start();
         return shared;
     }
 
@@ -175,7 +185,7 @@ final class SharedTable {
 
     /** Until another copy waits, or the program is likely to have started. Where it ends early for no reason, nothing is lost. */
     @SuppressWarnings("WaitNotInLoop")
-    private static void pause() {
+    private static void pauseUntilAnotherCopyWaits() {
         synchronized (MONITOR) {
             try {
                 MONITOR.wait(LaterWork.PAUSE_MILLIS);
