@@ -15,6 +15,9 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
+import org.junit.jupiter.api.parallel.ResourceAccessMode;
+import org.junit.jupiter.api.parallel.ResourceLock;
+import org.junit.jupiter.api.parallel.ResourceLockTarget;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -24,6 +27,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 @EnabledIfKsm
 @Execution(ExecutionMode.CONCURRENT)
+@ResourceLock(value = ChildJvm.INHERITED, mode = ResourceAccessMode.READ, target = ResourceLockTarget.CHILDREN)
 class MisuseTest {
 
     private static final Path SOURCE =
