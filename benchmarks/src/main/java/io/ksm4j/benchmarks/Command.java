@@ -25,6 +25,7 @@ final class Command {
 
     private static final Path JDKS = Path.of("/usr/lib/jvm");
     private static final int JVMS = 2;
+    private static final long HEAP = 64 << 20;
     private static final double GIB = 1 << 30;
 
     /** The first sees each page, the second merges it; the JVMs' own memory is not all at rest. */
@@ -87,7 +88,7 @@ final class Command {
         return text.append('\n').append(lines(targets)).append('\n').toString();
     }
 
-    /** Of JVMs with the same arrays on their heaps, all of whose memory may merge; then what they really save. */
+    /** Of JVMs with the same data, all of whose memory may merge; then what they really save. */
     String estimate(RunningKsmd ksmd, long size, int rounds) throws Exception {
         ksmd.set(KsmSetting.RUN, 2);
         double before = saved(ksmd);
@@ -95,8 +96,7 @@ final class Command {
         try {
             List<String> arguments = new ArrayList<>(List.of("estimate", "--json"));
             for (int i = 0; i < JVMS; i++) {
-                jvms.add(HeapProcess.start(
-                        List.of("-XX:+UseSerialGC"), size + (size >> 1), HeapProcess.Holding.ARRAYS, size));
+                jvms.add(HeapProcess.start(List.of("-XX:+UseSerialGC"), HEAP, HeapProcess.Holding.EVERYTHING, size));
             }
             for (ChildProcess jvm : jvms) {
                 HeapProcess.awaitReady(jvm);
@@ -202,7 +202,7 @@ final class Command {
 
     /** The first of that name: of all processes together. */
     private static double number(String json, String name) {
-        Matcher matcher = Pattern.compile("\"" + name + "\":(\\d+)").matcher(json);
+        Matcher matcher = Pattern.compile("\"" + name + "\": ?(\\d+)").matcher(json);
         if (!matcher.find()) {
             throw new IllegalStateException("no " + name + " in " + json);
         }

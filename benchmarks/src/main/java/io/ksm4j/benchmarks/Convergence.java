@@ -58,7 +58,7 @@ final class Convergence implements Part {
                 boolean isSmall = data.size() <= reference.size();
                 int rounds = isReference ? length.of(1, 5, 5) : isSmall ? length.of(1, 1, 3) : 1;
                 // A KsmTuner makes some scans until it believes that there is nothing more.
-                long rest = length.of(200L, A_WHILE, A_WHILE + 8 * data.size() / MIB);
+                long rest = length.of(200L, A_WHILE, A_WHILE + 16 * data.size() / MIB);
                 fast(tuning, data, rounds, isReference || isOfAllSizes ? Duration.ofMillis(rest) : Duration.ZERO);
                 boolean hasSlow = isOfAllSizes || (length == Length.LONG && data.size() == SMALLEST);
                 for (TuningDriver driver : TuningDriver.values()) {

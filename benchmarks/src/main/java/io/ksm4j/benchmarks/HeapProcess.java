@@ -18,12 +18,13 @@ import org.jspecify.annotations.Nullable;
 /** A JVM that holds the same data as its siblings, says "ready" with the bytes it filled, and waits for its input to end. */
 final class HeapProcess {
 
-    /** What it holds, and where. With data on the heap, the whole process is opted in. */
+    /** What it holds, and where. But for a region alone, the whole process is opted in. */
     enum Holding {
         NOTHING("nothing"),
         RECORDS("records, on the heap"),
         ARRAYS("arrays of 1 MiB, on the heap"),
-        REGION("records, in a region");
+        REGION("records, in a region"),
+        EVERYTHING("records, in a region, with all of the process opted in");
 
         private final String label;
 
@@ -93,7 +94,7 @@ final class HeapProcess {
             case NOTHING -> 0;
             case RECORDS -> process.records(size);
             case ARRAYS -> process.arrays(size);
-            case REGION -> process.region(size);
+            case REGION, EVERYTHING -> process.region(size);
         };
         // Data that has been there for a while has survived a collection.
         System.gc();
