@@ -1,8 +1,11 @@
 package io.ksm4j;
 
+import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.lang.management.ManagementFactory;
 import java.lang.reflect.InvocationHandler;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
 import java.util.WeakHashMap;
@@ -72,7 +75,12 @@ final class SharedTable {
     }
 
     private static String process() {
-        return Long.toString(ProcessHandle.current().pid());
+        try {
+            return Files.readSymbolicLink(Path.of("/proc/self")).toString();
+        } catch (IOException | UnsupportedOperationException e) {
+            // It loads two dozen classes.
+            return Long.toString(ProcessHandle.current().pid());
+        }
     }
 
     private static Object[] publishSoon() {
