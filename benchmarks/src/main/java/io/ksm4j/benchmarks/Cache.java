@@ -37,7 +37,7 @@ final class Cache {
             STOPPED.with(KsmSetting.PAGES_TO_SCAN, 100).with(KsmSetting.SLEEP_MILLISECS, 20);
 
     private static final int TENANTS = 8;
-    private static final Duration BETWEEN_LOOKS = Duration.ofMillis(1500);
+    private static final Duration BETWEEN_LOOKS = Duration.ofMillis(1100);
     private static final Duration PATIENCE = Duration.ofMinutes(2);
     private static final Pattern RATE = Pattern.compile("(?m)^\"[SG]ET\",\"([0-9.]+)\"");
 

@@ -23,11 +23,9 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
-import org.junit.jupiter.api.parallel.ResourceLock;
 
 /** Nobody can tell from what ksm4j does, or says went wrong, which backend is behind it. */
 @EnabledIfKsm
-@ResourceLock(ChildJvm.INHERITED)
 class BackendsAgreeTest {
 
     private static final List<KsmBackend> BACKENDS =

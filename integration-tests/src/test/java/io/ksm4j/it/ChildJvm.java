@@ -22,9 +22,6 @@ import java.util.stream.Stream;
  */
 record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
 
-    /** The resource of JUnit's that tests lock which opt this JVM in, as a JVM that is started then would be, too. */
-    static final String INHERITED = "what children inherit of this process";
-
     /** Runs {@code java} of a JDK in a new folder and waits for it; a child that takes longer than {@code patience} fails. */
     static ChildJvm run(Path javaHome, Duration patience, List<String> arguments) {
         return run(List.of(), javaHome, patience, arguments);

@@ -12,15 +12,8 @@ import java.util.List;
 import java.util.spi.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.api.parallel.Execution;
-import org.junit.jupiter.api.parallel.ExecutionMode;
-import org.junit.jupiter.api.parallel.ResourceAccessMode;
-import org.junit.jupiter.api.parallel.ResourceLock;
-import org.junit.jupiter.api.parallel.ResourceLockTarget;
 
 /** Archives of classes (CDS, AOT caches) that a JVM with ksm4j writes as it exits. */
-@Execution(ExecutionMode.CONCURRENT)
-@ResourceLock(value = ChildJvm.INHERITED, mode = ResourceAccessMode.READ, target = ResourceLockTarget.CHILDREN)
 class ClassArchiveTest {
 
     @TempDir

@@ -6,19 +6,12 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.parallel.Execution;
-import org.junit.jupiter.api.parallel.ExecutionMode;
-import org.junit.jupiter.api.parallel.ResourceAccessMode;
-import org.junit.jupiter.api.parallel.ResourceLock;
-import org.junit.jupiter.api.parallel.ResourceLockTarget;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Copies of ksm4j in several class loaders share one registry, and none keeps another's loader. */
 @EnabledIfKsm
-@Execution(ExecutionMode.CONCURRENT)
-@ResourceLock(value = ChildJvm.INHERITED, mode = ResourceAccessMode.READ, target = ResourceLockTarget.CHILDREN)
 class ClassLoadersTest {
 
     @ParameterizedTest

@@ -13,11 +13,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
-import org.junit.jupiter.api.parallel.Execution;
-import org.junit.jupiter.api.parallel.ExecutionMode;
-import org.junit.jupiter.api.parallel.ResourceAccessMode;
-import org.junit.jupiter.api.parallel.ResourceLock;
-import org.junit.jupiter.api.parallel.ResourceLockTarget;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -26,14 +21,12 @@ import org.junit.jupiter.params.provider.ValueSource;
  * longer, {@code -Dksm.seed=N} starts with the sequence that a failure has printed.
  */
 @EnabledIfKsm
-@Execution(ExecutionMode.CONCURRENT)
-@ResourceLock(value = ChildJvm.INHERITED, mode = ResourceAccessMode.READ, target = ResourceLockTarget.CHILDREN)
 class MisuseTest {
 
     private static final Path SOURCE =
             Path.of("src/test/java", Misuse.class.getName().replace('.', '/') + ".java");
 
-    private final long seconds = Long.getLong("ksm.misuse.seconds", 3);
+    private final long seconds = Long.getLong("ksm.misuse.seconds", 2);
     private final Duration patience = Duration.ofSeconds(seconds + 120);
 
     @ParameterizedTest

@@ -30,7 +30,6 @@ import java.util.function.LongUnaryOperator;
 import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.parallel.ResourceLock;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -38,7 +37,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** The kernel merges what is marked, takes apart what is written or unmarked, and nobody's bytes change. */
 @EnabledIfKsm(control = true)
 @Timeout(90)
-@ResourceLock(ChildJvm.INHERITED)
 class RealMergingTest {
 
     @SuppressWarnings("UnusedVariable") // A field source.

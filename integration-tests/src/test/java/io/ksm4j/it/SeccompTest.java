@@ -5,17 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.ksm4j.junit.EnabledIfKsm;
 import java.time.Duration;
 import java.util.List;
-import org.junit.jupiter.api.parallel.Execution;
-import org.junit.jupiter.api.parallel.ExecutionMode;
-import org.junit.jupiter.api.parallel.ResourceAccessMode;
-import org.junit.jupiter.api.parallel.ResourceLock;
-import org.junit.jupiter.api.parallel.ResourceLockTarget;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Failures that cannot be provoked otherwise, answered by the kernel itself. */
-@Execution(ExecutionMode.CONCURRENT)
-@ResourceLock(value = ChildJvm.INHERITED, mode = ResourceAccessMode.READ, target = ResourceLockTarget.CHILDREN)
 class SeccompTest {
 
     @ParameterizedTest
