@@ -46,7 +46,7 @@ class ClassArchiveTest {
     @Test
     @EnabledIfKsm
     void neitherTheJvmThatWritesOneNorTheOneThatReadsItCrashes() throws Exception {
-        for (String moment : List.of("30", "50", "80")) {
+        for (String moment : List.of("50", "80")) {
             run("-XX:ArchiveClassesAtExit=" + folder.resolve("dynamic.jsa"), moment);
             run("-XX:SharedArchiveFile=" + folder.resolve("dynamic.jsa"));
         }

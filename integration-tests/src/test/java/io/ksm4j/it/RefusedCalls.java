@@ -200,7 +200,7 @@ final class RefusedCalls {
     }
 
     private static void map(int errno, int pages) {
-        int times = 50;
+        int times = 25;
         long mappings = Mappings.count();
         for (int i = 0; i < times; i++) {
             failure(

@@ -83,17 +83,17 @@ class RegistryMatchesKernelTest {
                 .ofMaxSize(50);
     }
 
-    @Property(tries = 20, edgeCases = EdgeCasesMode.NONE, shrinking = ShrinkingMode.BOUNDED)
+    @Property(tries = 12, edgeCases = EdgeCasesMode.NONE, shrinking = ShrinkingMode.BOUNDED)
     void withFfm(@ForAll("steps") List<Step> steps) {
         run("ffm", steps);
     }
 
-    @Property(tries = 20, edgeCases = EdgeCasesMode.NONE, shrinking = ShrinkingMode.BOUNDED)
+    @Property(tries = 12, edgeCases = EdgeCasesMode.NONE, shrinking = ShrinkingMode.BOUNDED)
     void withJnr(@ForAll("steps") List<Step> steps) {
         run("jnr", steps);
     }
 
-    @Property(tries = 20, edgeCases = EdgeCasesMode.NONE, shrinking = ShrinkingMode.BOUNDED)
+    @Property(tries = 12, edgeCases = EdgeCasesMode.NONE, shrinking = ShrinkingMode.BOUNDED)
     void withJna(@ForAll("steps") List<Step> steps) {
         run("jna", steps);
     }
