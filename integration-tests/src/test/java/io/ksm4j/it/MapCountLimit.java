@@ -1,7 +1,6 @@
 package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.AddressRange;
 import io.ksm4j.FailedCall;
@@ -78,10 +77,7 @@ final class MapCountLimit {
 
     /** Loads the classes that will be needed at the limit, where the JVM cannot map memory for them. */
     private static void warmUp() throws ReflectiveOperationException {
-        // The registry starts JMX and JFR in threads of its own.
-        assertThat(REGISTRY.openRegions()).isZero();
-        await().until(() -> Thread.getAllStackTraces().keySet().stream()
-                .noneMatch(thread -> thread.getName().startsWith("ksm4j-")));
+        Mappings.awaitThoseOfTheRegistry();
         FailedCall call = null;
         try {
             KSM.allocate(1L << 62, UNGUARDED);

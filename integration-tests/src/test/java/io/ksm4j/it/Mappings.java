@@ -1,6 +1,10 @@
 package io.ksm4j.it;
 
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
 import io.ksm4j.AddressRange;
+import io.ksm4j.MergeRegistry;
 import io.ksm4j.test.Mapping;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -15,6 +19,13 @@ import java.util.stream.Stream;
 final class Mappings {
 
     private Mappings() {}
+
+    /** Waits until the registry has started JMX and JFR, in threads of its own, which map libraries wherever there is room. */
+    static void awaitThoseOfTheRegistry() {
+        assertThat(MergeRegistry.system().openRegions()).isZero();
+        await().until(() -> Thread.getAllStackTraces().keySet().stream()
+                .noneMatch(thread -> thread.getName().startsWith("ksm4j-")));
+    }
 
     /** How many there are. */
     static long count() {

@@ -2,7 +2,6 @@ package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
-import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.AddressRange;
 import io.ksm4j.FailedCall;
@@ -117,10 +116,7 @@ final class RefusedCalls {
                 .answer(EPERM, SeccompFilter.PROCESS_MADVISE, 2, 3)
                 .answer(EINVAL, SeccompFilter.PROCESS_MADVISE, 2, 4)
                 .install(BACKEND);
-        // The registry starts JMX and JFR, which map libraries where a failed allocation was.
-        assertThat(MergeRegistry.system().openRegions()).isZero();
-        await().until(() -> Thread.getAllStackTraces().keySet().stream()
-                .noneMatch(thread -> thread.getName().startsWith("ksm4j-")));
+        Mappings.awaitThoseOfTheRegistry();
         place = 0;
         for (int errno : EXCEPTIONS.keySet()) {
             mark(errno, MARK + place);
