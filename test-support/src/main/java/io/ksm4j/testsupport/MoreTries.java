@@ -1,0 +1,29 @@
+package io.ksm4j.testsupport;
+
+import net.jqwik.api.lifecycle.AroundPropertyHook;
+import net.jqwik.api.lifecycle.PropagationMode;
+import net.jqwik.api.lifecycle.PropertyExecutionResult;
+import net.jqwik.api.lifecycle.PropertyExecutor;
+import net.jqwik.api.lifecycle.PropertyLifecycleContext;
+
+/** Tries each property as often as {@link TestLength} says. */
+public final class MoreTries implements AroundPropertyHook {
+
+    /** For properties that name no number. */
+    private static final int DEFAULT = 100;
+
+    @Override
+    public PropagationMode propagateTo() {
+        return PropagationMode.ALL_DESCENDANTS;
+    }
+
+    @Override
+    public PropertyExecutionResult aroundProperty(PropertyLifecycleContext context, PropertyExecutor property) {
+        int tries = context.attributes().tries().orElse(DEFAULT);
+        // An example is a property of one try.
+        if (tries > 1) {
+            context.attributes().setTries(TestLength.times(tries));
+        }
+        return property.execute();
+    }
+}

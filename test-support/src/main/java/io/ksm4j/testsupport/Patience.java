@@ -1,0 +1,12 @@
+package io.ksm4j.testsupport;
+
+import java.time.Duration;
+
+/** How long tests wait for what must come. It bounds a test that hangs, and says nothing of how fast anything is. */
+public final class Patience {
+
+    /** Enough for a slow machine with other things to do. */
+    public static final Duration PATIENCE = Duration.ofMinutes(3);
+
+    private Patience() {}
+}

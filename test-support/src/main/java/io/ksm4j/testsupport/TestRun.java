@@ -1,0 +1,33 @@
+package io.ksm4j.testsupport;
+
+import static io.ksm4j.testsupport.Patience.PATIENCE;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.awaitility.Awaitility;
+import org.junit.platform.launcher.LauncherSession;
+import org.junit.platform.launcher.LauncherSessionListener;
+
+/** What holds for all tests of this JVM. */
+public final class TestRun implements LauncherSessionListener {
+
+    /** How long the processes that a run has started may take to put back what they have changed, when it is interrupted. */
+    private static final Duration FAREWELL = Duration.ofSeconds(20);
+
+    @Override
+    public void launcherSessionOpened(LauncherSession session) {
+        Awaitility.setDefaultTimeout(PATIENCE);
+        Runtime.getRuntime().addShutdownHook(new Thread(TestRun::endChildren, "end children"));
+    }
+
+    private static void endChildren() {
+        List<ProcessHandle> children = ProcessHandle.current().descendants().toList();
+        children.forEach(ProcessHandle::destroy);
+        CompletableFuture.allOf(children.stream().map(ProcessHandle::onExit).toArray(CompletableFuture[]::new))
+                .completeOnTimeout(null, FAREWELL.toSeconds(), TimeUnit.SECONDS)
+                .join();
+        children.forEach(ProcessHandle::destroyForcibly);
+    }
+}
