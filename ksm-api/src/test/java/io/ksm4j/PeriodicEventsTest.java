@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.lang.ref.PhantomReference;
@@ -29,7 +30,7 @@ class PeriodicEventsTest {
             ReferenceQueue<ClassLoader> collected = new ReferenceQueue<>();
             Reference<ClassLoader> loader = new PhantomReference<>(registerInALoaderOfItsOwn(), collected);
 
-            long deadline = System.nanoTime() + 30_000_000_000L;
+            long deadline = System.nanoTime() + PATIENCE.toNanos();
             Reference<?> found = null;
             while (found == null && System.nanoTime() < deadline) {
                 System.gc();

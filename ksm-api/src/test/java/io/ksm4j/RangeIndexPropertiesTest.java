@@ -17,8 +17,10 @@ import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
+import net.jqwik.api.Tag;
 
 /** The index against a sorted list that is searched from the first to the last. */
+@Tag("random")
 class RangeIndexPropertiesTest {
 
     private static final Comparator<IndexLayout.Entry> ORDER =

@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -31,9 +32,11 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.ShrinkingMode;
+import net.jqwik.api.Tag;
 import net.jqwik.api.Tuple;
 
 /** The table against a model that is too simple to be wrong. One address is one page here. */
+@Tag("random")
 class RegionTablePropertiesTest {
 
     private static final int PAGES = 48;
@@ -476,7 +479,7 @@ class RegionTablePropertiesTest {
 
     private static void finish(Future<?> result) throws ExecutionException, InterruptedException {
         try {
-            result.get(30, TimeUnit.SECONDS);
+            result.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
         } catch (TimeoutException e) {
             throw new AssertionError("a worker waits for ever: a wake-up was lost", e);
         }

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -17,6 +18,7 @@ class CacheTest {
     private static final CacheCase ONE = new CacheCase("SET", 4 << 10, 1, 1);
     private static final CacheCase OTHER = new CacheCase("GET", 4 << 10, 50, 16);
 
+    @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
     void serversAreAskedAndMemoryIsMeasured(RunningKsmd ksmd, @TempDir Path folder) throws Exception {

@@ -19,7 +19,7 @@ class PerformanceTest {
     }
 
     @EnabledIfKsm
-    @ParameterizedTest
+    @ParameterizedTest(name = "{0}")
     @MethodSource("parts")
     void eachPartMeasuresAllOfItsTargets(String part) throws Exception {
         assumeThat(CProgram.isCompilerThere() || !BESIDE_C.contains(part))

@@ -8,6 +8,7 @@ import io.ksm4j.benchmarks.SoakValues.WrongValueException;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import java.time.Duration;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** The cache server holds what it is given for some seconds, and the soak would see it if it did not. */
@@ -15,10 +16,11 @@ class SoakTest {
 
     private final SoakValues values = new SoakValues();
 
+    @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
     void whatIsReadIsWhatWasWrittenWhileKeysGoAndPagesMerge(RunningKsmd ksmd) throws Exception {
-        Soak.Result result = new Soak().run(Duration.ofSeconds(3));
+        Soak.Result result = new Soak().run(Duration.ofSeconds(20));
         assertThat(result.stored()).isPositive();
         assertThat(result.read()).isPositive();
         assertThat(result.hungUp()).isPositive();

@@ -26,7 +26,7 @@ class TuningTest {
                     .isSortedAccordingTo((one, other) -> Double.compare(one.seconds(), other.seconds()))
                     .allSatisfy(sample -> assertThat(sample.driver()).isEqualTo(driver.label()))
                     .allSatisfy(sample -> assertThat(sample.saved()).isBetween(0.0, 1.0))
-                    .allSatisfy(sample -> assertThat(sample.ksmdSeconds()).isBetween(0.0, sample.seconds() + 0.1));
+                    .allSatisfy(sample -> assertThat(sample.ksmdSeconds()).isNotNegative());
         }
     }
 }

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
@@ -23,18 +24,15 @@ import java.time.Duration;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /**
  * What this kernel can be made to do wrong is found. Other processes may have marked memory too, so little is said of the machine
  * as a whole.
  */
 @EnabledIfKsm(control = true)
-@Timeout(90)
 class AdviceTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
-    private static final Duration PATIENCE = Duration.ofSeconds(30);
     private static final int PAGES = 256;
 
     private final Ksm ksm = Ksm.system();
@@ -191,7 +189,6 @@ class AdviceTest {
         return ChildJvm.run(
                         List.of("unshare", "--mount", "sh", "-c", mounted + " && exec \"$0\" \"$@\""),
                         Advice.class,
-                        PATIENCE,
                         List.of())
                 .assertEndedWell()
                 .output();

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -10,7 +11,6 @@ import io.ksm4j.stats.ProcessKsmStatsMXBean;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
@@ -88,7 +88,7 @@ class AgentTest {
         };
         try (RunningJvm jvm = RunningJvm.start(programs.plain(jdk, heap))) {
             jvm.awaitLine("up");
-            await().atMost(Duration.ofSeconds(30))
+            await().atMost(PATIENCE)
                     .until(() -> ProcessKsmStats.read(jvm.pid()).mergedBytes().orElse(0) > 32 * MIB);
             await().until(() ->
                     Files.readString(file).matches("(?s).*Z ksm-agent: opted in; merged (3[2-9]|[456]\\d)\\..*"));
@@ -163,6 +163,6 @@ class AgentTest {
         all.add(agent(options));
         List<String> command = new ArrayList<>(programs.plain(jdk, all.toArray(String[]::new)));
         command.add("end at once");
-        return ChildJvm.run(jdk, Duration.ofSeconds(60), command.subList(1, command.size()));
+        return ChildJvm.run(jdk, command.subList(1, command.size()));
     }
 }

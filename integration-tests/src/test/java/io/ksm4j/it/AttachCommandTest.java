@@ -23,6 +23,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** {@code ksm attach} to programs that know nothing of it. */
+@Aside
 @EnabledIfKsm
 class AttachCommandTest {
 

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -20,24 +21,21 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 /** The kernel takes what ksm4j writes, and has its own settings again afterwards, whatever happens to the program. */
-@Timeout(90)
 @EnabledIfKsm(control = true)
+@ResourceLock(Aside.MARKED_MEMORY)
 class BorrowedSettingsTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
     private static final Path STATE = Path.of("/run/ksm4j/settings");
-    private static final Duration PATIENCE = Duration.ofSeconds(30);
-
     private final KsmDaemon ksmd = KsmDaemon.system();
 
     /** A session itself, and the first one. */
@@ -223,12 +221,12 @@ class BorrowedSettingsTest {
             child.awaitExit();
         }
         assertThat(file(KsmSetting.PAGES_TO_SCAN)).isEqualTo("11");
-        ChildJvm.run(Marker.class, PATIENCE, List.of()).assertEndedWell();
+        ChildJvm.run(Marker.class, List.of()).assertEndedWell();
         assertPutBack();
     }
 
     private static String recoverInANewProgram() {
-        return ChildJvm.run(Reader.class, PATIENCE, List.of()).assertEndedWell().output();
+        return ChildJvm.run(Reader.class, List.of()).assertEndedWell().output();
     }
 
     @Test
@@ -273,7 +271,6 @@ class BorrowedSettingsTest {
         ChildJvm child = ChildJvm.run(
                 List.of("unshare", "--mount", "sh", "-c", mount + " && exec \"$0\" \"$@\""),
                 Borrower.class,
-                PATIENCE,
                 List.of(),
                 "pages_to_scan",
                 "11");

@@ -1,7 +1,9 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.testsupport.Directories;
 import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -10,7 +12,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 /**
@@ -22,14 +23,22 @@ import java.util.stream.Stream;
  */
 record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
 
-    /** Runs {@code java} of a JDK in a new folder and waits for it; a child that takes longer than {@code patience} fails. */
+    /** Makes a JVM that lives for seconds start soon. A collector that is named after it would contradict it. */
+    static final List<String> SHORT_LIVED = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC");
+
+    /** Runs {@code java} of a JDK in a new folder and waits for it. */
+    static ChildJvm run(Path javaHome, List<String> arguments) {
+        return run(javaHome, PATIENCE, arguments);
+    }
+
+    /** The same; a child that takes longer than {@code patience} fails. */
     static ChildJvm run(Path javaHome, Duration patience, List<String> arguments) {
         return run(List.of(), javaHome, patience, arguments);
     }
 
     private static ChildJvm run(List<String> prefix, Path javaHome, Duration patience, List<String> arguments) {
         try {
-            Path folder = Files.createTempDirectory("ksm4j-child");
+            Path folder = Directories.create("child");
             Path output = folder.resolve("output");
             List<String> command = new ArrayList<>(prefix);
             command.add(javaHome.resolve("bin/java").toString());
@@ -41,7 +50,7 @@ record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
                     .redirectOutput(output.toFile())
                     .start();
             try {
-                boolean ended = process.waitFor(patience.toSeconds(), TimeUnit.SECONDS);
+                boolean ended = process.waitFor(patience);
                 String printed = Files.readString(output);
                 assertThat(ended)
                         .as("ended in %s: %s\n%s", patience, command, printed)
@@ -64,17 +73,17 @@ record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
     }
 
     /** Runs a main class of these tests on the JDK and the class path that the tests run on. */
-    static ChildJvm run(Class<?> main, Duration patience, List<String> jvmArguments, String... arguments) {
-        return run(List.of(), main, patience, jvmArguments, arguments);
+    static ChildJvm run(Class<?> main, List<String> jvmArguments, String... arguments) {
+        return run(List.of(), main, jvmArguments, arguments);
     }
 
     /** Has another command start it, which must become the JVM. */
-    static ChildJvm run(
-            List<String> prefix, Class<?> main, Duration patience, List<String> jvmArguments, String... arguments) {
-        List<String> all = new ArrayList<>(jvmArguments);
+    static ChildJvm run(List<String> prefix, Class<?> main, List<String> jvmArguments, String... arguments) {
+        List<String> all = new ArrayList<>(SHORT_LIVED);
+        all.addAll(jvmArguments);
         all.addAll(List.of("-ea", "--enable-native-access=ALL-UNNAMED", "-cp", classPath(), main.getName()));
         all.addAll(List.of(arguments));
-        return run(prefix, Path.of(System.getProperty("java.home")), patience, all);
+        return run(prefix, Path.of(System.getProperty("java.home")), PATIENCE, all);
     }
 
     static String classPath() {

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -429,8 +430,8 @@ final class ClassLoaders {
         joining.setDaemon(true);
         joining.start();
 
-        assertThat(joining.join(Duration.ofSeconds(30))).isTrue();
-        assertThat(asking.join(Duration.ofSeconds(30))).isTrue();
+        assertThat(joining.join(PATIENCE)).isTrue();
+        assertThat(asking.join(PATIENCE)).isTrue();
         assertThat(first.tenant().owners()).containsExactlyInAnyOrder("a", "b");
         first.tenant().close("a");
         second.tenant().close("b");
@@ -561,7 +562,7 @@ final class ClassLoaders {
     }
 
     private static ConditionFactory patiently() {
-        return await().atMost(Duration.ofSeconds(30)).pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(20));
+        return await().atMost(PATIENCE).pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(20));
     }
 
     /** JNA, jnr-ffi and what they need. */

@@ -1,16 +1,17 @@
 package io.ksm4j.it;
 
 import io.ksm4j.junit.EnabledIfKsm;
-import java.time.Duration;
+import io.ksm4j.testsupport.TestLength;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.RepeatedTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Copies of ksm4j in several class loaders share one registry, and none keeps another's loader. */
+@Aside
 @EnabledIfKsm
 class ClassLoadersTest {
 
@@ -54,9 +55,10 @@ class ClassLoadersTest {
         run(List.of(), "one-tells");
     }
 
-    @RepeatedTest(3)
+    @Tag("random")
+    @Test
     void copiesThatStartTogetherShareOneRegistry() {
-        run(List.of(), "start-together", "5");
+        run(List.of(), "start-together", Integer.toString(TestLength.times(3)));
     }
 
     @Test
@@ -77,7 +79,6 @@ class ClassLoadersTest {
     private static void run(List<String> options, String... scenario) {
         List<String> jvmArguments = Stream.concat(Stream.of("-Xmx256m", "-XX:+UseSerialGC"), options.stream())
                 .toList();
-        ChildJvm.run(ClassLoaders.class, Duration.ofMinutes(2), jvmArguments, scenario)
-                .assertEndedWell();
+        ChildJvm.run(ClassLoaders.class, jvmArguments, scenario).assertEndedWell();
     }
 }

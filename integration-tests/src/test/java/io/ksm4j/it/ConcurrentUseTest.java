@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -10,6 +11,7 @@ import io.ksm4j.RegionOptions;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.testsupport.TestLength;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
@@ -24,12 +26,12 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.LongStream;
-import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
 /** Threads of both kinds do everything at once while ksmd merges as fast as it can, and every byte stays what it was. */
-@Timeout(60)
+@Tag("random")
 class ConcurrentUseTest {
 
     @SuppressWarnings("UnusedVariable") // A field source.
@@ -37,7 +39,7 @@ class ConcurrentUseTest {
 
     private static final int WORKERS = 16;
     private static final int SLICE = 16;
-    private static final Duration WORK = Duration.ofSeconds(3);
+    private static final Duration WORK = Duration.ofSeconds(TestLength.times(1));
     private static final RegionOptions UNVERIFIED = RegionOptions.DEFAULT.withVerify(false);
 
     @ParameterizedTest
@@ -58,7 +60,7 @@ class ConcurrentUseTest {
                 .as("pages whose addresses are kept")
                 .noneMatch(smaps::isMergeable));
         // Where buffers cannot be revoked, addresses are kept until the last one is unreachable.
-        await().atMost(Duration.ofSeconds(20)).untilAsserted(() -> {
+        await().atMost(PATIENCE).untilAsserted(() -> {
             System.gc();
             assertThat(mapped).as("mappings never unmapped").isEmpty();
         });
@@ -81,7 +83,7 @@ class ConcurrentUseTest {
             assertThat(registry.openRegions() - openBefore).isEqualTo(1);
             assertThat(registry.mergeableBytes() - bytesBefore).isEqualTo(common.size());
             assertThat(common.unmarkedRanges()).isEmpty();
-            await().atMost(Duration.ofSeconds(20)).untilAsserted(() -> {
+            await().atMost(PATIENCE).untilAsserted(() -> {
                 ksmd.awaitFullScans(1);
                 assertThat(common.stats().mergedBytes()).hasValue(common.size());
             });
@@ -98,7 +100,7 @@ class ConcurrentUseTest {
                 results.add((worker.number % 2 == 0 ? platform : virtual).submit(worker));
             }
             for (Future<?> result : results) {
-                result.get(WORK.toSeconds() + 20, TimeUnit.SECONDS);
+                result.get(WORK.plus(PATIENCE).toSeconds(), TimeUnit.SECONDS);
             }
         }
     }

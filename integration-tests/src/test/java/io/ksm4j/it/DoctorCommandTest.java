@@ -12,7 +12,6 @@ import java.lang.reflect.Method;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -105,7 +104,7 @@ class DoctorCommandTest {
 
     @Test
     void aSeccompFilterThatForbidsTheAdviceIsFound(RunningKsmd ksmd) {
-        ChildJvm doctor = ChildJvm.run(ForbiddenAdvice.class, Duration.ofSeconds(60), List.of());
+        ChildJvm doctor = ChildJvm.run(ForbiddenAdvice.class, List.of());
 
         assertThat(doctor.exitStatus()).isEqualTo(1);
         assertThat(doctor.output())

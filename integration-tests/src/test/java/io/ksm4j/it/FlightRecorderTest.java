@@ -20,7 +20,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -81,7 +80,7 @@ class FlightRecorderTest {
                 assertThat(event.getLong("bytes")).isEqualTo(region.size());
                 assertThat(event.getString("owner")).isEqualTo("recorded");
                 assertThat(event.getString("failure")).isNull();
-                assertThat(event.getDuration()).isPositive().isLessThan(Duration.ofSeconds(10));
+                assertThat(event.getDuration()).isPositive();
                 assertThat(event.getStackTrace().getFrames())
                         .extracting(frame -> frame.getMethod().getName())
                         .contains("markingAWholeRegionIsRecorded");

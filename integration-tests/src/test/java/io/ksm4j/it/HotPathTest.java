@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.awaitility.Awaitility.await;
 
 import com.sun.management.ThreadMXBean;
@@ -35,7 +36,7 @@ class HotPathTest {
             return;
         }
         try (RunningKsmd ksmd = RunningKsmd.start()) {
-            await().atMost(Duration.ofSeconds(30)).until(() -> {
+            await().atMost(PATIENCE).until(() -> {
                 ksmd.awaitFullScans(1);
                 return Files.readString(merging).equals("0\n");
             });
@@ -67,7 +68,7 @@ class HotPathTest {
         Ksm ksm = Ksm.with(BackendsUnderTest.open(backend));
         try (MergeRegion region = ksm.allocate(64 << 10)) {
             await(backend + " marks without allocating")
-                    .atMost(Duration.ofSeconds(30))
+                    .atMost(PATIENCE)
                     .pollInSameThread()
                     .pollDelay(Duration.ZERO)
                     .until(() -> allocatedBy(region), bytes -> bytes == 0);

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
@@ -12,7 +13,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.spi.ToolProvider;
@@ -165,9 +165,7 @@ class JUnitSampleTest {
         Process process = maven.start();
         try {
             // Its tests wait for those of other builds that have ksmd now.
-            assertThat(process.waitFor(5, TimeUnit.MINUTES))
-                    .as(Files.readString(output))
-                    .isTrue();
+            assertThat(process.waitFor(PATIENCE)).as(Files.readString(output)).isTrue();
         } finally {
             process.descendants().forEach(ProcessHandle::destroyForcibly);
             process.destroyForcibly();

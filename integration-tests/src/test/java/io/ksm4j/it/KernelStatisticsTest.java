@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -22,9 +23,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.TreeMap;
@@ -33,21 +32,14 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What the statistics say is what stands in the files of this machine. */
-@Timeout(90)
 class KernelStatisticsTest {
 
     private static final Path KSM = Path.of("/sys/kernel/mm/ksm");
     private static final Path VMSTAT = Path.of("/proc/vmstat");
     private static final int PAGES = 512;
-    private static final Duration PATIENCE = Duration.ofSeconds(30);
-
-    /** Readings until all of it is compiled. */
-    private static final int WARM_UP = 5_000;
-
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
     /** Makes the pages of this test equal to no other pages of this machine. */
@@ -231,48 +223,6 @@ class KernelStatisticsTest {
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertThat(process.waitFor()).as(output).isZero();
         return output;
-    }
-
-    @Test
-    @EnabledIfKsm
-    void readingCostsLittleMoreThanInC(@TempDir Path folder) throws Exception {
-        if (!Boolean.getBoolean("ksm.required")) {
-            Assumptions.assumeTrue(KernelFilesInC.isCompilerThere(), "no gcc to compare with");
-        }
-        List<Path> files = Stream.concat(ksmFiles().stream(), Stream.of(VMSTAT)).toList();
-        try (KernelFilesInC inC = KernelFilesInC.compile(folder, files)) {
-            assertThat(inC.read()).isGreaterThan(files.size());
-            for (int i = 0; i < WARM_UP; i++) {
-                KsmStats.read();
-            }
-            double ratio = medianRatio(inC);
-            System.out.printf(Locale.ROOT, "KsmStats.read() takes %.2f times what C takes%n", ratio);
-            assertThat(ratio).as("times what C takes").isLessThanOrEqualTo(1.5);
-        }
-    }
-
-    /** Both in turns, and each first in every second round, so that what disturbs the machine disturbs both. */
-    private static double medianRatio(KernelFilesInC inC) {
-        double[] ratios = new double[301];
-        for (int round = 0; round < ratios.length; round++) {
-            boolean cFirst = round % 2 == 0;
-            long c = cFirst ? nanosInC(inC) : 0;
-            long start = System.nanoTime();
-            KsmStats stats = KsmStats.read();
-            long java = System.nanoTime() - start;
-            assertThat(stats.isAvailable()).isTrue();
-            ratios[round] = (double) java / (cFirst ? c : nanosInC(inC));
-        }
-        Arrays.sort(ratios);
-        return ratios[ratios.length / 2];
-    }
-
-    private static long nanosInC(KernelFilesInC inC) {
-        long start = System.nanoTime();
-        long bytes = inC.read();
-        long nanos = System.nanoTime() - start;
-        assertThat(bytes).isPositive();
-        return nanos;
     }
 
     @Test

@@ -22,12 +22,10 @@ import java.security.SecureRandom;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.opentest4j.AssertionFailedError;
 
 /** The extension's assertions hold where they should, and say enough where they don't. */
 @EnabledIfKsm(control = true)
-@Timeout(60)
 class KsmAssertionsTest {
 
     private static final int PAGES = 128;

@@ -12,6 +12,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What all subcommands of {@code ksm} have in common. */
+@Aside
 class KsmCommandTest {
 
     @ParameterizedTest

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
@@ -24,7 +25,6 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
@@ -33,9 +33,9 @@ import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.ParameterResolutionException;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.ResourceLock;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.testkit.engine.EngineExecutionResults;
 import org.junit.platform.testkit.engine.EngineTestKit;
@@ -43,7 +43,7 @@ import org.junit.platform.testkit.engine.Event;
 
 /** What {@code @EnabledIfKsm} gives to tests, where KSM can be used: the kernel's files are as before, whatever the test did. */
 @EnabledIfKsm(control = true)
-@Timeout(60)
+@ResourceLock(Aside.MARKED_MEMORY)
 class KsmExtensionTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
@@ -363,7 +363,7 @@ class KsmExtensionTest {
                 .redirectErrorStream(true)
                 .start();
         String output = new String(child.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertThat(child.waitFor(30, TimeUnit.SECONDS)).as(output).isTrue();
+        assertThat(child.waitFor(PATIENCE)).as(output).isTrue();
         assertThat(child.exitValue()).as(output).isZero();
         return output;
     }

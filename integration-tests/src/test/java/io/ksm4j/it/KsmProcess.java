@@ -1,5 +1,8 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
+
+import io.ksm4j.testsupport.Directories;
 import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -8,7 +11,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 /**
@@ -49,7 +51,7 @@ record KsmProcess(int exitStatus, String output, String errors) {
     /** Runs another command to its end, in which {@code ksm} may be a part. */
     static KsmProcess runCommand(List<String> command) {
         try {
-            Path errors = Files.createTempFile("ksm4j-errors", "");
+            Path errors = Directories.createFile("errors");
             try {
                 Process process = new ProcessBuilder(command)
                         .redirectInput(new File("/dev/null"))
@@ -57,7 +59,7 @@ record KsmProcess(int exitStatus, String output, String errors) {
                         .start();
                 try {
                     String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-                    if (!process.waitFor(60, TimeUnit.SECONDS)) {
+                    if (!process.waitFor(PATIENCE)) {
                         throw new AssertionError("has not ended: " + command);
                     }
                     return new KsmProcess(process.exitValue(), output, Files.readString(errors));

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -34,17 +35,13 @@ import java.util.function.Predicate;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /** The tuner and the real {@code ksmd}, which is locked against other tests meanwhile. */
-@Timeout(90)
 class KsmTunerTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
     private static final Path STATE = Path.of("/run/ksm4j/settings");
     private static final int PAGES = 8192;
-    private static final Duration PATIENCE = Duration.ofSeconds(30);
-
     private final Ksm ksm = Ksm.system();
     private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
     private final RunningKsmd lock = RunningKsmd.start();
@@ -217,7 +214,7 @@ class KsmTunerTest {
             child.awaitExit();
         }
         assertThat(lock.read("run")).as("left behind").isEqualTo(1);
-        ChildJvm.run(BorrowedSettingsTest.Reader.class, PATIENCE, List.of()).assertEndedWell();
+        ChildJvm.run(BorrowedSettingsTest.Reader.class, List.of()).assertEndedWell();
         assertThat(files()).isEqualTo(before);
         assertThat(STATE).hasContent(owed);
     }

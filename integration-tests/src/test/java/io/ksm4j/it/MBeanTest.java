@@ -17,7 +17,6 @@ import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -282,7 +281,6 @@ class MBeanTest {
         try (MergeRegion region = Ksm.system().allocate(1, RegionOptions.DEFAULT.withName("seen-from-outside"))) {
             ChildJvm child = ChildJvm.run(
                             Path.of(System.getProperty("java.home")),
-                            Duration.ofMinutes(1),
                             List.of(
                                     client.toString(),
                                     Long.toString(ProcessHandle.current().pid())))

@@ -16,7 +16,6 @@ import java.io.IOException;
 import java.lang.reflect.Constructor;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -57,19 +56,16 @@ final class MapCountLimit {
     private record AtLimit(MapCountExceededException failure, long mappings) {}
 
     /**
-     * Repeats a step until it fails, which must happen at once, not after retries without end. Then the JVM needs headroom
-     * before it can load another class.
+     * Repeats a step until it fails; retries without end would never come to that. Then the JVM needs headroom before it can
+     * load another class.
      */
     private static AtLimit repeatUntilTheLimit(Step step, Step headroom) {
         while (true) {
-            long start = System.nanoTime();
             try {
                 step.run();
             } catch (MapCountExceededException e) {
-                long nanos = System.nanoTime() - start;
                 long mappings = Mappings.count();
                 headroom.run();
-                assertThat(Duration.ofNanos(nanos)).isLessThan(Duration.ofSeconds(5));
                 return new AtLimit(e, mappings);
             }
         }

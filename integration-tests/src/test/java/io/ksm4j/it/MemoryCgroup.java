@@ -1,12 +1,12 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.awaitility.Awaitility.await;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Assertions;
@@ -92,12 +92,10 @@ final class MemoryCgroup implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        await().atMost(Duration.ofSeconds(20))
-                .ignoreExceptionsInstanceOf(IOException.class)
-                .until(() -> {
-                    Files.delete(folder);
-                    return true;
-                });
+        await().atMost(PATIENCE).ignoreExceptionsInstanceOf(IOException.class).until(() -> {
+            Files.delete(folder);
+            return true;
+        });
         try {
             if (!disable.isEmpty()) {
                 Files.writeString(CONTROL, disable);

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -11,12 +12,12 @@ import io.ksm4j.pool.MergePool;
 import io.ksm4j.pool.PoolExhaustedException;
 import io.ksm4j.pool.PoolStats;
 import io.ksm4j.stats.RegionStats;
+import io.ksm4j.testsupport.TestLength;
 import java.nio.ByteBuffer;
 import java.nio.ReadOnlyBufferException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -29,16 +30,16 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
 /** Pools of real memory. */
-@Timeout(60)
+@Tag("random")
 class MergePoolTest {
 
     static final List<String> BACKENDS = BackendsUnderTest.NAMES;
@@ -145,9 +146,7 @@ class MergePoolTest {
             for (int i = 0; i < 100; i++) {
                 blocks.add(pool.store(value));
             }
-            Awaitility.await()
-                    .atMost(Duration.ofSeconds(30))
-                    .until(() -> pool.mergeStats().savedBytes() >= 99L * 11 * PAGE);
+            Awaitility.await().atMost(PATIENCE).until(() -> pool.mergeStats().savedBytes() >= 99L * 11 * PAGE);
             ksmd.awaitFullScans(1);
             RegionStats merged = pool.mergeStats();
             assertThat(merged.savedBytes())
@@ -265,12 +264,13 @@ class MergePoolTest {
     /** Threads replace values in common slots and read others': what is read is a whole value that was stored there. */
     @ParameterizedTest
     @FieldSource("BACKENDS")
+    @org.junit.jupiter.api.Tag("random")
     void readersNeverSeeAnothersBytes(String backend) throws Exception {
         int slots = 16;
         AtomicReferenceArray<MergeBlock> table = new AtomicReferenceArray<>(slots);
         ExecutorService threads = Executors.newFixedThreadPool(4);
         try (MergePool pool = MergePool.create(Ksm.with(BackendsUnderTest.open(backend)), 300L * PAGE)) {
-            long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(700);
+            long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(TestLength.times(500));
             Callable<Integer> work = () -> {
                 Random random = new Random();
                 int reads = 0;
@@ -351,7 +351,7 @@ class MergePoolTest {
                     }
                 });
                 pool.close();
-                assertThat(reader.get(20, TimeUnit.SECONDS)).isTrue();
+                assertThat(reader.get(PATIENCE.toSeconds(), TimeUnit.SECONDS)).isTrue();
             }
         } finally {
             threads.shutdownNow();

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 import static org.awaitility.Awaitility.await;
@@ -34,11 +35,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /** What a Prometheus server would get of this machine. */
 @EnabledIfKsm(control = true)
-@Timeout(90)
 class MetricsTest {
 
     private static final int PAGES = 256;
@@ -157,8 +156,7 @@ class MetricsTest {
             pages.fill(one, page -> page);
             pages.fill(other, page -> page < PAGES / 2 ? page : -page);
             pages.fill(unmarked, page -> page);
-            assertThat(ksm.awaitMerged(List.of(one, other), 0.5, Duration.ofSeconds(30))
-                            .isReached())
+            assertThat(ksm.awaitMerged(List.of(one, other), 0.5, PATIENCE).isReached())
                     .isTrue();
             ksmd.set(KsmSetting.RUN, 0);
 

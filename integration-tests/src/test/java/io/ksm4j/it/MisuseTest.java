@@ -1,9 +1,11 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.testsupport.TestLength;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -13,6 +15,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -20,19 +23,24 @@ import org.junit.jupiter.params.provider.ValueSource;
  * No misuse of the public API crashes the JVM or shows a view bytes that are not its own. {@code -Dksm.misuse.seconds=N} runs
  * longer, {@code -Dksm.seed=N} starts with the sequence that a failure has printed.
  */
+@Aside
 @EnabledIfKsm
+@Tag("random")
 class MisuseTest {
 
     private static final Path SOURCE =
             Path.of("src/test/java", Misuse.class.getName().replace('.', '/') + ".java");
 
-    private final long seconds = Long.getLong("ksm.misuse.seconds", 2);
-    private final Duration patience = Duration.ofSeconds(seconds + 120);
+    private final long seconds = Long.getLong("ksm.misuse.seconds", TestLength.times(1));
+    private final Duration patience = PATIENCE.plusSeconds(seconds);
 
     @ParameterizedTest
     @ValueSource(strings = {"ffm", "jna", "jnr"})
     void misuseEndsInExceptionsAndZeros(String backend) {
-        ChildJvm child = ChildJvm.run(Misuse.class, patience, arguments(backend));
+        List<String> command = new ArrayList<>(arguments(backend));
+        command.addAll(List.of(
+                "-ea", "--enable-native-access=ALL-UNNAMED", "-cp", ChildJvm.classPath(), Misuse.class.getName()));
+        ChildJvm child = ChildJvm.run(Path.of(System.getProperty("java.home")), patience, command);
 
         assertThat(child.assertEndedWell().output()).contains(backend + ": ");
     }

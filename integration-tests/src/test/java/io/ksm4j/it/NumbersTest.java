@@ -7,7 +7,6 @@ import io.ksm4j.samples.quickstart.Numbers;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -19,7 +18,7 @@ class NumbersTest {
     @Test
     @EnabledIfKsm(control = true)
     void thePageShowsWhatTheSamplePrints() throws IOException {
-        String output = ChildJvm.run(Numbers.class, Duration.ofSeconds(80), List.of("-Xmx64m"))
+        String output = ChildJvm.run(Numbers.class, List.of("-Xmx64m"))
                 .assertEndedWell()
                 .output();
 

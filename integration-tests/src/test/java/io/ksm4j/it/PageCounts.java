@@ -6,6 +6,7 @@ import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.stream.LongStream;
 
 /**
  * What lies in a range, counted page by page from {@code pagemap}, {@code kpageflags} and {@code kpagecount}, which take root to
@@ -51,6 +52,22 @@ record PageCounts(long resident, long merged, long zero, double saved) {
             throw new UncheckedIOException(e);
         }
         return new PageCounts(resident, merged, zero, saved);
+    }
+
+    /** The physical pages of a range of a process, in its order, with those of zeros. */
+    static LongStream frames(long pid, AddressRange range, long pageSize) {
+        LongStream.Builder frames = LongStream.builder();
+        try (RandomAccessFile pagemap = new RandomAccessFile("/proc/" + pid + "/pagemap", "r")) {
+            for (long address = range.start(); address < range.end(); address += pageSize) {
+                long entry = entry(pagemap, address / pageSize);
+                if ((entry & PRESENT) != 0) {
+                    frames.add(entry & FRAME);
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return frames.build();
     }
 
     private static long entry(RandomAccessFile file, long index) throws IOException {

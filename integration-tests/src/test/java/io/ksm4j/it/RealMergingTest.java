@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -19,7 +20,6 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
@@ -29,22 +29,18 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongUnaryOperator;
 import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The kernel merges what is marked, takes apart what is written or unmarked, and nobody's bytes change. */
 @EnabledIfKsm(control = true)
-@Timeout(90)
 class RealMergingTest {
 
     @SuppressWarnings("UnusedVariable") // A field source.
     private static final List<String> BACKENDS = BackendsUnderTest.NAMES;
 
     private static final int PAGES = 64;
-
-    private static final Duration PATIENCE = Duration.ofSeconds(30);
 
     /** Makes the pages of this test equal to no other pages of this machine. */
     private final long salt = new SecureRandom().nextLong();

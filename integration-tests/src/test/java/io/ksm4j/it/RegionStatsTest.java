@@ -30,14 +30,12 @@ import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
 /** The numbers of a region are those of its own pages, whatever lies beside it. */
 @EnabledIfKsm(control = true)
-@Timeout(90)
 class RegionStatsTest {
 
     private static final int MADV_NORMAL = 0;

@@ -29,9 +29,11 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.ShrinkingMode;
+import net.jqwik.api.Tag;
 import net.jqwik.api.Tuple;
 
 /** At every quiet moment the registry, the kernel and a plain model say the same about every page. */
+@Tag("random")
 class RegistryMatchesKernelTest {
 
     private static final int ARENA_PAGES = 48;

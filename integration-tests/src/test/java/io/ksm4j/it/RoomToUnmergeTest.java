@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import static org.awaitility.Awaitility.await;
@@ -20,7 +21,6 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
@@ -29,11 +29,9 @@ import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 /** Taking merged pages apart under a real limit: unchecked, the kernel kills; checked, the program is told. */
 @EnabledIfKsm(control = true)
-@Timeout(120)
 class RoomToUnmergeTest {
 
     private static final long MIB = 1L << 20;
@@ -207,7 +205,7 @@ class RoomToUnmergeTest {
         }
 
         private void awaitWarning(String text) {
-            await(text).atMost(Duration.ofSeconds(20)).until(() -> {
+            await(text).atMost(PATIENCE).until(() -> {
                 System.gc();
                 return warnings.stream().anyMatch(record -> record.getMessage().contains(text));
             });
@@ -324,7 +322,7 @@ class RoomToUnmergeTest {
         long wanted = MERGED / Ksm.system().pageSize();
         Path merging = Path.of("/proc", Long.toString(child.pid()), "ksm_merging_pages");
         try (RunningKsmd ksmd = RunningKsmd.start()) {
-            await().atMost(Duration.ofSeconds(30)).until(() -> {
+            await().atMost(PATIENCE).until(() -> {
                 ksmd.awaitFullScans(1);
                 return Long.parseLong(Files.readString(merging).trim()) >= wanted;
             });

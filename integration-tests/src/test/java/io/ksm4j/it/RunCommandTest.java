@@ -16,6 +16,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** {@code ksm run}, which becomes another program. */
+@Aside
 @EnabledIfKsm
 class RunCommandTest {
 

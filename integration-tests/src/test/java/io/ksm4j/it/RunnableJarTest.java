@@ -8,13 +8,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /** The one jar of {@code ksm}, by the launcher that is installed with it. {@code package} builds it. */
+@Aside
 @EnabledIfKsm
 class RunnableJarTest {
 
@@ -79,27 +79,5 @@ class RunnableJarTest {
         command.addAll(launcher(JDK, "run", "sh", "-c", "ulimit -Sn"));
 
         assertThat(KsmProcess.runCommand(command).output()).isEqualTo("321\n");
-    }
-
-    /** Processor time, as the time on the clock is that of whatever else the machine does; with idle cores it is no longer. */
-    @Test
-    void statusIsThereInLessThanFourTenthsOfASecond() {
-        String script = "TIMEFORMAT='%U %S'; for i in 1 2 3 4 5; do time \"$@\" >/dev/null || exit; done";
-        List<String> command = new ArrayList<>(List.of("bash", "-c", script, "bash"));
-        command.addAll(launcher(JDK, "status"));
-
-        KsmProcess starts = KsmProcess.runCommand(command);
-
-        assertThat(starts.exitStatus()).as(starts.errors()).isZero();
-        double best =
-                starts.errors().lines().mapToDouble(RunnableJarTest::sum).min().orElseThrow();
-        System.out.printf(Locale.ROOT, "ksm status takes %.2f s of processor time%n", best);
-        assertThat(best).isLessThan(0.4);
-    }
-
-    private static double sum(String numbers) {
-        return Stream.of(numbers.split(" ", -1))
-                .mapToDouble(Double::parseDouble)
-                .sum();
     }
 }

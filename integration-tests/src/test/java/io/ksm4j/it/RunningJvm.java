@@ -1,5 +1,8 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
+import static org.awaitility.Awaitility.await;
+
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -8,7 +11,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 
 /** Another JVM with the class path of this one, spoken to by lines. It dies with this object. */
@@ -31,6 +33,7 @@ final class RunningJvm implements AutoCloseable {
             throws IOException {
         List<String> command = new ArrayList<>(prefix);
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.addAll(ChildJvm.SHORT_LIVED);
         command.addAll(jvmArguments);
         command.addAll(List.of(
                 "--enable-native-access=ALL-UNNAMED",
@@ -97,8 +100,15 @@ final class RunningJvm implements AutoCloseable {
         return awaitExit();
     }
 
+    /** Stops it, so that it changes nothing; it can still be killed. */
+    void stop() throws IOException, InterruptedException {
+        new ProcessBuilder("kill", "-STOP", Long.toString(pid())).start().waitFor();
+        Path status = Path.of("/proc", Long.toString(pid()), "status");
+        await().atMost(PATIENCE).until(() -> Files.readString(status).contains("\nState:\tT"));
+    }
+
     int awaitExit() throws InterruptedException {
-        if (!process.waitFor(60, TimeUnit.SECONDS)) {
+        if (!process.waitFor(PATIENCE)) {
             throw new AssertionError("the child did not exit");
         }
         return process.exitValue();

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.awaitility.Awaitility.await;
@@ -14,18 +15,15 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 @EnabledIfKsm(control = true)
-@Timeout(60)
 class RunningKsmdTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
@@ -119,8 +117,7 @@ class RunningKsmdTest {
     void aLinkInPlaceOfTheLockFileIsNotFollowed(@TempDir Path folder) throws Exception {
         Path target = folder.resolve("target");
         Files.createSymbolicLink(folder.resolve(LOCK.getFileName()), target);
-        ChildJvm child =
-                ChildJvm.run(StartAndStop.class, Duration.ofSeconds(30), List.of("-Djava.io.tmpdir=" + folder));
+        ChildJvm child = ChildJvm.run(StartAndStop.class, List.of("-Djava.io.tmpdir=" + folder));
         assertThat(child.output()).contains("cannot lock " + folder);
         assertThat(target).doesNotExist();
     }
@@ -142,7 +139,7 @@ class RunningKsmdTest {
             assertThat(second).isNotDone();
             assertThat(first.read("run")).isEqualTo(1);
         }
-        assertThat(second.get(30, TimeUnit.SECONDS)).isEqualTo(1);
+        assertThat(second.get(PATIENCE.toSeconds(), TimeUnit.SECONDS)).isEqualTo(1);
         thread.join();
         assertThat(settingsAtRest()).isEqualTo(before);
     }
@@ -176,7 +173,7 @@ class RunningKsmdTest {
                         .inheritIO()
                         .start();
 
-                assertThat(child.waitFor(60, TimeUnit.SECONDS)).isTrue();
+                assertThat(child.waitFor(PATIENCE)).isTrue();
                 assertThat(settings()).isEqualTo(before);
                 assertThat(Path.of("/run/ksm4j/settings")).as("nothing is owed").doesNotExist();
                 assertThat(child.exitValue()).isZero();

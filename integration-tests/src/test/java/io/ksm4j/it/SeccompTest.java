@@ -3,12 +3,12 @@ package io.ksm4j.it;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.junit.EnabledIfKsm;
-import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Failures that cannot be provoked otherwise, answered by the kernel itself. */
+@Aside
 class SeccompTest {
 
     @ParameterizedTest
@@ -18,7 +18,6 @@ class SeccompTest {
         // With few threads that start late, nobody else maps memory where a failed allocation was.
         ChildJvm child = ChildJvm.run(
                 RefusedCalls.class,
-                Duration.ofMinutes(1),
                 List.of(
                         "-XX:+UseSerialGC",
                         "-XX:TieredStopAtLevel=1",

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -13,7 +14,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -47,7 +47,7 @@ class StatusCommandTest {
     void aJvmIsShownByItsMainClassWithWhatItSavesAndCosts(RunningKsmd ksmd) throws Exception {
         try (RunningJvm jvm = RunningJvm.start(Sharer.class)) {
             jvm.awaitLine("ready");
-            await().atMost(Duration.ofSeconds(30))
+            await().atMost(PATIENCE)
                     .until(() -> ProcessKsmStats.read(jvm.pid()).mergingPages().orElse(0) == PAGES);
 
             KsmProcess status = KsmProcess.run("status");

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -11,11 +12,11 @@ import io.ksm4j.samples.tenants.Tenants;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.UUID;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -33,6 +34,7 @@ class TenantsTest {
     /** In the command line of the sample, and of all JVMs that it starts. */
     private final String mark = "-Dio.ksm4j.mark=" + UUID.randomUUID();
 
+    @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
     void furtherTenantsCostLittleWithKsm4jAndAllTheirDataWithout(RunningKsmd ksmd) throws IOException {
@@ -131,7 +133,7 @@ class TenantsTest {
                 "0",
                 "--svg",
                 folder.resolve("plot.svg").toString());
-        await().atMost(Duration.ofSeconds(30)).until(() -> running().size() > 1);
+        await().atMost(PATIENCE).until(() -> running().size() > 1);
         return sample;
     }
 
@@ -177,7 +179,7 @@ class TenantsTest {
     }
 
     private ChildJvm run(String... arguments) {
-        return ChildJvm.run(Tenants.class, Duration.ofSeconds(60), List.of(mark), arguments);
+        return ChildJvm.run(Tenants.class, List.of(mark), arguments);
     }
 
     /** The sample, and the JVMs that it has started. */

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.abort;
@@ -23,15 +24,16 @@ import java.util.stream.Stream;
  */
 final class Tmux implements AutoCloseable {
 
-    /** A machine with other things to do may take long to start a JVM. */
-    private static final Duration PATIENCE = Duration.ofSeconds(30);
-
     private static final Duration POLL = Duration.ofMillis(50);
 
     private final Path folder;
 
+    /** It is no child of this JVM, so nothing else ends it when this JVM is interrupted. */
+    private final Thread hook = new Thread(this::kill, "end tmux");
+
     private Tmux(Path folder) {
         this.folder = folder;
+        Runtime.getRuntime().addShutdownHook(hook);
     }
 
     /**
@@ -63,9 +65,9 @@ final class Tmux implements AutoCloseable {
         return tmux;
     }
 
+    /** Its socket is in the directory, by a relative name: a path of more than 107 bytes can be none's, unix(7). */
     private String run(String... arguments) {
-        List<String> command = new ArrayList<>(
-                List.of("tmux", "-u", "-S", folder.resolve("tmux").toString()));
+        List<String> command = new ArrayList<>(List.of("tmux", "-u", "-S", "tmux"));
         command.addAll(List.of("-f", "/dev/null"));
         command.addAll(List.of(arguments));
         try {
@@ -142,6 +144,15 @@ final class Tmux implements AutoCloseable {
 
     @Override
     public void close() {
+        kill();
+        try {
+            Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException e) {
+            // The JVM exits, and the hook runs.
+        }
+    }
+
+    private void kill() {
         run("kill-server");
     }
 }

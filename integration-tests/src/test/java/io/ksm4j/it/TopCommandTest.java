@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -9,7 +10,6 @@ import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -124,7 +124,7 @@ class TopCommandTest {
     void jsonHasALineForEachSample(RunningKsmd ksmd) throws Exception {
         try (RunningJvm jvm = RunningJvm.start(StatusCommandTest.Sharer.class)) {
             jvm.awaitLine("ready");
-            await().atMost(Duration.ofSeconds(30)).until(() -> ksmd.read("pages_sharing") > 0);
+            await().atMost(PATIENCE).until(() -> ksmd.read("pages_sharing") > 0);
 
             KsmProcess top = KsmProcess.run("top", "--json", "-n", "2", "--interval", "0.3");
 

@@ -8,10 +8,12 @@ import java.util.List;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
 
 /** Against a set of bits. */
+@Tag("random")
 class FreePagesTest {
 
     private record Run(int first, int pages) {}

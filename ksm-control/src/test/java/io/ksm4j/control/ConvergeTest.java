@@ -9,10 +9,12 @@ import java.util.List;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.DoubleRange;
 import net.jqwik.api.constraints.IntRange;
 
 /** What {@code converge} makes of a model of {@code ksmd}. */
+@Tag("random")
 class ConvergeTest {
 
     private static final double COST = 4e-6;

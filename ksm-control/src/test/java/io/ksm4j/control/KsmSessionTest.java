@@ -1,5 +1,6 @@
 package io.ksm4j.control;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -8,7 +9,6 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermission;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
@@ -17,9 +17,11 @@ import java.util.Random;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 
 /** Who has which setting, on a tree of files. */
+@Tag("random")
 class KsmSessionTest extends OnFiles {
 
     private static KsmSettings with(KsmSetting setting, long value) {
@@ -163,7 +165,7 @@ class KsmSessionTest extends OnFiles {
         try {
             long pid = Long.parseLong(parent.inputReader().readLine());
             Path stat = Path.of("/proc/" + pid + "/stat");
-            long end = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+            long end = System.nanoTime() + PATIENCE.toNanos();
             while (!PlainFile.statFields(Files.readString(stat))[0].equals("Z")) {
                 assertThat(System.nanoTime()).as("it ends").isLessThan(end);
                 Thread.onSpinWait();

@@ -7,7 +7,9 @@ import java.util.Map;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 
+@Tag("random")
 class KsmSettingsTest {
 
     @Property

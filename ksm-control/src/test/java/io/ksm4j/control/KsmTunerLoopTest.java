@@ -1,5 +1,6 @@
 package io.ksm4j.control;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -19,11 +20,9 @@ import jdk.jfr.consumer.RecordedEvent;
 import jdk.jfr.consumer.RecordingFile;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The loop, on a tree of files. */
-@Timeout(60)
 class KsmTunerLoopTest {
 
     @TempDir
@@ -84,7 +83,7 @@ class KsmTunerLoopTest {
 
     private <T> T await(Class<T> type) throws InterruptedException {
         while (true) {
-            Object next = heard.poll(30, TimeUnit.SECONDS);
+            Object next = heard.poll(PATIENCE.toSeconds(), TimeUnit.SECONDS);
             assertThat(next).as("something of " + type).isNotNull();
             if (type.isInstance(next)) {
                 return type.cast(next);

@@ -13,8 +13,10 @@ import java.util.Random;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 
 /** A session that borrows other settings while it is open. */
+@Tag("random")
 class SessionChangeTest extends OnFiles {
 
     private static KsmSettings pages(long pages) {

@@ -12,12 +12,14 @@ import java.util.Map;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.DoubleRange;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.LongRange;
 import net.jqwik.api.constraints.Size;
 
 /** The policies that go by memory: {@code ksmtuned}, {@code pressure}, {@code advisor}. */
+@Tag("random")
 class TuningPolicyTest {
 
     private static final long KIB = 1L << 10;

@@ -38,7 +38,6 @@ import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Which meters there are and what they say, by files of kernels that are not this machine's. */
@@ -385,7 +384,6 @@ class KsmMetricsTest {
     }
 
     @Test
-    @Timeout(30)
     void whatMetersNeedStaysReachable() throws IOException {
         WeakReference<KsmMetrics> binder = bindAndForget();
         while (binder.get() != null) {

@@ -1,5 +1,6 @@
 package io.ksm4j.micrometer;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.time.Duration;
@@ -14,7 +15,6 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 class SharedReadingTest {
 
@@ -88,7 +88,6 @@ class SharedReadingTest {
     }
 
     @Test
-    @Timeout(30)
     void threadsThatComeMeanwhileGetTheReadingUnderWay() throws Exception {
         int threads = 8;
         CountDownLatch reading = new CountDownLatch(1);
@@ -96,7 +95,7 @@ class SharedReadingTest {
         SharedReading<Integer> shared = every(Duration.ofSeconds(1), () -> {
             reading.countDown();
             try {
-                assertThat(mayEnd.await(20, TimeUnit.SECONDS)).isTrue();
+                assertThat(mayEnd.await(PATIENCE.toSeconds(), TimeUnit.SECONDS)).isTrue();
             } catch (InterruptedException e) {
                 throw new IllegalStateException(e);
             }

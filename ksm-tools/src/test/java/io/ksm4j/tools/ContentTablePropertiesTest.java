@@ -12,10 +12,12 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
 
 /** The table beside sets and maps that hold everything. */
+@Tag("random")
 class ContentTablePropertiesTest {
 
     private static final int MOST = 256;

@@ -2,12 +2,10 @@ package io.ksm4j.tools;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What {@code ksm top} and {@code ksm watch} refuse; they have nothing to show then. */
-@Timeout(20)
 class PaceTest {
 
     @ParameterizedTest

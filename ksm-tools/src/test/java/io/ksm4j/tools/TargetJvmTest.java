@@ -9,7 +9,6 @@ import java.util.Arrays;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 class TargetJvmTest {
 
@@ -30,7 +29,6 @@ class TargetJvmTest {
     }
 
     @Test
-    @Timeout(10)
     void aJvmThatNeverAnswersIsGivenUpByAThreadThatKeepsNothingAlive() {
         CountDownLatch never = new CountDownLatch(1);
         AtomicBoolean daemon = new AtomicBoolean();

@@ -1,5 +1,6 @@
 package io.ksm4j.samples.cacheserver;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -34,7 +35,7 @@ class EvictionTest {
                     results.add(clients.submit(client));
                 }
                 for (Future<Integer> hits : results) {
-                    assertThat(hits.get(60, TimeUnit.SECONDS)).isPositive();
+                    assertThat(hits.get(PATIENCE.toSeconds(), TimeUnit.SECONDS)).isPositive();
                 }
             } finally {
                 clients.shutdownNow();

@@ -1,5 +1,6 @@
 package io.ksm4j.samples.cacheserver;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -17,7 +18,6 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -45,13 +45,13 @@ class LettuceTest {
     void speaksToItUnchanged() {
         try (StatefulRedisConnection<String, String> connection = client.connect()) {
             RedisCommands<String, String> redis = connection.sync();
-            assertThat(redis.set("key", "value", SetArgs.Builder.ex(100).nx())).isEqualTo("OK");
+            assertThat(redis.set("key", "value", SetArgs.Builder.ex(1000).nx())).isEqualTo("OK");
             assertThat(redis.get("key")).isEqualTo("value");
-            assertThat(redis.ttl("key")).isBetween(99L, 100L);
+            assertThat(redis.ttl("key")).isBetween(1L, 1000L);
             assertThat(redis.mset(Map.of("a", "1", "b", "2"))).isEqualTo("OK");
             assertThat(redis.mget("a", "none")).containsExactly(KeyValue.just("a", "1"), KeyValue.empty("none"));
             assertThat(redis.incr("a")).isEqualTo(2);
-            assertThat(redis.expire("b", 5)).isTrue();
+            assertThat(redis.expire("b", 1000)).isTrue();
             assertThat(redis.exists("a", "b")).isEqualTo(2);
             assertThat(redis.del("a", "b")).isEqualTo(2);
             assertThat(redis.dbsize()).isEqualTo(1);
@@ -77,7 +77,7 @@ class LettuceTest {
                     .mapToObj(i -> (i % 2 == 0 ? first : second).incr("n"))
                     .toList();
 
-            assertThat(LettuceFutures.awaitAll(10, TimeUnit.SECONDS, all.toArray(new RedisFuture<?>[0])))
+            assertThat(LettuceFutures.awaitAll(PATIENCE, all.toArray(new RedisFuture<?>[0])))
                     .isTrue();
             assertThat(one.sync().get("n")).isEqualTo("2000");
         }

@@ -1,5 +1,6 @@
 package io.ksm4j.samples.cacheserver;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -37,7 +38,7 @@ final class ServerUnderTest implements AutoCloseable {
 
     /** Every key has a block, and no block is without a key. */
     void assertNothingLeaked() {
-        await().atMost(Duration.ofSeconds(5)).untilAsserted(() -> {
+        await().untilAsserted(() -> {
             Snapshot now = server.snapshot();
             assertThat(now.pool().blocks()).isEqualTo(now.keys());
             assertThat(now.pool().valueBytes())
@@ -64,7 +65,7 @@ final class ServerUnderTest implements AutoCloseable {
 
         RawClient(int port) throws IOException {
             socket = new Socket(InetAddress.getLoopbackAddress(), port);
-            socket.setSoTimeout(10_000);
+            socket.setSoTimeout((int) PATIENCE.toMillis());
         }
 
         void send(String text) throws IOException {

@@ -1,5 +1,6 @@
 package io.ksm4j.samples.cacheserver;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -290,7 +291,7 @@ class StatusPageTest {
     }
 
     private static String endOf(Socket socket) throws IOException {
-        socket.setSoTimeout(5_000);
+        socket.setSoTimeout((int) PATIENCE.toMillis());
         try (InputStream answers = socket.getInputStream()) {
             return new String(answers.readAllBytes(), ISO_8859_1);
         }

@@ -7,7 +7,6 @@ import static org.awaitility.Awaitility.await;
 import io.ksm4j.samples.cacheserver.ServerUnderTest.RawClient;
 import java.io.IOException;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine.ParameterException;
@@ -17,7 +16,6 @@ import redis.clients.jedis.Jedis;
 class StopTest {
 
     @Test
-    @Timeout(30)
     void answersWhatItHasReadBeforeItDisconnects() throws Exception {
         ServerUnderTest running = new ServerUnderTest();
         Thread stopping = new Thread(running::close);
@@ -45,7 +43,6 @@ class StopTest {
     }
 
     @Test
-    @Timeout(30)
     void sendsWholeRepliesToWhomItKeptWaiting() throws Exception {
         String value = "v".repeat(65_536);
         String request = "*41\r\n$4\r\nMGET\r\n" + "$3\r\nkey\r\n".repeat(40);

@@ -1,5 +1,6 @@
 package io.ksm4j.samples.cacheserver;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
@@ -42,7 +43,7 @@ class StoreTest {
                 }
             } finally {
                 enough.set(true);
-                counting.get(10, TimeUnit.SECONDS);
+                counting.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
             }
         } finally {
             thread.shutdownNow();
