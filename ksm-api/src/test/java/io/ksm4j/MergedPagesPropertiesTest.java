@@ -17,7 +17,7 @@ import net.jqwik.api.constraints.LongRange;
 import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
 
-@Tag("random")
+@Tag("more")
 class MergedPagesPropertiesTest {
 
     private static Path root = Path.of("");

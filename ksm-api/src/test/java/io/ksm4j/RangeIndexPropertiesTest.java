@@ -20,7 +20,7 @@ import net.jqwik.api.Provide;
 import net.jqwik.api.Tag;
 
 /** The index against a sorted list that is searched from the first to the last. */
-@Tag("random")
+@Tag("more")
 class RangeIndexPropertiesTest {
 
     private static final Comparator<IndexLayout.Entry> ORDER =

@@ -36,7 +36,7 @@ import net.jqwik.api.Tag;
 import net.jqwik.api.Tuple;
 
 /** The table against a model that is too simple to be wrong. One address is one page here. */
-@Tag("random")
+@Tag("more")
 class RegionTablePropertiesTest {
 
     private static final int PAGES = 48;

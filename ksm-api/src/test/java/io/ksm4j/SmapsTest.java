@@ -24,7 +24,7 @@ import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
 
-@Tag("random")
+@Tag("more")
 class SmapsTest {
 
     private static Path file = Path.of("");

@@ -7,9 +7,11 @@ import io.ksm4j.junit.EnabledIfKsm;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Set;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
+@Tag("long")
 class PerformanceTest {
 
     private static final Set<String> BESIDE_C = Set.of("calls", "kernel", "stats");

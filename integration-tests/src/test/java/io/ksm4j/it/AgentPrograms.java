@@ -1,20 +1,14 @@
 package io.ksm4j.it;
 
-import static org.assertj.core.api.Assertions.assertThat;
-
 import io.ksm4j.Ksm;
 import io.ksm4j.jna.JnaBackendProvider;
 import java.io.File;
 import java.io.IOException;
-import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
-import javax.tools.JavaCompiler;
-import javax.tools.StandardJavaFileManager;
-import javax.tools.ToolProvider;
 
 /** Programs that know nothing of the agent, compiled for the oldest JVM it runs on. */
 final class AgentPrograms {
@@ -73,25 +67,7 @@ final class AgentPrograms {
 
     private static void compile(Path folder, Path classes, String name, String text) throws IOException {
         Path source = Files.writeString(folder.resolve(name + ".java"), text);
-        JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
-        StringWriter messages = new StringWriter();
-        try (StandardJavaFileManager files = compiler.getStandardFileManager(null, null, null)) {
-            boolean compiled = compiler.getTask(
-                            messages,
-                            files,
-                            null,
-                            List.of(
-                                    "--release=17",
-                                    "-proc:none",
-                                    "-cp",
-                                    ownLibraries(),
-                                    "-d",
-                                    Files.createDirectories(classes).toString()),
-                            null,
-                            files.getJavaFileObjects(source))
-                    .call();
-            assertThat(compiled).as(messages.toString()).isTrue();
-        }
+        Javac.compile(source, ownLibraries(), classes);
     }
 
     private static String ownLibraries() {

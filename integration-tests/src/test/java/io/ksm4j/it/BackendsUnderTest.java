@@ -2,6 +2,7 @@ package io.ksm4j.it;
 
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
+import io.ksm4j.testsupport.TestLength;
 import java.util.List;
 import java.util.ServiceLoader;
 
@@ -9,6 +10,9 @@ import java.util.ServiceLoader;
 final class BackendsUnderTest {
 
     static final List<String> NAMES = List.of("ffm", "jnr", "jna");
+
+    /** For tests that take long with each: one in the gate, all in the profile {@code long}. */
+    static final List<String> SOME = TestLength.isLong() ? NAMES : NAMES.subList(0, 1);
 
     private BackendsUnderTest() {}
 

@@ -3,12 +3,14 @@ package io.ksm4j.it;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.testsupport.TestLength;
 import java.io.File;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.spi.ToolProvider;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -43,10 +45,11 @@ class ClassArchiveTest {
         }
     }
 
+    @Tag("more")
     @Test
     @EnabledIfKsm
     void neitherTheJvmThatWritesOneNorTheOneThatReadsItCrashes() throws Exception {
-        for (String moment : List.of("50", "80")) {
+        for (String moment : TestLength.isLong() ? List.of("20", "50", "80", "110") : List.of("50")) {
             run("-XX:ArchiveClassesAtExit=" + folder.resolve("dynamic.jsa"), moment);
             run("-XX:SharedArchiveFile=" + folder.resolve("dynamic.jsa"));
         }

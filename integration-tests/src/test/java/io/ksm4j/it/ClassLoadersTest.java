@@ -8,12 +8,18 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.FieldSource;
 
 /** Copies of ksm4j in several class loaders share one registry, and none keeps another's loader. */
 @Aside
 @EnabledIfKsm
 class ClassLoadersTest {
+
+    /** JNA itself keeps every class that has direct mappings, even from a loader above. */
+    @SuppressWarnings("UnusedVariable") // A field source.
+    private static final List<String> UNLOADED = BackendsUnderTest.SOME.stream()
+            .filter(backend -> !backend.equals("jna"))
+            .toList();
 
     @ParameterizedTest
     @CsvSource({"ffm, ffm", "jna, ffm", "jnr, jna"})
@@ -31,21 +37,23 @@ class ClassLoadersTest {
         run(List.of(), "closed-loader");
     }
 
+    @Tag("more")
     @ParameterizedTest
-    @ValueSource(strings = {"ffm", "jnr", "jna"})
+    @FieldSource("io.ksm4j.it.BackendsUnderTest#SOME")
     void forgottenRegionIsUnmarkedThoughNoMoreClassesCanBeLoaded(String backend) {
         run(List.of(), "forgotten-in-closed-loader", backend);
     }
 
-    /** Not with JNA, which itself keeps every class that has direct mappings, even from a loader above. */
+    @Tag("more")
     @ParameterizedTest
-    @ValueSource(strings = {"ffm", "jnr"})
+    @FieldSource("UNLOADED")
     void classLoaderIsCollectedOnceItsRegionsAreClosedOrForgotten(String backend) {
         run(List.of(), "unload", backend);
     }
 
+    @Tag("more")
     @ParameterizedTest
-    @ValueSource(strings = {"ffm", "jnr"})
+    @FieldSource("UNLOADED")
     void classLoaderIsCollectedWhileTheFlightRecorderRuns(String backend) {
         run(List.of(), "unload-while-recording", backend);
     }
@@ -55,7 +63,7 @@ class ClassLoadersTest {
         run(List.of(), "one-tells");
     }
 
-    @Tag("random")
+    @Tag("more")
     @Test
     void copiesThatStartTogetherShareOneRegistry() {
         run(List.of(), "start-together", Integer.toString(TestLength.times(3)));

@@ -31,7 +31,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
 /** Threads of both kinds do everything at once while ksmd merges as fast as it can, and every byte stays what it was. */
-@Tag("random")
+@Tag("more")
 class ConcurrentUseTest {
 
     @SuppressWarnings("UnusedVariable") // A field source.

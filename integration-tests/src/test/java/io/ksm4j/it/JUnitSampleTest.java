@@ -19,6 +19,7 @@ import java.util.spi.ToolProvider;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -127,6 +128,7 @@ class JUnitSampleTest {
         assertThat(build.output()).contains("Tests run: 4, Failures: 0, Errors: 0, Skipped: 0");
     }
 
+    @Tag("long")
     @Test
     void whatCannotRunIsSkippedAndTheReasonPrinted() throws Exception {
         Build build = build(HIDDEN);
@@ -137,6 +139,7 @@ class JUnitSampleTest {
                 .contains("tenantsShareEqualPrices(RunningKsmd) is skipped: " + REASON);
     }
 
+    @Tag("long")
     @Test
     void whatCannotRunFailsWithTheReasonWhereItIsRequired() throws Exception {
         Build build = build(HIDDEN, "-Dksm.required=true");

@@ -16,21 +16,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class KsmCommandTest {
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "",
-                "nonsense",
-                "--nonsense",
-                "status --nonsense",
-                "status 0",
-                "status 99999999999999999999",
-                "status 1 2",
-                "status \u001b[2J\u009b2J",
-                "doctor 1",
-                "attach",
-                "attach 0",
-                "attach --on --off 1"
-            })
+    @ValueSource(strings = {"", "nonsense", "status 0", "status \u001b[2J\u009b2J", "attach 0"})
     void badArgumentsAreRefusedInOneLine(String arguments) {
         KsmProcess ksm = KsmProcess.run(arguments.isEmpty() ? new String[0] : arguments.split(" ", -1));
 

@@ -5,23 +5,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.ksm4j.junit.EnabledIfKsm;
 import java.util.List;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.FieldSource;
 
 /** {@code vm.max_map_count} reached for real, in a JVM that has nothing else to lose. */
 @Aside
 class MapCountLimitTest {
 
-    @Test
-    @EnabledIfKsm
-    void isReportedAndLeavesNothingHalfDone() {
-        isReportedAndLeavesNothingHalfDone("ffm");
-    }
-
-    @Tag("long")
+    @Tag("more")
     @ParameterizedTest
-    @ValueSource(strings = {"jnr", "jna"})
+    @FieldSource("io.ksm4j.it.BackendsUnderTest#SOME")
     @EnabledIfKsm
     void isReportedAndLeavesNothingHalfDone(String backend) {
         // All that the JVM may need later is mapped at start: at the limit it could not have it.

@@ -39,7 +39,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
 /** Pools of real memory. */
-@Tag("random")
+@Tag("more")
 class MergePoolTest {
 
     static final List<String> BACKENDS = BackendsUnderTest.NAMES;
@@ -264,7 +264,7 @@ class MergePoolTest {
     /** Threads replace values in common slots and read others': what is read is a whole value that was stored there. */
     @ParameterizedTest
     @FieldSource("BACKENDS")
-    @org.junit.jupiter.api.Tag("random")
+    @org.junit.jupiter.api.Tag("more")
     void readersNeverSeeAnothersBytes(String backend) throws Exception {
         int slots = 16;
         AtomicReferenceArray<MergeBlock> table = new AtomicReferenceArray<>(slots);

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -25,11 +26,14 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 @Aside
 @EnabledIfKsm
-@Tag("random")
+@Tag("more")
 class MisuseTest {
 
     private static final Path SOURCE =
             Path.of("src/test/java", Misuse.class.getName().replace('.', '/') + ".java");
+
+    @TempDir
+    private Path classes;
 
     private final long seconds = Long.getLong("ksm.misuse.seconds", TestLength.times(1));
     private final Duration patience = PATIENCE.plusSeconds(seconds);
@@ -48,9 +52,10 @@ class MisuseTest {
     @ParameterizedTest
     @ValueSource(strings = {"jna", "jnr"})
     void misuseEndsInExceptionsAndZerosOnJava17(String backend) throws IOException {
+        Javac.compile(SOURCE, classPathOfJava17(), classes);
         List<String> arguments = new ArrayList<>(arguments(backend));
-        arguments.addAll(List.of(
-                "-ea", "-cp", classPathOfJava17(), SOURCE.toAbsolutePath().toString()));
+        arguments.addAll(
+                List.of("-ea", "-cp", classPathOfJava17() + File.pathSeparator + classes, Misuse.class.getName()));
         ChildJvm child = ChildJvm.run(Jdk17.home(), patience, arguments);
 
         assertThat(child.assertEndedWell().output()).contains(backend + ": ");
@@ -66,7 +71,7 @@ class MisuseTest {
         return arguments;
     }
 
-    /** Without these tests, whose classes are for a later Java: Java 17 compiles the one it runs. */
+    /** Without these tests, whose classes are for a later Java: the one it runs is compiled anew. */
     private static String classPathOfJava17() {
         Path tests = ClassLoaders.location(MisuseTest.class);
         return Arrays.stream(ChildJvm.classPath().split(File.pathSeparator, -1))

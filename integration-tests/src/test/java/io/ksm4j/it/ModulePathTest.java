@@ -105,15 +105,16 @@ class ModulePathTest {
     /** Runs a program with the module of a type, which is named like its package. */
     private void assertOutput(String expected, String source, Path jdk, Class<?> type, String... options)
             throws Exception {
-        Path program = Files.writeString(folder.resolve("Program.java"), source);
+        Javac.compile(Files.writeString(folder.resolve("Program.java"), source), ChildJvm.classPath(), folder);
         List<String> command = new ArrayList<>(List.of(
                 jdk.resolve("bin/java").toString(),
                 "--module-path",
                 modulePath(type),
                 "--add-modules",
                 type.getPackageName()));
+        command.addAll(ChildJvm.SHORT_LIVED);
         command.addAll(List.of(options));
-        command.add(program.toString());
+        command.addAll(List.of("-cp", folder.toString(), "Program"));
         Path output = folder.resolve("output");
         Process child = new ProcessBuilder(command)
                 .redirectErrorStream(true)

@@ -33,7 +33,7 @@ import net.jqwik.api.Tag;
 import net.jqwik.api.Tuple;
 
 /** At every quiet moment the registry, the kernel and a plain model say the same about every page. */
-@Tag("random")
+@Tag("more")
 class RegistryMatchesKernelTest {
 
     private static final int ARENA_PAGES = 48;

@@ -12,6 +12,7 @@ import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.Unmerge;
 import io.ksm4j.UnmergeRefusedException;
+import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.test.Mapping;
@@ -112,10 +113,10 @@ class RoomToUnmergeTest {
     }
 
     @Test
-    void withoutTheCheckTheKernelKills() throws Exception {
+    void withoutTheCheckTheKernelKills(RunningKsmd ksmd) throws Exception {
         try (MemoryCgroup cgroup = MemoryCgroup.create();
                 RunningJvm child = start(cgroup, Unchecked.class)) {
-            mergeAndLimit(child, cgroup);
+            mergeAndLimit(child, cgroup, ksmd);
             child.proceed();
             child.awaitLine("unmarking");
             assertThat(child.awaitExit()).isEqualTo(128 + 9);
@@ -165,8 +166,8 @@ class RoomToUnmergeTest {
     }
 
     @Test
-    void withTheCheckTheProgramIsToldAndNothingHasChanged() throws Exception {
-        assertEndsWell(Checked.class, "told", "done");
+    void withTheCheckTheProgramIsToldAndNothingHasChanged(RunningKsmd ksmd) throws Exception {
+        assertEndsWell(ksmd, Checked.class, "told", "done");
     }
 
     static final class Forgotten extends Child {
@@ -219,8 +220,8 @@ class RoomToUnmergeTest {
     }
 
     @Test
-    void aForgottenRegionStaysMarkedUntilThereIsRoom() throws Exception {
-        assertEndsWell(Forgotten.class, "told", "done");
+    void aForgottenRegionStaysMarkedUntilThereIsRoom(RunningKsmd ksmd) throws Exception {
+        assertEndsWell(ksmd, Forgotten.class, "told", "done");
     }
 
     static final class Stepwise extends Child {
@@ -245,15 +246,16 @@ class RoomToUnmergeTest {
     }
 
     @Test
-    void inStepsItComesAsFarAsThereIsRoomAndToTheEndOnceThereIs() throws Exception {
-        assertEndsWell(Stepwise.class, "came part of the way", "came to the end");
+    void inStepsItComesAsFarAsThereIsRoomAndToTheEndOnceThereIs(RunningKsmd ksmd) throws Exception {
+        assertEndsWell(ksmd, Stepwise.class, "came part of the way", "came to the end");
     }
 
     /** Of a child that says one line under the limit, and the other once there is room. */
-    private static void assertEndsWell(Class<? extends Child> main, String limited, String withRoom) throws Exception {
+    private static void assertEndsWell(RunningKsmd ksmd, Class<? extends Child> main, String limited, String withRoom)
+            throws Exception {
         try (MemoryCgroup cgroup = MemoryCgroup.create();
                 RunningJvm child = start(cgroup, main)) {
-            mergeAndLimit(child, cgroup);
+            mergeAndLimit(child, cgroup, ksmd);
             child.proceed();
             child.awaitLine(limited);
             cgroup.limitTo(cgroup.usage() + 2 * MERGED);
@@ -294,10 +296,10 @@ class RoomToUnmergeTest {
     }
 
     @Test
-    void filesThatAreReadOftenAreNoReasonToRefuse() throws Exception {
+    void filesThatAreReadOftenAreNoReasonToRefuse(RunningKsmd ksmd) throws Exception {
         try (MemoryCgroup cgroup = MemoryCgroup.create();
                 RunningJvm child = start(cgroup, ReaderOfFiles.class)) {
-            mergeAndLimit(child, cgroup);
+            mergeAndLimit(child, cgroup, ksmd);
             child.proceed();
             child.awaitLine("unmarked");
             assertThat(child.awaitExit()).isZero();
@@ -316,17 +318,16 @@ class RoomToUnmergeTest {
                 main);
     }
 
-    /** Afterwards {@code ksmd} has stopped, and what it merged stays merged. */
-    private static void mergeAndLimit(RunningJvm child, MemoryCgroup cgroup) throws IOException {
+    /** Afterwards {@code ksmd} has stopped, and what it merged stays merged: other programs have to wait before they may have that undone. */
+    private static void mergeAndLimit(RunningJvm child, MemoryCgroup cgroup, RunningKsmd ksmd) throws IOException {
         child.awaitLine("filled");
         long wanted = MERGED / Ksm.system().pageSize();
         Path merging = Path.of("/proc", Long.toString(child.pid()), "ksm_merging_pages");
-        try (RunningKsmd ksmd = RunningKsmd.start()) {
-            await().atMost(PATIENCE).until(() -> {
-                ksmd.awaitFullScans(1);
-                return Long.parseLong(Files.readString(merging).trim()) >= wanted;
-            });
-        }
+        await().atMost(PATIENCE).until(() -> {
+            ksmd.awaitFullScans(1);
+            return Long.parseLong(Files.readString(merging).trim()) >= wanted;
+        });
+        ksmd.set(KsmSetting.RUN, 0);
         cgroup.limitTo(cgroup.usage() + ROOM);
     }
 }

@@ -4,15 +4,17 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.junit.EnabledIfKsm;
 import java.util.List;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.FieldSource;
 
 /** Failures that cannot be provoked otherwise, answered by the kernel itself. */
 @Aside
 class SeccompTest {
 
+    @Tag("more")
     @ParameterizedTest
-    @ValueSource(strings = {"ffm", "jnr", "jna"})
+    @FieldSource("io.ksm4j.it.BackendsUnderTest#SOME")
     @EnabledIfKsm
     void everyErrnoOfEveryCallIsItsExceptionAndLeavesNothing(String backend) {
         // With few threads that start late, nobody else maps memory where a failed allocation was.

@@ -13,7 +13,7 @@ import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
 
 /** Against a set of bits. */
-@Tag("random")
+@Tag("more")
 class FreePagesTest {
 
     private record Run(int first, int pages) {}

@@ -31,7 +31,7 @@ import net.jqwik.api.lifecycle.AfterProperty;
 import net.jqwik.api.lifecycle.BeforeProperty;
 
 /** Whatever stands in the files: a number is right, or absent, or an error that says where. */
-@Tag("random")
+@Tag("more")
 class KernelTextPropertiesTest {
 
     private static final int TRIES = 100;

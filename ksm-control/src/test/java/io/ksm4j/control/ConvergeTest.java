@@ -14,7 +14,7 @@ import net.jqwik.api.constraints.DoubleRange;
 import net.jqwik.api.constraints.IntRange;
 
 /** What {@code converge} makes of a model of {@code ksmd}. */
-@Tag("random")
+@Tag("more")
 class ConvergeTest {
 
     private static final double COST = 4e-6;

@@ -21,7 +21,7 @@ import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 
 /** Who has which setting, on a tree of files. */
-@Tag("random")
+@Tag("more")
 class KsmSessionTest extends OnFiles {
 
     private static KsmSettings with(KsmSetting setting, long value) {

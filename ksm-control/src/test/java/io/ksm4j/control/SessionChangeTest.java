@@ -16,7 +16,7 @@ import net.jqwik.api.Property;
 import net.jqwik.api.Tag;
 
 /** A session that borrows other settings while it is open. */
-@Tag("random")
+@Tag("more")
 class SessionChangeTest extends OnFiles {
 
     private static KsmSettings pages(long pages) {

@@ -19,7 +19,7 @@ import net.jqwik.api.constraints.LongRange;
 import net.jqwik.api.constraints.Size;
 
 /** The policies that go by memory: {@code ksmtuned}, {@code pressure}, {@code advisor}. */
-@Tag("random")
+@Tag("more")
 class TuningPolicyTest {
 
     private static final long KIB = 1L << 10;

@@ -14,6 +14,12 @@ class ArgumentsTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
+                "attach",
+                "attach --on --off 1",
+                "doctor 1",
+                "status --nonsense",
+                "status 99999999999999999999",
+                "status 1 2",
                 "estimate",
                 "estimate 0",
                 "estimate -1",

@@ -17,7 +17,7 @@ import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
 
 /** The table beside sets and maps that hold everything. */
-@Tag("random")
+@Tag("more")
 class ContentTablePropertiesTest {
 
     private static final int MOST = 256;

@@ -32,7 +32,7 @@ import net.jqwik.api.lifecycle.BeforeContainer;
 import org.awaitility.Awaitility;
 
 /** Whatever clients send: what came before is answered, the server lives on, and nothing is leaked. */
-@Tag("random")
+@Tag("more")
 class MalformedRequestsTest {
 
     private static final int PATIENCE_MILLIS = 180_000;
