@@ -99,7 +99,7 @@ class ReadmeTest {
                         "verify --fail-at-end -Dksm.required=true", "verify --fail-at-end -Plong -Dksm.required=true");
         assertThat(read("README.md")).contains("\n    ./mvnw verify --fail-at-end\n");
         assertThat(read("CONTRIBUTING.md"))
-                .contains("\n    ./mvnw verify --fail-at-end\n", "\n    ./mvnw verify --fail-at-end -Plong\n");
+                .contains("\n    ./mvnw verify --fail-at-end\n", "| `./mvnw verify --fail-at-end -Plong` |");
     }
 
     @ParameterizedTest

@@ -19,8 +19,6 @@ import java.util.UUID;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** The sample as users see it: a program that starts others, drives ksmd, and leaves neither behind. */
 class TenantsTest {
@@ -135,47 +133,6 @@ class TenantsTest {
                 folder.resolve("plot.svg").toString());
         await().atMost(PATIENCE).until(() -> running().size() > 1);
         return sample;
-    }
-
-    @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "--tenants 1",
-                "--tenants 65",
-                "--tenants many",
-                "--size 0",
-                "--size 2g",
-                "--size 8x",
-                "--size 99999999999999999999",
-                "--interval -1",
-                "--limit 0",
-                "--nonsense",
-                "one two"
-            })
-    void badArgumentsAreRefusedWithTheUsage(String arguments) throws IOException {
-        ChildJvm child = run(arguments.split(" ", -1));
-
-        assertThat(child.exitStatus()).as(child.output()).isEqualTo(2);
-        assertThat(child.output()).contains("Usage: tenants");
-    }
-
-    @Test
-    void aFileThatCannotBeLoadedIsRefusedInOneLine() throws IOException {
-        Path small = Files.writeString(folder.resolve("small"), "too little");
-        for (Path file : List.of(folder.resolve("missing"), folder, small, Path.of("/dev/zero"))) {
-            ChildJvm child = run(file.toString());
-
-            assertThat(child.exitStatus()).as(child.output()).isEqualTo(1);
-            assertThat(child.output().lines()).singleElement().asString().endsWith(" " + file);
-        }
-    }
-
-    @Test
-    void aFolderThatIsMissingIsNoticedAtOnce() {
-        ChildJvm child = run("--svg", folder.resolve("missing/plot.svg").toString());
-
-        assertThat(child.exitStatus()).as(child.output()).isEqualTo(1);
-        assertThat(child.output()).isEqualTo("tenants: no folder for the plot: " + folder.resolve("missing") + "\n");
     }
 
     private ChildJvm run(String... arguments) {

@@ -8,10 +8,7 @@ import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSettings;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
-import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -70,56 +67,6 @@ class TopCommandTest {
     }
 
     @Test
-    void theShellHasTheTerminalWhileItIsStoppedAndAfterASignal() throws IOException {
-        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
-            tmux.type("stty -g > before; ./ksm top --interval 0.2");
-            tmux.awaitText("PROFIT");
-
-            tmux.press("C-z");
-
-            tmux.awaitText("Stopped");
-            tmux.type("stty -g | cmp - before && echo \"is as [$?]\"");
-            assertThat(tmux.awaitText("is as [0]")).doesNotContain("PROFIT");
-            tmux.type("fg");
-            tmux.awaitText("PROFIT");
-
-            assertThat(ProcessHandle.of(tmux.foreground()).orElseThrow().destroy())
-                    .isTrue();
-
-            assertThat(tmux.exitStatus()).isEqualTo(128 + 15);
-            tmux.type("clear; stty -g | cmp - before && echo \"is as [$?]\"");
-            tmux.awaitText("is as [0]");
-        }
-    }
-
-    @Test
-    void aTerminalThatCanOnlyPrintGetsText() throws IOException {
-        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
-            tmux.type("TERM=dumb ./ksm top --interval 0.2");
-
-            assertThat(tmux.awaitScreen(screen -> screen.split("NAME\n", -1).length > 2))
-                    .containsPattern("(?m)^\\d\\d:\\d\\d:\\d\\d  saved ")
-                    .doesNotContain("q quits");
-            tmux.press("C-c");
-
-            assertThat(tmux.exitStatus()).isEqualTo(128 + 2);
-        }
-    }
-
-    @Test
-    void aTerminalThatKeepsNoOtherScreenIsCleared() throws IOException {
-        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
-            tmux.type("TERM=vt100 ./ksm top --interval 0.2");
-            tmux.awaitText("q quits");
-
-            tmux.press("q");
-
-            assertThat(tmux.exitStatus()).isZero();
-            assertThat(tmux.screen()).startsWith("$ ").doesNotContain("q quits", "PROFIT");
-        }
-    }
-
-    @Test
     @EnabledIfKsm(control = true)
     void jsonHasALineForEachSample(RunningKsmd ksmd) throws Exception {
         try (RunningJvm jvm = RunningJvm.start(StatusCommandTest.Sharer.class)) {
@@ -142,17 +89,5 @@ class TopCommandTest {
                     .endsWith("], \"hiddenProcesses\": 0}");
             assertThat(lines[2]).isEmpty();
         }
-    }
-
-    @Test
-    void aReaderThatHasGoneEndsItQuietly() {
-        List<String> command =
-                new ArrayList<>(List.of("bash", "-c", "{ \"$@\"; echo \"status $?\" >&2; } | head -n 1", "bash"));
-        command.addAll(KsmProcess.command("top", "--interval", "0.1"));
-
-        KsmProcess bash = KsmProcess.runCommand(command);
-
-        assertThat(bash.output()).containsPattern("^\\d\\d:\\d\\d:\\d\\d  saved .*\n$");
-        assertThat(bash.errors()).isEqualTo("status 141\n");
     }
 }

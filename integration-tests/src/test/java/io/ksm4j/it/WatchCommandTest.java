@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -55,64 +54,5 @@ class WatchCommandTest {
                     .containsPattern("<path class=\"c0\" d=\"M[0-9.]+ [0-9.]+L")
                     .endsWith("</svg>\n");
         }
-    }
-
-    @Test
-    void aProcessThatEndsEndsItToo() throws Exception {
-        Process sleep = new ProcessBuilder("sleep", "60").start();
-        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
-            tmux.type("./ksm watch " + sleep.pid() + " --interval 0.2");
-            tmux.awaitText("\nmerged, up to 0 B\n");
-
-            sleep.destroy();
-
-            tmux.awaitText("\nksm: process " + sleep.pid() + " sleep has ended\n");
-            assertThat(tmux.exitStatus()).isZero();
-        } finally {
-            sleep.destroy();
-        }
-    }
-
-    @Test
-    void withoutUnicodeAndColoursItUsesNeither() throws IOException {
-        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
-            tmux.type("LC_ALL=C NO_COLOR=1 ./ksm watch --all --interval 0.2");
-
-            String screen =
-                    tmux.awaitScreen(seen -> seen.matches("(?s)this machine.*\nCPU of ksmd.*\n *[_.:=+*#-]{3,}\n.*"));
-
-            assertThat(screen).matches("[\n -~]+");
-            assertThat(tmux.screenWithEscapes()).doesNotContainPattern("\u001b\\[[34]\\d");
-            tmux.press("q");
-            assertThat(tmux.exitStatus()).isZero();
-        }
-    }
-
-    @Test
-    void withoutATerminalItWritesALineForEachSampleAndThePlot() throws IOException {
-        Path plot = folder.resolve("plot.svg");
-
-        KsmProcess watch = KsmProcess.run("watch", "--all", "-n", "3", "--interval", "0.1", "--svg", plot.toString());
-
-        assertThat(watch.exitStatus()).as(watch.errors()).isZero();
-        assertThat(watch.output())
-                .startsWith("TIME           SAVED        COST      PROFIT     KSMD\n")
-                .containsPattern("\n\\d\\d:\\d\\d:\\d\\d .* +[0-9.]+ %\n$")
-                .hasLineCount(4);
-        assertThat(plot).content().contains("What merging does for this machine");
-    }
-
-    @Test
-    void aProcessThatIsNotThereIsSaidInOneLine() throws Exception {
-        Process ended = new ProcessBuilder("true").start();
-        ended.waitFor();
-
-        KsmProcess watch = KsmProcess.run("watch", Long.toString(ended.pid()));
-
-        assertThat(watch.exitStatus()).isEqualTo(1);
-        assertThat(watch.output()).isEmpty();
-        assertThat(watch.errors())
-                .startsWith("ksm: there is no /proc/" + ended.pid() + ": ")
-                .hasLineCount(1);
     }
 }
