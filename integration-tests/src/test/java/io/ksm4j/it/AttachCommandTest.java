@@ -146,6 +146,7 @@ class AttachCommandTest {
         }
     }
 
+    @EnabledIfRoot
     @Test
     void rootAttachesToTheJvmOfAnybody() throws Exception {
         List<String> command = new ArrayList<>(NOBODY);
@@ -157,6 +158,7 @@ class AttachCommandTest {
         }
     }
 
+    @EnabledIfRoot
     @Test
     void othersAttachToTheirOwnAlone(@TempDir Path readable) throws Exception {
         Files.setPosixFilePermissions(readable, PosixFilePermissions.fromString("rwxr-xr-x"));
@@ -173,6 +175,7 @@ class AttachCommandTest {
     }
 
     /** As in a container: processes and temporary files of its own. */
+    @EnabledIfRoot
     @Test
     void aJvmInAContainerGetsTheAgentWhereItSeesIt(@TempDir Path temporary) throws Exception {
         List<String> command = new ArrayList<>(List.of("unshare", "--mount", "--pid", "--fork", "sh", "-c"));

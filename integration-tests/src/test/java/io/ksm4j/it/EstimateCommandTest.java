@@ -306,6 +306,7 @@ class EstimateCommandTest {
         }
     }
 
+    @EnabledIfRoot
     @Test
     void whatAForkSharesIsCountedOnce() throws Exception {
         String script = "x=$(head -c 8388608 /dev/urandom | base64 -w 0); while :; do sleep 100; done & echo $!; wait";

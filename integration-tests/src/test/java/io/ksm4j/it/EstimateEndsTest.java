@@ -34,6 +34,7 @@ class EstimateEndsTest {
         return Long.toString(jvm.pid());
     }
 
+    @EnabledIfRoot
     @Test
     void aTerminalShowsHowFarItIsAndThenMessagesAlone(@TempDir Path folder) throws Exception {
         List<String> heap = List.of("-Xms512m", "-Xmx512m", "-XX:+AlwaysPreTouch");
@@ -76,6 +77,7 @@ class EstimateEndsTest {
         assertThat(estimate.errors()).isEqualTo("ksm: " + message + "\n");
     }
 
+    @EnabledIfRoot
     @Test
     void whatHasNoMemoryIsSaidInOneLineEach() throws Exception {
         Process ended = new ProcessBuilder("true").start();
@@ -130,6 +132,7 @@ class EstimateEndsTest {
         assertThat(own.errors()).endsWith(" is this command itself: its memory changes as it looks\n");
     }
 
+    @EnabledIfRoot
     @Test
     void withoutRightsNothingIsRead(@TempDir Path folder) throws IOException {
         Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
@@ -140,6 +143,7 @@ class EstimateEndsTest {
                 "no right to read the memory of process " + own + ": ask as root");
     }
 
+    @EnabledIfRoot
     @Test
     void itStopsWhenTheProcessEndsAndWhenItIsInterrupted() throws Exception {
         try (RunningJvm jvm = waiter();

@@ -101,7 +101,8 @@ class RunCommandTest {
 
     @Test
     void whatCannotBeRunIsSaidInOneLine(@TempDir Path folder) throws IOException {
-        KsmProcess missing = KsmProcess.run("run", "ksm4j-no-such-program");
+        // In a directory that may not be searched there might be one.
+        KsmProcess missing = KsmProcess.run(List.of("env", "PATH=/usr/bin:/bin"), "run", "ksm4j-no-such-program");
         assertThat(missing.exitStatus()).isEqualTo(127);
         assertThat(missing.errors()).isEqualTo("ksm: there is no program ksm4j-no-such-program\n");
 

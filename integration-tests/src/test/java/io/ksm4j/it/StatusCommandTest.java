@@ -74,8 +74,9 @@ class StatusCommandTest {
     @Test
     @EnabledIfKsm
     void everyNameInItsJsonIsDocumented() throws IOException {
+        String pid = Long.toString(ProcessHandle.current().pid());
         String json = KsmProcess.run("status", "--json").output()
-                + KsmProcess.run("status", "--json", "1").output()
+                + KsmProcess.run("status", "--json", pid).output()
                 + KsmProcess.run("top", "--json", "--once").output()
                 + KsmProcess.run("doctor", "--json").output();
         List<String> names = Pattern.compile("\"(\\w+)\": ")
@@ -115,6 +116,7 @@ class StatusCommandTest {
         assertThat(KsmProcess.runCommand(command).output()).containsPattern("\n +" + pid + " ");
     }
 
+    @EnabledIfRoot
     @Test
     @EnabledIfKsm
     void withoutRightsTheMachineIsShownAndTheOthersAreCounted(@TempDir Path folder) throws IOException {
