@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
@@ -120,10 +121,13 @@ class AdviceTest {
                 RegionOptions.DEFAULT.withHugePages(HugePages.AVOID))) {
             pages.fill(region, page -> 0);
             region.awaitMerged(1, PATIENCE);
-            assertThat(of(ksm.advice(), Kind.MAX_PAGE_SHARING)).singleElement().satisfies(finding -> {
-                assertThat(finding.number()).isEqualTo((double) ksmd.read("stable_node_chains"));
-                assertThat(finding.explanation()).contains(" " + ksmd.read("max_page_sharing") + " ");
-            });
+            // Other processes may have such pages, too, and come and go.
+            await().untilAsserted(() -> assertThat(of(ksm.advice(), Kind.MAX_PAGE_SHARING))
+                    .singleElement()
+                    .satisfies(finding -> {
+                        assertThat(finding.number()).isEqualTo((double) ksmd.read("stable_node_chains"));
+                        assertThat(finding.explanation()).contains(" " + ksmd.read("max_page_sharing") + " ");
+                    }));
         }
     }
 
@@ -158,11 +162,12 @@ class AdviceTest {
         RegionOptions huge =
                 RegionOptions.DEFAULT.withHugePages(HugePages.ALLOW).withPopulate(true);
         try (MergeRegion region = ksm.allocate(8 << 20, huge)) {
+            long bytes = region.stats().hugeBytes();
+            assumeTrue(
+                    bytes > 0, "this machine gives no huge pages now: they are switched off, or memory is fragmented");
             assertThat(of(ksm.advice(), Kind.HUGE_PAGES))
                     .singleElement()
-                    .satisfies(finding -> assertThat(finding.number())
-                            .isEqualTo((double) region.stats().hugeBytes())
-                            .isPositive());
+                    .satisfies(finding -> assertThat(finding.number()).isEqualTo((double) bytes));
         }
     }
 

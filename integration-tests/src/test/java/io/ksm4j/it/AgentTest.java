@@ -104,6 +104,7 @@ class AgentTest {
         }
     }
 
+    @EnabledIfKsmIsShown
     @Test
     void itReportsWhenTheProgramEnds() {
         assertThat(run(Path.of(System.getProperty("java.home")), "merge=off,report=exit")
@@ -111,6 +112,7 @@ class AgentTest {
                 .matches("up\n\\S+Z ksm-agent: opted out; merged 0.0 MiB, .*; ksmd .*\n");
     }
 
+    @EnabledIfKsmIsShown
     @Test
     void aSecurityManagerIsContentWithAGrantToTheJar(@TempDir Path temporary) throws IOException {
         Path policy = Files.writeString(

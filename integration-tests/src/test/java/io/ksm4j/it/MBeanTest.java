@@ -275,6 +275,7 @@ class MBeanTest {
             }
             """;
 
+    @EnabledIfKsmIsShown
     @Test
     void clientsReadEverythingWithoutOurClasses(@TempDir Path folder) throws IOException, JMException {
         Path client = Files.writeString(folder.resolve("Client.java"), CLIENT);

@@ -79,11 +79,13 @@ class ModulePathTest {
         assertBackendWorks(Jdk17.home(), backend, provider);
     }
 
+    @EnabledIfKsmIsShown
     @Test
     void metricsOnThisJdk() throws Exception {
         assertMetricsWork(Path.of(System.getProperty("java.home")));
     }
 
+    @EnabledIfKsmIsShown
     @Test
     void metricsOnJdk17() throws Exception {
         assertMetricsWork(Jdk17.home());

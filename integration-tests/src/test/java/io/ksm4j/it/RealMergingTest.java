@@ -3,6 +3,7 @@ package io.ksm4j.it;
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
@@ -162,10 +163,7 @@ class RealMergingTest {
         RegionOptions huge =
                 RegionOptions.DEFAULT.withHugePages(HugePages.ALLOW).withPopulate(true);
         try (MergeRegion region = ksm.allocate(size, huge.withMarking(Marking.UNMERGEABLE))) {
-            String enabled = Files.readString(Path.of("/sys/kernel/mm/transparent_hugepage/enabled"));
-            if (!enabled.contains("[never]")) {
-                assertThat(kilobytes("AnonHugePages", region)).isPositive();
-            }
+            long before = kilobytes("AnonHugePages", region);
             Pages pages = new Pages(salt, ksm.pageSize());
             long half = size / ksm.pageSize() / 2;
             pages.fill(region, i -> i % half);
@@ -175,6 +173,8 @@ class RealMergingTest {
             });
             assertThat(kilobytes("AnonHugePages", region)).isZero();
             pages.verify(region, i -> i % half);
+            assumeTrue(
+                    before > 0, "this machine gives no huge pages now: they are switched off, or memory is fragmented");
         }
     }
 

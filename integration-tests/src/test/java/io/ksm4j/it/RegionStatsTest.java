@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.sun.management.ThreadMXBean;
 import io.ksm4j.AddressRange;
@@ -266,8 +267,9 @@ class RegionStatsTest {
             long huge = mappings(region).stream()
                     .mapToLong(mapping -> mapping.bytes("AnonHugePages"))
                     .sum();
-            assertThat(huge).as("this machine has huge pages").isPositive();
             assertThat(region.stats().hugeBytes()).isEqualTo(huge);
+            assumeTrue(
+                    huge > 0, "this machine gives no huge pages now: they are switched off, or memory is fragmented");
         }
     }
 

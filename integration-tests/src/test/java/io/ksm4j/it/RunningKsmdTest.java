@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -29,9 +30,11 @@ class RunningKsmdTest {
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
     private static final Path LOCK = Path.of(System.getProperty("java.io.tmpdir"), "ksm4j-ksmd.lock");
 
-    /** What a running ksmd changes beside advisor_mode. */
-    private static final List<String> CHANGED =
-            List.of("smart_scan", "use_zero_pages", "pages_to_scan", "sleep_millisecs", "run");
+    /** What a running ksmd changes beside advisor_mode, of what this kernel has. */
+    private static final List<String> CHANGED = Stream.of(
+                    "smart_scan", "use_zero_pages", "pages_to_scan", "sleep_millisecs", "run")
+            .filter(name -> Files.exists(SYSFS.resolve(name)))
+            .toList();
 
     static final class StartAndStop {
         public static void main(String[] args) {
@@ -196,7 +199,8 @@ class RunningKsmdTest {
 
     private static Map<String, String> settings() throws IOException {
         Map<String, String> settings = new TreeMap<>();
-        settings.put("advisor_mode", Files.readString(SYSFS.resolve("advisor_mode")));
+        Path advisor = SYSFS.resolve("advisor_mode");
+        settings.put("advisor_mode", Files.exists(advisor) ? Files.readString(advisor) : "none");
         for (String name : CHANGED) {
             settings.put(name, Files.readString(SYSFS.resolve(name)));
         }

@@ -21,6 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** {@code ksm status} beside a JVM that has merged pages. */
+@EnabledIfKsmIsShown
 class StatusCommandTest {
 
     private static final int PAGES = 1024;

@@ -13,6 +13,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** {@code ksm top} and {@code ksm watch}, whatever ksmd does. */
 @Aside
 @EnabledIfKsm
+@EnabledIfKsmIsShown
 class TopAndWatchTest {
 
     @TempDir
