@@ -53,6 +53,8 @@ class StatusPageInBrowserTest {
     @BeforeEach
     void start() throws IOException {
         page = StatusPage.start(new InetSocketAddress(LOOPBACK, 0), this::snapshot);
+        // The page of the last test asks once more, or not, until there is another.
+        browser.visit("about:blank");
         browser.complaints();
         browser.requests();
         browser.prefer("light");

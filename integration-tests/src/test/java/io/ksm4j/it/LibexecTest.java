@@ -1,0 +1,93 @@
+package io.ksm4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.UUID;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The scripts that run these tests, and look after what they leave. */
+@Aside
+class LibexecTest {
+
+    private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
+    private static final String NEEDS = ROOT.resolve("libexec/needs").toString();
+    private static final String LEFT_BEHIND =
+            ROOT.resolve("libexec/left-behind").toString();
+    private static final String GATE = ROOT.resolve("libexec/gate").toString();
+
+    @Test
+    void allThatIsMissingIsSaidInOneMessage(@TempDir Path path) throws IOException {
+        // Where only the shell and what the script itself needs can be found.
+        for (String program : List.of("bash", "sed")) {
+            Files.createSymbolicLink(path.resolve(program), Path.of("/bin", program));
+        }
+        List<String> bare = List.of("env", "-i", "HOME=/nonexistent", "PATH=" + path, "bash", NEEDS);
+
+        KsmProcess needs = KsmProcess.runCommand(bare);
+
+        assertThat(needs.exitStatus()).isEqualTo(1);
+        assertThat(needs.output()).isEmpty();
+        assertThat(needs.errors())
+                .startsWith("The tests need what this machine lacks: ")
+                .contains(
+                        "a C compiler, gcc; redis-server; ",
+                        "tmux; setpriv and unshare; git. On Debian: apt-get install ")
+                .hasLineCount(1);
+    }
+
+    @Test
+    void contributorsAreToldOfEveryProgramThatIsNeeded() throws IOException {
+        String page = Files.readString(ROOT.resolve("CONTRIBUTING.md"));
+        assertThat(Pattern.compile("(?m)^need .* (?:have|-x) (\\S+)$")
+                        .matcher(Files.readString(Path.of(NEEDS)))
+                        .results()
+                        .map(match -> match.group(1)))
+                .contains("gcc", "tmux", "/usr/bin/chromium")
+                .allSatisfy(program -> assertThat(page).contains("`" + program + "`"));
+    }
+
+    @Test
+    void whatARunLeavesIsTold(@TempDir Path folder) throws Exception {
+        String mark = "KSM4J_GATE=" + UUID.randomUUID();
+        Path place = Files.createDirectory(folder.resolve("place"));
+        Path before = folder.resolve("before");
+        List<String> prefix = List.of("env", mark, "TMPDIR=" + place, "HOME=" + place, "bash", LEFT_BEHIND);
+        KsmProcess record = run(prefix, "record", before);
+        assertThat(record.exitStatus()).as(record.errors()).isZero();
+
+        Path file = Files.createFile(place.resolve("a file"));
+        Process process = new ProcessBuilder("env", mark, "sleep", "600").start();
+        try {
+            KsmProcess left = run(prefix, "compare", before);
+
+            assertThat(left.exitStatus()).isEqualTo(1);
+            assertThat(left.errors())
+                    .startsWith("Left behind, or taken away:\n")
+                    .contains("\n> file " + file + "\n", "\n> process " + process.pid() + " sleep 600");
+        } finally {
+            process.destroyForcibly().waitFor();
+        }
+    }
+
+    private static KsmProcess run(List<String> prefix, String verb, Path file) {
+        return KsmProcess.runCommand(
+                Stream.concat(prefix.stream(), Stream.of(verb, file.toString())).toList());
+    }
+
+    @Test
+    void aWayThatIsNoneIsRefusedWithTheUsage() {
+        for (List<String> command : List.of(List.of(GATE), List.of(GATE, "nonsense"), List.of(GATE, "elsewhere"))) {
+            KsmProcess gate = KsmProcess.runCommand(command);
+
+            assertThat(gate.exitStatus()).isEqualTo(2);
+            assertThat(gate.errors()).contains("libexec/gate under-load  ", "  user        as an ordinary user\n");
+        }
+    }
+}
