@@ -10,8 +10,8 @@ import org.junit.jupiter.api.parallel.ResourceAccessMode;
 import org.junit.jupiter.api.parallel.ResourceLock;
 
 /**
- * Runs the tests of a class beside those of others. They work in processes of their own, so they see nothing of what other tests do in
- * this JVM, and need no {@code ksmd}. They may mark memory.
+ * Runs the tests of a class in parallel with those of other classes. For tests that start other processes, do not use this JVM's
+ * registry, and do not need {@code ksmd}. They may mark memory.
  */
 @Target(ElementType.TYPE)
 @Retention(RetentionPolicy.RUNTIME)
@@ -19,6 +19,6 @@ import org.junit.jupiter.api.parallel.ResourceLock;
 @ResourceLock(value = Aside.MARKED_MEMORY, mode = ResourceAccessMode.READ)
 @interface Aside {
 
-    /** A lock for tests during which no other test may mark memory: what is marked may merge. */
+    /** The resource to lock by a test during which no other test may mark memory, because marked memory may merge. */
     String MARKED_MEMORY = "marked memory";
 }

@@ -92,7 +92,7 @@ class EstimateCommandTest {
                 .count();
     }
 
-    /** Whether a page that is read and was never written is the kernel's page of zeros, which not every kernel has. */
+    /** Whether reading an untouched page maps the zero page, as most kernels do. */
     private static boolean readsMapTheZeroPage() {
         try (MergeRegion region = Ksm.system()
                 .allocate(
@@ -103,7 +103,7 @@ class EstimateCommandTest {
         }
     }
 
-    /** Copies that the kernel keeps of equal pages beside the first, since a page has so many users at most. */
+    /** Copies of equal pages that the kernel keeps beside the first, because {@code max_page_sharing} limits the users of each. */
     private static long extraCopies(long pages, long maxPageSharing) {
         return (pages - 1) / maxPageSharing;
     }
@@ -236,7 +236,7 @@ class EstimateCommandTest {
                 tenant.proceed();
                 tenant.awaitLine("ready");
             }
-            // A stopped process changes nothing: what is estimated is what is there to be merged.
+            // Stopped, so that their memory does not change between the estimate and the merge.
             for (RunningJvm tenant : tenants) {
                 tenant.stop();
             }
@@ -256,7 +256,7 @@ class EstimateCommandTest {
         }
     }
 
-    /** Anonymous memory of some processes, in which what many share counts once. */
+    /** Returns the anonymous memory of some processes, in which a page shared by n mappings counts 1/n for each. */
     private static long ownBytes(List<RunningJvm> processes) throws IOException {
         long kilobytes = 0;
         for (RunningJvm process : processes) {

@@ -12,7 +12,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The scripts that run these tests, and look after what they leave. */
+/** The scripts that run the gate and check what it leaves behind. */
 @Aside
 class LibexecTest {
 
@@ -54,10 +54,10 @@ class LibexecTest {
     }
 
     @Test
-    void whatARunLeavesIsTold(@TempDir Path folder) throws Exception {
+    void whatARunLeavesIsTold(@TempDir Path directory) throws Exception {
         String mark = "KSM4J_GATE=" + UUID.randomUUID();
-        Path place = Files.createDirectory(folder.resolve("place"));
-        Path before = folder.resolve("before");
+        Path place = Files.createDirectory(directory.resolve("place"));
+        Path before = directory.resolve("before");
         List<String> prefix = List.of("env", mark, "TMPDIR=" + place, "HOME=" + place, "bash", LEFT_BEHIND);
         KsmProcess record = run(prefix, "record", before);
         assertThat(record.exitStatus()).as(record.errors()).isZero();

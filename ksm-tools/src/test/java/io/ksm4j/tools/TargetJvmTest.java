@@ -1,5 +1,6 @@
 package io.ksm4j.tools;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -51,10 +52,10 @@ class TargetJvmTest {
     void whatFailsInTimeFailsWithItsOwnReason() {
         CommandFailedException failure = new CommandFailedException("it is too old: update it");
 
-        assertThatThrownBy(() -> TargetJvm.within(Duration.ofSeconds(10), SELF, () -> {
+        assertThatThrownBy(() -> TargetJvm.within(PATIENCE, SELF, () -> {
                     throw failure;
                 }))
                 .isSameAs(failure);
-        assertThat(TargetJvm.within(Duration.ofSeconds(10), SELF, () -> "done")).isEqualTo("done");
+        assertThat(TargetJvm.within(PATIENCE, SELF, () -> "done")).isEqualTo("done");
     }
 }

@@ -13,8 +13,8 @@ import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.io.TempDirFactory;
 
 /**
- * Directories for one test each, all in one directory that goes when this JVM exits, also where a signal ends it. Not below {@code
- * target}, which other users may not be able to reach, though some tests run programs as one.
+ * Temporary directories of tests, all in one directory that is deleted when this JVM exits, also when a signal ends it. They are not below
+ * {@code target}, because some tests run programs as another user, who may not be able to read there.
  */
 public final class Directories implements TempDirFactory {
 

@@ -6,7 +6,7 @@ import net.jqwik.api.lifecycle.PropertyExecutionResult;
 import net.jqwik.api.lifecycle.PropertyExecutor;
 import net.jqwik.api.lifecycle.PropertyLifecycleContext;
 
-/** Tries each property as often as {@link TestLength} says. */
+/** Multiplies the tries of every property as {@link TestLength} says. */
 public final class MoreTries implements AroundPropertyHook {
 
     /** For properties that name no number. */

@@ -2,10 +2,10 @@ package io.ksm4j.testsupport;
 
 import java.time.Duration;
 
-/** How long tests wait for what must come. It bounds a test that hangs, and says nothing of how fast anything is. */
+/** How long tests wait for a condition before they fail. It detects tests that hang; it is no measure of speed. */
 public final class Patience {
 
-    /** Enough for a slow machine with other things to do; {@code -Dksm.tests.patience=SECONDS} for one who looks for what hangs. */
+    /** Long enough for a slow machine under load. {@code -Dksm.tests.patience=SECONDS} makes tests that hang fail sooner. */
     public static final Duration PATIENCE = Duration.ofSeconds(Integer.getInteger("ksm.tests.patience", 180));
 
     private Patience() {}

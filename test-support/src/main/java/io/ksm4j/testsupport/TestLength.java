@@ -1,8 +1,8 @@
 package io.ksm4j.testsupport;
 
 /**
- * How much tests try, and how long, in this run: the gate does less than the profile {@code long}. Those that ask are tagged "more", so
- * that they run in both.
+ * How much tests try in this run. The profile {@code long} tries more than the gate. Tests that use this class are tagged "more", so that
+ * they run in both.
  */
 public final class TestLength {
 
@@ -10,12 +10,12 @@ public final class TestLength {
 
     private TestLength() {}
 
-    /** Whether this is the profile {@code long}. */
+    /** Returns whether this run is that of the profile {@code long}. */
     public static boolean isLong() {
         return TIMES > 1;
     }
 
-    /** A number of tries, or seconds, of the gate, or what it is in this run. */
+    /** Returns the number of tries, or seconds, for this run, given that of the gate. */
     public static int times(int inTheGate) {
         return TIMES * inTheGate;
     }

@@ -10,10 +10,10 @@ import org.awaitility.Awaitility;
 import org.junit.platform.launcher.LauncherSession;
 import org.junit.platform.launcher.LauncherSessionListener;
 
-/** What holds for all tests of this JVM. */
+/** Sets up the JVM that runs the tests, and cleans up after it. */
 public final class TestRun implements LauncherSessionListener {
 
-    /** How long the processes that a run has started may take to put back what they have changed, when it is interrupted. */
+    /** How long child processes may take to restore what they have changed, when the run is interrupted. */
     private static final Duration FAREWELL = Duration.ofSeconds(20);
 
     @Override
