@@ -12,6 +12,7 @@ import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.openqa.selenium.By;
 import org.openqa.selenium.chrome.ChromeDriver;
+import org.openqa.selenium.chrome.ChromeDriverService;
 import org.openqa.selenium.chrome.ChromeOptions;
 import org.openqa.selenium.logging.LogEntry;
 import org.openqa.selenium.logging.LogType;
@@ -59,9 +60,14 @@ final class Browser implements AutoCloseable {
         logs.enable(LogType.BROWSER, Level.ALL);
         logs.enable(LogType.PERFORMANCE, Level.ALL);
         options.setCapability("goog:loggingPrefs", logs);
-        // Selenium looks for a driver elsewhere, and on the internet, unless it is told of one.
-        System.setProperty("webdriver.chrome.driver", DRIVER.toString());
-        return new Browser(new ChromeDriver(options));
+        // Selenium looks for a driver elsewhere, and on the internet, unless it is told of one. The home directory is
+        // where the
+        // browser keeps its settings.
+        ChromeDriverService service = new ChromeDriverService.Builder()
+                .usingDriverExecutable(DRIVER.toFile())
+                .withEnvironment(Map.of("HOME", profile.toString()))
+                .build();
+        return new Browser(new ChromeDriver(service, options));
     }
 
     void visit(String uri) {
