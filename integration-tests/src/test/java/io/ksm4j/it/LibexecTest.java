@@ -59,13 +59,13 @@ class LibexecTest {
         Path place = Files.createDirectory(directory.resolve("place"));
         Path before = directory.resolve("before");
         List<String> prefix = List.of("env", mark, "TMPDIR=" + place, "HOME=" + place, "bash", LEFT_BEHIND);
-        KsmProcess record = run(prefix, "record", before);
+        KsmProcess record = run(prefix, "record", before.toString());
         assertThat(record.exitStatus()).as(record.errors()).isZero();
 
         Path file = Files.createFile(place.resolve("a file"));
         Process process = new ProcessBuilder("env", mark, "sleep", "600").start();
         try {
-            KsmProcess left = run(prefix, "compare", before);
+            KsmProcess left = run(prefix, "compare", before.toString(), "0");
 
             assertThat(left.exitStatus()).isEqualTo(1);
             assertThat(left.errors())
@@ -76,9 +76,9 @@ class LibexecTest {
         }
     }
 
-    private static KsmProcess run(List<String> prefix, String verb, Path file) {
+    private static KsmProcess run(List<String> prefix, String... arguments) {
         return KsmProcess.runCommand(
-                Stream.concat(prefix.stream(), Stream.of(verb, file.toString())).toList());
+                Stream.concat(prefix.stream(), Stream.of(arguments)).toList());
     }
 
     @Test
