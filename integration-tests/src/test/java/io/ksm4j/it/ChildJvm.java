@@ -26,7 +26,7 @@ record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
     /** Makes a JVM that lives for seconds start soon. A collector that is named after it would contradict it. */
     static final List<String> SHORT_LIVED = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC");
 
-    /** Runs {@code java} of a JDK in a new folder and waits for it. */
+    /** Runs {@code java} of a JDK in a new directory and waits for it. */
     static ChildJvm run(Path javaHome, List<String> arguments) {
         return run(javaHome, PATIENCE, arguments);
     }

@@ -70,6 +70,10 @@ class KsmExtensionTest {
     private static void saw(RunningKsmd ksmd) {
         assertThat(ksmd.read("run")).isEqualTo(1);
         assertThat(ksmd.read("sleep_millisecs")).isZero();
+        // Since Linux 6.7.
+        if (Files.exists(SYSFS.resolve("smart_scan"))) {
+            assertThat(ksmd.read("smart_scan")).isZero();
+        }
         SEEN.add(ksmd);
     }
 

@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,5 +17,13 @@ final class Machine {
     /** A container may hide what the kernel tells of KSM, and memory can be marked there all the same. */
     static boolean showsKsm() {
         return Files.isReadable(Path.of("/sys/kernel/mm/ksm/run"));
+    }
+
+    /** {@code vm.max_map_count}. */
+    static long maxMapCount() throws IOException {
+        // Not Files.readString: it reads the first byte alone, and /proc/sys answers one read only.
+        try (BufferedReader reader = Files.newBufferedReader(Path.of("/proc/sys/vm/max_map_count"))) {
+            return Long.parseLong(reader.readLine().strip());
+        }
     }
 }

@@ -11,11 +11,8 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.ResourceUnavailableException;
-import java.io.BufferedReader;
 import java.io.IOException;
 import java.lang.reflect.Constructor;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -36,11 +33,7 @@ final class MapCountLimit {
     private MapCountLimit() {}
 
     public static void main(String[] args) throws IOException, ReflectiveOperationException {
-        long limit;
-        // Not Files.readString: it reads the first byte alone, and /proc/sys answers one read only.
-        try (BufferedReader reader = Files.newBufferedReader(Path.of("/proc/sys/vm/max_map_count"))) {
-            limit = Long.parseLong(reader.readLine().trim());
-        }
+        long limit = Machine.maxMapCount();
         warmUp();
         marks(limit);
         System.out.println("marks: done");

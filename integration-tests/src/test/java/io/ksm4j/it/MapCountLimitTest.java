@@ -4,10 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.junit.EnabledIfKsm;
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,11 +21,8 @@ class MapCountLimitTest {
     @FieldSource("io.ksm4j.it.BackendsUnderTest#SOME")
     @EnabledIfKsm
     void isReportedAndLeavesNothingHalfDone(String backend) throws IOException {
-        // Not Files.readString: it reads the first byte alone, and /proc/sys answers one read only.
-        try (BufferedReader reader = Files.newBufferedReader(Path.of("/proc/sys/vm/max_map_count"))) {
-            long limit = Long.parseLong(reader.readLine().strip());
-            assumeTrue(limit <= LARGEST, "vm.max_map_count is " + limit + ": so many mappings take minutes");
-        }
+        long limit = Machine.maxMapCount();
+        assumeTrue(limit <= LARGEST, "vm.max_map_count is " + limit + ": so many mappings take minutes");
         // All that the JVM may need later is mapped at start: at the limit it could not have it.
         ChildJvm child = ChildJvm.run(
                 MapCountLimit.class,
