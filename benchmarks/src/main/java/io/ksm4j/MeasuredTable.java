@@ -13,36 +13,36 @@ public final class MeasuredTable {
 
     /** Adds a region that wants all of its memory merged. */
     public void add(int region, long start, long end) {
-        table.lock.lock();
+        table.lock();
         try {
             slots[region] = table.open(start, end, 0, "measured");
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
-        table.release(slots[region], RegionTable.MARKED, 0);
+        RegionTable.release(slots[region], RegionTable.MARKED, 0);
     }
 
     /** Removes a region. */
     public void remove(int region) {
-        table.lock.lock();
+        table.lock();
         try {
             table.close(slots[region]);
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
     }
 
     /** Visits all regions that overlap a range, and says whether there are any. */
     public boolean overlaps(long from, long to) {
         int[] found = {0};
-        table.lock.lock();
+        table.lock();
         try {
             table.forEachOverlapping(from, to, node -> {
                 found[0]++;
                 return true;
             });
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
         return found[0] > 0;
     }

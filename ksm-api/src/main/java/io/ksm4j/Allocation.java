@@ -2,6 +2,7 @@ package io.ksm4j;
 
 import io.ksm4j.spi.NativeMapping;
 import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 
 /** Maps memory the way the options say, or leaves nothing behind. */
 final class Allocation {
@@ -17,13 +18,13 @@ final class Allocation {
         if (length + 2 * guard < 0) {
             throw tooLarge(size);
         }
+        StackRoom.requireForOpening();
         kernel.unmapDeferred();
-        RegionState.closeRefused();
-        AddressRange mapped = new AddressRange(
-                kernel.mmap(
-                        length + 2 * guard,
-                        options.guardPages() ? Linux.PROT_NONE : Linux.PROT_READ | Linux.PROT_WRITE),
-                length + 2 * guard);
+        RegionState.closeUnclosed();
+        MappedMemory mapped = MappedMemory.map(
+                kernel,
+                length + 2 * guard,
+                options.guardPages() ? Linux.PROT_NONE : Linux.PROT_READ | Linux.PROT_WRITE);
         RegionState state = null;
         try {
             AddressRange range = new AddressRange(mapped.start() + guard, length);
@@ -35,27 +36,32 @@ final class Allocation {
                 kernel.nameMapping(range.start(), length, options.name());
             }
             state = RegionState.ofAllocated(kernel, range, mapped, options);
-            if (options.marking() == Marking.MERGEABLE) {
-                state.mark(true, options.unmerge());
-            } else if (options.marking() == Marking.NEVER) {
-                state.exclude();
-            }
             MergeRegion region = new MergeRegion(state);
+            state.markAsOpened(options);
             if (options.populate()) {
                 populate(kernel, region);
             }
             return region;
-        } catch (RuntimeException | Error e) {
+        } catch (Throwable t) {
+            giveBack(mapped, state, t);
+            throw t;
+        }
+    }
+
+    /** Closes what a failed allocation has opened. What fails once more is added to its failure. */
+    private static void giveBack(MappedMemory mapped, @Nullable RegionState state, Throwable reason) {
+        Throwable failure = null;
+        if (state != null) {
+            failure = state.closeOrKeep();
+        } else {
             try {
-                if (state != null) {
-                    state.close(null);
-                } else {
-                    kernel.unmapOrDefer(mapped);
-                }
-            } catch (KsmException notUnmapped) {
-                e.addSuppressed(notUnmapped);
+                mapped.unmap();
+            } catch (Throwable t) {
+                failure = t;
             }
-            throw e;
+        }
+        if (failure instanceof KsmException) {
+            reason.addSuppressed(failure);
         }
     }
 
@@ -85,7 +91,7 @@ final class Allocation {
                     range.length(),
                     hugePages == HugePages.ALLOW ? Linux.MADV_HUGEPAGE : Linux.MADV_NOHUGEPAGE);
         } catch (InvalidRangeException e) {
-            Ksm.logger().log(System.Logger.Level.DEBUG, "no transparent huge pages in this kernel", e);
+            Log.debug("no transparent huge pages in this kernel", e);
         }
     }
 

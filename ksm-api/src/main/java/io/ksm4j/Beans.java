@@ -4,7 +4,6 @@ import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.KsmStatsMXBean;
 import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.stats.ProcessKsmStatsMXBean;
-import java.lang.System.Logger.Level;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandleProxies;
 import java.lang.invoke.MethodHandles;
@@ -176,7 +175,7 @@ final class Beans {
                         .map(MBeanFeatureInfo::getName)
                         .toArray(String[]::new));
             } catch (RuntimeException e) {
-                Ksm.logger().log(Level.DEBUG, "what JMX shows cannot be read now", e);
+                Log.debug("what JMX shows cannot be read now", e);
             }
         }
     }

@@ -1,26 +1,47 @@
 package io.ksm4j;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.IntPredicate;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Marks or unmarks parts of regions, all or none, where regions may share pages. A page stays mergeable while at least one
- * open region wants it: marking tells the kernel about the whole part, unmarking only about pages that nobody wants any more.
+ * open region wants it: marking tells the kernel about the whole part, unmarking only about pages that no region wants any more.
+ *
+ * <p>The regions are owned, what the kernel is to be told is planned, and all that the change needs is reserved. Then the kernel is told.
+ * Then the table is changed, which cannot fail; or, if the kernel has refused, what it has done is taken back.
  */
-final class Change {
+final class Change implements Kernel.Attempt {
 
-    /** A part of a region, by addresses on page boundaries inside it. */
-    record Part(RegionState region, long from, long to) {}
+    /**
+     * A part of a region, by addresses on page boundaries inside it. The parts of one change are one part of one region, or whole regions.
+     */
+    record Part(RegionState region, long from, long to) {
 
-    private record Wanted(Part part, long from, long to, long since) {}
+        AddressRange range() {
+            return AddressRange.between(from, to);
+        }
+    }
+
+    /** What a region wanted before, and since when. */
+    private record Wanted(Part part, long since) {}
 
     private final List<Part> parts;
     private final boolean mergeable;
-    private final Unmerge how;
+    private final RegionState[] regions;
+    private final RegionTable.Slot[] slots;
     private final RegionTable table = SharedTable.TABLE;
     private final Kernel kernel;
+
+    /** Where to look whether marks were taken. */
+    private final List<AddressRange> verified;
+
+    /** Since when each part is wanted; null if since now. */
+    private final long @Nullable [] since;
 
     /** What the regions wanted of their parts before. */
     private final List<Wanted> before = new ArrayList<>();
@@ -28,134 +49,336 @@ final class Change {
     /** What the kernel is told. */
     private final List<AddressRange> advised = new ArrayList<>();
 
-    /** What nobody wanted before (marking) or wants any more (unmarking): what must be taken back on failure. */
+    /** What no region wanted before (marking) or wants any more (unmarking): what must be taken back on failure. */
     private final List<AddressRange> changed = new ArrayList<>();
 
-    private Change(List<Part> parts, boolean mergeable, Unmerge how) {
+    /** How many nodes the table has promised. */
+    private int reserved;
+
+    private @Nullable FailedCall notTakenBack;
+
+    private Change(List<Part> parts, boolean mergeable, boolean verify, long @Nullable [] since) {
         this.parts = parts;
         this.mergeable = mergeable;
-        this.how = how;
-        this.kernel = parts.get(0).region().kernel;
+        this.since = since;
+        Set<RegionState> distinct = new LinkedHashSet<>();
+        List<AddressRange> verified = new ArrayList<>();
+        for (Part part : parts) {
+            distinct.add(part.region());
+            if (verify && part.region().verify) {
+                verified.add(part.range());
+            }
+        }
+        this.regions = distinct.toArray(new RegionState[0]);
+        this.verified = verified;
+        this.slots = new RegionTable.Slot[regions.length];
+        for (int i = 0; i < regions.length; i++) {
+            slots[i] = regions[i].slot;
+        }
+        this.kernel = regions[0].kernel;
     }
 
     static void apply(List<Part> parts, boolean mergeable, Unmerge how) {
-        RegionEvents.record(parts, mergeable, () -> applyUnrecorded(parts, mergeable, how));
+        if (RegionEvents.isRecorded(mergeable)) {
+            RegionEvents.record(parts, mergeable, () -> applyUnrecorded(parts, mergeable, how));
+        } else {
+            applyUnrecorded(parts, mergeable, how);
+        }
     }
 
     static void applyUnrecorded(List<Part> parts, boolean mergeable, Unmerge how) {
-        Set<RegionState> regions = new LinkedHashSet<>();
-        parts.forEach(part -> regions.add(part.region()));
-        RegionTable table = SharedTable.TABLE;
-        RegionTable.Slot[] slots = regions.stream().map(region -> region.slot).toArray(RegionTable.Slot[]::new);
-        RegionTable.Slot closed = table.acquire(slots);
-        if (closed != null) {
-            throw regions.stream()
-                    .filter(region -> region.slot == closed)
-                    .findFirst()
-                    .orElseThrow()
-                    .closedException();
+        Kernel kernel = parts.get(0).region().kernel;
+        if (!mergeable && kernel.mustLookBeforeUnmerging(length(parts), how)) {
+            unmarkAfterLook(parts, how);
+        } else {
+            applyAtOnce(parts, mergeable, null);
+        }
+    }
+
+    /**
+     * Without a look whether there is room for what is taken apart.
+     *
+     * @param failed the call that the first attempt has failed with; null if there was none
+     */
+    static void applyAtOnce(List<Part> parts, boolean mergeable, @Nullable FailedCall failed) {
+        new Change(parts, mergeable, mergeable, null).run(failed);
+    }
+
+    /** Unmarks if there is room for what is taken apart. */
+    static void unmarkAfterLook(List<Part> parts, Unmerge how) {
+        UnmergeCheck check = parts.get(0).region().kernel.unmergeCheck;
+        check.takeTurn();
+        try {
+            if (how == Unmerge.STEPWISE) {
+                unmarkInSteps(parts);
+            } else {
+                check.requireRoom(parts, parts, parts, 0);
+                applyAtOnce(parts, false, null);
+            }
+        } finally {
+            check.endTurn();
+        }
+    }
+
+    /** Unmarks step by step, with a look before each; if one is refused or fails, those before it are marked again. The caller has the turn. */
+    static void unmarkInSteps(List<Part> parts) {
+        UnmergeCheck check = parts.get(0).region().kernel.unmergeCheck;
+        List<List<Part>> steps = UnmergeCheck.steps(parts);
+        List<Change> done = new ArrayList<>(steps.size());
+        long bytes = 0;
+        try {
+            for (int i = 0; i < steps.size(); i++) {
+                List<Part> step = steps.get(i);
+                check.requireRoom(
+                        parts,
+                        step,
+                        steps.subList(i, steps.size()).stream()
+                                .flatMap(List::stream)
+                                .toList(),
+                        bytes);
+                Change change = new Change(step, false, false, null);
+                change.run(null);
+                done.add(change);
+                bytes += length(step);
+            }
+        } catch (Throwable t) {
+            for (int i = done.size() - 1; i >= 0; i--) {
+                done.get(i).revert(t);
+            }
+            throw t;
+        }
+    }
+
+    /** Lets regions want again what they wanted before. */
+    private void revert(Throwable reason) {
+        if (before.isEmpty()) {
+            return;
         }
         try {
-            for (RegionState region : regions) {
-                requireChangeable(region, mergeable);
-            }
-            new Change(parts, mergeable, how).run();
+            List<Part> again = before.stream().map(Wanted::part).toList();
+            long[] times = before.stream().mapToLong(Wanted::since).toArray();
+            new Change(again, true, false, times).run(null);
+        } catch (KsmException | IllegalStateException e) {
+            reason.addSuppressed(e);
+        }
+    }
+
+    private void run(@Nullable FailedCall failed) {
+        try {
+            kernel.retrying(this, failed);
         } finally {
-            for (RegionTable.Slot slot : slots) {
-                table.release(slot, 0, 0);
+            Kernel.report(notTakenBack);
+        }
+    }
+
+    @Override
+    public @Nullable FailedCall make() {
+        StackRoom.requireForChange();
+        // What may wait, be it for a lock of the JDK's own, comes before the regions are owned.
+        Smaps mappings = verified.isEmpty() ? null : kernel.proc.openSmaps();
+        try {
+            NativeBuffers.NativeBuffer buffer = kernel.bufferFor(parts.size());
+            try {
+                return makeOwned(mappings, buffer);
+            } finally {
+                kernel.giveBack(buffer);
+            }
+        } finally {
+            if (mappings != null) {
+                mappings.close();
             }
         }
     }
 
-    private static void requireChangeable(RegionState region, boolean mergeable) {
+    private @Nullable FailedCall makeOwned(@Nullable Smaps mappings, NativeBuffers.@Nullable NativeBuffer buffer) {
+        RegionTable.Slot closed = table.acquire(slots);
+        if (closed != null) {
+            throw regionOf(closed).closedException();
+        }
+        try {
+            for (RegionState region : regions) {
+                requireChangeable(region);
+            }
+            plan();
+            return tellAndCommit(mappings, buffer);
+        } finally {
+            RegionTable.release(slots);
+        }
+    }
+
+    private RegionState regionOf(RegionTable.Slot slot) {
+        int i = 0;
+        while (slots[i] != slot) {
+            i++;
+        }
+        return regions[i];
+    }
+
+    private void requireChangeable(RegionState region) {
         if (mergeable && (region.slot.state() & RegionTable.EXCLUDED) != 0) {
             throw new IllegalStateException("region " + region + " was opened with Marking.NEVER: it must not merge");
         }
         region.requireMemory();
     }
 
-    private void run() {
-        updateTable();
-        try {
-            if (mergeable) {
-                kernel.madvise(advised, Linux.MADV_MERGEABLE);
-                kernel.requireTaken(parts.stream()
-                        .filter(part -> part.region().verify)
-                        .map(part -> AddressRange.between(part.from(), part.to()))
-                        .toList());
-            } else {
-                kernel.unmerge(advised, how);
-            }
-        } catch (Throwable t) {
-            if (!UnmergeRefusedException.hasChangedNothing(t)) {
-                restoreKernel();
-            }
-            restoreTable();
-            throw t;
-        }
-    }
-
-    /** Readers see the new state a moment before the kernel does; at every quiet moment both say the same. */
-    private void updateTable() {
-        long now = System.currentTimeMillis();
-        table.lock.lock();
+    /** Owned regions and those that overlap them stay as they are until they are released, so this is still true after the call. */
+    private void plan() {
+        before.clear();
+        advised.clear();
+        changed.clear();
+        table.lockAsOwner();
         try {
             for (Part part : parts) {
-                int base = part.region().slot.node;
-                int known = before.size();
                 table.forEachWantedBy(
-                        base,
+                        part.region().slot.node,
                         part.from(),
                         part.to(),
-                        (from, to, since) -> before.add(new Wanted(part, from, to, since)));
-                if (mergeable) {
-                    table.forEachUnwanted(part.from(), part.to(), 0, (from, to, since) -> change(from, to));
-                    table.want(part.region().slot, part.from(), part.to(), now);
-                    advised.add(AddressRange.between(part.from(), part.to()));
-                } else {
-                    table.unwant(base, part.from(), part.to());
-                    for (Wanted wanted : before.subList(known, before.size())) {
-                        table.forEachUnwanted(wanted.from(), wanted.to(), 0, (from, to, since) -> change(from, to));
-                    }
-                }
+                        (from, to, time) -> before.add(new Wanted(new Part(part.region(), from, to), time)));
             }
-            if (!mergeable) {
+            if (mergeable) {
                 for (Part part : parts) {
-                    table.forEachUnwanted(
-                            part.from(),
-                            part.to(),
-                            0,
-                            (from, to, since) -> advised.add(AddressRange.between(from, to)));
+                    advised.add(part.range());
+                }
+            }
+            IntPredicate ignored = mergeable ? base -> false : nodes(parts)::contains;
+            for (AddressRange range : joined(parts)) {
+                table.forEachUnwanted(range.start(), range.end(), ignored, (from, to, time) -> planned(from, to));
+            }
+            int nodes = RegionTable.NODES_TO_CHANGE_A_PART * (parts.size() - wholeRegions());
+            table.reserve(nodes);
+            reserved = nodes;
+        } finally {
+            table.unlock();
+        }
+    }
+
+    /** What no region wants before a mark, or after an unmark. */
+    private void planned(long from, long to) {
+        if (mergeable) {
+            changed.add(AddressRange.between(from, to));
+            return;
+        }
+        advised.add(AddressRange.between(from, to));
+        long[] reached = {from};
+        table.forEachUnwanted(from, to, base -> false, (start, end, time) -> {
+            addChanged(reached[0], start);
+            reached[0] = end;
+        });
+        addChanged(reached[0], to);
+    }
+
+    private void addChanged(long from, long to) {
+        if (from < to) {
+            changed.add(AddressRange.between(from, to));
+        }
+    }
+
+    private int wholeRegions() {
+        int whole = 0;
+        for (Part part : parts) {
+            whole += part.range().equals(part.region().range) ? 1 : 0;
+        }
+        return whole;
+    }
+
+    private @Nullable FailedCall tellAndCommit(@Nullable Smaps mappings, NativeBuffers.@Nullable NativeBuffer buffer) {
+        boolean told = false;
+        try {
+            told = true;
+            FailedCall failed =
+                    kernel.advise(advised, mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE, buffer);
+            if (failed != null) {
+                return failed;
+            }
+            if (mappings != null) {
+                Kernel.requireTaken(mappings, verified);
+            }
+            told = false;
+            commit();
+            return null;
+        } finally {
+            if (told) {
+                notTakenBack = kernel.undo(changed, mergeable ? Linux.MADV_UNMERGEABLE : Linux.MADV_MERGEABLE);
+            }
+            if (reserved > 0) {
+                table.lockAsOwner();
+                table.unreserve(reserved);
+                table.unlock();
+                reserved = 0;
+            }
+        }
+    }
+
+    /** Allocates nothing, and was promised its stack: so it does not fail. */
+    private void commit() {
+        long now = System.currentTimeMillis();
+        table.lockAsOwner();
+        try {
+            table.unreserve(reserved);
+            reserved = 0;
+            for (int i = 0; i < parts.size(); i++) {
+                Part part = parts.get(i);
+                if (mergeable) {
+                    table.want(part.region().slot, part.from(), part.to(), since == null ? now : since[i]);
+                } else {
+                    table.unwant(part.region().slot.node, part.from(), part.to());
                 }
             }
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
     }
 
-    private void change(long from, long to) {
-        changed.add(AddressRange.between(from, to));
-        table.mergeableBytes.add(mergeable ? to - from : from - to);
+    // ---- Parts
+
+    static long length(List<Part> parts) {
+        long length = 0;
+        for (Part part : parts) {
+            length += part.to() - part.from();
+        }
+        return length;
     }
 
-    private void restoreKernel() {
-        kernel.undo(changed, mergeable ? Linux.MADV_UNMERGEABLE : Linux.MADV_MERGEABLE);
-    }
-
-    private void restoreTable() {
-        table.lock.lock();
+    /** What of some parts no other regions want, as far as can be said without owning them. */
+    static List<AddressRange> wantedByNoOthers(List<Part> parts) {
+        RegionTable table = SharedTable.TABLE;
+        List<AddressRange> ranges = new ArrayList<>();
+        table.lock();
         try {
-            for (Part part : parts) {
-                table.unwant(part.region().slot.node, part.from(), part.to());
-            }
-            for (Wanted wanted : before) {
-                table.want(wanted.part().region().slot, wanted.from(), wanted.to(), wanted.since());
-            }
-            for (AddressRange range : changed) {
-                table.mergeableBytes.add(mergeable ? -range.length() : range.length());
+            Set<Integer> nodes = nodes(parts);
+            for (AddressRange range : joined(parts)) {
+                table.forEachUnwanted(
+                        range.start(),
+                        range.end(),
+                        nodes::contains,
+                        (from, to, since) -> ranges.add(AddressRange.between(from, to)));
             }
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
+        return ranges;
+    }
+
+    private static Set<Integer> nodes(List<Part> parts) {
+        Set<Integer> nodes = new HashSet<>();
+        parts.forEach(part -> nodes.add(part.region().slot.node));
+        return nodes;
+    }
+
+    /** The parts' ranges in order of address, those that overlap made one. */
+    private static List<AddressRange> joined(List<Part> parts) {
+        List<AddressRange> sorted = parts.stream().map(Part::range).sorted().toList();
+        List<AddressRange> joined = new ArrayList<>();
+        long from = sorted.get(0).start();
+        long to = sorted.get(0).end();
+        for (AddressRange range : sorted) {
+            if (range.start() > to) {
+                joined.add(AddressRange.between(from, to));
+                from = range.start();
+            }
+            to = Math.max(to, range.end());
+        }
+        joined.add(AddressRange.between(from, to));
+        return joined;
     }
 }

@@ -42,6 +42,11 @@ public final class FailedCall implements Serializable {
         return Optional.ofNullable(range);
     }
 
+    @Nullable
+    AddressRange rangeOrNull() {
+        return range;
+    }
+
     /**
      * The error number the kernel answered with.
      *

@@ -1,19 +1,13 @@
 package io.ksm4j;
 
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.spi.NativeMapping;
 import java.io.UncheckedIOException;
-import java.lang.System.Logger.Level;
-import java.lang.ref.Reference;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
-import java.util.Queue;
-import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,6 +25,8 @@ final class Kernel {
     /** A pidfd number that says no pidfd is needed or known yet. */
     private static final int NO_PIDFD = 0;
 
+    private static final long CLEARED_AT_ONCE = 1 << 20;
+
     final KsmBackend backend;
     final ProcSelf proc;
     final long pageSize;
@@ -45,7 +41,9 @@ final class Kernel {
 
     private volatile boolean processMadviseRefused;
 
-    private final Queue<AddressRange> deferredUnmaps = new ConcurrentLinkedQueue<>();
+    private final AtomicReference<@Nullable MappedMemory> deferredUnmaps = new AtomicReference<>();
+
+    private final NativeBuffers nativeBuffers;
 
     Kernel(KsmBackend backend) {
         this(backend, new ProcSelf());
@@ -61,6 +59,7 @@ final class Kernel {
         this.proc = proc;
         this.pageSize = backend.pageSize();
         this.recordsOnly = backend instanceof FallbackBackend;
+        this.nativeBuffers = new NativeBuffers(backend);
         this.mergedPages = new MergedPages(root);
         this.unmergeCheck = new UnmergeCheck(root, proc, mergedPages, pageSize);
     }
@@ -81,50 +80,96 @@ final class Kernel {
             if (!Linux.failed(result)) {
                 return result;
             }
-            FailedCall call = new FailedCall("mmap of " + length + " bytes", null, (int) -result);
-            retryOrThrow(attempt, call, null);
+            retryOrThrow(attempt, new FailedCall("mmap of " + length + " bytes", null, (int) -result));
         }
     }
 
     /**
-     * Unmaps memory that nothing reaches any more. At the mapping limit the kernel may refuse even that, when it would have
-     * to split a mapping; then the pages and the mark go now and the addresses with a later call.
+     * Unmaps memory that no view reaches any more. At the mapping limit the kernel may refuse even that, when it would have to split a
+     * mapping; then the pages and the mark go now and the addresses with a later call.
      */
-    void unmapOrDefer(AddressRange range) {
+    void unmapOrDefer(MappedMemory memory) {
+        long start = memory.start();
+        long length = memory.length();
+        boolean unmapped = false;
         try {
-            retrying("munmap", range.start(), range.length(), () -> backend.munmap(range.start(), range.length()));
-        } catch (KsmException e) {
-            tryDiscard(range.start(), range.length());
-            backend.madvise(range.start(), range.length(), Linux.MADV_UNMERGEABLE);
-            deferredUnmaps.add(range);
-            throw e;
+            int result = backend.munmap(start, length);
+            if (result != 0) {
+                retrying(
+                        () -> {
+                            int again = backend.munmap(start, length);
+                            return again == 0 ? null : failedUnmapping(start, length, -again);
+                        },
+                        failedUnmapping(start, length, -result));
+            }
+            unmapped = true;
+        } finally {
+            if (!unmapped) {
+                try {
+                    tryDiscard(start, length);
+                    backend.madvise(start, length, Linux.MADV_UNMERGEABLE);
+                } finally {
+                    defer(memory);
+                }
+            }
         }
     }
 
-    /** Gives pages back; whoever touches them next finds zeros. */
+    private static FailedCall failedUnmapping(long start, long length, int errno) {
+        return new FailedCall("munmap", new AddressRange(start, length), errno);
+    }
+
+    private void defer(MappedMemory memory) {
+        do {
+            memory.next = deferredUnmaps.get();
+        } while (!deferredUnmaps.compareAndSet(memory.next, memory));
+    }
+
+    /** Gives pages back: the next touch of them finds zeros. */
     void discard(long address, long length) {
-        int result = tryDiscard(address, length);
-        if (result != 0) {
-            madviseFailed(-result, address, length, Linux.MADV_DONTNEED);
+        int errno = tryDiscard(address, length);
+        if (errno != 0) {
+            FailedCall failed = failedAdvice(Linux.MADV_DONTNEED, new AddressRange(address, length), errno);
+            retrying(
+                    () -> {
+                        int again = tryDiscard(address, length);
+                        return again == 0
+                                ? null
+                                : failedAdvice(Linux.MADV_DONTNEED, new AddressRange(address, length), again);
+                    },
+                    failed);
         }
     }
 
-    /** Memory that mlock(2) keeps resident is given back by an advice of its own, since Linux 5.18. */
-    private int tryDiscard(long address, long length) {
-        int result = backend.madvise(address, length, Linux.MADV_DONTNEED);
-        return result == -Linux.EINVAL ? backend.madvise(address, length, Linux.MADV_DONTNEED_LOCKED) : result;
+    /**
+     * As {@link #discard}, in one call or, for memory that mlock(2) keeps resident, since Linux 5.18 by an advice of its own.
+     *
+     * @return 0, or the error number
+     */
+    int tryDiscard(long address, long length) {
+        int errno = advise(address, length, Linux.MADV_DONTNEED);
+        return errno == Linux.EINVAL ? advise(address, length, Linux.MADV_DONTNEED_LOCKED) : errno;
+    }
+
+    /** Overwrites memory with zeros. */
+    void clear(AddressRange range) {
+        NativeMapping mapping = backend.map(range.start(), range.length(), this);
+        byte[] zeros = new byte[(int) Math.min(range.length(), CLEARED_AT_ONCE)];
+        for (long offset = 0; offset < range.length(); offset += CLEARED_AT_ONCE) {
+            int length = (int) Math.min(CLEARED_AT_ONCE, range.length() - offset);
+            mapping.buffer(offset, length).put(0, zeros, 0, length);
+        }
     }
 
     /** Tries again what {@link #unmapOrDefer} could not do. */
     void unmapDeferred() {
-        for (int left = deferredUnmaps.size(); left > 0; left--) {
-            AddressRange range = deferredUnmaps.poll();
-            if (range == null) {
-                return;
+        MappedMemory memory = deferredUnmaps.get() == null ? null : deferredUnmaps.getAndSet(null);
+        while (memory != null) {
+            MappedMemory next = memory.next;
+            if (backend.munmap(memory.start(), memory.length()) != 0) {
+                defer(memory);
             }
-            if (backend.munmap(range.start(), range.length()) != 0) {
-                deferredUnmaps.add(range);
-            }
+            memory = next;
         }
     }
 
@@ -132,65 +177,98 @@ final class Kernel {
         retrying("mprotect", address, length, () -> backend.mprotect(address, length, protection));
     }
 
-    /** The hot path: one call, and nothing else when it succeeds. */
+    /** As often as it may help; for those who own no region, since it waits and explains. */
     void madvise(long address, long length, int advice) {
-        int result = backend.madvise(address, length, advice);
-        if (result != 0) {
-            madviseFailed(-result, address, length, advice);
-        }
+        retrying(
+                "madvise(" + adviceName(advice) + ")", address, length, () -> backend.madvise(address, length, advice));
     }
 
-    private void madviseFailed(int firstErrno, long address, long length, int advice) {
-        int errno = firstErrno;
-        for (int attempt = 0; errno != 0; attempt++) {
-            AddressRange range = new AddressRange(address, length);
-            retryOrThrow(attempt, new FailedCall("madvise(" + adviceName(advice) + ")", range, errno), range);
-            errno = -backend.madvise(address, length, advice);
-        }
+    /**
+     * Advises one range, for owners of regions: one call, which neither waits nor explains.
+     *
+     * @return 0, or the error number
+     */
+    int advise(long address, long length, int advice) {
+        return -backend.madvise(address, length, advice);
     }
 
-    /** Like one {@link #madvise} after the other, in fewer system calls where the kernel has {@code process_madvise}. */
-    void madvise(List<AddressRange> ranges, int advice) {
+    /**
+     * As one {@link #advise(long, long, int)} after the other, in fewer system calls where the kernel has {@code process_madvise}.
+     *
+     * @param buffer for the array of ranges; null if the calls are few
+     * @return null, or the call that failed, after which no other was made
+     */
+    @Nullable
+    FailedCall advise(List<AddressRange> ranges, int advice, NativeBuffers.@Nullable NativeBuffer buffer) {
         int done = 0;
-        if (ranges.size() > 1) {
-            ByteBuffer iovecs = ByteBuffer.allocateDirect(Math.min(ranges.size(), Linux.IOV_MAX) * 2 * Long.BYTES)
-                    .order(ByteOrder.nativeOrder());
-            while (done < ranges.size() && !processMadviseRefused) {
-                int accepted = processMadvise(ranges.subList(done, ranges.size()), iovecs, advice);
-                done += accepted;
-                if (accepted == Linux.IOV_MAX || done == ranges.size()) {
-                    continue;
-                }
-                // The kernel stopped at this range. Asked for it alone, it says why; if it has no complaint, then it is
-                // process_madvise itself that cannot be used here, or the range is longer than what one call takes.
-                AddressRange range = ranges.get(done);
-                madvise(range.start(), range.length(), advice);
-                done++;
-                processMadviseRefused = accepted == 0 && range.length() <= MAX_RW_COUNT;
+        while (buffer != null && done < ranges.size() && !processMadviseRefused) {
+            int count = Math.min(ranges.size() - done, Linux.IOV_MAX);
+            int accepted = processMadvise(ranges, done, count, buffer, advice);
+            done += accepted;
+            if (accepted == count) {
+                continue;
+            }
+            // The kernel stopped at this range. Asked for it alone, it says why; if it has no complaint, then it is
+            // process_madvise itself that cannot be used here, or the range is longer than what one call takes.
+            AddressRange range = ranges.get(done);
+            int errno = advise(range.start(), range.length(), advice);
+            if (errno != 0) {
+                return failedAdvice(advice, range, errno);
+            }
+            done++;
+            processMadviseRefused = accepted == 0 && range.length() <= MAX_RW_COUNT;
+        }
+        for (; done < ranges.size(); done++) {
+            AddressRange range = ranges.get(done);
+            int errno = advise(range.start(), range.length(), advice);
+            if (errno != 0) {
+                return failedAdvice(advice, range, errno);
             }
         }
-        for (AddressRange range : ranges.subList(done, ranges.size())) {
-            madvise(range.start(), range.length(), advice);
+        return null;
+    }
+
+    /** As {@link #advise(List, int, NativeBuffers.NativeBuffer)}, of memory that its owner may have unmapped in part: the rest is advised. */
+    @Nullable
+    FailedCall adviseMapped(List<AddressRange> ranges, int advice) {
+        for (int i = 0; i < ranges.size(); i++) {
+            AddressRange range = ranges.get(i);
+            int errno = advise(range.start(), range.length(), advice);
+            // madvise(2) says so of ranges that are unmapped in part; where memory is short it says EAGAIN.
+            if (errno != 0 && errno != Linux.ENOMEM) {
+                return failedAdvice(advice, range, errno);
+            }
+        }
+        return null;
+    }
+
+    static FailedCall failedAdvice(int advice, AddressRange range, int errno) {
+        return new FailedCall("madvise(" + adviceName(advice) + ")", range, errno);
+    }
+
+    /** A buffer for {@link #advise(List, int, NativeBuffers.NativeBuffer)}, to be given back; null if it would be no use or there is none. */
+    NativeBuffers.@Nullable NativeBuffer bufferFor(int ranges) {
+        return ranges > 1 && !recordsOnly && !processMadviseRefused ? nativeBuffers.take() : null;
+    }
+
+    void giveBack(NativeBuffers.@Nullable NativeBuffer buffer) {
+        if (buffer != null) {
+            nativeBuffers.giveBack(buffer);
         }
     }
 
-    /** Advises as many of the first {@link Linux#IOV_MAX} ranges as the kernel takes, and says how many those were. */
-    private int processMadvise(List<AddressRange> ranges, ByteBuffer iovecs, int advice) {
-        int count = Math.min(ranges.size(), Linux.IOV_MAX);
-        iovecs.clear();
-        for (AddressRange range : ranges.subList(0, count)) {
-            iovecs.putLong(range.start()).putLong(range.length());
+    /** Advises as many of some ranges as the kernel takes, and says how many those were. */
+    private int processMadvise(
+            List<AddressRange> ranges, int first, int count, NativeBuffers.NativeBuffer buffer, int advice) {
+        for (int i = 0; i < count; i++) {
+            AddressRange range = ranges.get(first + i);
+            buffer.bytes().putLong(2 * i * Long.BYTES, range.start());
+            buffer.bytes().putLong((2 * i + 1) * Long.BYTES, range.length());
         }
-        long result;
-        try {
-            result = processMadvise(backend.address(iovecs), count, advice);
-        } finally {
-            // The kernel reads the ranges during the call; until then the buffer must not be freed.
-            Reference.reachabilityFence(iovecs);
-        }
+        long result = processMadvise(buffer.address(), count, advice);
         int accepted = 0;
         for (long bytes = 0; accepted < count; accepted++) {
-            bytes += ranges.get(accepted).length();
+            bytes += ranges.get(first + accepted).length();
             if (bytes > result) {
                 break;
             }
@@ -216,79 +294,81 @@ final class Kernel {
         return result;
     }
 
-    /** Like {@link #madvise(List, int)}, of memory that its owner may have unmapped in part: what is left of it is advised. */
-    void madviseMapped(List<AddressRange> ranges, int advice) {
-        try {
-            madvise(ranges, advice);
-        } catch (UnmappedRangeException someGone) {
-            for (AddressRange range : ranges) {
-                try {
-                    madvise(range.start(), range.length(), advice);
-                } catch (UnmappedRangeException gone) {
-                    Ksm.logger().log(Level.DEBUG, "memory was unmapped before its region was closed", gone);
-                }
-            }
-        }
-    }
-
-    /** The hot path of unmarking: as {@link #madvise(long, long, int)}, unless it is time to look whether there is room. */
-    void unmerge(long address, long length, Unmerge how) {
-        if (mayUnmerge(length, how)) {
-            madvise(address, length, Linux.MADV_UNMERGEABLE);
-        } else {
-            unmergeCheck.takeApart(
-                    List.of(new AddressRange(address, length)), how, ranges -> madvise(ranges, Linux.MADV_UNMERGEABLE));
-        }
-    }
-
-    void unmerge(List<AddressRange> ranges, Unmerge how) {
-        unmerge(ranges, how, some -> madvise(some, Linux.MADV_UNMERGEABLE));
-    }
-
-    /** As {@link #madviseMapped}. */
-    void unmergeMapped(List<AddressRange> ranges, Unmerge how) {
-        unmerge(ranges, how, some -> madviseMapped(some, Linux.MADV_UNMERGEABLE));
-    }
-
-    private void unmerge(List<AddressRange> ranges, Unmerge how, Consumer<List<AddressRange>> unmark) {
-        if (mayUnmerge(ranges.stream().mapToLong(AddressRange::length).sum(), how)) {
-            unmark.accept(ranges);
-        } else {
-            unmergeCheck.takeApart(ranges, how, unmark);
-        }
-    }
-
-    private boolean mayUnmerge(long length, Unmerge how) {
-        return how == Unmerge.UNCHECKED || recordsOnly || !unmergeCheck.isDue(length);
+    /** What a call does that an owner of regions makes, with all that belongs to it. */
+    interface Attempt {
+        /** Returns null if it succeeded, or the call that failed, with nothing changed. */
+        @Nullable
+        FailedCall make();
     }
 
     /**
-     * Takes back what a call that failed half-way has done. Its own failure has no further answer and is logged. In a process
-     * that is opted in as a whole, memory was mergeable before and stays so.
+     * Makes attempts until one succeeds or fails for a cause that will not pass, with pauses and explanations between them, when no region is owned.
+     *
+     * @param first what an attempt has failed with that was made already; null if there was none
      */
-    void undo(List<AddressRange> ranges, int advice) {
-        if (advice == Linux.MADV_UNMERGEABLE && ProcessMerging.isOptedIn(this)) {
-            return;
-        }
-        for (AddressRange range : ranges) {
-            int result = backend.madvise(range.start(), range.length(), advice);
-            // ENOMEM is the gap that made the first call fail: the mapped rest was advised.
-            if (result != 0 && result != -Linux.ENOMEM) {
-                Ksm.logger()
-                        .log(
-                                Level.WARNING,
-                                "could not take back advice: "
-                                        + new FailedCall("madvise(" + adviceName(advice) + ")", range, -result));
-            }
+    void retrying(Attempt attempt, @Nullable FailedCall first) {
+        FailedCall failed = first == null ? attempt.make() : first;
+        for (int attempts = 0; failed != null; attempts++) {
+            retryOrThrow(attempts, failed);
+            failed = attempt.make();
         }
     }
 
-    /** After a mark: fails if the kernel accepted the advice and ignored it. */
-    void requireTaken(List<AddressRange> marked) {
-        if (marked.isEmpty()) {
-            return;
+    /**
+     * Takes back what a call that failed half-way has done. In a process that is opted in as a whole, memory was mergeable before and
+     * stays so. For owners of regions; throws nothing, since there is a failure to be reported already.
+     *
+     * @return what could not be taken back, to be {@linkplain #report reported} when no region is owned; null if nothing
+     */
+    @Nullable
+    FailedCall undo(List<AddressRange> ranges, int advice) {
+        FailedCall notTakenBack = null;
+        try {
+            if (advice == Linux.MADV_UNMERGEABLE && ProcessMerging.isOptedIn(this)) {
+                return null;
+            }
+            for (int i = 0; i < ranges.size(); i++) {
+                FailedCall failed = undoOne(ranges.get(i), advice);
+                notTakenBack = failed == null ? notTakenBack : failed;
+            }
+        } catch (Throwable t) {
+            // The memory or the stack that the first call lacked.
         }
-        List<AddressRange> missing = proc.notMergeable(marked);
+        return notTakenBack;
+    }
+
+    /** As {@link #undo(List, int)}. */
+    @Nullable
+    FailedCall undo(AddressRange range, int advice) {
+        try {
+            return advice == Linux.MADV_UNMERGEABLE && ProcessMerging.isOptedIn(this) ? null : undoOne(range, advice);
+        } catch (Throwable t) {
+            return null;
+        }
+    }
+
+    private @Nullable FailedCall undoOne(AddressRange range, int advice) {
+        int errno = advise(range.start(), range.length(), advice);
+        // ENOMEM is the gap that made the first call fail: the mapped rest was advised. EINVAL says that the kernel
+        // does not know the
+        // advice, so that nothing was done that could be taken back.
+        return errno == 0 || errno == Linux.ENOMEM || errno == Linux.EINVAL ? null : failedAdvice(advice, range, errno);
+    }
+
+    static void report(@Nullable FailedCall notTakenBack) {
+        if (notTakenBack != null) {
+            Log.warning("could not take back advice: " + notTakenBack, null);
+        }
+    }
+
+    /** Whether to look for room before so many bytes are unmarked. */
+    boolean mustLookBeforeUnmerging(long length, Unmerge how) {
+        return how != Unmerge.UNCHECKED && !recordsOnly && unmergeCheck.isDue(length);
+    }
+
+    /** After a mark: fails if the kernel accepted the advice and ignored it. */
+    static void requireTaken(Smaps mappings, List<AddressRange> marked) {
+        List<AddressRange> missing = ProcSelf.notMergeable(mappings, marked);
         if (!missing.isEmpty()) {
             throw new MarkNotTakenException(missing);
         }
@@ -305,20 +385,25 @@ final class Kernel {
                 throw new KsmUnsupportedException(
                         call, "this kernel cannot opt a whole process in: it takes Linux 6.4 or later with CONFIG_KSM");
             }
-            retryOrThrow(attempt, call, null);
+            retryOrThrow(attempt, call);
         }
     }
 
-    /** Names a mapping. Kernels without CONFIG_ANON_VMA_NAME refuse every name, which costs the name alone. */
+    /** Names a mapping. Kernels without CONFIG_ANON_VMA_NAME refuse every name; that, or no memory for it, costs the name alone. */
     void nameMapping(long address, long length, String name) {
-        byte[] ascii = name.getBytes(StandardCharsets.US_ASCII);
-        ByteBuffer terminated =
-                ByteBuffer.allocateDirect(ascii.length + 1).put(ascii).put((byte) 0);
+        NativeBuffers.NativeBuffer buffer = nativeBuffers.take();
+        if (buffer == null) {
+            return;
+        }
         try {
-            backend.prctl(Linux.PR_SET_VMA, Linux.PR_SET_VMA_ANON_NAME, address, length, backend.address(terminated));
+            for (int i = 0; i < name.length(); i++) {
+                // RegionOptions takes ASCII only.
+                buffer.bytes().put(i, (byte) name.charAt(i));
+            }
+            buffer.bytes().put(name.length(), (byte) 0);
+            backend.prctl(Linux.PR_SET_VMA, Linux.PR_SET_VMA_ANON_NAME, address, length, buffer.address());
         } finally {
-            // The kernel copies the string during the call; until then the buffer must not be freed.
-            Reference.reachabilityFence(terminated);
+            nativeBuffers.giveBack(buffer);
         }
     }
 
@@ -332,14 +417,13 @@ final class Kernel {
             if (result == 0) {
                 return;
             }
-            AddressRange range = new AddressRange(address, length);
-            retryOrThrow(attempt, new FailedCall(name, range, -result), range);
+            retryOrThrow(attempt, new FailedCall(name, new AddressRange(address, length), -result));
         }
     }
 
     /** Returns after a pause if the call is worth making again, and throws otherwise. */
-    private void retryOrThrow(int attempt, FailedCall call, @Nullable AddressRange range) {
-        KsmException cause = explain(call, range);
+    private void retryOrThrow(int attempt, FailedCall call) {
+        KsmException cause = explain(call);
         if (!cause.mayRetry() || attempt == RETRY_PAUSES_NANOS.length) {
             throw cause;
         }
@@ -347,7 +431,8 @@ final class Kernel {
     }
 
     /** Finds the cause by looking: what is mapped, how many mappings there are, whether the kernel has KSM at all. */
-    private KsmException explain(FailedCall call, @Nullable AddressRange range) {
+    KsmException explain(FailedCall call) {
+        AddressRange range = call.rangeOrNull();
         try {
             return switch (call.errno()) {
                 case Linux.EINVAL -> explainInvalid(call, range);

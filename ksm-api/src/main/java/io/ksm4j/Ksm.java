@@ -327,20 +327,21 @@ public final class Ksm {
         if (alive != null && !alive.getAsBoolean()) {
             throw new IllegalStateException("the memory at " + memory + " is no longer alive: its owner has freed it");
         }
-        RegionState.closeRefused();
+        StackRoom.requireForOpening();
+        RegionState.closeUnclosed();
         RegionState state =
                 RegionState.ofAdopted(kernel, AddressRange.between(start, end), alive, keptReachable, options);
         try {
-            if (options.marking() == Marking.MERGEABLE) {
-                state.mark(true, options.unmerge());
-            } else if (options.marking() == Marking.NEVER) {
-                state.exclude();
+            MergeRegion region = new MergeRegion(state);
+            state.markAsOpened(options);
+            return region;
+        } catch (Throwable t) {
+            Throwable failure = state.closeOrKeep();
+            if (failure instanceof KsmException) {
+                t.addSuppressed(failure);
             }
-        } catch (RuntimeException | Error e) {
-            state.close(null);
-            throw e;
+            throw t;
         }
-        return new MergeRegion(state);
     }
 
     /**

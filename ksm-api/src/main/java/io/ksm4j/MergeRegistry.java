@@ -59,7 +59,7 @@ public final class MergeRegistry {
     List<Mark> marks(long from, long to, int limit) {
         RegionTable table = SharedTable.TABLE;
         List<Mark> marks = new ArrayList<>();
-        table.lock.lock();
+        table.lock();
         try {
             table.forEachOverlapping(from, to, node -> {
                 if (table.isWanted(node)) {
@@ -71,7 +71,7 @@ public final class MergeRegistry {
                 return marks.size() < limit;
             });
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
         return marks;
     }
@@ -115,7 +115,7 @@ public final class MergeRegistry {
      * @return bytes
      */
     public long mergeableBytes() {
-        return SharedTable.TABLE.mergeableBytes.sum();
+        return SharedTable.TABLE.mergeableBytes.get();
     }
 
     /**
@@ -125,11 +125,11 @@ public final class MergeRegistry {
      */
     public long openRegions() {
         RegionTable table = SharedTable.TABLE;
-        table.lock.lock();
+        table.lock();
         try {
             return table.openRegions();
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
     }
 

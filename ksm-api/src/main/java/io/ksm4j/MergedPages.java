@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,6 +23,9 @@ final class MergedPages {
     private static final byte[] ZERO = "ksm_zero_pages ".getBytes(StandardCharsets.US_ASCII);
 
     private final Path file;
+    /** Guards the file's position and the text. */
+    private final ReentrantLock reading = new ReentrantLock();
+
     private final byte[] text = new byte[4096];
     private @Nullable RandomAccessFile open;
 
@@ -30,15 +34,25 @@ final class MergedPages {
     }
 
     /** All of them, or {@link #UNKNOWN}. */
-    synchronized long count() {
-        int length = read();
-        long merging = number(MERGING, length);
-        return merging == UNKNOWN ? UNKNOWN : merging + Math.max(0, number(ZERO, length));
+    long count() {
+        Backoff.lock(reading);
+        try {
+            int length = read();
+            long merging = number(MERGING, length);
+            return merging == UNKNOWN ? UNKNOWN : merging + Math.max(0, number(ZERO, length));
+        } finally {
+            reading.unlock();
+        }
     }
 
     /** Those merged with the zero page, which {@code smaps} doesn't show, or {@link #UNKNOWN}. */
-    synchronized long zeroPages() {
-        return number(ZERO, read());
+    long zeroPages() {
+        Backoff.lock(reading);
+        try {
+            return number(ZERO, read());
+        } finally {
+            reading.unlock();
+        }
     }
 
     /** The number of bytes read; 0 if there is no such file. */

@@ -1,6 +1,5 @@
 package io.ksm4j;
 
-import java.lang.System.Logger.Level;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandleProxies;
 import java.lang.invoke.MethodHandles;
@@ -75,7 +74,7 @@ final class PeriodicEvents {
                 register(answer.getKey(), runWhileReachable(new WeakReference<>(answer.getValue())));
             }
         } catch (ReflectiveOperationException | LinkageError | RuntimeException e) {
-            Ksm.logger().log(Level.DEBUG, "there will be no statistics in Java Flight Recorder", e);
+            Log.debug("there will be no statistics in Java Flight Recorder", e);
         }
     }
 

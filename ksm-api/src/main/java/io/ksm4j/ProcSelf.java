@@ -73,18 +73,25 @@ final class ProcSelf {
      * ranges.
      */
     List<AddressRange> notMergeable(Collection<AddressRange> ranges) {
+        try (Smaps mapping = openSmaps()) {
+            return notMergeable(mapping, ranges);
+        }
+    }
+
+    /** As {@link #notMergeable(Collection)}, by a file that is open and was not read yet. */
+    static List<AddressRange> notMergeable(Smaps mapping, Collection<AddressRange> ranges) {
         NavigableMap<Long, Long> mergeable = new TreeMap<>();
         AddressRange all = AddressRange.between(
                 ranges.stream().mapToLong(AddressRange::start).min().orElseThrow(),
                 ranges.stream().mapToLong(AddressRange::end).max().orElseThrow());
-        try (Smaps mapping = smaps()) {
+        try {
             while (mapping.next() && mapping.start < all.end()) {
                 if (mapping.mergeable) {
                     mergeable.put(Math.max(mapping.start, mapping.previousEnd), mapping.end);
                 }
             }
         } catch (IOException e) {
-            throw unreadable("self/smaps", e);
+            throw new UncheckedIOException("cannot read the mappings of this process: " + e.getMessage(), e);
         }
         List<AddressRange> missing = new ArrayList<>();
         for (AddressRange range : ranges) {
@@ -92,11 +99,11 @@ final class ProcSelf {
             Map.Entry<Long, Long> first = mergeable.floorEntry(from);
             NavigableMap<Long, Long> candidates =
                     mergeable.subMap(first == null ? from : first.getKey(), true, range.end(), false);
-            for (Map.Entry<Long, Long> mapping : candidates.entrySet()) {
-                if (mapping.getKey() > from) {
-                    missing.add(AddressRange.between(from, mapping.getKey()));
+            for (Map.Entry<Long, Long> marked : candidates.entrySet()) {
+                if (marked.getKey() > from) {
+                    missing.add(AddressRange.between(from, marked.getKey()));
                 }
-                from = Math.max(from, mapping.getValue());
+                from = Math.max(from, marked.getValue());
             }
             if (from < range.end()) {
                 missing.add(AddressRange.between(from, range.end()));
@@ -139,6 +146,15 @@ final class ProcSelf {
     /** Opens {@code smaps}; whoever reads it makes the kernel walk the page tables of every mapping up to there. */
     Smaps smaps() throws IOException {
         return new Smaps(proc.resolve("self/smaps"));
+    }
+
+    /** As {@link #smaps()}, for callers that have no better answer to its failure than {@link #unreadable}. */
+    Smaps openSmaps() {
+        try {
+            return smaps();
+        } catch (IOException e) {
+            throw unreadable("self/smaps", e);
+        }
     }
 
     Pagemap pagemap(long pageSize) throws IOException {

@@ -3,8 +3,8 @@ package io.ksm4j;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
-import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Opts the whole process in or out, by {@code prctl(PR_SET_MEMORY_MERGE)} (Linux 6.4 and later): every private anonymous
@@ -16,6 +16,10 @@ import java.util.function.IntPredicate;
 public final class ProcessMerging {
 
     private final Kernel kernel;
+
+    // Made once, since nothing may be allocated between opting out and the first use of them.
+    private final Action exclude = this::exclude;
+    private final Action markAgain = this::markAgain;
 
     ProcessMerging(Kernel kernel) {
         this.kernel = kernel;
@@ -42,19 +46,23 @@ public final class ProcessMerging {
      * @throws KsmException if the call fails otherwise
      */
     public void markMergeable() {
+        StackRoom.requireForOpening();
         boolean wasMergeable = isMergeable();
+        List<RegionTable.Slot[]> regions = openRegions();
         kernel.prctl("PR_SET_MEMORY_MERGE", Linux.PR_SET_MEMORY_MERGE, 1);
         try {
-            forEachOpenRegion(this::exclude);
-        } catch (KsmException e) {
+            // Once more: one that was opened before the call may not be in the first list.
+            regions = openRegions();
+            forEach(regions, exclude);
+        } catch (Throwable t) {
             if (!wasMergeable) {
                 try {
-                    markUnmergeable(Unmerge.UNCHECKED);
+                    optOutAndMarkAgain(regions);
                 } catch (KsmException stillMergeable) {
-                    e.addSuppressed(stillMergeable);
+                    t.addSuppressed(stillMergeable);
                 }
             }
-            throw e;
+            throw t;
         }
     }
 
@@ -85,96 +93,173 @@ public final class ProcessMerging {
      */
     public void markUnmergeable(Unmerge unmerge) {
         Objects.requireNonNull(unmerge, "unmerge");
+        StackRoom.requireForOpening();
+        List<RegionTable.Slot[]> regions = openRegions();
         // A process that isn't opted in has nothing taken apart.
         if (unmerge == Unmerge.UNCHECKED
                 || kernel.recordsOnly
                 || !kernel.unmergeCheck.isLarge()
                 || !isOptedIn(kernel)) {
-            optOut();
+            optOutAndMarkAgain(regions);
         } else {
-            kernel.unmergeCheck.takeAllApart(this::optOut);
+            kernel.unmergeCheck.takeTurn();
+            try {
+                kernel.unmergeCheck.requireRoomForAll();
+                optOutAndMarkAgain(regions);
+            } finally {
+                kernel.unmergeCheck.endTurn();
+            }
         }
-        forEachOpenRegion(this::markAgain);
+    }
+
+    /**
+     * Once opted out, the kernel has forgotten all marks.
+     *
+     * @param known the open regions
+     */
+    private void optOutAndMarkAgain(List<RegionTable.Slot[]> known) {
+        List<RegionTable.Slot[]> regions = known;
+        try {
+            optOut();
+            // Once more: one that was opened before the call may not be in the first list.
+            regions = openRegions();
+        } finally {
+            boolean isStillIn = false;
+            try {
+                isStillIn = isOptedIn(kernel);
+            } catch (Throwable t) {
+                // To mark what is marked does no harm.
+            }
+            if (!isStillIn) {
+                forEach(regions, markAgain);
+            }
+        }
     }
 
     private void optOut() {
         kernel.prctl("PR_SET_MEMORY_MERGE", Linux.PR_SET_MEMORY_MERGE, 0);
     }
 
-    private void exclude(int base) {
-        List<AddressRange> excluded = rangesOf(base, node -> table().is(node, RegionTable.EXCLUDED));
-        if (!excluded.isEmpty() && RegionState.isKnownAlive(table(), base)) {
-            kernel.madviseMapped(excluded, Linux.MADV_UNMERGEABLE);
-        }
+    /**
+     * Also where it is not known whether the memory still exists, as of regions that other copies of ksm4j opened: what was kept out must
+     * not merge. If other memory is there by now, it is not merged either, until it is marked again.
+     */
+    private @Nullable FailedCall exclude(RegionTable.Slot slot) {
+        List<AddressRange> excluded = rangesOf(slot.node, node -> table().is(node, RegionTable.EXCLUDED));
+        return kernel.adviseMapped(excluded, Linux.MADV_UNMERGEABLE);
     }
 
-    /** What cannot be marked again, or may be somebody else's memory by now, is not wanted any more: the registry must not lie. */
-    private void markAgain(int base) {
-        List<AddressRange> wanted = rangesOf(base, table()::isWanted);
-        if (wanted.isEmpty()) {
-            return;
-        }
-        if (!RegionState.isKnownAlive(table(), base)) {
-            forget(base);
-            return;
-        }
+    /** What cannot be marked again, or may be other memory by now, is not wanted any more: the registry must not lie. */
+    private @Nullable FailedCall markAgain(RegionTable.Slot slot) {
+        boolean isRight = false;
+        List<AddressRange> notWantedByOthers = null;
         try {
-            kernel.madviseMapped(wanted, Linux.MADV_MERGEABLE);
-        } catch (KsmException e) {
-            kernel.undo(forget(base), Linux.MADV_UNMERGEABLE);
-            throw e;
-        }
-    }
-
-    /** Lets a region want nothing, and says what nobody else wants of it. */
-    private static List<AddressRange> forget(int base) {
-        RegionTable table = table();
-        List<AddressRange> unwanted = new ArrayList<>();
-        table.lock.lock();
-        try {
-            table.forget(base, (from, to, since) -> unwanted.add(AddressRange.between(from, to)));
+            List<AddressRange> wanted = rangesOf(slot.node, table()::isWanted);
+            if (wanted.isEmpty()) {
+                isRight = true;
+                return null;
+            }
+            if (!RegionState.isKnownAlive(table(), slot.node)) {
+                return null;
+            }
+            notWantedByOthers = notWantedByOthers(slot.node, wanted);
+            FailedCall failed = kernel.adviseMapped(wanted, Linux.MADV_MERGEABLE);
+            isRight = failed == null;
+            return failed;
         } finally {
-            table.lock.unlock();
+            if (!isRight) {
+                forget(slot.node);
+                if (notWantedByOthers != null) {
+                    kernel.undo(notWantedByOthers, Linux.MADV_UNMERGEABLE);
+                }
+            }
         }
-        return unwanted;
+    }
+
+    private static List<AddressRange> notWantedByOthers(int base, List<AddressRange> wanted) {
+        List<AddressRange> ranges = new ArrayList<>();
+        RegionTable table = table();
+        table.lockAsOwner();
+        try {
+            for (AddressRange range : wanted) {
+                table.forEachUnwanted(
+                        range.start(),
+                        range.end(),
+                        other -> other == base,
+                        (from, to, since) -> ranges.add(AddressRange.between(from, to)));
+            }
+        } finally {
+            table.unlock();
+        }
+        return ranges;
+    }
+
+    /** Lets a region want nothing. Allocates nothing. */
+    private static void forget(int base) {
+        RegionTable table = table();
+        table.lockAsOwner();
+        try {
+            table.unwant(base, table.start(base), table.end(base));
+        } finally {
+            table.unlock();
+        }
+    }
+
+    private interface Action {
+        /** Does something to an owned region. Returns the call that failed, or null. */
+        @Nullable
+        FailedCall perform(RegionTable.Slot slot);
     }
 
     /** Owns the regions one after the other, those of fallbacks excepted. All get their turn; then the first failure is thrown. */
-    private void forEachOpenRegion(IntConsumer action) {
-        KsmException failure = null;
-        for (RegionTable.Slot slot : openRegions()) {
-            if (table().acquire(new RegionTable.Slot[] {slot}) != null) {
-                continue;
-            }
-            try {
-                action.accept(slot.node);
-            } catch (KsmException e) {
-                if (failure == null) {
-                    failure = e;
-                } else {
-                    failure.addSuppressed(e);
-                }
-            } finally {
-                table().release(slot, 0, 0);
+    private void forEach(List<RegionTable.Slot[]> regions, Action action) {
+        Throwable failure = null;
+        for (int i = 0; i < regions.size(); i++) {
+            Throwable failed = perform(action, regions.get(i));
+            if (failure == null) {
+                failure = failed;
+            } else if (failed instanceof KsmException) {
+                failure.addSuppressed(failed);
             }
         }
-        if (failure != null) {
-            throw failure;
+        if (failure instanceof Error error) {
+            throw error;
+        }
+        if (failure instanceof RuntimeException exception) {
+            throw exception;
         }
     }
 
-    private List<RegionTable.Slot> openRegions() {
-        List<RegionTable.Slot> slots = new ArrayList<>();
-        table().lock.lock();
+    private @Nullable Throwable perform(Action action, RegionTable.Slot[] region) {
+        try {
+            if (table().acquire(region) != null) {
+                return null;
+            }
+            FailedCall failed;
+            try {
+                failed = action.perform(region[0]);
+            } finally {
+                RegionTable.release(region);
+            }
+            return failed == null ? null : kernel.explain(failed);
+        } catch (RuntimeException | Error e) {
+            return e;
+        }
+    }
+
+    /** Each as {@link RegionTable#acquire} takes it, so that owning it takes no memory. */
+    private List<RegionTable.Slot[]> openRegions() {
+        List<RegionTable.Slot[]> slots = new ArrayList<>();
+        table().lock();
         try {
             table().forEachOverlapping(0, Long.MAX_VALUE, node -> {
                 if (node == table().base(node) && table().is(node, RegionTable.RECORDED) == kernel.recordsOnly) {
-                    slots.add(table().slotOf(node));
+                    slots.add(new RegionTable.Slot[] {table().slotOf(node)});
                 }
                 return true;
             });
         } finally {
-            table().lock.unlock();
+            table().unlock();
         }
         return slots;
     }
@@ -182,7 +267,7 @@ public final class ProcessMerging {
     private static List<AddressRange> rangesOf(int base, IntPredicate which) {
         List<AddressRange> ranges = new ArrayList<>();
         RegionTable table = table();
-        table.lock.lock();
+        table.lockAsOwner();
         try {
             table.forEachOverlapping(table.start(base), table.end(base), node -> {
                 if (table.base(node) == base && which.test(node)) {
@@ -191,7 +276,7 @@ public final class ProcessMerging {
                 return true;
             });
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
         return ranges;
     }

@@ -15,6 +15,9 @@ import org.jspecify.annotations.Nullable;
  * many entries it has, and then start, end and node of each. A branch is an {@code Object[]}: first such a
  * {@code long[]}, then the blocks below, of which each has an entry there with its first start, its highest end and its first
  * node. The caller holds the table's lock.
+ *
+ * <p>Adding allocates nothing, and so cannot fail, if {@link #reserve} was asked before: then the blocks that splits take are there
+ * already. Removing never allocates.
  */
 final class RangeIndex {
 
@@ -44,26 +47,80 @@ final class RangeIndex {
     /** Where in a branch the blocks below begin. */
     private static final int BELOW = 1;
 
+    // Elements of the spare blocks: how many there are of each kind, and a stack for each.
+    private static final int COUNTS = 0;
+    private static final int LEAVES = 0;
+    private static final int BRANCHES = 1;
+
     private final @Nullable Object[] shared;
     private final int top;
+    private final @Nullable Object[] spares;
 
     /**
      * @param top which element of the shared array is the topmost block
+     * @param spares which one holds the spare blocks
      */
-    RangeIndex(Object[] shared, int top) {
+    RangeIndex(Object[] shared, int top, int spares) {
         this.shared = shared;
         this.top = top;
+        this.spares = (Object[]) shared[spares];
     }
 
     /** The topmost block of an index without ranges. */
     static Object newTop() {
-        return new long[ENTRIES + CAPACITY * WORDS];
+        return newLeaf();
+    }
+
+    /** No spare blocks yet. */
+    static Object newSpares() {
+        return new Object[] {new long[2], new Object[0], new Object[0]};
+    }
+
+    /** Makes sure that so many ranges can be added without an allocation. */
+    void reserve(int ranges) {
+        // An add splits at most the blocks on its way down, and one of many a topmost block, which makes the tree
+        // higher.
+        fill(LEAVES, ranges);
+        fill(BRANCHES, ranges * (height() + 2));
+    }
+
+    private int height() {
+        int height = 0;
+        for (Object block = top(); block instanceof Object[] branch; block = branch[BELOW]) {
+            height++;
+        }
+        return height;
+    }
+
+    private void fill(int kind, int least) {
+        long[] counts = (long[]) spares[COUNTS];
+        Object[] stack = (Object[]) spares[1 + kind];
+        if (stack.length < least) {
+            stack = Arrays.copyOf(stack, least);
+            spares[1 + kind] = stack;
+        }
+        while (counts[kind] < least) {
+            stack[(int) counts[kind]] = kind == LEAVES ? newLeaf() : newBranch();
+            counts[kind]++;
+        }
+    }
+
+    /** A block without entries: a spare one if there are some. */
+    private Object take(int kind) {
+        long[] counts = (long[]) spares[COUNTS];
+        if (counts[kind] == 0) {
+            return kind == LEAVES ? newLeaf() : newBranch();
+        }
+        @Nullable Object[] stack = (Object[]) spares[1 + kind];
+        Object block = stack[(int) --counts[kind]];
+        stack[(int) counts[kind]] = null;
+        return block;
     }
 
     /** Adds a range. */
     void add(long start, long end, int node) {
         if (count(top()) == CAPACITY) {
-            Object[] branch = newBranch();
+            Object[] branch = (Object[]) take(BRANCHES);
             insert(branch, 0, top());
             split(branch, 0, start, node);
             shared[top] = branch;
@@ -111,7 +168,7 @@ final class RangeIndex {
     }
 
     /** Adds to a block that isn't full. Full ones are split on the way down, so nothing has to be carried up again. */
-    private static void add(Object block, long start, long end, int node) {
+    private void add(Object block, long start, long end, int node) {
         if (block instanceof Object[] branch) {
             int at = childFor(branch, start, node);
             if (count(branch[BELOW + at]) == CAPACITY) {
@@ -181,9 +238,9 @@ final class RangeIndex {
     }
 
     /** Makes two of a full block, for the sake of a new entry. */
-    private static void split(Object[] branch, int at, long start, int node) {
+    private void split(Object[] branch, int at, long start, int node) {
         Object left = branch[BELOW + at];
-        Object right = left instanceof Object[] ? newBranch() : newTop();
+        Object right = take(left instanceof Object[] ? BRANCHES : LEAVES);
         int cut = Math.max(SMALLEST_PART, Math.min(rank(left, start, node), CAPACITY - SMALLEST_PART));
         move(left, cut, right, 0, CAPACITY - cut);
         setCount(right, CAPACITY - cut);
@@ -272,9 +329,13 @@ final class RangeIndex {
         return (long[]) (block instanceof Object[] branch ? branch[0] : block);
     }
 
+    private static long[] newLeaf() {
+        return new long[ENTRIES + CAPACITY * WORDS];
+    }
+
     private static Object[] newBranch() {
         Object[] branch = new Object[BELOW + CAPACITY];
-        branch[0] = newTop();
+        branch[0] = newLeaf();
         return branch;
     }
 }

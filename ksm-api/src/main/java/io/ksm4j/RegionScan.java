@@ -22,14 +22,38 @@ import org.jspecify.annotations.Nullable;
  */
 final class RegionScan {
 
-    /** Two threads must not split neighbours at once, whichever class loader they come from: a literal is one object in a JVM. */
-    private static final Object SPLITTING = "io.ksm4j.RegionScan/splitting";
-
     /** How often others may change the mappings while they are being read. */
     static final int ATTEMPTS = 20;
 
-    /** A part of a mapping that must be a mapping of its own to be counted, and the advice the mapping has. */
-    private record Piece(long from, long to, int readAdvice) {}
+    /**
+     * A part of a mapping that must be a mapping of its own to be counted.
+     *
+     * @param readAdvice what the mapping has
+     * @param before what the memory before it has, unless that is a piece too; {@link #NONE} where that makes no difference
+     * @param behind what the memory behind it has, in the same way
+     */
+    private record Piece(long from, long to, int readAdvice, int before, int behind) {
+
+        static final int NONE = -1;
+
+        /**
+         * An advice for each piece by which it differs from what is on both sides of it. There are three advices, so a piece that differs from the
+         * one before it can still differ from what is behind it: that is how a path is coloured with three colours.
+         */
+        static int[] advice(List<Piece> pieces) {
+            int[] advice = new int[pieces.size()];
+            for (int i = 0; i < advice.length; i++) {
+                Piece piece = pieces.get(i);
+                boolean follows = i > 0 && pieces.get(i - 1).to() == piece.from();
+                int before = follows ? advice[i - 1] : piece.before();
+                advice[i] = Linux.MADV_NORMAL;
+                while (advice[i] == before || advice[i] == piece.behind()) {
+                    advice[i]++;
+                }
+            }
+            return advice;
+        }
+    }
 
     /** A region that must stay open while a mapping is split, and where it is. */
     record Owner(RegionTable.Slot slot, AddressRange range) {}
@@ -47,6 +71,15 @@ final class RegionScan {
 
     /** Of mappings that belong to several atoms the pieces in ranges. Nothing of these was counted. */
     private final List<Piece> joined = new ArrayList<>();
+
+    /** Where a pass is: the atom that the mapping begins in, or the one after it. */
+    private int atom;
+
+    /** Whether a mapping of interest was printed twice in a pass. */
+    private boolean readTwice;
+
+    /** Whether the last pass has counted everything. */
+    private boolean isCounted;
 
     private OptionalLong ksmZeroBytes = OptionalLong.empty();
 
@@ -137,31 +170,50 @@ final class RegionScan {
      */
     RegionTable.@Nullable Slot run() {
         if (!pass()) {
-            synchronized (SPLITTING) {
-                for (int attempt = 0; !pass(); attempt++) {
-                    if (attempt == ATTEMPTS) {
-                        throw tooFast(bounds[0]);
-                    }
-                    RegionTable.Slot[] touched = slotsOver(joined);
-                    // Whoever closes or changes one of these regions waits, so that nothing else takes its place
-                    // meanwhile.
-                    RegionTable.Slot closed = SharedTable.TABLE.acquire(touched);
-                    if (closed != null) {
-                        return closed;
-                    }
-                    try {
-                        if (passApart(List.copyOf(joined), attempt)) {
-                            break;
-                        }
-                    } finally {
-                        for (RegionTable.Slot slot : touched) {
-                            SharedTable.TABLE.release(slot, 0, 0);
-                        }
-                    }
+            // One thread at a time, whichever class loader it comes from: others would take the split mappings for
+            // joined ones.
+            Backoff.lock(SharedTable.TABLE.splitTurn);
+            try {
+                RegionTable.Slot closed = runApart();
+                if (closed != null) {
+                    return closed;
                 }
+            } finally {
+                SharedTable.TABLE.splitTurn.unlock();
             }
         }
         countPresent();
+        return null;
+    }
+
+    private RegionTable.@Nullable Slot runApart() {
+        for (int attempt = 0; !pass(); attempt++) {
+            if (attempt == ATTEMPTS) {
+                throw tooFast(bounds[0]);
+            }
+            RegionTable.Slot[] touched = slotsOver(joined);
+            // What may wait, be it for a lock of the JDK's own, comes before the regions are owned.
+            try (Smaps mappings = kernel.proc.openSmaps()) {
+                // A thread that closes or changes one of these regions waits, so that nothing else takes its place.
+                RegionTable.Slot closed = SharedTable.TABLE.acquire(touched);
+                if (closed != null) {
+                    return closed;
+                }
+                FailedCall failed;
+                try {
+                    failed = split(mappings);
+                } finally {
+                    RegionTable.release(touched);
+                }
+                if (isCounted) {
+                    return null;
+                }
+                // ENOMEM: the owner of adopted memory has unmapped some of it since the last pass.
+                if (failed != null && failed.errno() != Linux.ENOMEM) {
+                    throw kernel.explain(failed);
+                }
+            }
+        }
         return null;
     }
 
@@ -206,32 +258,31 @@ final class RegionScan {
      * @return whether everything was counted
      */
     private boolean pass() {
+        try (Smaps mappings = kernel.proc.openSmaps()) {
+            return pass(mappings);
+        }
+    }
+
+    private boolean pass(Smaps mapping) {
         for (int i = 0; i < atoms.length; i++) {
             atoms[i] = new Counts();
         }
         joined.clear();
-        boolean readTwice = false;
+        readTwice = false;
+        atom = 0;
         long last = bounds[bounds.length - 1];
-        int atom = 0;
-        try (Smaps mapping = kernel.proc.smaps()) {
+        int adviceBefore = Piece.NONE;
+        try {
             // The kernel walks the page tables of every mapping it prints, so reading stops behind the last range.
-            while (mapping.next() && mapping.start < last) {
-                if (mapping.end <= bounds[0]) {
-                    continue;
+            boolean isBehind = false;
+            while (!isBehind && mapping.next()) {
+                int known = joined.size();
+                isBehind = mapping.start >= last;
+                if (!isBehind && mapping.end > bounds[0]) {
+                    count(mapping, mapping.previousEnd == mapping.start ? adviceBefore : Piece.NONE);
                 }
-                while (bounds[atom + 1] <= mapping.start) {
-                    atom++;
-                }
-                boolean inOne = bounds[atom] <= mapping.start && mapping.end <= bounds[atom + 1];
-                if (inOne && !covered[atom]) {
-                    continue;
-                }
-                readTwice |= mapping.isReadTwice();
-                if (inOne) {
-                    atoms[atom].add(mapping);
-                } else {
-                    addJoined(mapping, atom);
-                }
+                setBehind(known, mapping);
+                adviceBefore = mapping.readAdvice;
             }
         } catch (IOException e) {
             throw kernel.proc.unreadable("self/smaps", e);
@@ -239,8 +290,24 @@ final class RegionScan {
         return joined.isEmpty() && !readTwice;
     }
 
-    private void addJoined(Smaps mapping, int first) {
-        for (int i = first; i + 1 < bounds.length && bounds[i] < mapping.end; i++) {
+    private void count(Smaps mapping, int adviceBefore) {
+        while (bounds[atom + 1] <= mapping.start) {
+            atom++;
+        }
+        boolean inOne = bounds[atom] <= mapping.start && mapping.end <= bounds[atom + 1];
+        if (inOne && !covered[atom]) {
+            return;
+        }
+        readTwice |= mapping.isReadTwice();
+        if (inOne) {
+            atoms[atom].add(mapping);
+        } else {
+            addJoined(mapping, adviceBefore);
+        }
+    }
+
+    private void addJoined(Smaps mapping, int adviceBefore) {
+        for (int i = atom; i + 1 < bounds.length && bounds[i] < mapping.end; i++) {
             long from = Math.max(bounds[i], mapping.start);
             long to = Math.min(bounds[i + 1], mapping.end);
             if (!covered[i] || from >= to) {
@@ -249,40 +316,59 @@ final class RegionScan {
             if (mapping.rss == 0) {
                 atoms[i].marked += mapping.mergeable ? to - from : 0;
             } else {
-                joined.add(new Piece(from, to, mapping.readAdvice));
+                joined.add(new Piece(
+                        from,
+                        to,
+                        mapping.readAdvice,
+                        from == mapping.start ? adviceBefore : mapping.readAdvice,
+                        to == mapping.end || isPiece(i + 1) ? Piece.NONE : mapping.readAdvice));
             }
         }
     }
 
-    private boolean passApart(List<Piece> pieces, int attempt) {
-        List<Piece> split = new ArrayList<>();
-        try {
-            int previous = Linux.MADV_NORMAL;
-            for (Piece piece : pieces) {
-                int advice = otherThan(piece.readAdvice(), previous, attempt);
-                split.add(piece);
-                kernel.madvise(piece.from(), piece.to() - piece.from(), advice);
-                previous = advice;
-            }
-            return pass();
-        } catch (UnmappedRangeException e) {
-            // The owner of adopted memory has unmapped some of it since the last pass.
-            return false;
-        } finally {
-            for (Piece piece : split) {
-                kernel.backend.madvise(piece.from(), piece.to() - piece.from(), piece.readAdvice());
-            }
+    private boolean isPiece(int atom) {
+        return atom + 1 < bounds.length && covered[atom];
+    }
+
+    /** Tells the piece before a mapping what is behind it, unless that is a piece, too. */
+    private void setBehind(int pieces, Smaps mapping) {
+        if (pieces == 0 || joined.get(pieces - 1).to() != mapping.start) {
+            return;
+        }
+        if (pieces == joined.size() || joined.get(pieces).from() != mapping.start) {
+            Piece piece = joined.get(pieces - 1);
+            joined.set(
+                    pieces - 1,
+                    new Piece(piece.from(), piece.to(), piece.readAdvice(), piece.before(), mapping.readAdvice));
         }
     }
 
     /**
-     * Of three advices one by which a piece differs from the rest of its mapping and from the piece before it. Another one at every
-     * second attempt: a neighbour that was a mapping of its own may have just the one that was tried.
+     * Counts while each piece is a mapping of its own; afterwards all advice is as it was.
+     *
+     * @return the call that failed to make one so, or null
      */
-    private static int otherThan(int mapping, int previous, int attempt) {
-        for (int advice = attempt % 2 == 0 ? Linux.MADV_SEQUENTIAL : Linux.MADV_RANDOM; ; advice = (advice + 1) % 3) {
-            if (advice != mapping && advice != previous) {
-                return advice;
+    private @Nullable FailedCall split(Smaps mappings) {
+        isCounted = false;
+        List<Piece> pieces = List.copyOf(joined);
+        int[] advice = Piece.advice(pieces);
+        int split = 0;
+        try {
+            for (; split < advice.length; split++) {
+                Piece piece = pieces.get(split);
+                int errno = kernel.advise(piece.from(), piece.to() - piece.from(), advice[split]);
+                if (errno != 0) {
+                    split++;
+                    return Kernel.failedAdvice(
+                            advice[split - 1], AddressRange.between(piece.from(), piece.to()), errno);
+                }
+            }
+            isCounted = pass(mappings);
+            return null;
+        } finally {
+            for (int i = 0; i < split; i++) {
+                Piece piece = pieces.get(i);
+                kernel.advise(piece.from(), piece.to() - piece.from(), piece.readAdvice());
             }
         }
     }

@@ -2,15 +2,13 @@ package io.ksm4j;
 
 import io.ksm4j.spi.NativeMapping;
 import io.ksm4j.stats.RegionStats;
-import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.locks.StampedLock;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -18,25 +16,23 @@ import org.jspecify.annotations.Nullable;
  * An open region without its Java views: its place in the {@link RegionTable} and the way from there to the kernel. A
  * {@link MergeRegion} has one, and the cleaner has the same one to close when that region was forgotten; so it must not refer
  * to the region.
+ *
+ * <p>While a thread owns the region, it makes the kernel's call and nothing else that waits. Causes of failures are looked up, files
+ * opened and messages logged before or after that.
  */
-final class RegionState implements Runnable {
-
-    /** Loaded now: a region may be forgotten and reclaimed after its class loader was closed, when no class can be loaded any more. */
-    @SuppressWarnings("unused")
-    private static final List<Class<?>> NEEDED_TO_RECLAIM = List.of(
-            AddressRange.class,
-            RegionEvents.class,
-            RegionTable.NodeVisitor.class,
-            RegionTable.RangeVisitor.class,
-            UnmappedRangeException.class,
-            UnmergeRefusedException.class,
-            Wanted.class);
+final class RegionState implements Runnable, Kernel.Attempt {
 
     /** The open regions of this copy of ksm4j whose owners can tell whether the memory still exists, by node. */
     private static final Map<Integer, RegionState> GUARDED = new ConcurrentHashMap<>();
 
-    /** Forgotten regions that stay open because there was no memory to take their merged pages apart. */
-    private static final Queue<RegionState> REFUSED = new ConcurrentLinkedQueue<>();
+    /** Regions that are out of reach and could not be closed; a list by {@link #nextUnclosed}, so that adding to it cannot fail. */
+    private static final AtomicReference<@Nullable RegionState> UNCLOSED = new AtomicReference<>();
+
+    /** In place of an error number: the region could not be owned at once. */
+    private static final int NOT_OWNED = -1;
+
+    /** In {@link #discarding}: the region is being closed. Added twice it is 0. */
+    private static final int CLOSING = Integer.MIN_VALUE;
 
     final Kernel kernel;
     final RegionTable table;
@@ -45,13 +41,13 @@ final class RegionState implements Runnable {
     final String owner;
 
     /** All that {@code mmap} returned, guard pages included; null if the memory was adopted. */
-    private final @Nullable AddressRange mapped;
+    private final @Nullable MappedMemory mapped;
 
-    /** Says whether adopted memory still exists; null if nobody can tell. */
+    /** Says whether adopted memory still exists; null if that is not known. */
     private final @Nullable BooleanSupplier alive;
 
     /** Adopted memory that lives as long as this object; null once the region is closed, or if it was adopted by address. */
-    @SuppressWarnings("UnusedVariable") // Nobody reads it: being referred to is what keeps the memory.
+    @SuppressWarnings("UnusedVariable") // Being referred to is what keeps the memory.
     private volatile @Nullable Object memoryHolder;
 
     /** Whether to look whether the kernel took a mark: it accepts advice on memory that can never merge. */
@@ -60,17 +56,28 @@ final class RegionState implements Runnable {
     /** How the region's merged pages are taken apart, unless the caller says otherwise. */
     final Unmerge unmerge;
 
+    /** {@link #slot} alone, to be owned by {@link RegionTable#acquire}: closing takes no memory. */
+    private final RegionTable.Slot[] slots;
+
     private final @Nullable Throwable openedAt;
 
-    /** Discarding pages takes it for reading, closing an allocated region for writing: what was unmapped may be another's. */
-    private final StampedLock unmapping = new StampedLock();
+    /** In {@link #GUARDED}; null if it is not there. */
+    private final @Nullable Integer key;
+
+    /** How many threads are giving pages back, with {@link #CLOSING} added when no other may begin: what was unmapped may be another's. */
+    private final AtomicInteger discarding = new AtomicInteger();
+
+    /** Whether the region was counted as a leak. */
+    private boolean leaked;
+
+    private @Nullable RegionState nextUnclosed;
 
     private RegionState(
             Kernel kernel,
             RegionTable.Slot slot,
             AddressRange range,
             String owner,
-            @Nullable AddressRange mapped,
+            @Nullable MappedMemory mapped,
             @Nullable BooleanSupplier alive,
             @Nullable Object memoryHolder,
             boolean verify,
@@ -78,6 +85,7 @@ final class RegionState implements Runnable {
         this.kernel = kernel;
         this.table = SharedTable.TABLE;
         this.slot = slot;
+        this.slots = new RegionTable.Slot[] {slot};
         this.range = range;
         this.owner = owner;
         this.mapped = mapped;
@@ -89,14 +97,15 @@ final class RegionState implements Runnable {
                 ? new Throwable(
                         "opened here by thread " + Thread.currentThread().getName())
                 : null;
+        this.key = alive == null ? null : slot.node;
     }
 
     /** Registers memory that ksm4j has mapped itself: private and anonymous, so that every mark is taken. */
-    static RegionState ofAllocated(Kernel kernel, AddressRange range, AddressRange mapped, RegionOptions options) {
+    static RegionState ofAllocated(Kernel kernel, AddressRange range, MappedMemory mapped, RegionOptions options) {
         return open(kernel, range, mapped, null, null, options);
     }
 
-    /** Registers memory of somebody else. */
+    /** Registers memory that was not allocated through ksm4j. */
     static RegionState ofAdopted(
             Kernel kernel,
             AddressRange range,
@@ -109,57 +118,73 @@ final class RegionState implements Runnable {
     private static RegionState open(
             Kernel kernel,
             AddressRange range,
-            @Nullable AddressRange mapped,
+            @Nullable MappedMemory mapped,
             @Nullable BooleanSupplier alive,
             @Nullable Object memoryHolder,
             RegionOptions options) {
+        StackRoom.requireForOpening();
         RegionTable table = SharedTable.TABLE;
         long flags = (options.marking() == Marking.NEVER ? RegionTable.EXCLUDED : 0)
                 | (kernel.recordsOnly ? RegionTable.RECORDED : 0)
                 | (alive != null ? RegionTable.GUARDED : 0);
         String owner = options.name().isEmpty() ? Thread.currentThread().getName() : options.name();
-        RegionTable.Slot slot;
-        table.lock.lock();
+        RegionTable.Slot slot = addToTable(table, range, mapped, flags, owner);
+        RegionState state = null;
         try {
-            slot = mapped == null
-                    ? table.open(range.start(), range.end(), flags, owner)
-                    : table.openNew(range.start(), range.end(), flags, owner);
-        } finally {
-            table.lock.unlock();
+            state = new RegionState(
+                    kernel,
+                    slot,
+                    range,
+                    owner,
+                    mapped,
+                    alive,
+                    memoryHolder,
+                    mapped == null && options.verify() && !kernel.recordsOnly,
+                    options.unmerge());
+            if (state.key != null) {
+                GUARDED.put(state.key, state);
+            }
+            if (mapped != null && (slot.state() & RegionTable.OVERLAPPED) != 0) {
+                // A region that stands for memory that is gone may have marked the new memory before it was detached.
+                Kernel.report(kernel.undo(range, Linux.MADV_UNMERGEABLE));
+            }
+            return state;
+        } catch (Throwable t) {
+            table.lock();
+            try {
+                table.close(slot);
+            } finally {
+                table.unlock();
+            }
+            if (state != null && state.key != null) {
+                GUARDED.remove(state.key, state);
+            }
+            throw t;
         }
-        RegionState state = new RegionState(
-                kernel,
-                slot,
-                range,
-                owner,
-                mapped,
-                alive,
-                memoryHolder,
-                mapped == null && options.verify() && !kernel.recordsOnly,
-                options.unmerge());
-        if (alive != null) {
-            GUARDED.put(slot.node, state);
-        }
-        if (mapped != null) {
-            state.detachForerunners();
-        }
-        return state;
     }
 
-    /** The kernel has mapped new memory at addresses that an adopted region still stands for, though its memory is gone. */
-    private void detachForerunners() {
-        if ((slot.state() & RegionTable.OVERLAPPED) == 0 || table.acquire(new RegionTable.Slot[] {slot}) != null) {
-            return;
-        }
-        table.lock.lock();
+    /** Waits until no region that overlaps the new one is busy. */
+    private static RegionTable.Slot addToTable(
+            RegionTable table, AddressRange range, @Nullable MappedMemory mapped, long flags, String owner) {
+        Backoff backoff = new Backoff();
         try {
-            detachOverlapping();
+            while (true) {
+                table.lock();
+                try {
+                    RegionTable.Slot slot = mapped != null
+                            ? table.openNew(range.start(), range.end(), mapped.start(), mapped.end(), flags, owner)
+                            : table.open(range.start(), range.end(), flags, owner);
+                    if (slot != null) {
+                        return slot;
+                    }
+                } finally {
+                    table.unlock();
+                }
+                backoff.pause();
+            }
         } finally {
-            table.lock.unlock();
+            backoff.end();
         }
-        // One of them may have marked the new memory before it was detached.
-        kernel.undo(List.of(range), Linux.MADV_UNMERGEABLE);
-        table.release(slot, 0, 0);
     }
 
     /**
@@ -178,8 +203,17 @@ final class RegionState implements Runnable {
         return alive == null || alive.getAsBoolean();
     }
 
+    /** Marks the region as it is to be from the start. The last step of opening it: if this fails, nothing is marked that closing had to unmark. */
+    void markAsOpened(RegionOptions options) {
+        if (options.marking() == Marking.MERGEABLE) {
+            mark(true, options.unmerge());
+        } else if (options.marking() == Marking.NEVER) {
+            exclude();
+        }
+    }
+
     /** Keeps the region out where the process is opted in as a whole. A kernel without KSM merges nothing anyway. */
-    void exclude() {
+    private void exclude() {
         try {
             // What ksm4j has just mapped cannot be merged yet.
             mark(false, isAdopted() ? unmerge : Unmerge.UNCHECKED);
@@ -198,59 +232,86 @@ final class RegionState implements Runnable {
         return slot.isCurrent(slot.state());
     }
 
-    /** Marks or unmarks the whole region. This is the hot path: no lock, no look-up and no allocation if nobody overlaps. */
+    /** Marks or unmarks the whole region. */
     void mark(boolean mergeable, Unmerge how) {
         if (RegionEvents.isRecorded(mergeable)) {
-            RegionEvents.record(
-                    List.of(part(range.start(), range.end())), mergeable, () -> markUnrecorded(mergeable, how));
+            RegionEvents.record(whole(), mergeable, () -> markUnrecorded(mergeable, how));
         } else {
             markUnrecorded(mergeable, how);
         }
     }
 
+    /** The hot path: no lock, no look-up and no allocation, if no region overlaps and there is nothing to look at. */
     private void markUnrecorded(boolean mergeable, Unmerge how) {
-        if (!RegionTable.tryAcquire(slot)) {
-            Change.applyUnrecorded(List.of(part(range.start(), range.end())), mergeable, how);
-            return;
-        }
-        boolean wasMarked = (slot.state() & RegionTable.MARKED) != 0;
-        boolean isMarked = wasMarked;
-        try {
-            requireAlive();
-            advise(mergeable, wasMarked, how);
-            isMarked = mergeable;
-        } finally {
-            if (isMarked != wasMarked) {
-                table.mergeableBytes.add(isMarked ? range.length() : -range.length());
+        if (mergeable && verify && !isMarked()) {
+            Change.applyAtOnce(whole(), true, null);
+        } else if (!mergeable && kernel.mustLookBeforeUnmerging(range.length(), how)) {
+            Change.unmarkAfterLook(whole(), how);
+        } else {
+            int errno = tryAdvise(mergeable);
+            if (errno != 0) {
+                Change.applyAtOnce(
+                        whole(),
+                        mergeable,
+                        errno == NOT_OWNED ? null : Kernel.failedAdvice(advice(mergeable), range, errno));
             }
-            table.release(slot, isMarked ? RegionTable.MARKED : 0, isMarked ? 0 : RegionTable.MARKED);
         }
     }
 
-    private void advise(boolean mergeable, boolean wasMarked, Unmerge how) {
+    private boolean isMarked() {
+        return (slot.state() & RegionTable.MARKED) != 0;
+    }
+
+    private boolean wantsSomething() {
+        return (slot.state() & (RegionTable.MARKED | RegionTable.PARTIAL)) != 0;
+    }
+
+    private static int advice(boolean mergeable) {
+        return mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE;
+    }
+
+    /**
+     * Owns the region, if that can be without the lock, and tells the kernel of all of it. Releasing takes no more of the stack than owning has.
+     *
+     * @return 0; {@link #NOT_OWNED}; or the error number, with nothing changed
+     */
+    private int tryAdvise(boolean mergeable) {
+        if (!RegionTable.tryAcquire(slot)) {
+            return NOT_OWNED;
+        }
+        boolean wasMarked = isMarked();
+        boolean isMarked = wasMarked;
+        boolean told = false;
         try {
-            if (!mergeable) {
-                kernel.unmerge(range.start(), range.length(), how);
-                return;
+            requireAlive();
+            told = true;
+            int errno = kernel.advise(range.start(), range.length(), advice(mergeable));
+            if (errno == 0) {
+                isMarked = mergeable;
+                told = false;
             }
-            kernel.madvise(range.start(), range.length(), Linux.MADV_MERGEABLE);
-            if (!wasMarked) {
-                if (verify) {
-                    kernel.requireTaken(List.of(range));
+            return errno;
+        } finally {
+            if (told && mergeable != wasMarked) {
+                kernel.undo(range, advice(wasMarked));
+            }
+            if (isMarked != wasMarked) {
+                if (isMarked) {
+                    RegionTable.setSince(slot, System.currentTimeMillis());
                 }
-                RegionTable.setSince(slot, System.currentTimeMillis());
+                table.mergeableBytes.addAndGet(isMarked ? range.length() : -range.length());
             }
-        } catch (RuntimeException | Error e) {
-            if (mergeable != wasMarked && !UnmergeRefusedException.hasChangedNothing(e)) {
-                kernel.undo(List.of(range), mergeable ? Linux.MADV_UNMERGEABLE : Linux.MADV_MERGEABLE);
-            }
-            throw e;
+            RegionTable.release(slot, isMarked ? RegionTable.MARKED : 0, isMarked ? 0 : RegionTable.MARKED);
         }
     }
 
     /** Marks or unmarks a part, where pages may be shared with other regions. */
     void mark(long from, long to, boolean mergeable, Unmerge how) {
         Change.apply(List.of(part(from, to)), mergeable, how);
+    }
+
+    private List<Change.Part> whole() {
+        return List.of(part(range.start(), range.end()));
     }
 
     private Change.Part part(long from, long to) {
@@ -263,14 +324,47 @@ final class RegionState implements Runnable {
             throw new UnsupportedOperationException(
                     "the memory of region " + this + " is adopted: its owner may discard it");
         }
-        long stamp = unmapping.readLock();
+        beginDiscarding();
         try {
-            if (!isOpen()) {
-                throw closedException();
-            }
             kernel.discard(from, length);
         } finally {
-            unmapping.unlockRead(stamp);
+            discarding.getAndDecrement();
+        }
+    }
+
+    private void beginDiscarding() {
+        if (discarding.getAndIncrement() >= 0 && isOpen()) {
+            return;
+        }
+        discarding.getAndDecrement();
+        Backoff backoff = new Backoff();
+        try {
+            // A close that fails leaves the region open.
+            while (isOpen()) {
+                int threads = discarding.get();
+                if (threads >= 0 && discarding.compareAndSet(threads, threads + 1)) {
+                    return;
+                }
+                backoff.pause();
+            }
+        } finally {
+            backoff.end();
+        }
+        throw closedException();
+    }
+
+    /** Waits until no thread is giving pages back, and keeps others from beginning. */
+    private void endDiscarding() {
+        if (discarding.compareAndSet(0, CLOSING)) {
+            return;
+        }
+        Backoff backoff = new Backoff();
+        try {
+            while (!discarding.compareAndSet(0, CLOSING)) {
+                backoff.pause();
+            }
+        } finally {
+            backoff.end();
         }
     }
 
@@ -295,12 +389,15 @@ final class RegionState implements Runnable {
             return kernel.proc.notMergeable(List.of(range));
         }
         List<AddressRange> unmarked = new ArrayList<>();
-        table.lock.lock();
+        table.lock();
         try {
             table.forEachUnwanted(
-                    range.start(), range.end(), 0, (from, to, since) -> unmarked.add(AddressRange.between(from, to)));
+                    range.start(),
+                    range.end(),
+                    base -> false,
+                    (from, to, since) -> unmarked.add(AddressRange.between(from, to)));
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
         return unmarked;
     }
@@ -343,177 +440,274 @@ final class RegionState implements Runnable {
      * @param views Java's access to allocated memory; null if there is none, or none that is still reachable
      */
     void close(@Nullable NativeMapping views) {
-        if (!RegionTable.tryAcquire(slot) && table.acquire(new RegionTable.Slot[] {slot}) != null) {
-            return;
+        if (mapped == null) {
+            closeAdopted();
+        } else {
+            closeAllocated(mapped, views);
+        }
+    }
+
+    /** Takes back the advice this region asked for, where no other region wants it, and leaves the memory to its owner. */
+    private void closeAdopted() {
+        long length = 0;
+        if (isOpen() && wantsSomething() && isAlive()) {
+            for (AddressRange freed : withdrawn()) {
+                length += freed.length();
+            }
+        }
+        if (length > 0 && kernel.mustLookBeforeUnmerging(length, unmerge)) {
+            UnmergeCheck check = kernel.unmergeCheck;
+            check.takeTurn();
+            try {
+                if (unmerge == Unmerge.STEPWISE) {
+                    Change.unmarkInSteps(whole());
+                } else {
+                    check.requireRoom(whole(), whole(), whole(), 0);
+                }
+                kernel.retrying(this, null);
+            } finally {
+                check.endTurn();
+            }
+        } else {
+            kernel.retrying(this, null);
+        }
+        memoryHolder = null;
+    }
+
+    /** What is told to the kernel when this region goes: what it wants, and no other region does. */
+    private List<AddressRange> withdrawn() {
+        List<AddressRange> freed = new ArrayList<>();
+        table.lock();
+        try {
+            addWithdrawn(freed);
+        } finally {
+            table.unlock();
+        }
+        // A process that is opted in stays so.
+        return freed.isEmpty() || ProcessMerging.isOptedIn(kernel) ? List.of() : freed;
+    }
+
+    private void addWithdrawn(List<AddressRange> freed) {
+        table.forEachWantedBy(
+                slot.node,
+                range.start(),
+                range.end(),
+                (from, to, since) -> table.forEachUnwanted(
+                        from,
+                        to,
+                        base -> base == slot.node,
+                        (start, end, never) -> freed.add(AddressRange.between(start, end))));
+    }
+
+    /** Withdraws from adopted memory. */
+    @Override
+    public @Nullable FailedCall make() {
+        StackRoom.requireForChange();
+        if (!RegionTable.tryAcquire(slot) && table.acquire(slots) != null) {
+            return null;
         }
         boolean closed = false;
+        FailedCall notTakenBack = null;
         try {
-            if (mapped == null) {
-                withdraw();
-                removeFromTable();
-                closed = true;
-                memoryHolder = null;
-            } else {
-                long stamp = unmapping.writeLock();
+            List<AddressRange> freed = null;
+            if (wantsSomething()) {
+                freed = new ArrayList<>();
+                table.lockAsOwner();
                 try {
-                    boolean unreachable = views == null || views.revoke();
-                    boolean wasMergeable = removeFromTable();
-                    closed = true;
-                    giveBack(mapped, wasMergeable, unreachable ? null : views);
+                    addWithdrawn(freed);
                 } finally {
-                    unmapping.unlockWrite(stamp);
+                    table.unlock();
+                }
+            }
+            if (freed != null && !freed.isEmpty() && isAlive() && !ProcessMerging.isOptedIn(kernel)) {
+                boolean told = true;
+                try {
+                    // The owner may have unmapped some of it already, which withdraws the advice as well.
+                    FailedCall failed = kernel.adviseMapped(freed, Linux.MADV_UNMERGEABLE);
+                    if (failed != null) {
+                        return failed;
+                    }
+                    told = false;
+                } finally {
+                    if (told) {
+                        notTakenBack = kernel.undo(freed, Linux.MADV_MERGEABLE);
+                    }
+                }
+            }
+            closeInTable(null);
+            closed = true;
+            return null;
+        } finally {
+            if (!closed) {
+                RegionTable.release(slot, 0, 0);
+            }
+            Kernel.report(notTakenBack);
+        }
+    }
+
+    /** Allocates nothing: does not fail once it has begun. The slot is stale afterwards, and need not be released. */
+    private void closeInTable(int @Nullable [] detached) {
+        table.lockAsOwner();
+        try {
+            if (detached != null) {
+                table.unreserve(RegionTable.nodesToDetach(detached));
+                table.detach(detached, range.start(), range.end());
+            }
+            table.close(slot);
+        } finally {
+            table.unlock();
+        }
+        if (key != null) {
+            GUARDED.remove(key, this);
+        }
+    }
+
+    /** Of allocated memory nothing stays mergeable, whatever other regions want: the pages are about to go. */
+    private void closeAllocated(MappedMemory memory, @Nullable NativeMapping views) {
+        StackRoom.requireForChange();
+        // Before the region is owned: an owner waits for nothing.
+        endDiscarding();
+        boolean reachable;
+        try {
+            if (!RegionTable.tryAcquire(slot) && table.acquire(slots) != null) {
+                return;
+            }
+            int[] detached = null;
+            boolean wasMergeable = false;
+            boolean closed = false;
+            try {
+                table.lockAsOwner();
+                try {
+                    int[] others = table.basesOverlapping(range.start(), range.end(), slot.node);
+                    table.reserve(RegionTable.nodesToDetach(others));
+                    detached = others;
+                    wasMergeable = table.isAnyWanted(range.start(), range.end());
+                } finally {
+                    table.unlock();
+                }
+                reachable = views != null && !views.revoke();
+                if (reachable) {
+                    // Before the region leaves the table: a buffer may be adopted from then on, and be marked.
+                    emptyPages(wasMergeable);
+                }
+                closeInTable(detached);
+                closed = true;
+            } finally {
+                if (!closed) {
+                    if (detached != null) {
+                        table.lockAsOwner();
+                        table.unreserve(RegionTable.nodesToDetach(detached));
+                        table.unlock();
+                    }
+                    RegionTable.release(slot, 0, 0);
                 }
             }
         } finally {
-            if (!closed) {
-                table.release(slot, 0, 0);
-            }
+            discarding.getAndAdd(CLOSING);
+        }
+        if (reachable && views != null) {
+            memory.shrinkTo(range);
+            views.whenUnreachable(memory);
+        } else {
+            memory.unmap();
         }
     }
 
-    /** Takes back the advice this region asked for, where nobody else wants it, and leaves the memory to its owner. */
-    private void withdraw() {
-        List<Wanted> wanted = new ArrayList<>();
-        List<AddressRange> freed = new ArrayList<>();
-        table.lock.lock();
-        try {
-            table.forEachWantedBy(
-                    slot.node,
-                    range.start(),
-                    range.end(),
-                    (from, to, since) -> wanted.add(new Wanted(from, to, since)));
-            table.unwant(slot.node, range.start(), range.end());
-            for (Wanted part : wanted) {
-                table.forEachUnwanted(
-                        part.from(),
-                        part.to(),
-                        slot.node,
-                        (from, to, since) -> freed.add(AddressRange.between(from, to)));
-            }
-        } finally {
-            table.lock.unlock();
+    /** Gives the pages back while buffers that cannot be revoked reach them. Dropping them first leaves nothing for unmarking to copy. */
+    private void emptyPages(boolean isMergeable) {
+        int errno = kernel.tryDiscard(range.start(), range.length());
+        if (errno == Linux.EINVAL) {
+            // Locked memory, before Linux 5.18: it stays resident, but old bytes must not stay readable.
+            kernel.clear(range);
+        } else if (errno != 0) {
+            throw kernel.explain(Kernel.failedAdvice(Linux.MADV_DONTNEED, range, errno));
         }
-        try {
-            if (isAlive() && !freed.isEmpty() && !ProcessMerging.isOptedIn(kernel)) {
-                // The owner may have unmapped some of it already, which withdraws the advice as well.
-                kernel.unmergeMapped(freed, unmerge);
-            }
-        } catch (Throwable t) {
-            if (t instanceof KsmException && !UnmergeRefusedException.hasChangedNothing(t)) {
-                kernel.undo(freed, Linux.MADV_MERGEABLE);
-            }
-            table.lock.lock();
+        // There is no way back from here: the bytes are gone.
+        boolean isMarked = isMergeable;
+        for (int attempts = 0; isMarked && attempts < 2; attempts++) {
             try {
-                wanted.forEach(part -> table.want(slot, part.from(), part.to(), part.since()));
-            } finally {
-                table.lock.unlock();
+                isMarked = !ProcessMerging.isOptedIn(kernel)
+                        && kernel.advise(range.start(), range.length(), Linux.MADV_UNMERGEABLE) != 0;
+            } catch (Throwable t) {
+                // Once more, if it was the first time.
             }
-            throw t;
         }
-        freed.forEach(part -> table.mergeableBytes.add(-part.length()));
     }
 
-    private record Wanted(long from, long to, long since) {}
+    /** Closes the region, or remembers that it must be: it is out of the program's reach. */
+    @Nullable
+    Throwable closeOrKeep() {
+        try {
+            close(null);
+            return null;
+        } catch (Throwable t) {
+            if (isOpen()) {
+                keep();
+            }
+            return t;
+        }
+    }
+
+    private void keep() {
+        do {
+            nextUnclosed = UNCLOSED.get();
+        } while (!UNCLOSED.compareAndSet(nextUnclosed, this));
+    }
+
+    /** Tries again to close regions that are out of reach. */
+    static void closeUnclosed() {
+        RegionState state = UNCLOSED.get() == null ? null : UNCLOSED.getAndSet(null);
+        while (state != null) {
+            RegionState next = state.nextUnclosed;
+            Throwable failure = state.closeOrKeep();
+            if (failure != null) {
+                Log.debug("region " + state + " still cannot be closed", failure);
+            }
+            state = next;
+        }
+    }
 
     /**
-     * Of allocated memory nothing stays mergeable, whoever else wanted it: the pages are about to go.
-     *
-     * @return whether any of it was
+     * What the cleaner does once neither the region nor a view of it is reachable. It closes first: where a web container has stopped the class
+     * loader, no class can be loaded any more, and telling about it may need some.
      */
-    private boolean removeFromTable() {
-        table.lock.lock();
-        try {
-            boolean wasMergeable = mapped != null && detachOverlapping();
-            table.close(slot);
-            GUARDED.remove(slot.node, this);
-            return wasMergeable;
-        } finally {
-            table.lock.unlock();
-        }
-    }
-
-    private boolean detachOverlapping() {
-        long[] unwanted = {0};
-        table.forEachUnwanted(range.start(), range.end(), 0, (from, to, since) -> unwanted[0] += to - from);
-        table.mergeableBytes.add(unwanted[0] - range.length());
-        List<Integer> others = new ArrayList<>();
-        table.forEachOverlapping(range.start(), range.end(), node -> {
-            if (node == table.base(node) && node != slot.node) {
-                others.add(node);
-            }
-            return true;
-        });
-        for (int other : others) {
-            table.detach(other, range.start(), range.end());
-        }
-        return unwanted[0] < range.length();
-    }
-
-    /** Unmaps the memory, or, while buffers that cannot be revoked reach it, its pages now and the addresses later. */
-    private void giveBack(AddressRange memory, boolean wasMergeable, @Nullable NativeMapping stillReachable) {
-        if (stillReachable == null) {
-            kernel.unmapOrDefer(memory);
-            return;
-        }
-        try {
-            // Dropping the pages first leaves nothing for MADV_UNMERGEABLE to copy. Whoever still reads finds zeros.
-            kernel.discard(range.start(), range.length());
-        } finally {
-            if (wasMergeable) {
-                kernel.undo(List.of(range), Linux.MADV_UNMERGEABLE);
-            }
-            stillReachable.whenUnreachable(() -> kernel.unmapOrDefer(memory));
-        }
-    }
-
-    /** Tries again to close forgotten regions whose merged pages could not be taken apart. */
-    static void closeRefused() {
-        for (int left = REFUSED.size(); left > 0; left--) {
-            RegionState state = REFUSED.poll();
-            if (state == null) {
-                return;
-            }
-            try {
-                state.close(null);
-            } catch (RuntimeException e) {
-                REFUSED.add(state);
-                Ksm.logger().log(Level.DEBUG, "region " + state + " still cannot be closed", e);
-            }
-        }
-    }
-
-    /** What the cleaner does once neither the region nor a view of it is reachable. */
     @Override
     public void run() {
         if (!isOpen()) {
             return;
         }
-        table.leaks.incrementAndGet();
-        Ksm.logger()
-                .log(
-                        Level.WARNING,
-                        "region " + this + " was never closed; it is reclaimed now."
-                                + (openedAt == null
-                                        ? " Run with -Dio.ksm4j.trackLeaks=true to see where it was opened."
-                                        : ""),
-                        openedAt);
-        try {
-            close(null);
-        } catch (UnmergeRefusedException e) {
-            // Held from here on, or the memory would go while the registry still has it.
-            REFUSED.add(this);
-            Ksm.logger()
-                    .log(
-                            Level.WARNING,
-                            "region " + this
-                                    + " stays open and marked: there is no memory to take its merged pages apart. Free"
-                                    + " memory or raise the limit; when a region is next opened, this one is closed",
-                            e);
-        } catch (RuntimeException e) {
-            Ksm.logger().log(Level.WARNING, "could not reclaim region " + this, e);
+        Throwable failure = closeOrKeep();
+        if (!leaked) {
+            leaked = true;
+            table.leaks.incrementAndGet();
+            reportLeak(failure);
         }
-        // Last: where the class loader was closed meanwhile, the event's class may be missing.
-        RegionEvents.recordLeak(this);
+    }
+
+    private void reportLeak(@Nullable Throwable failure) {
+        try {
+            Log.warning(
+                    "region " + this + " was never closed; it is reclaimed now."
+                            + (openedAt == null
+                                    ? " Run with -Dio.ksm4j.trackLeaks=true to see where it was opened."
+                                    : ""),
+                    openedAt);
+            if (failure instanceof UnmergeRefusedException) {
+                Log.warning(
+                        "region " + this
+                                + " stays open and marked: there is no memory to take its merged pages apart. Free"
+                                + " memory or raise the limit; when a region is next opened, this one is closed",
+                        failure);
+            } else if (failure != null) {
+                Log.warning(
+                        "could not reclaim region " + this
+                                + (isOpen() ? "; when a region is next opened, that is tried again" : ""),
+                        failure);
+            }
+            RegionEvents.recordLeak(this);
+        } catch (Throwable t) {
+            // The region is closed all the same, or will be.
+        }
     }
 
     @Override

@@ -2,13 +2,10 @@ package io.ksm4j;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.atomic.LongAdder;
-import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.IntPredicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,9 +19,17 @@ import org.jspecify.annotations.Nullable;
  * mergeable while the rest is not; a region that is wanted whole, or not at all, has no pieces. A node keeps its place for as long
  * as its region is open. The {@link RangeIndex} knows the nodes by their ranges.
  *
- * <p>Locking: {@link #lock} guards the nodes and the index. It is never held during a system call. A base's state word changes by
- * compare-and-set, and whoever sets its {@link #BUSY} bit owns the region and its pages until the bit is cleared; nobody sets
- * it while a region that overlaps is busy. A region that overlaps no other and has no pieces is taken without the lock.
+ * <p>Locking: {@link #lock()} guards the nodes and the index. It is held for moments, and never during a system call. A base's state
+ * word changes by compare-and-set, and the thread that sets its {@link #BUSY} bit owns the region and its pages until it clears
+ * the bit. No region becomes busy while one that overlaps it is, and none is opened over a busy one. A region that overlaps no other
+ * and has no pieces is taken without the lock.
+ *
+ * <p>Waiting is polling ({@link Backoff}). A queue of waiters would need memory to wait and stack to wake, and a thread that runs out of
+ * either would leave the others waiting for good. While virtual threads wait that cannot be unmounted for want of heap, an owner that was
+ * unmounted might never run again. So an owner does nothing that can unmount it: of the lock it waits by spinning.
+ *
+ * <p>Changing: first everything is made sure of that a change needs ({@link #reserve}), then it is made. Methods that change the table
+ * allocate nothing after that, so that a change is made or is not, whatever is short.
  */
 final class RegionTable {
 
@@ -36,23 +41,25 @@ final class RegionTable {
     static final long OVERLAPPED = 1 << 2;
     /** Parts of the region are wanted mergeable: there are pieces. */
     static final long PARTIAL = 1 << 3;
-    /** A thread waits for {@link #BUSY} to be cleared. */
-    static final long AWAITED = 1 << 4;
     /** The region must never merge. */
-    static final long EXCLUDED = 1 << 5;
+    static final long EXCLUDED = 1 << 4;
     /** The node is a piece, not a base. */
-    static final long PIECE = 1 << 6;
+    static final long PIECE = 1 << 5;
     /** Memory of the region was unmapped by the region that owned it. */
-    static final long DETACHED = 1 << 7;
+    static final long DETACHED = 1 << 6;
     /** What the region wants is recorded and told to nobody: it is a fallback region. */
-    static final long RECORDED = 1 << 8;
+    static final long RECORDED = 1 << 7;
     /** Somebody can tell whether the region's memory still exists. */
-    static final long GUARDED = 1 << 9;
+    static final long GUARDED = 1 << 8;
 
     /** Bumped whenever the layout changes: copies of ksm4j with different layouts cannot share a table. */
-    static final int LAYOUT = 2;
+    static final int LAYOUT = 3;
 
-    private static final int NIL = 0;
+    /** No node. */
+    static final int NIL = 0;
+
+    private static final int[] NONE = {};
+
     private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
 
     private static final int CHUNK_SHIFT = 10;
@@ -78,50 +85,82 @@ final class RegionTable {
 
     // Slots of the shared array.
     private static final int SLOT_LOCK = 0;
-    private static final int SLOT_RELEASED = 1;
-    private static final int SLOT_NODES = 2;
-    private static final int SLOT_OWNERS = 3;
-    private static final int SLOT_HEADER = 4;
-    private static final int SLOT_MERGEABLE_BYTES = 5;
-    private static final int SLOT_LEAKS = 6;
-    private static final int SLOT_INDEX = 7;
-    private static final int SLOTS = 8;
+    private static final int SLOT_UNMERGE_TURN = 1;
+    private static final int SLOT_SPLIT_TURN = 2;
+    private static final int SLOT_NODES = 3;
+    private static final int SLOT_OWNERS = 4;
+    private static final int SLOT_HEADER = 5;
+    private static final int SLOT_MERGEABLE_BYTES = 6;
+    private static final int SLOT_LEAKS = 7;
+    private static final int SLOT_INDEX = 8;
+    private static final int SLOT_SPARES = 9;
+    private static final int SLOTS = 10;
 
     // Words of the header.
+    /** How many nodes were ever used; the next new one's number. */
     private static final int USED = 0;
+    /** The first free node. */
     private static final int FREE = 1;
-    private static final int OPEN_REGIONS = 2;
+    /** How many free nodes there are. */
+    private static final int FREE_COUNT = 2;
+    /** How many nodes are promised by {@link #reserve}. */
+    private static final int RESERVED = 3;
+
+    private static final int OPEN_REGIONS = 4;
+    private static final int HEADER_WORDS = 5;
 
     private final Object[] shared;
-    final ReentrantLock lock;
-    private final Condition released;
+    private final ReentrantLock lock;
+
+    /** Held by the one thread of the JVM that takes many merged pages apart; not by an owner of regions. */
+    final ReentrantLock unmergeTurn;
+
+    /** Held by the one thread of the JVM that splits mappings; not by an owner of regions. */
+    final ReentrantLock splitTurn;
+
     private final long[] header;
-    final LongAdder mergeableBytes;
+
+    /** Bytes that some region wants, each counted once. */
+    final AtomicLong mergeableBytes;
+
     final AtomicLong leaks;
     private final RangeIndex index;
+
+    // For use with the lock held.
+    private final FirstBusy firstBusy = new FirstBusy();
+    private final FirstPiece firstPiece = new FirstPiece();
+    private final FirstOther firstOther = new FirstOther();
+    private final WantedBytes wantedBytes = new WantedBytes();
+    private final NodeVisitor setOverlapped = new OverlappedSetter();
+    private final NodeVisitor clearOverlapped = new OverlappedClearer();
 
     RegionTable(Object[] shared) {
         this.shared = shared;
         this.lock = (ReentrantLock) shared[SLOT_LOCK];
-        this.released = (Condition) shared[SLOT_RELEASED];
+        this.unmergeTurn = (ReentrantLock) shared[SLOT_UNMERGE_TURN];
+        this.splitTurn = (ReentrantLock) shared[SLOT_SPLIT_TURN];
         this.header = (long[]) shared[SLOT_HEADER];
-        this.mergeableBytes = (LongAdder) shared[SLOT_MERGEABLE_BYTES];
+        this.mergeableBytes = (AtomicLong) shared[SLOT_MERGEABLE_BYTES];
         this.leaks = (AtomicLong) shared[SLOT_LEAKS];
-        this.index = new RangeIndex(shared, SLOT_INDEX);
+        this.index = new RangeIndex(shared, SLOT_INDEX, SLOT_SPARES);
     }
 
     /** A new table, in JDK types only. */
     static Object[] newShared() {
         Object[] shared = new Object[SLOTS];
-        ReentrantLock lock = new ReentrantLock();
-        shared[SLOT_LOCK] = lock;
-        shared[SLOT_RELEASED] = lock.newCondition();
+        shared[SLOT_LOCK] = new ReentrantLock();
+        shared[SLOT_UNMERGE_TURN] = new ReentrantLock();
+        shared[SLOT_SPLIT_TURN] = new ReentrantLock();
         shared[SLOT_NODES] = new Object[] {new long[CHUNK_NODES * WORDS]};
         shared[SLOT_OWNERS] = new Object[] {new String[CHUNK_NODES]};
-        shared[SLOT_HEADER] = new long[] {1, NIL, 0};
-        shared[SLOT_MERGEABLE_BYTES] = new LongAdder();
+        long[] header = new long[HEADER_WORDS];
+        header[USED] = NIL + 1;
+        header[FREE] = NIL;
+        shared[SLOT_HEADER] = header;
+        shared[SLOT_MERGEABLE_BYTES] = new AtomicLong();
         shared[SLOT_LEAKS] = new AtomicLong();
         shared[SLOT_INDEX] = RangeIndex.newTop();
+        shared[SLOT_SPARES] = RangeIndex.newSpares();
         return shared;
     }
 
@@ -155,6 +194,12 @@ final class RegionTable {
             return WORD.compareAndSet(chunk, state, expected, updated);
         }
 
+        /** Sets {@link #BUSY} if none of these flags is set. */
+        private boolean tryTake(long obstacles) {
+            long seen = state();
+            return isCurrent(seen) && (seen & obstacles) == 0 && compareAndSet(seen, seen | BUSY);
+        }
+
         private void setFlags(long set, long clear) {
             long seen;
             do {
@@ -168,72 +213,79 @@ final class RegionTable {
         boolean visit(int node);
     }
 
+    // ---- The lock
+
+    /** Takes the lock. The caller owns no region. */
+    void lock() {
+        Backoff.lock(lock);
+    }
+
+    /** Takes the lock for an owner of regions, which must stay on its processor. Never fails. */
+    void lockAsOwner() {
+        while (!lock.tryLock()) {
+            Thread.onSpinWait();
+        }
+    }
+
+    void unlock() {
+        lock.unlock();
+    }
+
     // ---- Owning a region
 
     /**
-     * Sets {@link #BUSY} without the lock, if the region overlaps no other, is wanted whole or not at all, and nobody has it.
+     * Sets {@link #BUSY} without the lock, if the region overlaps no other, is wanted whole or not at all, and no thread has it.
      *
      * @return false if the caller must take {@link #acquire}
      */
     static boolean tryAcquire(Slot slot) {
-        long seen = slot.state();
-        return slot.isCurrent(seen)
-                && (seen & (BUSY | OVERLAPPED | PARTIAL | EXCLUDED | DETACHED)) == 0
-                && slot.compareAndSet(seen, seen | BUSY);
+        return slot.tryTake(BUSY | OVERLAPPED | PARTIAL | EXCLUDED | DETACHED);
     }
 
     /**
      * Waits until neither these regions nor any that overlap them are busy, and takes them all at once, so that two threads
-     * never wait for each other.
+     * never wait for each other. Takes none if it throws.
      *
      * @return the first region that is closed, with none taken; or null
      */
     @Nullable
-    Slot acquire(Slot[] slots) {
-        lock.lock();
+    Slot acquire(Slot... slots) {
+        StackRoom.requireForChange();
+        Backoff backoff = null;
         try {
             while (true) {
-                Slot busy = null;
-                for (Slot slot : slots) {
-                    if (!slot.isCurrent(slot.state())) {
-                        return slot;
+                lock();
+                try {
+                    for (Slot slot : slots) {
+                        if (!slot.isCurrent(slot.state())) {
+                            return slot;
+                        }
                     }
-                    busy = busyNeighbour(slot);
-                    if (busy != null) {
-                        break;
+                    if (takeAll(slots)) {
+                        return null;
                     }
+                } finally {
+                    lock.unlock();
                 }
-                if (busy == null && takeAll(slots)) {
-                    return null;
+                if (backoff == null) {
+                    backoff = new Backoff();
                 }
-                if (busy != null && requestWakeUp(busy)) {
-                    released.awaitUninterruptibly();
-                }
+                backoff.pause();
             }
         } finally {
-            lock.unlock();
+            if (backoff != null) {
+                backoff.end();
+            }
         }
     }
 
-    private @Nullable Slot busyNeighbour(Slot slot) {
-        long state = slot.state();
-        if ((state & OVERLAPPED) == 0) {
-            // It is alone but for its pieces, of which there may be thousands, and which are never busy.
-            return (state & BUSY) == 0 ? null : slot;
-        }
-        Slot[] busy = {null};
-        forEachOverlapping(start(slot.node), end(slot.node), node -> {
-            if (!is(node, PIECE) && is(node, BUSY)) {
-                busy[0] = slotOf(node);
+    /** The lock keeps out all others but those who need none: they may win the race for one of the regions. */
+    private boolean takeAll(Slot[] slots) {
+        for (Slot slot : slots) {
+            if (isBusyOrOverlapsBusy(slot)) {
                 return false;
             }
-            return true;
-        });
-        return busy[0];
-    }
-
-    /** The lock keeps everybody out but those who need none: they may win the race for one of the regions. */
-    private static boolean takeAll(Slot[] slots) {
+        }
         for (int i = 0; i < slots.length; i++) {
             long seen = slots[i].state();
             if ((seen & BUSY) != 0 || !slots[i].compareAndSet(seen, seen | BUSY)) {
@@ -246,34 +298,21 @@ final class RegionTable {
         return true;
     }
 
-    private static boolean requestWakeUp(Slot busy) {
-        long seen;
-        do {
-            seen = busy.state();
-            if ((seen & BUSY) == 0) {
-                return false;
-            }
-        } while (!busy.compareAndSet(seen, seen | AWAITED));
-        return true;
+    private boolean isBusyOrOverlapsBusy(Slot slot) {
+        long state = slot.state();
+        // Without others it is alone but for its pieces, of which there may be thousands, and which are never busy.
+        return (state & OVERLAPPED) == 0 ? (state & BUSY) != 0 : firstBusy.in(start(slot.node), end(slot.node)) != NIL;
     }
 
-    /** Clears {@link #BUSY}, changes {@link #MARKED} in the same step if asked to, and wakes who waits. */
-    void release(Slot slot, long set, long clear) {
-        long seen;
-        do {
-            seen = slot.state();
-        } while (!slot.compareAndSet(seen, (seen & ~(BUSY | AWAITED | clear)) | set));
-        if ((seen & AWAITED) != 0) {
-            wakeWaiters();
-        }
+    /** Clears {@link #BUSY}, and changes other flags in the same step. */
+    static void release(Slot slot, long set, long clear) {
+        slot.setFlags(set, BUSY | clear);
     }
 
-    private void wakeWaiters() {
-        lock.lock();
-        try {
-            released.signalAll();
-        } finally {
-            lock.unlock();
+    /** As {@link #release(Slot, long, long)} of each, without another change. */
+    static void release(Slot[] slots) {
+        for (Slot slot : slots) {
+            slot.setFlags(0, BUSY);
         }
     }
 
@@ -282,16 +321,41 @@ final class RegionTable {
         WORD.setOpaque(slot.chunk, word(slot.node, SINCE), epochMillis);
     }
 
-    // ---- Opening and closing; all below needs the lock
+    // ---- Reserving; all below needs the lock
+
+    /** Makes sure that so many nodes can be added without an allocation, until {@link #unreserve} is called with as many. */
+    void reserve(int nodes) {
+        makeRoomFor(nodes);
+        header[RESERVED] += nodes;
+    }
+
+    void unreserve(int nodes) {
+        header[RESERVED] -= nodes;
+    }
+
+    private void makeRoomFor(int nodes) {
+        long needed = header[RESERVED] + nodes;
+        while ((long) ((Object[]) shared[SLOT_NODES]).length * CHUNK_NODES - header[USED] + header[FREE_COUNT]
+                < needed) {
+            addChunk();
+        }
+        index.reserve((int) needed);
+    }
+
+    // ---- Opening and closing
 
     /**
      * Adds a region that wants nothing yet.
      *
      * @param flags {@link #EXCLUDED}, {@link #RECORDED}, {@link #GUARDED}, or none
-     * @return its slot
+     * @return its slot; null if a region that overlaps it is busy: try again later
      * @throws IllegalStateException if it overlaps a region that it cannot share pages with; nothing was added then
      */
+    @Nullable
     Slot open(long start, long end, long flags, String owner) {
+        if (firstBusy.in(start, end) != NIL) {
+            return null;
+        }
         boolean excluded = (flags & EXCLUDED) != 0;
         boolean recorded = (flags & RECORDED) != 0;
         forEachOverlapping(start, end, node -> {
@@ -312,60 +376,102 @@ final class RegionTable {
             }
             return true;
         });
-        return openNew(start, end, flags, owner);
+        return add(start, end, flags, owner);
     }
 
     /**
-     * Adds a region of memory that the kernel has just mapped. Who overlaps it stands for memory that is gone and has no say.
+     * Adds a region of memory that the kernel has just mapped. Regions that overlap the mapping stand for memory that is gone: they are
+     * detached from it.
      *
-     * @return its slot
+     * @return its slot; null if such a region is busy: try again later
      */
-    Slot openNew(long start, long end, long flags, String owner) {
-        boolean[] overlapped = {false};
-        forEachOverlapping(start, end, node -> {
-            overlapped[0] = true;
-            if (!is(node, PIECE)) {
-                slotOf(node).setFlags(OVERLAPPED, 0);
-            }
-            return true;
-        });
+    @Nullable
+    Slot openNew(long start, long end, long mappedFrom, long mappedTo, long flags, String owner) {
+        if (firstOther.in(mappedFrom, mappedTo, NIL) == NIL) {
+            return add(start, end, flags, owner);
+        }
+        if (firstBusy.in(mappedFrom, mappedTo) != NIL) {
+            return null;
+        }
+        int[] gone = basesOverlapping(mappedFrom, mappedTo, NIL);
+        makeRoomFor(1 + nodesToDetach(gone));
+        Slot slot = add(start, end, flags, owner);
+        detach(gone, mappedFrom, mappedTo);
+        return slot;
+    }
+
+    private Slot add(long start, long end, long flags, String owner) {
+        makeRoomFor(1);
+        Slot slot = slotOf(nextNode());
+        boolean overlapped = firstOther.in(start, end, NIL) != NIL;
+        if (overlapped) {
+            forEachOverlapping(start, end, setOverlapped);
+        }
         int node = newNode(start, end, owner);
-        setState(node, flags | (overlapped[0] ? OVERLAPPED : 0));
+        setState(node, flags | (overlapped ? OVERLAPPED : 0));
         set(node, PIECES, 0);
         set(node, BASE, node);
         index.add(start, end, node);
         header[OPEN_REGIONS]++;
-        return slotOf(node);
+        return slot;
     }
 
-    /** Removes an owned region with all it wants, and makes its slot stale. Wakes who waits for it. */
+    /** Removes an owned region with all it wants, and makes its slot stale. */
     void close(Slot slot) {
         int base = slot.node;
         long start = start(base);
         long end = end(base);
-        removePieces(base, start, end);
+        unwant(base, start, end);
         boolean overlapped = is(base, OVERLAPPED);
         index.remove(start, base);
         free(base);
         header[OPEN_REGIONS]--;
         if (overlapped) {
-            forEachOverlapping(start, end, node -> {
-                if (!is(node, PIECE) && !overlapsAnotherBase(node)) {
-                    slotOf(node).setFlags(0, OVERLAPPED);
-                }
-                return true;
-            });
+            forEachOverlapping(start, end, clearOverlapped);
         }
-        released.signalAll();
     }
 
-    private boolean overlapsAnotherBase(int base) {
-        boolean[] found = {false};
-        forEachOverlapping(start(base), end(base), node -> {
-            found[0] = node != base && !is(node, PIECE);
-            return !found[0];
+    /** The open regions that overlap a range, but one. */
+    int[] basesOverlapping(long from, long to, int but) {
+        if (firstOther.in(from, to, but) == NIL) {
+            return NONE;
+        }
+        int[][] found = {NONE};
+        forEachOverlapping(from, to, node -> {
+            if (node != but && !is(node, PIECE)) {
+                found[0] = Arrays.copyOf(found[0], found[0].length + 1);
+                found[0][found[0].length - 1] = node;
+            }
+            return true;
         });
         return found[0];
+    }
+
+    /** How many nodes {@link #detach} adds at most. */
+    static int nodesToDetach(int[] bases) {
+        return 2 * bases.length;
+    }
+
+    /** Memory of regions is gone: they want nothing there any more, and what they must not merge is only the rest. */
+    void detach(int[] bases, long from, long to) {
+        for (int base : bases) {
+            detach(base, from, to);
+        }
+    }
+
+    private void detach(int base, long from, long to) {
+        if (is(base, EXCLUDED)) {
+            setFlags(base, 0, EXCLUDED);
+            if (start(base) < from) {
+                insertPiece(base, start(base), from, 0, EXCLUDED);
+            }
+            if (to < end(base)) {
+                insertPiece(base, to, end(base), 0, EXCLUDED);
+            }
+        } else {
+            unwant(base, from, to);
+        }
+        setFlags(base, DETACHED, 0);
     }
 
     long openRegions() {
@@ -381,7 +487,7 @@ final class RegionTable {
     /** Whether some region wants the page at an address. Takes the lock. */
     boolean isWantedAt(long address) {
         boolean[] found = {false};
-        lock.lock();
+        lock();
         try {
             forEachOverlapping(address, address + 1, node -> {
                 found[0] = isWanted(node);
@@ -393,11 +499,15 @@ final class RegionTable {
         return found[0];
     }
 
-    /** The parts of the range that no region wants, or none but those of {@code ignoredBase}. In order of address. */
-    void forEachUnwanted(long from, long to, int ignoredBase, RangeVisitor visitor) {
+    /**
+     * The parts of the range that no region wants. In order of address.
+     *
+     * @param ignored says of which regions the wishes do not count
+     */
+    void forEachUnwanted(long from, long to, IntPredicate ignored, RangeVisitor visitor) {
         long[] reached = {from};
         forEachOverlapping(from, to, node -> {
-            if (isWanted(node) && base(node) != ignoredBase) {
+            if (isWanted(node) && !ignored.test(base(node))) {
                 if (start(node) > reached[0]) {
                     visitor.visit(reached[0], start(node), 0);
                 }
@@ -408,6 +518,11 @@ final class RegionTable {
         if (reached[0] < to) {
             visitor.visit(reached[0], to, 0);
         }
+    }
+
+    /** Whether some region wants a byte of a range. */
+    boolean isAnyWanted(long from, long to) {
+        return wantedBytes.in(from, to) > 0;
     }
 
     /** The parts of the range that one region wants, each with the time since when. In order of address. */
@@ -429,34 +544,50 @@ final class RegionTable {
         void visit(long start, long end, long since);
     }
 
+    /** How many nodes {@link #want} and {@link #unwant} of a part add at most; none for a whole region. */
+    static final int NODES_TO_CHANGE_A_PART = 2;
+
     /** The owned region wants this part of itself from now on. Pieces that touch become one. */
     void want(Slot slot, long from, long to, long since) {
+        long before = wantedBytes.in(from, to);
+        addWish(slot, from, to, since);
+        mergeableBytes.addAndGet(wantedBytes.in(from, to) - before);
+    }
+
+    private void addWish(Slot slot, long from, long to, long since) {
         int base = slot.node;
         if (is(base, MARKED)) {
             return;
         }
-        long[] joined = {from, to, since};
-        if (is(base, PARTIAL)) {
-            int[] touching = piecesOverlapping(base, from - 1, to + 1);
-            for (int piece : touching) {
-                joined[0] = Math.min(joined[0], start(piece));
-                joined[1] = Math.max(joined[1], end(piece));
-                joined[2] = Math.min(joined[2], since(piece));
-                deletePiece(base, piece);
-            }
+        long start = from;
+        long end = to;
+        long oldest = since;
+        for (int piece = firstPiece.in(base, start - 1, end + 1);
+                piece != NIL;
+                piece = firstPiece.in(base, start - 1, end + 1)) {
+            start = Math.min(start, start(piece));
+            end = Math.max(end, end(piece));
+            oldest = Math.min(oldest, since(piece));
+            deletePiece(base, piece);
         }
-        if (joined[0] == start(base) && joined[1] == end(base)) {
-            setSince(slot, joined[2]);
-            slot.setFlags(MARKED, PARTIAL);
+        if (start == start(base) && end == end(base)) {
+            setSince(slot, oldest);
+            setFlags(base, MARKED, PARTIAL);
         } else {
-            insertPiece(base, joined[0], joined[1], joined[2], 0);
+            insertPiece(base, start, end, oldest, 0);
         }
     }
 
     /** The owned region, or one that overlaps an owned region, no longer wants this part of itself. */
     void unwant(int base, long from, long to) {
+        long before = wantedBytes.in(from, to);
+        removeWish(base, from, to);
+        mergeableBytes.addAndGet(wantedBytes.in(from, to) - before);
+    }
+
+    private void removeWish(int base, long from, long to) {
         if (is(base, MARKED)) {
-            slotOf(base).setFlags(0, MARKED);
+            setFlags(base, 0, MARKED);
             if (start(base) < from) {
                 insertPiece(base, start(base), from, since(base), 0);
             }
@@ -468,24 +599,12 @@ final class RegionTable {
         removePieces(base, from, to);
     }
 
-    /** A region wants nothing any more. What nobody else wants either is no longer counted, and shown to the visitor. */
-    void forget(int base, RangeVisitor unwanted) {
-        List<long[]> wanted = new ArrayList<>();
-        forEachWantedBy(base, start(base), end(base), (from, to, since) -> wanted.add(new long[] {from, to}));
-        unwant(base, start(base), end(base));
-        for (long[] range : wanted) {
-            forEachUnwanted(range[0], range[1], 0, (from, to, since) -> {
-                mergeableBytes.add(from - to);
-                unwanted.visit(from, to, since);
-            });
-        }
-    }
-
+    /** A piece that sticks out on both sides becomes two: one node more. */
     private void removePieces(int base, long from, long to) {
         if (!is(base, PARTIAL)) {
             return;
         }
-        for (int piece : piecesOverlapping(base, from, to)) {
+        for (int piece = firstPiece.in(base, from, to); piece != NIL; piece = firstPiece.in(base, from, to)) {
             long start = start(piece);
             long end = end(piece);
             long since = since(piece);
@@ -500,21 +619,6 @@ final class RegionTable {
         }
     }
 
-    private int[] piecesOverlapping(int base, long from, long to) {
-        int[][] found = {new int[4]};
-        int[] count = {0};
-        forEachOverlapping(from, to, node -> {
-            if (is(node, PIECE) && base(node) == base) {
-                if (count[0] == found[0].length) {
-                    found[0] = Arrays.copyOf(found[0], count[0] * 2);
-                }
-                found[0][count[0]++] = node;
-            }
-            return true;
-        });
-        return Arrays.copyOf(found[0], count[0]);
-    }
-
     private void insertPiece(int base, long start, long end, long since, long excluded) {
         int piece = newNode(start, end, owner(base));
         setState(piece, PIECE | excluded);
@@ -522,7 +626,7 @@ final class RegionTable {
         set(piece, BASE, base);
         index.add(start, end, piece);
         set(base, PIECES, get(base, PIECES) + 1);
-        slotOf(base).setFlags(PARTIAL, 0);
+        setFlags(base, PARTIAL, 0);
     }
 
     private void deletePiece(int base, int piece) {
@@ -530,24 +634,118 @@ final class RegionTable {
         free(piece);
         set(base, PIECES, get(base, PIECES) - 1);
         if (get(base, PIECES) == 0) {
-            slotOf(base).setFlags(0, PARTIAL);
+            setFlags(base, 0, PARTIAL);
         }
     }
 
-    /** Memory of a region is gone: it wants nothing there any more, and what it must not merge is only the rest. */
-    void detach(int base, long from, long to) {
-        if (is(base, EXCLUDED)) {
-            slotOf(base).setFlags(0, EXCLUDED);
-            if (start(base) < from) {
-                insertPiece(base, start(base), from, 0, EXCLUDED);
-            }
-            if (to < end(base)) {
-                insertPiece(base, to, end(base), 0, EXCLUDED);
-            }
-        } else {
-            unwant(base, from, to);
+    // ---- Searches, made once: none may be allocated while the table is being changed
+
+    /** Finds the first node of a kind. */
+    private abstract class First implements NodeVisitor {
+        private int found;
+
+        final int first(long from, long to) {
+            found = NIL;
+            forEachOverlapping(from, to, this);
+            return found;
         }
-        slotOf(base).setFlags(DETACHED, 0);
+
+        abstract boolean matches(int node);
+
+        @Override
+        public final boolean visit(int node) {
+            if (!matches(node)) {
+                return true;
+            }
+            found = node;
+            return false;
+        }
+    }
+
+    private final class FirstBusy extends First {
+
+        int in(long from, long to) {
+            return first(from, to);
+        }
+
+        @Override
+        boolean matches(int node) {
+            return is(node, BUSY);
+        }
+    }
+
+    private final class FirstPiece extends First {
+        private int base;
+
+        int in(int base, long from, long to) {
+            this.base = base;
+            return is(base, PARTIAL) ? first(from, to) : NIL;
+        }
+
+        @Override
+        boolean matches(int node) {
+            return is(node, PIECE) && base(node) == base;
+        }
+    }
+
+    private final class FirstOther extends First {
+        private int base;
+
+        /** The first region that is not this one. */
+        int in(long from, long to, int base) {
+            this.base = base;
+            return first(from, to);
+        }
+
+        @Override
+        boolean matches(int node) {
+            return node != base && !is(node, PIECE);
+        }
+    }
+
+    /** Counts what some region wants, each byte once. */
+    private final class WantedBytes implements NodeVisitor {
+        private long reached;
+        private long limit;
+        private long bytes;
+
+        long in(long from, long to) {
+            reached = from;
+            limit = to;
+            bytes = 0;
+            forEachOverlapping(from, to, this);
+            return bytes;
+        }
+
+        @Override
+        public boolean visit(int node) {
+            long end = Math.min(end(node), limit);
+            if (isWanted(node) && end > reached) {
+                bytes += end - Math.max(start(node), reached);
+                reached = end;
+            }
+            return true;
+        }
+    }
+
+    private final class OverlappedSetter implements NodeVisitor {
+        @Override
+        public boolean visit(int node) {
+            if (!is(node, PIECE)) {
+                setFlags(node, OVERLAPPED, 0);
+            }
+            return true;
+        }
+    }
+
+    private final class OverlappedClearer implements NodeVisitor {
+        @Override
+        public boolean visit(int node) {
+            if (!is(node, PIECE) && firstOther.in(start(node), end(node), node) == NIL) {
+                setFlags(node, 0, OVERLAPPED);
+            }
+            return true;
+        }
     }
 
     // ---- Reading nodes
@@ -588,16 +786,17 @@ final class RegionTable {
 
     // ---- Nodes in arrays
 
+    private int nextNode() {
+        return header[FREE] != NIL ? (int) header[FREE] : (int) header[USED];
+    }
+
     private int newNode(long start, long end, String owner) {
-        int node = (int) header[FREE];
-        if (node != NIL) {
+        int node = nextNode();
+        if (node == header[FREE]) {
             header[FREE] = get(node, PIECES);
+            header[FREE_COUNT]--;
         } else {
-            node = Math.toIntExact(header[USED]++);
-            if (node >>> CHUNK_SHIFT == ((Object[]) shared[SLOT_NODES]).length) {
-                addChunk(SLOT_NODES, new long[CHUNK_NODES * WORDS]);
-                addChunk(SLOT_OWNERS, new String[CHUNK_NODES]);
-            }
+            header[USED]++;
         }
         set(node, START, start);
         set(node, END, end);
@@ -607,11 +806,17 @@ final class RegionTable {
     }
 
     /** Directories grow by a copy; chunks never move, so slots stay good. */
-    private void addChunk(int slot, Object chunk) {
-        Object[] old = (Object[]) shared[slot];
-        Object[] grown = Arrays.copyOf(old, old.length + 1);
-        grown[old.length] = chunk;
-        shared[slot] = grown;
+    private void addChunk() {
+        Object[] nodes = grown((Object[]) shared[SLOT_NODES], new long[CHUNK_NODES * WORDS]);
+        Object[] owners = grown((Object[]) shared[SLOT_OWNERS], new String[CHUNK_NODES]);
+        shared[SLOT_OWNERS] = owners;
+        shared[SLOT_NODES] = nodes;
+    }
+
+    private static Object[] grown(Object[] directory, Object chunk) {
+        Object[] grown = Arrays.copyOf(directory, directory.length + 1);
+        grown[directory.length] = chunk;
+        return grown;
     }
 
     /** The next generation begins: slots that still point here are stale from now on. */
@@ -621,11 +826,21 @@ final class RegionTable {
         setOwner(node, null);
         set(node, PIECES, header[FREE]);
         header[FREE] = node;
+        header[FREE_COUNT]++;
     }
 
     private void setState(int node, long flags) {
         long generation = get(node, STATE) & ~0xffffffffL;
         WORD.setVolatile(chunk(node), word(node, STATE), generation | flags);
+    }
+
+    private void setFlags(int node, long set, long clear) {
+        long[] chunk = chunk(node);
+        int state = word(node, STATE);
+        long seen;
+        do {
+            seen = (long) WORD.getVolatile(chunk, state);
+        } while (!WORD.compareAndSet(chunk, state, seen, (seen & ~clear) | set));
     }
 
     private void setOwner(int node, @Nullable String owner) {

@@ -81,11 +81,11 @@ final class RegionTotals {
         mappingEnd = end;
         reached = start;
         wanted = 0;
-        table.lock.lock();
+        table.lock();
         try {
             table.forEachOverlapping(start, end, adding);
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
         return wanted;
     }
@@ -113,11 +113,11 @@ final class RegionTotals {
         }
         List<AddressRange> ranges = new ArrayList<>();
         Map<Integer, RegionScan.Owner> owners = new LinkedHashMap<>();
-        table.lock.lock();
+        table.lock();
         try {
             mixed.forEach(mapping -> addMarked(mapping, ranges, owners));
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
         if (ranges.isEmpty()) {
             return true;

@@ -1,7 +1,6 @@
 package io.ksm4j;
 
 import java.io.IOException;
-import java.lang.System.Logger.Level;
 import java.lang.management.ManagementFactory;
 import java.lang.reflect.InvocationHandler;
 import java.nio.file.Files;
@@ -142,8 +141,7 @@ final class SharedTable {
         } catch (AttributeNotFoundException e) {
             return keepOwn("the registry in this JVM is that of another version of ksm4j");
         } catch (JMException | RuntimeException e) {
-            Ksm.logger()
-                    .log(Level.DEBUG, "the copies of ksm4j that registered the MBean are gone, their regions too", e);
+            Log.debug("the copies of ksm4j that registered the MBean are gone, their regions too", e);
             try {
                 server.unregisterMBean(Beans.REGISTRY);
             } catch (JMException alreadyGone) {
@@ -154,10 +152,8 @@ final class SharedTable {
     }
 
     private static Object[] keepOwn(String reason) {
-        Ksm.logger()
-                .log(
-                        Level.WARNING,
-                        reason + ": this copy keeps its own, and pages that both copies mark are not counted together");
+        Log.warning(
+                reason + ": this copy keeps its own, and pages that both copies mark are not counted together", null);
         return RegionTable.newShared();
     }
 
@@ -172,14 +168,12 @@ final class SharedTable {
             published = true;
         } catch (InstanceAlreadyExistsException e) {
             published = true;
-            Ksm.logger()
-                    .log(
-                            Level.WARNING,
-                            "the registry's MBean is there already: it is that of another version of ksm4j, or somebody has reset "
-                                    + PROPERTY + ". This copy keeps its own registry",
-                            e);
+            Log.warning(
+                    "the registry's MBean is there already: it is that of another version of ksm4j, or somebody has reset "
+                            + PROPERTY + ". This copy keeps its own registry",
+                    e);
         } catch (JMException | ReflectiveOperationException | LinkageError | RuntimeException e) {
-            Ksm.logger().log(Level.WARNING, "the MBeans could not be registered", e);
+            Log.warning("the MBeans could not be registered", e);
         } finally {
             // Whatever went wrong, as in a class loader that was closed meanwhile, must not keep other copies waiting.
             synchronized (MONITOR) {

@@ -246,7 +246,11 @@ final class Smaps implements AutoCloseable {
     }
 
     @Override
-    public void close() throws IOException {
-        file.close();
+    public void close() {
+        try {
+            file.close();
+        } catch (IOException e) {
+            // It was only read.
+        }
     }
 }

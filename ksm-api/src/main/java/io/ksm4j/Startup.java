@@ -1,7 +1,6 @@
 package io.ksm4j;
 
 import io.ksm4j.spi.KsmStartup;
-import java.lang.System.Logger.Level;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -20,7 +19,7 @@ final class Startup {
         try {
             ServiceLoader.load(KsmStartup.class, Ksm.class.getClassLoader()).forEach(KsmStartup::start);
         } catch (RuntimeException | ServiceConfigurationError | LinkageError e) {
-            Ksm.logger().log(Level.DEBUG, "not done at the start", e);
+            Log.debug("not done at the start", e);
         }
     }
 }

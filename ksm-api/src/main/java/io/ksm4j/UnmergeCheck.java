@@ -1,11 +1,9 @@
 package io.ksm4j;
 
-import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /** Looks, before merged pages are taken apart, whether the copies fit into the memory that is left. See {@link Unmerge}. */
@@ -25,12 +23,6 @@ final class UnmergeCheck {
 
     /** Bytes that all threads have unmarked since the last look that found room. */
     private static final AtomicLong UNSEEN = new AtomicLong();
-
-    /**
-     * Large unmarks take turns, so that none counts on memory that another is about to take, whichever class loader they come from:
-     * a literal is one object in a JVM.
-     */
-    private static final Object TURN = "io.ksm4j.UnmergeCheck/turn";
 
     private final long pageSize;
     private final ProcSelf proc;
@@ -56,32 +48,42 @@ final class UnmergeCheck {
         return false;
     }
 
-    /** Has the kernel told about ranges, after a look, or in steps with a look before each. */
-    void takeApart(List<AddressRange> ranges, Unmerge how, Consumer<List<AddressRange>> unmark) {
-        synchronized (TURN) {
-            long length = length(ranges);
-            long done = 0;
-            List<List<AddressRange>> steps = how == Unmerge.STEPWISE ? steps(ranges) : List.of(ranges);
-            for (int i = 0; i < steps.size(); i++) {
-                List<AddressRange> step = steps.get(i);
-                List<List<AddressRange>> rest = steps.subList(i, steps.size());
-                requireRoom(
-                        step,
-                        () -> rest.stream().flatMap(List::stream).toList(),
-                        () -> "unmarking " + length + " bytes from " + ranges.get(0) + " on",
-                        done);
-                unmark.accept(step);
-                done += length(step);
-            }
+    /**
+     * Large unmarks take turns, so that none counts on memory that another is about to take. The caller owns no region, and looks and unmarks before
+     * it ends its turn.
+     */
+    void takeTurn() {
+        Backoff.lock(SharedTable.TABLE.unmergeTurn);
+    }
+
+    void endTurn() {
+        SharedTable.TABLE.unmergeTurn.unlock();
+    }
+
+    /**
+     * Looks whether there is room to take some parts of regions apart.
+     *
+     * @param all what the caller was asked to unmark
+     * @param next what it is about to unmark
+     * @param rest that, and what is to follow
+     * @param done how many bytes it has unmarked
+     * @throws UnmergeRefusedException if there is not
+     */
+    void requireRoom(List<Change.Part> all, List<Change.Part> next, List<Change.Part> rest, long done) {
+        List<AddressRange> ranges = Change.wantedByNoOthers(next);
+        if (!ranges.isEmpty()) {
+            requireRoom(
+                    ranges,
+                    () -> next.equals(rest) ? ranges : Change.wantedByNoOthers(rest),
+                    () -> "unmarking " + Change.length(all) + " bytes from "
+                            + all.get(0).range() + " on",
+                    done);
         }
     }
 
-    /** As {@link #takeApart}, for all the memory of the process. */
-    void takeAllApart(Runnable unmark) {
-        synchronized (TURN) {
-            requireRoom(List.of(EVERYTHING), () -> List.of(EVERYTHING), () -> "opting the process out", 0);
-            unmark.run();
-        }
+    /** As {@link #requireRoom(List, List, List, long)}, for all the memory of the process. */
+    void requireRoomForAll() {
+        requireRoom(List.of(EVERYTHING), () -> List.of(EVERYTHING), () -> "opting the process out", 0);
     }
 
     /** Whether so many pages of the process may be merged that opting it out has to be looked at. */
@@ -119,26 +121,30 @@ final class UnmergeCheck {
             return Math.min(bound, Math.max(0, merged.zeroPages()) * pageSize + proc.mergedBytesAtMost(ranges));
         } catch (RuntimeException e) {
             // No /proc, or garbage in it, is no reason to fail.
-            Ksm.logger().log(Level.DEBUG, "cannot read how much is merged; taking what may be", e);
+            Log.debug("cannot read how much is merged; taking what may be", e);
             return bound;
         }
     }
 
-    private static List<List<AddressRange>> steps(List<AddressRange> ranges) {
-        List<List<AddressRange>> steps = new ArrayList<>();
-        List<AddressRange> step = new ArrayList<>();
+    /** Regions as they are while they are small, and parts of a step's length of larger ones. */
+    static List<List<Change.Part>> steps(List<Change.Part> parts) {
+        List<List<Change.Part>> steps = new ArrayList<>();
+        List<Change.Part> step = new ArrayList<>();
         long room = STEP;
-        for (AddressRange range : ranges) {
-            for (long from = range.start(); from < range.end(); ) {
-                long to = Math.min(range.end(), from + room);
-                step.add(AddressRange.between(from, to));
-                room -= to - from;
-                from = to;
-                if (room == 0) {
-                    steps.add(step);
-                    step = new ArrayList<>();
-                    room = STEP;
-                }
+        for (Change.Part part : parts) {
+            long length = part.to() - part.from();
+            if (length > room && !step.isEmpty()) {
+                steps.add(step);
+                step = new ArrayList<>();
+                room = STEP;
+            }
+            if (length <= room) {
+                step.add(part);
+                room -= length;
+                continue;
+            }
+            for (long from = part.from(); from < part.to(); from += STEP) {
+                steps.add(List.of(new Change.Part(part.region(), from, Math.min(part.to(), from + STEP))));
             }
         }
         if (!step.isEmpty()) {

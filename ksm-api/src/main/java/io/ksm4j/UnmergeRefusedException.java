@@ -33,11 +33,6 @@ public final class UnmergeRefusedException extends KsmException {
         this.unmarkedBytes = unmarkedBytes;
     }
 
-    /** Whether a call failed before it did anything, so that nothing has to be taken back. */
-    static boolean hasChangedNothing(Throwable failure) {
-        return failure instanceof UnmergeRefusedException refused && refused.unmarkedBytes == 0;
-    }
-
     /**
      * How much must be copied to go through with it.
      *

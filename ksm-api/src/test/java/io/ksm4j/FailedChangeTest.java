@@ -235,7 +235,8 @@ class FailedChangeTest {
                 .isExactlyInstanceOf(KsmException.class)
                 .hasMessageContaining(secret.range().toString());
         assertThat(backend.calls)
-                .containsExactly("prctl 68 0", "prctl 67 1", "madvise 13 " + text(secret.range()), "prctl 67 0");
+                .containsExactly(
+                        "prctl 68 0", "prctl 67 1", "madvise 13 " + text(secret.range()), "prctl 67 0", "prctl 68 0");
     }
 
     @Test

@@ -56,7 +56,7 @@ class KernelTest {
         void run(Kernel kernel) {
             switch (this) {
                 case MMAP -> kernel.mmap(LENGTH, Linux.PROT_READ);
-                case MUNMAP -> kernel.unmapOrDefer(RANGE);
+                case MUNMAP -> memory(kernel).unmap();
                 case MPROTECT -> kernel.mprotect(ADDRESS, LENGTH, Linux.PROT_READ);
                 case MARK -> kernel.madvise(ADDRESS, LENGTH, Linux.MADV_MERGEABLE);
                 case UNMARK -> kernel.madvise(ADDRESS, LENGTH, Linux.MADV_UNMERGEABLE);
@@ -64,6 +64,25 @@ class KernelTest {
                 case GET_PROCESS -> kernel.prctl("PR_GET_MEMORY_MERGE", Linux.PR_GET_MEMORY_MERGE, 0);
                 case SET_PROCESS -> kernel.prctl("PR_SET_MEMORY_MERGE", Linux.PR_SET_MEMORY_MERGE, 1);
             }
+        }
+    }
+
+    /** The range, as if it had been mapped. */
+    private static MappedMemory memory(Kernel kernel) {
+        ScriptedBackend backend = (ScriptedBackend) kernel.backend;
+        backend.answer("mmap", ADDRESS);
+        MappedMemory memory = MappedMemory.map(kernel, LENGTH, Linux.PROT_NONE);
+        backend.calls.remove(backend.calls.size() - 1);
+        return memory;
+    }
+
+    /** As changes of many regions do it. */
+    private void advise(List<AddressRange> ranges, int advice) {
+        NativeBuffers.NativeBuffer buffer = kernel.bufferFor(ranges.size());
+        FailedCall failed = kernel.advise(ranges, advice, buffer);
+        kernel.giveBack(buffer);
+        if (failed != null) {
+            throw kernel.explain(failed);
         }
     }
 
@@ -331,7 +350,7 @@ class KernelTest {
 
     @Test
     void manyRangesAreOneCall() {
-        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
+        advise(ranges(3), Linux.MADV_MERGEABLE);
         assertThat(backend.calls)
                 .containsExactly("process_madvise " + Linux.PIDFD_SELF
                         + " 12 [10000000-10001000, 10002000-10003000, 10004000-10005000]");
@@ -339,16 +358,16 @@ class KernelTest {
 
     @Test
     void oneRangeIsAPlainCallAndNoneIsNone() {
-        kernel.madvise(ranges(1), Linux.MADV_UNMERGEABLE);
+        advise(ranges(1), Linux.MADV_UNMERGEABLE);
         assertThat(backend.calls).containsExactly("madvise 13 10000000-10001000");
-        kernel.madvise(List.of(), Linux.MADV_UNMERGEABLE);
+        advise(List.of(), Linux.MADV_UNMERGEABLE);
         assertThat(backend.calls).hasSize(1);
     }
 
     @ParameterizedTest
     @ValueSource(ints = {1024, 1025, 2048, 2500})
     void atMost1024RangesAreOneCall(int count) {
-        kernel.madvise(ranges(count), Linux.MADV_MERGEABLE);
+        advise(ranges(count), Linux.MADV_MERGEABLE);
         assertThat(backend.calls.size()).isEqualTo((count + 1023) / 1024);
         List<String> told = new ArrayList<>();
         for (String call : backend.calls) {
@@ -366,7 +385,7 @@ class KernelTest {
     @Test
     void whereTheKernelStopsTheRangeIsAskedForAloneAndTheRestFollows() {
         backend.answer("process_madvise", 0x2000);
-        kernel.madvise(ranges(5), Linux.MADV_MERGEABLE);
+        advise(ranges(5), Linux.MADV_MERGEABLE);
         assertThat(backend.calls)
                 .containsExactly(
                         "process_madvise " + Linux.PIDFD_SELF
@@ -379,8 +398,7 @@ class KernelTest {
     @Test
     void theFailureIsThatOfTheRangeTheKernelStoppedAt() {
         backend.answer("process_madvise", 0x1000).answer("madvise 12", -Linux.EPERM);
-        KsmException failure =
-                catchThrowableOfType(KsmException.class, () -> kernel.madvise(ranges(3), Linux.MADV_MERGEABLE));
+        KsmException failure = catchThrowableOfType(KsmException.class, () -> advise(ranges(3), Linux.MADV_MERGEABLE));
         assertThat(failure).isInstanceOf(KsmPermissionException.class);
         assertThat(failure.failedCall().orElseThrow().name()).isEqualTo("madvise(MADV_MERGEABLE)");
         assertThat(failure.failedCall().orElseThrow().range())
@@ -391,8 +409,8 @@ class KernelTest {
     @ValueSource(ints = {Linux.EINVAL, Linux.ENOSYS, Linux.EPERM})
     void aRefusedBatchIsALoopNowAndEverAfter(int errno) {
         backend.answer("process_madvise", -errno);
-        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
-        kernel.madvise(ranges(2), Linux.MADV_UNMERGEABLE);
+        advise(ranges(3), Linux.MADV_MERGEABLE);
+        advise(ranges(2), Linux.MADV_UNMERGEABLE);
         assertThat(backend.calls("process_madvise")).hasSize(1);
         assertThat(backend.calls("madvise 12")).isEqualTo(singly(12, ranges(3)));
         assertThat(backend.calls("madvise 13")).isEqualTo(singly(13, ranges(2)));
@@ -401,7 +419,7 @@ class KernelTest {
     @Test
     void theLoopFailsAsTheBatchDoes() {
         backend.answer("process_madvise", -Linux.ENOSYS).answer("madvise 12", 0, -Linux.EPERM);
-        assertThatThrownBy(() -> kernel.madvise(ranges(3), Linux.MADV_MERGEABLE))
+        assertThatThrownBy(() -> advise(ranges(3), Linux.MADV_MERGEABLE))
                 .isInstanceOf(KsmPermissionException.class)
                 .hasMessageContaining("10002000-10003000");
         assertThat(backend.calls("madvise 12")).hasSize(2);
@@ -410,17 +428,16 @@ class KernelTest {
     @Test
     void aFirstRangeThatFailsForItselfDoesNotEndBatches() {
         backend.answer("process_madvise", -Linux.EPERM).answer("madvise 12", -Linux.EPERM);
-        assertThatThrownBy(() -> kernel.madvise(ranges(3), Linux.MADV_MERGEABLE))
-                .isInstanceOf(KsmPermissionException.class);
-        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
+        assertThatThrownBy(() -> advise(ranges(3), Linux.MADV_MERGEABLE)).isInstanceOf(KsmPermissionException.class);
+        advise(ranges(3), Linux.MADV_MERGEABLE);
         assertThat(backend.calls("process_madvise")).hasSize(2);
     }
 
     @Test
     void aKernelWithoutPidfdSelfGetsAPidfdOnce() {
         backend.answer("process_madvise", -Linux.EBADF).answer("syscall 434", 77);
-        kernel.madvise(ranges(2), Linux.MADV_MERGEABLE);
-        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
+        advise(ranges(2), Linux.MADV_MERGEABLE);
+        advise(ranges(3), Linux.MADV_MERGEABLE);
         assertThat(backend.calls("syscall 434"))
                 .containsExactly("syscall 434 " + ProcessHandle.current().pid());
         assertThat(backend.calls("process_madvise"))
@@ -436,14 +453,14 @@ class KernelTest {
     @Test
     void aKernelWithoutPidfdIsAskedOneByOne() {
         backend.answer("process_madvise", -Linux.EBADF).answer("syscall 434", -Linux.ENOSYS);
-        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
+        advise(ranges(3), Linux.MADV_MERGEABLE);
         assertThat(backend.calls("madvise 12")).isEqualTo(singly(12, ranges(3)));
     }
 
     @Test
     void aPidfdThatDoesNotHelpEndsBatches() {
         backend.answer("process_madvise", -Linux.EBADF, -Linux.EPERM).answer("syscall 434", 77);
-        kernel.madvise(ranges(3), Linux.MADV_MERGEABLE);
+        advise(ranges(3), Linux.MADV_MERGEABLE);
         assertThat(backend.calls("madvise 12")).isEqualTo(singly(12, ranges(3)));
     }
 
@@ -490,8 +507,8 @@ class KernelTest {
         List<AddressRange> ranges =
                 List.of(new AddressRange(0x10_0000_0000L, 3L << 30), new AddressRange(0x20_0000_0000L, 4096));
         backend.answer("process_madvise", 0);
-        kernel.madvise(ranges, Linux.MADV_MERGEABLE);
-        kernel.madvise(ranges(2), Linux.MADV_MERGEABLE);
+        advise(ranges, Linux.MADV_MERGEABLE);
+        advise(ranges(2), Linux.MADV_MERGEABLE);
         assertThat(backend.calls("process_madvise")).hasSize(3);
     }
 }

@@ -55,8 +55,8 @@ class RangeIndexPropertiesTest {
 
     /** The index and the list side by side. */
     private static final class Model {
-        final Object[] shared = {RangeIndex.newTop()};
-        final RangeIndex index = new RangeIndex(shared, 0);
+        final Object[] shared = {RangeIndex.newTop(), RangeIndex.newSpares()};
+        final RangeIndex index = new RangeIndex(shared, 0, 1);
         final TreeSet<IndexLayout.Entry> ranges = new TreeSet<>(ORDER);
         final List<IndexLayout.Entry> unordered = new ArrayList<>();
         int nodes;

@@ -164,13 +164,13 @@ class RegionTablePropertiesTest {
             int to = all ? region.end : Math.min(region.end, from + step.length());
             assertThat(table.acquire(new RegionTable.Slot[] {region.slot})).isNull();
             if (step.kind() == Kind.WANT || step.kind() == Kind.WANT_ALL) {
-                table.want(region.slot, from, to, clock);
+                reserveAndWant(table, region.slot, from, to, clock);
                 want(region, from, to);
             } else {
-                table.unwant(region.slot.node, from, to);
+                reserveAndUnwant(table, region.slot, from, to);
                 region.wanted.clear(from, to);
             }
-            table.release(region.slot, 0, 0);
+            RegionTable.release(region.slot, 0, 0);
         }
 
         /** What becomes one with its neighbours is as old as the oldest part. */
@@ -200,6 +200,9 @@ class RegionTablePropertiesTest {
 
         void compare() {
             assertThat(table.openRegions()).isEqualTo(regions.size());
+            BitSet wanted = new BitSet();
+            regions.forEach(region -> wanted.or(region.wanted));
+            assertThat(table.mergeableBytes.get()).isEqualTo(wanted.cardinality());
             assertThat(nodesIn(0, PAGES)).containsExactlyInAnyOrderElementsOf(expectedIn(0, PAGES));
             Random windows = new Random(clock);
             for (int i = 0; i < 4; i++) {
@@ -243,7 +246,7 @@ class RegionTablePropertiesTest {
             table.forEachUnwanted(
                     from,
                     to,
-                    ignored == null ? 0 : ignored.slot.node,
+                    base -> ignored != null && base == ignored.slot.node,
                     (start, end, since) -> found.add(new Span(start, end, since)));
             assertThat(found).isEqualTo(spans(unwanted, new long[PAGES]));
 
@@ -304,17 +307,17 @@ class RegionTablePropertiesTest {
         }
     }
 
-    /** Layout 2, spelled out once more: other copies of ksm4j read the same arrays. */
+    /** Layout 3, spelled out once more: other copies of ksm4j read the same arrays. */
     private static final class Layout {
         private final long[] header;
         private final Object[] chunks;
         private final IndexLayout index;
 
         Layout(RegionTable table) {
-            assertThat(RegionTable.LAYOUT).isEqualTo(2);
-            header = (long[]) table.shared()[4];
-            chunks = (Object[]) table.shared()[2];
-            index = new IndexLayout(table.shared()[7]);
+            assertThat(RegionTable.LAYOUT).isEqualTo(3);
+            header = (long[]) table.shared()[5];
+            chunks = (Object[]) table.shared()[3];
+            index = new IndexLayout(table.shared()[8]);
         }
 
         /** All but its state: start, end, since, base, and pieces or the next free node. */
@@ -341,6 +344,8 @@ class RegionTablePropertiesTest {
                 assertThat(seen.add(free)).isTrue();
                 assertThat((int) state(free)).isZero();
             }
+            assertThat(header[2]).as("free nodes").isEqualTo(seen.size() - live);
+            assertThat(header[3]).as("promised nodes").isZero();
             assertThat(header[0]).as("nodes used").isEqualTo(seen.size() + 1);
             return live;
         }
@@ -349,7 +354,7 @@ class RegionTablePropertiesTest {
     /** Nobody else will want the lock that changes need. */
     private static RegionTable newLockedTable() {
         RegionTable table = new RegionTable(RegionTable.newShared());
-        table.lock.lock();
+        table.lock();
         return table;
     }
 
@@ -382,17 +387,17 @@ class RegionTablePropertiesTest {
             List<RegionTable.Slot> open = new ArrayList<>();
             for (int i = 0; i < 1000; i++) {
                 open.add(table.open(4L * i, 4L * i + 4, 0, "round " + round));
-                table.want(open.get(i), 4L * i + 1, 4L * i + 2, round);
+                reserveAndWant(table, open.get(i), 4L * i + 1, 4L * i + 2, round);
             }
             for (RegionTable.Slot slot : open) {
                 table.close(slot);
             }
             closed.addAll(open);
         }
-        assertThat(((Object[]) table.shared()[2])).as("chunks for 2,000 nodes").hasSize(2);
+        assertThat(((Object[]) table.shared()[3])).as("chunks for 2,000 nodes").hasSize(2);
         assertThat(new Layout(table).check()).isZero();
         assertThat(closed).noneMatch(slot -> slot.isCurrent(slot.state()) || RegionTable.tryAcquire(slot));
-        assertThat((Object[]) ((Object[]) table.shared()[3])[0])
+        assertThat((Object[]) ((Object[]) table.shared()[4])[0])
                 .as("names of closed regions")
                 .containsOnlyNulls();
     }
@@ -402,8 +407,7 @@ class RegionTablePropertiesTest {
         RegionTable table = new RegionTable(RegionTable.newShared());
         for (int i = 0; i < 3000; i++) {
             RegionTable.Slot slot = table.open(4L * i, 4L * i + 6, 0, "owner " + i);
-            table.want(slot, 4L * i + 1, 4L * i + 3, i);
-            table.mergeableBytes.add(1);
+            reserveAndWant(table, slot, 4L * i + 1, 4L * i + 3, i);
         }
         Set<Object> reached = Collections.newSetFromMap(new IdentityHashMap<>());
         Deque<Object> left = new ArrayDeque<>(List.<Object>of(table.shared()));
@@ -467,13 +471,13 @@ class RegionTablePropertiesTest {
         } finally {
             threads.shutdownNow();
         }
-        table.lock.lock();
+        table.lock();
         try {
             standing.forEach(table::close);
             assertThat(table.openRegions()).isZero();
             assertThat(new Layout(table).check()).isZero();
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
     }
 
@@ -481,7 +485,7 @@ class RegionTablePropertiesTest {
         try {
             result.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
         } catch (TimeoutException e) {
-            throw new AssertionError("a worker waits for ever: a wake-up was lost", e);
+            throw new AssertionError("a worker waits for ever", e);
         }
     }
 
@@ -507,7 +511,7 @@ class RegionTablePropertiesTest {
         }
         pages.workOn(owned, me);
         for (RegionTable.Slot slot : set) {
-            table.release(slot, 0, 0);
+            RegionTable.release(slot, 0, 0);
         }
     }
 
@@ -516,7 +520,7 @@ class RegionTablePropertiesTest {
             assertThat(table.acquire(new RegionTable.Slot[] {slot})).isNull();
         }
         pages.workOn(pagesOf(table, slot), me);
-        table.release(slot, 0, 0);
+        RegionTable.release(slot, 0, 0);
     }
 
     /** Opened on top of the others while they may be owned without the lock, wanted, and closed. */
@@ -524,34 +528,47 @@ class RegionTablePropertiesTest {
         int start = random.nextInt(PAGES);
         int end = Math.min(PAGES, start + 1 + random.nextInt(4));
         RegionTable.Slot slot;
-        table.lock.lock();
-        try {
-            slot = table.open(start, end, 0, "new");
-        } finally {
-            table.lock.unlock();
-        }
-        assertThat(slot).isNotNull();
+        do {
+            table.lock();
+            try {
+                slot = table.open(start, end, 0, "new");
+            } finally {
+                table.unlock();
+            }
+        } while (slot == null);
         workOnOne(table, pages, slot, me);
         assertThat(table.acquire(new RegionTable.Slot[] {slot})).isNull();
         pages.workOn(pagesOf(table, slot), me);
-        table.lock.lock();
+        table.lock();
         try {
-            table.want(slot, start, end, 1);
-            table.unwant(slot.node, start, start + 1);
+            reserveAndWant(table, slot, start, end, 1);
+            reserveAndUnwant(table, slot, start, start + 1);
             table.close(slot);
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
         assertThat(table.acquire(new RegionTable.Slot[] {slot})).isSameAs(slot);
     }
 
+    private static void reserveAndWant(RegionTable table, RegionTable.Slot slot, long from, long to, long since) {
+        table.reserve(RegionTable.NODES_TO_CHANGE_A_PART);
+        table.want(slot, from, to, since);
+        table.unreserve(RegionTable.NODES_TO_CHANGE_A_PART);
+    }
+
+    private static void reserveAndUnwant(RegionTable table, RegionTable.Slot slot, long from, long to) {
+        table.reserve(RegionTable.NODES_TO_CHANGE_A_PART);
+        table.unwant(slot.node, from, to);
+        table.unreserve(RegionTable.NODES_TO_CHANGE_A_PART);
+    }
+
     private static BitSet pagesOf(RegionTable table, RegionTable.Slot slot) {
         BitSet pages = new BitSet();
-        table.lock.lock();
+        table.lock();
         try {
             pages.set((int) table.start(slot.node), (int) table.end(slot.node));
         } finally {
-            table.lock.unlock();
+            table.unlock();
         }
         return pages;
     }

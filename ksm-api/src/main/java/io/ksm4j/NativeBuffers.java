@@ -1,0 +1,65 @@
+package io.ksm4j;
+
+import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.spi.NativeMapping;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Native memory for what the kernel reads from there: names, and arrays of ranges. It is mapped and not {@code ByteBuffer.allocateDirect}, so that it is
+ * there also when the program has used up {@code -XX:MaxDirectMemorySize}. A few buffers are kept, for good; a program that needs more
+ * at once maps more.
+ */
+final class NativeBuffers {
+
+    /** As many ranges as one {@code process_madvise} takes, of two words each. */
+    static final int BYTES = Linux.IOV_MAX * 2 * Long.BYTES;
+
+    /** A buffer that one thread has. The mapping keeps the bytes accessible. */
+    record NativeBuffer(long address, ByteBuffer bytes, NativeMapping mapping) {}
+
+    private final KsmBackend backend;
+    private final AtomicReferenceArray<@Nullable NativeBuffer> kept = new AtomicReferenceArray<>(4);
+
+    NativeBuffers(KsmBackend backend) {
+        this.backend = backend;
+    }
+
+    /** A buffer of {@link #BYTES} bytes in native order, to be given back; null if there is no memory for one. */
+    @Nullable
+    NativeBuffer take() {
+        for (int i = 0; i < kept.length(); i++) {
+            NativeBuffer buffer = kept.getAndSet(i, null);
+            if (buffer != null) {
+                return buffer;
+            }
+        }
+        long address = backend.mmap(BYTES, Linux.PROT_READ | Linux.PROT_WRITE, Linux.MAP_PRIVATE | Linux.MAP_ANONYMOUS);
+        if (Linux.failed(address)) {
+            return null;
+        }
+        try {
+            NativeMapping mapping = backend.map(address, BYTES, this);
+            return new NativeBuffer(address, mapping.buffer(0, BYTES).order(ByteOrder.nativeOrder()), mapping);
+        } catch (Throwable t) {
+            backend.munmap(address, BYTES);
+            return null;
+        }
+    }
+
+    void giveBack(NativeBuffer buffer) {
+        for (int i = 0; i < kept.length(); i++) {
+            if (kept.compareAndSet(i, null, buffer)) {
+                return;
+            }
+        }
+        if (buffer.mapping().revoke()) {
+            backend.munmap(buffer.address(), BYTES);
+        } else {
+            // Its bytes are unreachable once this method has returned.
+            buffer.mapping().whenUnreachable(() -> backend.munmap(buffer.address(), BYTES));
+        }
+    }
+}
