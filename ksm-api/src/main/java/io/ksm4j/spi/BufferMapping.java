@@ -3,6 +3,9 @@ package io.ksm4j.spi;
 import java.lang.ref.Cleaner;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Objects;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,14 +28,20 @@ public final class BufferMapping implements NativeMapping {
         ByteBuffer newDirectByteBuffer(long address, int length);
     }
 
-    private static final Cleaner VIEWS = Cleaner.create();
+    /** In {@link #views}: no more are made. */
+    private static final int REVOKED = Integer.MIN_VALUE;
+
+    /** Null until the first buffer is made: a thread that cannot be started then is started later. */
+    private static final AtomicReference<@Nullable Cleaner> CLEANER = new AtomicReference<>();
 
     private final long address;
     private final BufferFactory factory;
     private final Object owner;
-    private int views;
-    private boolean revoked;
-    private @Nullable Runnable whenUnreachable;
+
+    /** How many buffers are reachable or being made, with {@link #REVOKED} added once that is so. */
+    private final AtomicInteger views = new AtomicInteger();
+
+    private final AtomicReference<@Nullable Runnable> whenUnreachable = new AtomicReference<>();
 
     /**
      * Creates the mapping's views.
@@ -47,57 +56,86 @@ public final class BufferMapping implements NativeMapping {
         this.owner = owner;
     }
 
-    @Override
-    public synchronized ByteBuffer buffer(long offset, int length) {
-        requireNotRevoked();
-        // JNA makes buffers in the machine's order.
-        ByteBuffer buffer =
-                factory.newDirectByteBuffer(address + offset, length).order(ByteOrder.BIG_ENDIAN);
-        VIEWS.register(buffer, new ViewGone(this, owner));
-        views++;
-        return buffer;
+    private static Cleaner cleaner() {
+        Cleaner cleaner = CLEANER.get();
+        if (cleaner == null) {
+            // The thread of one that is not kept ends by itself.
+            CLEANER.compareAndSet(null, Cleaner.create());
+            cleaner = CLEANER.get();
+        }
+        return Objects.requireNonNull(cleaner);
     }
 
     @Override
-    public synchronized <T> @Nullable T view(Class<T> type) {
-        requireNotRevoked();
+    public ByteBuffer buffer(long offset, int length) {
+        Cleaner cleaner = cleaner();
+        ViewGone gone = new ViewGone(this, owner);
+        int now;
+        do {
+            now = views.get();
+            if (now < 0) {
+                throw closed();
+            }
+        } while (!views.compareAndSet(now, now + 1));
+        boolean made = false;
+        try {
+            // JNA makes buffers in the machine's order.
+            ByteBuffer buffer =
+                    factory.newDirectByteBuffer(address + offset, length).order(ByteOrder.BIG_ENDIAN);
+            cleaner.register(buffer, gone);
+            made = true;
+            return buffer;
+        } finally {
+            if (!made) {
+                viewGone();
+            }
+        }
+    }
+
+    @Override
+    public <T> @Nullable T view(Class<T> type) {
+        if (views.get() < 0) {
+            throw closed();
+        }
         return null;
     }
 
     @Override
-    public synchronized boolean revoke() {
-        revoked = true;
-        return views == 0;
+    public boolean revoke() {
+        int now;
+        do {
+            now = views.get();
+        } while (!views.compareAndSet(now, now | REVOKED));
+        return isUnreachable(now);
     }
 
     @Override
     public void whenUnreachable(Runnable action) {
-        synchronized (this) {
-            if (views > 0) {
-                whenUnreachable = action;
-                return;
-            }
+        whenUnreachable.set(action);
+        if (isUnreachable(views.get())) {
+            runOnce();
         }
-        action.run();
     }
 
     private void viewGone() {
-        Runnable action;
-        synchronized (this) {
-            views--;
-            if (views > 0 || whenUnreachable == null) {
-                return;
-            }
-            action = whenUnreachable;
-            whenUnreachable = null;
+        if (isUnreachable(views.decrementAndGet())) {
+            runOnce();
         }
-        action.run();
     }
 
-    private void requireNotRevoked() {
-        if (revoked) {
-            throw new IllegalStateException("the region is closed");
+    private static boolean isUnreachable(int views) {
+        return (views & ~REVOKED) == 0;
+    }
+
+    private void runOnce() {
+        Runnable action = whenUnreachable.getAndSet(null);
+        if (action != null) {
+            action.run();
         }
+    }
+
+    private static IllegalStateException closed() {
+        return new IllegalStateException("the region is closed");
     }
 
     /** Holds the owner until the buffer is gone: the cleaner keeps this object, and this object keeps the owner. */

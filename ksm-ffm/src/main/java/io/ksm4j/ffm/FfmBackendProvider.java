@@ -23,7 +23,7 @@ public final class FfmBackendProvider implements KsmBackendProvider {
     public KsmBackend open() {
         try {
             return new FfmBackend();
-        } catch (IllegalCallerException | ExceptionInInitializerError | NoClassDefFoundError e) {
+        } catch (IllegalCallerException e) {
             throw new UnsupportedOperationException(
                     "native access is not enabled (" + e
                             + "): run Java with --enable-native-access=ALL-UNNAMED, or =io.ksm4j.ffm on the module path",

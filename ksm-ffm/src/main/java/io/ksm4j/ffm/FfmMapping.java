@@ -4,6 +4,7 @@ import io.ksm4j.spi.NativeMapping;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -13,12 +14,18 @@ import org.jspecify.annotations.Nullable;
  */
 final class FfmMapping implements NativeMapping {
 
+    /** What {@link #state} is when no view may be made any more. */
+    private static final Object REVOKED = new Object();
+
+    /** The arena with the segment that lives as long as it does. */
+    private record Views(Arena arena, MemorySegment segment) {}
+
     private final long address;
     private final long length;
     private final Object owner;
-    private @Nullable Arena arena;
-    private @Nullable MemorySegment segment;
-    private boolean revoked;
+
+    /** Null, {@link Views} or {@link #REVOKED}. */
+    private final AtomicReference<@Nullable Object> state = new AtomicReference<>();
 
     FfmMapping(long address, long length, Object owner) {
         this.address = address;
@@ -26,15 +33,21 @@ final class FfmMapping implements NativeMapping {
         this.owner = owner;
     }
 
-    private synchronized MemorySegment segment() {
-        if (revoked) {
-            throw new IllegalStateException("the region is closed");
+    private MemorySegment segment() {
+        Object seen = state.get();
+        if (seen == null) {
+            Arena arena = Arena.ofShared();
+            Views made = new Views(arena, mapped(arena));
+            if (state.compareAndSet(null, made)) {
+                return made.segment();
+            }
+            arena.close();
+            seen = state.get();
         }
-        if (segment == null) {
-            arena = Arena.ofShared();
-            segment = mapped(arena);
+        if (seen instanceof Views views) {
+            return views.segment();
         }
-        return segment;
+        throw new IllegalStateException("the region is closed");
     }
 
     /**
@@ -63,11 +76,20 @@ final class FfmMapping implements NativeMapping {
     }
 
     @Override
-    public synchronized boolean revoke() {
-        if (arena != null && !revoked) {
-            arena.close();
+    public boolean revoke() {
+        Object seen = state.getAndSet(REVOKED);
+        if (seen instanceof Views views) {
+            boolean closed = false;
+            try {
+                views.arena().close();
+                closed = true;
+            } finally {
+                if (!closed && views.arena().scope().isAlive()) {
+                    // A native call is using a view: the region stays open, and so do its views.
+                    state.set(views);
+                }
+            }
         }
-        revoked = true;
         return true;
     }
 
