@@ -53,7 +53,7 @@ final class Beans {
     private Beans() {}
 
     /** Makes this copy one of those that answer. */
-    static void answerFor(Object[] table, Map<InvocationHandler, Boolean> copies) {
+    static void answerFor(RegionTable table, Map<InvocationHandler, Boolean> copies) {
         Map<String, Bean<?, ?>> beans = Map.of(
                 MergeRegistryMXBean.OBJECT_NAME,
                 new Bean<>(MergeRegistryMXBean.class, MergeRegistry::system, RegistryBean::new),
@@ -65,7 +65,7 @@ final class Beans {
         beans.values().forEach(Bean::loadClasses);
         InvocationHandler answer = (name, method, arguments) -> {
             if (method.getName().equals("getAttribute") && SHARED_ATTRIBUTE.equals(arguments[0])) {
-                return new Object[] {table, copies};
+                return new Object[] {table.shared(), copies};
             }
             try {
                 return method.invoke(beans.get(name), arguments);
@@ -81,7 +81,11 @@ final class Beans {
     /** Whether this copy is the one that the MBeans ask now, or answers to none. */
     static boolean isAskedFirst() {
         Map<InvocationHandler, Boolean> all = copies;
-        return all == null || all.keySet().toArray()[0].equals(answers);
+        if (all == null) {
+            return true;
+        }
+        Object[] inOrder = all.keySet().toArray();
+        return inOrder.length > 0 && inOrder[0].equals(answers);
     }
 
     /**
@@ -102,7 +106,10 @@ final class Beans {
         }
     }
 
-    /** An MBean of JDK classes alone that does {@code copies.keySet().toArray()[0].invoke(name, method, arguments)}. */
+    /**
+     * An MBean of JDK classes alone that does {@code copies.keySet().toArray()[0].invoke(name, method, arguments)}, or throws
+     * {@code IllegalStateException} if no copy is left.
+     */
     private static Object askAnyCopy(Map<InvocationHandler, Boolean> copies, String name)
             throws ReflectiveOperationException {
         MethodHandles.Lookup lookup = MethodHandles.publicLookup();
@@ -110,7 +117,19 @@ final class Beans {
                 .bindTo(copies);
         MethodHandle toArray = lookup.findVirtual(Set.class, "toArray", MethodType.methodType(Object[].class));
         MethodHandle first = MethodHandles.insertArguments(MethodHandles.arrayElementGetter(Object[].class), 1, 0);
-        MethodHandle anyCopy = MethodHandles.filterReturnValue(MethodHandles.filterReturnValue(keySet, toArray), first)
+        MethodHandle noneLeft = MethodHandles.foldArguments(
+                MethodHandles.throwException(Object.class, IllegalStateException.class),
+                MethodHandles.insertArguments(
+                        lookup.findConstructor(
+                                IllegalStateException.class, MethodType.methodType(void.class, String.class)),
+                        0,
+                        "ksm4j is no longer loaded in this JVM"));
+        MethodHandle firstIfAny = MethodHandles.catchException(
+                first,
+                ArrayIndexOutOfBoundsException.class,
+                MethodHandles.dropArguments(noneLeft, 0, ArrayIndexOutOfBoundsException.class, Object[].class));
+        MethodHandle anyCopy = MethodHandles.filterReturnValue(
+                        MethodHandles.filterReturnValue(keySet, toArray), firstIfAny)
                 .asType(MethodType.methodType(InvocationHandler.class));
         MethodHandle invoke = lookup.findVirtual(
                 InvocationHandler.class,

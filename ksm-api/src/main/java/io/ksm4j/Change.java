@@ -34,7 +34,7 @@ final class Change implements Kernel.Attempt {
     private final boolean mergeable;
     private final RegionState[] regions;
     private final RegionTable.Slot[] slots;
-    private final RegionTable table = SharedTable.TABLE;
+    private final RegionTable table = SharedTable.table();
     private final Kernel kernel;
 
     /** Where to look whether marks were taken. */
@@ -79,7 +79,7 @@ final class Change implements Kernel.Attempt {
     }
 
     static void apply(List<Part> parts, boolean mergeable, Unmerge how) {
-        if (RegionEvents.isRecorded(mergeable)) {
+        if (JdkModules.FLIGHT_RECORDER && RegionEvents.isRecorded(mergeable)) {
             RegionEvents.record(parts, mergeable, () -> applyUnrecorded(parts, mergeable, how));
         } else {
             applyUnrecorded(parts, mergeable, how);
@@ -341,7 +341,7 @@ final class Change implements Kernel.Attempt {
 
     /** What of some parts no other regions want, as far as can be said without owning them. */
     static List<AddressRange> wantedByNoOthers(List<Part> parts) {
-        RegionTable table = SharedTable.TABLE;
+        RegionTable table = SharedTable.table();
         List<AddressRange> ranges = new ArrayList<>();
         table.lock();
         try {

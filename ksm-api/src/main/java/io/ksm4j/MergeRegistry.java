@@ -14,7 +14,6 @@ import java.util.List;
  */
 public final class MergeRegistry {
 
-    /** Has no field for the table: finding that calls back here, and two threads could each wait for the other's class. */
     private static final MergeRegistry SYSTEM = new MergeRegistry();
 
     private MergeRegistry() {}
@@ -57,7 +56,7 @@ public final class MergeRegistry {
     }
 
     List<Mark> marks(long from, long to, int limit) {
-        RegionTable table = SharedTable.TABLE;
+        RegionTable table = SharedTable.table();
         List<Mark> marks = new ArrayList<>();
         table.lock();
         try {
@@ -83,7 +82,7 @@ public final class MergeRegistry {
      * @return true if it lies in a mark
      */
     public boolean isMergeable(long address) {
-        return address >= 0 && address != Long.MAX_VALUE && SharedTable.TABLE.isWantedAt(address);
+        return address >= 0 && address != Long.MAX_VALUE && SharedTable.table().isWantedAt(address);
     }
 
     /**
@@ -115,7 +114,7 @@ public final class MergeRegistry {
      * @return bytes
      */
     public long mergeableBytes() {
-        return SharedTable.TABLE.mergeableBytes.get();
+        return SharedTable.table().mergeableBytes.get();
     }
 
     /**
@@ -124,7 +123,7 @@ public final class MergeRegistry {
      * @return a count
      */
     public long openRegions() {
-        RegionTable table = SharedTable.TABLE;
+        RegionTable table = SharedTable.table();
         table.lock();
         try {
             return table.openRegions();
@@ -140,6 +139,6 @@ public final class MergeRegistry {
      * @return a count
      */
     public long leaks() {
-        return SharedTable.TABLE.leaks.get();
+        return SharedTable.table().leaks.get();
     }
 }

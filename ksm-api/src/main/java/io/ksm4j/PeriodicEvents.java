@@ -6,8 +6,10 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
 import java.lang.ref.WeakReference;
 import java.security.PrivilegedAction;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import javax.security.auth.Subject;
 import jdk.jfr.Event;
 import jdk.jfr.FlightRecorder;
@@ -40,7 +42,7 @@ final class PeriodicEvents {
 
     private static Runnable ifAsked(Runnable emit) {
         return () -> {
-            if (Beans.isAskedFirst()) {
+            if (!JdkModules.MANAGEMENT || Beans.isAskedFirst()) {
                 emit.run();
             }
         };
@@ -49,33 +51,33 @@ final class PeriodicEvents {
     /** Not at once: the first method handle takes a JVM more time than everything else that ksm4j does at start. */
     static void registerSoon() {
         new LaterWork("ksm4j-jfr") {
+
+            /** Those that JFR would ask for twice, if they were registered once more. */
+            private final Set<Class<?>> registered = new HashSet<>();
+
             @Override
-            void pause() {
+            void pause() throws InterruptedException {
                 // A recording that runs already may be over soon.
                 if (!FlightRecorder.isInitialized()) {
-                    try {
-                        sleep(PAUSE_MILLIS);
-                    } catch (InterruptedException e) {
-                        currentThread().interrupt();
+                    Thread.sleep(PAUSE_MILLIS);
+                }
+            }
+
+            @Override
+            void work() throws ReflectiveOperationException {
+                for (Map.Entry<Class<? extends Event>, Runnable> answer : Answers.BY_TYPE.entrySet()) {
+                    if (!registered.contains(answer.getKey())) {
+                        register(answer.getKey(), runWhileReachable(new WeakReference<>(answer.getValue())));
+                        registered.add(answer.getKey());
                     }
                 }
             }
 
             @Override
-            void work() {
-                register();
+            void failed(Throwable failure) {
+                Log.debug("there will be no statistics in Java Flight Recorder yet", failure);
             }
         }.start();
-    }
-
-    private static void register() {
-        try {
-            for (Map.Entry<Class<? extends Event>, Runnable> answer : Answers.BY_TYPE.entrySet()) {
-                register(answer.getKey(), runWhileReachable(new WeakReference<>(answer.getValue())));
-            }
-        } catch (ReflectiveOperationException | LinkageError | RuntimeException e) {
-            Log.debug("there will be no statistics in Java Flight Recorder", e);
-        }
     }
 
     /** A runnable of JDK classes alone that does {@code if (target.get() != null) target.get().run()}. */

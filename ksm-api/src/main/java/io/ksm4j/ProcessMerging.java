@@ -282,7 +282,7 @@ public final class ProcessMerging {
     }
 
     private static RegionTable table() {
-        return SharedTable.TABLE;
+        return SharedTable.table();
     }
 
     /** For code that only wants to know, on kernels that may not know the question. */

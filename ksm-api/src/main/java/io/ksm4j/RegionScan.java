@@ -172,14 +172,14 @@ final class RegionScan {
         if (!pass()) {
             // One thread at a time, whichever class loader it comes from: others would take the split mappings for
             // joined ones.
-            Backoff.lock(SharedTable.TABLE.splitTurn);
+            Backoff.lock(SharedTable.table().splitTurn);
             try {
                 RegionTable.Slot closed = runApart();
                 if (closed != null) {
                     return closed;
                 }
             } finally {
-                SharedTable.TABLE.splitTurn.unlock();
+                SharedTable.table().splitTurn.unlock();
             }
         }
         countPresent();
@@ -195,7 +195,7 @@ final class RegionScan {
             // What may wait, be it for a lock of the JDK's own, comes before the regions are owned.
             try (Smaps mappings = kernel.proc.openSmaps()) {
                 // A thread that closes or changes one of these regions waits, so that nothing else takes its place.
-                RegionTable.Slot closed = SharedTable.TABLE.acquire(touched);
+                RegionTable.Slot closed = SharedTable.table().acquire(touched);
                 if (closed != null) {
                     return closed;
                 }

@@ -83,7 +83,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
             boolean verify,
             Unmerge unmerge) {
         this.kernel = kernel;
-        this.table = SharedTable.TABLE;
+        this.table = SharedTable.table();
         this.slot = slot;
         this.slots = new RegionTable.Slot[] {slot};
         this.range = range;
@@ -123,7 +123,8 @@ final class RegionState implements Runnable, Kernel.Attempt {
             @Nullable Object memoryHolder,
             RegionOptions options) {
         StackRoom.requireForOpening();
-        RegionTable table = SharedTable.TABLE;
+        RegionTable table = SharedTable.table();
+        LaterWork.startWaiting();
         long flags = (options.marking() == Marking.NEVER ? RegionTable.EXCLUDED : 0)
                 | (kernel.recordsOnly ? RegionTable.RECORDED : 0)
                 | (alive != null ? RegionTable.GUARDED : 0);
@@ -234,7 +235,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
 
     /** Marks or unmarks the whole region. */
     void mark(boolean mergeable, Unmerge how) {
-        if (RegionEvents.isRecorded(mergeable)) {
+        if (JdkModules.FLIGHT_RECORDER && RegionEvents.isRecorded(mergeable)) {
             RegionEvents.record(whole(), mergeable, () -> markUnrecorded(mergeable, how));
         } else {
             markUnrecorded(mergeable, how);
@@ -704,7 +705,9 @@ final class RegionState implements Runnable, Kernel.Attempt {
                                 + (isOpen() ? "; when a region is next opened, that is tried again" : ""),
                         failure);
             }
-            RegionEvents.recordLeak(this);
+            if (JdkModules.FLIGHT_RECORDER) {
+                RegionEvents.recordLeak(this);
+            }
         } catch (Throwable t) {
             // The region is closed all the same, or will be.
         }

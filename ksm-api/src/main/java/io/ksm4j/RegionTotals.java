@@ -15,7 +15,7 @@ import java.util.OptionalLong;
 final class RegionTotals {
 
     private final Kernel kernel;
-    private final RegionTable table = SharedTable.TABLE;
+    private final RegionTable table = SharedTable.table();
     private RegionScan.Counts counts = new RegionScan.Counts();
     private final OptionalLong ksmZeroBytes;
 

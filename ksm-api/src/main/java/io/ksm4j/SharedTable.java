@@ -7,7 +7,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.Map;
+import java.util.Properties;
 import java.util.WeakHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
 import javax.management.AttributeNotFoundException;
 import javax.management.InstanceAlreadyExistsException;
 import javax.management.JMException;
@@ -25,175 +29,191 @@ import org.jspecify.annotations.Nullable;
  * <p>The MBean keeps no copy ({@link Beans}). When the last copy is gone there are no regions left to show, and the next copy
  * starts anew.
  *
- * <p>A copy counts alone, and warns, where the MBean is that of a copy with another {@link RegionTable#LAYOUT}, and where
- * somebody has reset the property, as {@code System.setProperties} does: it then takes itself for the first, and finds the MBean
- * there when it has regions already. With {@code -Dio.ksm4j.jmx=false} every copy counts alone.
+ * <p>A copy counts alone, and warns, where the MBean is that of a copy with another {@link RegionTable#LAYOUT}; where the first copy cannot
+ * publish its table within {@value #PATIENCE_SECONDS} seconds; and where the property was reset, as {@code System.setProperties}
+ * does: it then takes itself for the first, and finds the MBean there when it has regions already. With
+ * {@code -Dio.ksm4j.jmx=false}, and in a runtime without the module {@code java.management}, every copy counts alone.
+ *
+ * <p>Finding the table may fail for want of memory or of a thread. It is tried again when the table is next asked for.
  */
 final class SharedTable {
 
     /** Which JVM has a table, by its process id: build tools copy system properties to the JVMs they start. */
     private static final String PROPERTY = "io.ksm4j.registry." + RegionTable.LAYOUT;
 
+    /** Behind the process id: a copy waits for the MBean. */
+    private static final String AWAITED = " awaited";
+
     private static final String JMX_PROPERTY = "io.ksm4j.jmx";
 
-    /** The one lock that all copies know: a string literal is one object in the whole JVM. */
-    private static final Object MONITOR = ("io.ksm4j.MergeRegistry/" + RegionTable.LAYOUT).intern();
+    private static final long PATIENCE_SECONDS = 30;
+    private static final long POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(5);
 
-    private static final long PATIENCE_NANOS = 30_000_000_000L;
-
-    /** Who answers for the table, if another copy made it; to be joined once {@link #TABLE} is there to answer from. */
-    private static @Nullable Map<InvocationHandler, Boolean> copiesToJoin;
-
-    static final RegionTable TABLE = new RegionTable(find());
-
-    static {
-        if (copiesToJoin != null) {
-            Beans.answerFor(TABLE.shared(), copiesToJoin);
-            copiesToJoin = null;
-        }
-        PeriodicEvents.registerSoon();
-    }
+    private static final ReentrantLock FINDING = new ReentrantLock();
+    private static volatile @Nullable RegionTable table;
 
     private SharedTable() {}
 
-    private static Object[] find() {
-        if ("false".equals(System.getProperty(JMX_PROPERTY))) {
-            return RegionTable.newShared();
-        }
-        synchronized (MONITOR) {
-            if (isFirst()) {
-                return publishSoon();
-            }
-        }
-        // Only a JVM with a second copy of ksm4j comes here.
-        return waitForFirstCopy();
+    static RegionTable table() {
+        RegionTable found = table;
+        return found != null ? found : find();
     }
 
-    private static boolean isFirst() {
-        return !process().equals(System.getProperty(PROPERTY));
-    }
-
-    private static String process() {
+    private static RegionTable find() {
+        Backoff.lock(FINDING);
         try {
-            return Files.readSymbolicLink(Path.of("/proc/self")).toString();
-        } catch (IOException | UnsupportedOperationException e) {
-            // It loads two dozen classes.
-            return Long.toString(ProcessHandle.current().pid());
-        }
-    }
-
-    private static Object[] publishSoon() {
-        System.setProperty(PROPERTY, process());
-        Object[] shared = RegionTable.newShared();
-        new LaterWork("ksm4j-mbean") {
-            @Override
-            void pause() {
-                pauseUntilAnotherCopyWaits();
-            }
-
-            @Override
-            void work() {
-                publish(shared);
-            }
-        }.start();
-        return shared;
-    }
-
-    private static Object[] waitForFirstCopy() {
-        MBeanServer server = ManagementFactory.getPlatformMBeanServer();
-        long deadline = System.nanoTime() + PATIENCE_NANOS;
-        boolean interrupted = false;
-        try {
-            synchronized (MONITOR) {
-                // Whoever pauses before it publishes is waited for.
-                MONITOR.notifyAll();
-                while (!server.isRegistered(Beans.REGISTRY)) {
-                    if (isFirst()) {
-                        return publishSoon();
-                    }
-                    long left = deadline - System.nanoTime();
-                    if (left <= 0) {
-                        return keepOwn("another copy of ksm4j in this JVM did not publish its registry");
-                    }
-                    try {
-                        MONITOR.wait(left / 1_000_000 + 1);
-                    } catch (InterruptedException e) {
-                        interrupted = true;
-                    }
+            RegionTable found = table;
+            if (found == null) {
+                found = JdkModules.MANAGEMENT && !"false".equals(System.getProperty(JMX_PROPERTY))
+                        ? Publication.find()
+                        : new RegionTable(RegionTable.newShared());
+                table = found;
+                if (JdkModules.FLIGHT_RECORDER) {
+                    PeriodicEvents.registerSoon();
                 }
-                return join(server);
             }
+            return found;
         } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
+            FINDING.unlock();
         }
     }
 
-    private static Object[] join(MBeanServer server) {
-        try {
-            Object[] published = (Object[]) server.getAttribute(Beans.REGISTRY, Beans.SHARED_ATTRIBUTE);
-            Object[] table = (Object[]) published[0];
-            @SuppressWarnings("unchecked")
-            Map<InvocationHandler, Boolean> copies = (Map<InvocationHandler, Boolean>) published[1];
-            copiesToJoin = copies;
-            return table;
-        } catch (AttributeNotFoundException e) {
-            return keepOwn("the registry in this JVM is that of another version of ksm4j");
-        } catch (JMException | RuntimeException e) {
-            Log.debug("the copies of ksm4j that registered the MBean are gone, their regions too", e);
+    /** What needs JMX, and is loaded only where there is JMX. */
+    private static final class Publication extends LaterWork {
+
+        private final Object[] shared;
+
+        private Publication(Object[] shared) {
+            super("ksm4j-mbean");
+            this.shared = shared;
+        }
+
+        static RegionTable find() {
+            String process = process();
+            while (true) {
+                if (isFirst(process)) {
+                    return publishSoon();
+                }
+                RegionTable found = waitForFirstCopy(process);
+                if (found != null) {
+                    return found;
+                }
+            }
+        }
+
+        private static String process() {
             try {
-                server.unregisterMBean(Beans.REGISTRY);
-            } catch (JMException alreadyGone) {
-                e.addSuppressed(alreadyGone);
+                return Files.readSymbolicLink(Path.of("/proc/self")).toString();
+            } catch (IOException | UnsupportedOperationException e) {
+                // It loads two dozen classes.
+                return Long.toString(ProcessHandle.current().pid());
             }
-            return publishSoon();
         }
-    }
 
-    private static Object[] keepOwn(String reason) {
-        Log.warning(
-                reason + ": this copy keeps its own, and pages that both copies mark are not counted together", null);
-        return RegionTable.newShared();
-    }
+        /** Makes this copy the first one if no other is. The properties are one map for all copies, and atomic. */
+        private static boolean isFirst(String process) {
+            Properties properties = System.getProperties();
+            Object known = properties.putIfAbsent(PROPERTY, process);
+            return known == null
+                    || (!known.equals(process)
+                            && !known.equals(process + AWAITED)
+                            && properties.replace(PROPERTY, known, process));
+        }
 
-    private static void publish(Object[] table) {
-        boolean published = false;
-        try {
-            // Not with the monitor held: others may be starting the server, and wait for us as they do.
+        private static RegionTable publishSoon() {
+            try {
+                Object[] shared = RegionTable.newShared();
+                RegionTable made = new RegionTable(shared);
+                new Publication(shared).start();
+                return made;
+            } catch (Throwable t) {
+                System.clearProperty(PROPERTY);
+                throw t;
+            }
+        }
+
+        /** Returns null if there is no first copy any more. */
+        private static @Nullable RegionTable waitForFirstCopy(String process) {
+            MBeanServer server = ManagementFactory.getPlatformMBeanServer();
+            long began = System.nanoTime();
+            while (!server.isRegistered(Beans.REGISTRY)) {
+                Object known = System.getProperties().get(PROPERTY);
+                if (process.equals(known)) {
+                    System.getProperties().replace(PROPERTY, process, process + AWAITED);
+                } else if (!(process + AWAITED).equals(known)) {
+                    return null;
+                }
+                if (System.nanoTime() - began > TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS)) {
+                    return keepOwn("another copy of ksm4j in this JVM did not publish its registry");
+                }
+                LockSupport.parkNanos(POLL_NANOS);
+            }
+            return join(server);
+        }
+
+        private static @Nullable RegionTable join(MBeanServer server) {
+            try {
+                Object[] published = (Object[]) server.getAttribute(Beans.REGISTRY, Beans.SHARED_ATTRIBUTE);
+                Object[] shared = (Object[]) published[0];
+                @SuppressWarnings("unchecked")
+                Map<InvocationHandler, Boolean> copies = (Map<InvocationHandler, Boolean>) published[1];
+                RegionTable found = new RegionTable(shared);
+                // What is read to load the classes of the answers comes from there.
+                table = found;
+                Beans.answerFor(found, copies);
+                return found;
+            } catch (AttributeNotFoundException e) {
+                return keepOwn("the registry in this JVM is that of another version of ksm4j");
+            } catch (JMException | RuntimeException e) {
+                Log.debug("the copies of ksm4j that registered the MBean are gone, their regions too", e);
+                try {
+                    server.unregisterMBean(Beans.REGISTRY);
+                } catch (JMException alreadyGone) {
+                    e.addSuppressed(alreadyGone);
+                }
+                System.clearProperty(PROPERTY);
+                return null;
+            }
+        }
+
+        private static RegionTable keepOwn(String reason) {
+            Log.warning(
+                    reason + ": this copy keeps its own, and pages that both copies mark are not counted together",
+                    null);
+            return new RegionTable(RegionTable.newShared());
+        }
+
+        /** Until another copy waits, or the program is likely to have started. */
+        @Override
+        void pause() {
+            long began = System.nanoTime();
+            while (!String.valueOf(System.getProperties().get(PROPERTY)).endsWith(AWAITED)
+                    && System.nanoTime() - began < TimeUnit.MILLISECONDS.toNanos(PAUSE_MILLIS)
+                    && !Thread.currentThread().isInterrupted()) {
+                LockSupport.parkNanos(2 * POLL_NANOS);
+            }
+        }
+
+        @Override
+        void work() throws JMException, ReflectiveOperationException {
             MBeanServer server = ManagementFactory.getPlatformMBeanServer();
             Map<InvocationHandler, Boolean> copies = Collections.synchronizedMap(new WeakHashMap<>());
-            Beans.answerFor(table, copies);
-            Beans.register(server, copies);
-            published = true;
-        } catch (InstanceAlreadyExistsException e) {
-            published = true;
-            Log.warning(
-                    "the registry's MBean is there already: it is that of another version of ksm4j, or somebody has reset "
-                            + PROPERTY + ". This copy keeps its own registry",
-                    e);
-        } catch (JMException | ReflectiveOperationException | LinkageError | RuntimeException e) {
-            Log.warning("the MBeans could not be registered", e);
-        } finally {
-            // Whatever went wrong, as in a class loader that was closed meanwhile, must not keep other copies waiting.
-            synchronized (MONITOR) {
-                if (!published) {
-                    System.clearProperty(PROPERTY);
-                }
-                MONITOR.notifyAll();
+            Beans.answerFor(new RegionTable(shared), copies);
+            try {
+                Beans.register(server, copies);
+            } catch (InstanceAlreadyExistsException e) {
+                Log.warning(
+                        "the registry's MBean is there already: it is that of another version of ksm4j, or the system property "
+                                + PROPERTY + " was reset. This copy keeps its own registry",
+                        e);
             }
         }
-    }
 
-    /** Until another copy waits, or the program is likely to have started. Where it ends early for no reason, nothing is lost. */
-    @SuppressWarnings("WaitNotInLoop")
-    private static void pauseUntilAnotherCopyWaits() {
-        synchronized (MONITOR) {
-            try {
-                MONITOR.wait(LaterWork.PAUSE_MILLIS);
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-            }
+        /** Other copies do not wait any longer. */
+        @Override
+        void failed(Throwable failure) {
+            System.clearProperty(PROPERTY);
+            Log.warning("the MBeans could not be registered; that is tried again when a region is opened", failure);
         }
     }
 }

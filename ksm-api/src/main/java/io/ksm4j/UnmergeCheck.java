@@ -53,11 +53,11 @@ final class UnmergeCheck {
      * it ends its turn.
      */
     void takeTurn() {
-        Backoff.lock(SharedTable.TABLE.unmergeTurn);
+        Backoff.lock(SharedTable.table().unmergeTurn);
     }
 
     void endTurn() {
-        SharedTable.TABLE.unmergeTurn.unlock();
+        SharedTable.table().unmergeTurn.unlock();
     }
 
     /**

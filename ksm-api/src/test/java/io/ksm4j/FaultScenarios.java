@@ -340,7 +340,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
             faults.add(when + ": all closed, but open " + world.ksm.registry().openRegions() + ", mergeable "
                     + world.ksm.registry().mergeableBytes());
         }
-        long promised = ((long[]) SharedTable.TABLE.shared()[5])[3];
+        long promised = ((long[]) SharedTable.table().shared()[5])[3];
         if (promised != 0) {
             faults.add(when + ": nodes promised for ever: " + promised);
         }

@@ -196,7 +196,7 @@ class UnmergeCheckTest {
         left(100 * MIB);
         Thread unmarking = new Thread(region::markUnmergeable);
         // The table is that of all class loaders.
-        ReentrantLock turn = SharedTable.TABLE.unmergeTurn;
+        ReentrantLock turn = SharedTable.table().unmergeTurn;
         turn.lock();
         try {
             unmarking.start();

@@ -46,7 +46,7 @@ public final class Faults {
     }
 
     private static boolean isArmed(Kind... kinds) {
-        if (Thread.currentThread() != thread) {
+        if (!Thread.currentThread().equals(thread)) {
             return false;
         }
         for (Kind one : kinds) {
