@@ -172,8 +172,19 @@ final class ProcSelf {
 
     private void forEachMapsLine(RangeVisitor visitor) {
         try (BufferedReader reader = open("self/maps")) {
-            for (String line = reader.readLine(); line != null; line = reader.readLine()) {
-                visitor.visit(startOf(line), endOf(line));
+            StringBuilder range = new StringBuilder();
+            boolean isInRange = true;
+            // Only '\n' ends a line: the names of files may hold a '\r'.
+            for (int c = reader.read(); c >= 0; c = reader.read()) {
+                if (c == '\n') {
+                    visitor.visit(startOf(range), endOf(range));
+                    range.setLength(0);
+                    isInRange = true;
+                } else if (c == ' ') {
+                    isInRange = false;
+                } else if (isInRange) {
+                    range.append((char) c);
+                }
             }
         } catch (IOException e) {
             throw unreadable("self/maps", e);
@@ -186,12 +197,11 @@ final class ProcSelf {
     }
 
     /** Negative for the vsyscall page, the one line of the kernel's half: so it comes before every range. */
-    private static long startOf(String line) {
-        return Long.parseUnsignedLong(line, 0, line.indexOf('-'), 16);
+    private static long startOf(StringBuilder range) {
+        return Long.parseUnsignedLong(range, 0, range.indexOf("-"), 16);
     }
 
-    private static long endOf(String line) {
-        int dash = line.indexOf('-');
-        return Long.parseUnsignedLong(line, dash + 1, line.indexOf(' ', dash), 16);
+    private static long endOf(StringBuilder range) {
+        return Long.parseUnsignedLong(range, range.indexOf("-") + 1, range.length(), 16);
     }
 }

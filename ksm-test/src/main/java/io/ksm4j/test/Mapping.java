@@ -47,8 +47,9 @@ public record Mapping(
         String header = "";
         Map<String, Long> counters = new HashMap<>();
         try {
-            // Names of files may be in any encoding; every byte is a character of Latin-1.
-            for (String line : Files.readAllLines(Path.of("/proc/self/smaps"), StandardCharsets.ISO_8859_1)) {
+            // Names of files may be in any encoding: every byte is a character of Latin-1, and '\r' ends no line.
+            byte[] smaps = Files.readAllBytes(Path.of("/proc/self/smaps"));
+            for (String line : new String(smaps, StandardCharsets.ISO_8859_1).split("\n", 0)) {
                 if (line.startsWith("VmFlags:")) {
                     Mapping mapping = parse(header, counters, line);
                     if (mapping.start < to && mapping.end > from) {
