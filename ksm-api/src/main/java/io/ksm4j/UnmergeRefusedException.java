@@ -1,8 +1,8 @@
 package io.ksm4j;
 
 /**
- * Merged pages were not taken apart because there is not enough memory for the copies; the kernel would have killed a process of
- * this machine or cgroup. What was to be unmarked is marked as it was. See {@link Unmerge}.
+ * Merged pages were not taken apart because there is not enough memory for the copies, and the kernel would have killed a process of
+ * this machine or cgroup; or because a limit cannot be read. What was to be unmarked is marked as it was. See {@link Unmerge}.
  */
 public final class UnmergeRefusedException extends KsmException {
 
@@ -24,9 +24,13 @@ public final class UnmergeRefusedException extends KsmException {
         super(what + " was refused"
                 + (unmarkedBytes == 0 ? "" : " after " + unmarkedBytes + " bytes, which are marked again")
                 + ": up to " + neededBytes + " bytes of merged pages must be copied, and "
-                + left.limitedBy() + " leaves " + left.bytes() + " bytes, of which " + UnmergeCheck.RESERVE
-                + " are kept in reserve: free memory or raise the limit, unmark a part at a time or with"
-                + " Unmerge.STEPWISE, or with Unmerge.UNCHECKED at the risk of being killed");
+                + (left.unreadable() == null
+                        ? left.limitedBy() + " leaves " + left.bytes() + " bytes, of which " + UnmergeCheck.RESERVE
+                                + " are kept in reserve: free memory or raise the limit, unmark a part at a time or"
+                                + " with Unmerge.STEPWISE, or with Unmerge.UNCHECKED at the risk of being killed"
+                        : "how much memory is left is unknown, because " + left.limitedBy() + " cannot be read ("
+                                + left.unreadable() + "): make it readable, or unmark with Unmerge.UNCHECKED at the"
+                                + " risk of being killed"));
         this.neededBytes = neededBytes;
         this.leftBytes = left.bytes();
         this.limitedBy = left.limitedBy();
@@ -45,7 +49,7 @@ public final class UnmergeRefusedException extends KsmException {
     /**
      * How much memory was left at the last look.
      *
-     * @return bytes, the reserve of 16 MiB included; at least 0
+     * @return bytes, the reserve of 16 MiB included; at least 0, and 0 if it cannot be read
      */
     public long leftBytes() {
         return leftBytes;
@@ -54,7 +58,8 @@ public final class UnmergeRefusedException extends KsmException {
     /**
      * What leaves no more than that.
      *
-     * @return {@code MemAvailable of /proc/meminfo}, or the path of a cgroup's file with the limit
+     * @return {@code MemAvailable of /proc/meminfo}, or the path of a cgroup's file with the limit; the file that cannot be read if
+     *     what is left is unknown
      */
     public String limitedBy() {
         return limitedBy;

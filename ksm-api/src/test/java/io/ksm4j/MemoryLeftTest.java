@@ -4,8 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.MemoryLeft.Left;
 import java.io.IOException;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HexFormat;
 import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -35,6 +38,7 @@ class MemoryLeftTest {
     @BeforeEach
     void ofAMachineWith4000KiB() throws IOException {
         memory = new MemoryLeft(root);
+        Files.createDirectories(root.resolve("proc/self"));
         write("proc/meminfo", "MemTotal:        8000 kB\nMemFree:         1000 kB\nMemAvailable:    4000 kB\n");
     }
 
@@ -63,6 +67,11 @@ class MemoryLeftTest {
                 group + "/memory.stat",
                 "inactive_file 0\nhierarchical_memory_limit " + hierarchical + "\ntotal_inactive_file " + inactiveFile
                         + "\n");
+        // Groups above have the files, too.
+        String parent = group.substring(0, group.lastIndexOf('/'));
+        if (parent.contains("memory") && Files.notExists(root.resolve(parent + "/memory.stat"))) {
+            v1(parent, NO_LIMIT, 0, 0, NO_LIMIT);
+        }
     }
 
     private void assertLeft(long bytes, String limitedBy) {
@@ -73,20 +82,101 @@ class MemoryLeftTest {
         assertLeft(4000 << 10, "MemAvailable of /proc/meminfo");
     }
 
+    private void assertUnreadable(String limitedBy, String reason) {
+        Left left = memory.read();
+        assertThat(left.unreadable()).as("%s", left).isNotNull().contains(reason);
+        assertThat(left.limitedBy()).isEqualTo(limitedBy);
+        assertThat(left.bytes()).isZero();
+    }
+
+    /** Of bytes that are percent-encoded, and need not be text in any encoding. */
+    private Path folder(String uri) throws IOException {
+        return Files.createDirectories(Path.of(URI.create(root.toUri() + uri)));
+    }
+
     @Test
     void withoutCgroupsItIsWhatIsAvailable() {
         assertOnlyTheMachineLimits();
     }
 
     @Test
-    void nothingIsKnownWhereNothingCanBeRead() {
-        assertThat(new MemoryLeft(root.resolve("nowhere")).read()).isNull();
+    void withoutProcNothingIsLeft() {
+        memory = new MemoryLeft(root.resolve("nowhere"));
+        assertUnreadable("/proc/meminfo", "there is no such file");
     }
 
     @Test
-    void kernelsBefore314DoNotSayWhatIsAvailable() throws IOException {
+    void kernelsBefore314SayWhatIsFreeOnly() throws IOException {
         write("proc/meminfo", "MemTotal:        8000 kB\nMemFree:         1000 kB\n");
-        assertThat(memory.read()).isNull();
+        assertLeft(1000 << 10, "MemFree of /proc/meminfo");
+        write("proc/meminfo", "MemTotal:        8000 kB\n");
+        assertUnreadable("/proc/meminfo", "it has no MemAvailable");
+    }
+
+    /** The second is no text in UTF-8, so that no string of this locale's can name it. */
+    @ParameterizedTest
+    @CsvSource({"%C3%A9, c3a9", "%FF%0D, ff0d", "a%25b, 612562"})
+    void namesAreBytes(String uri, String hexadecimal) throws IOException {
+        byte[] name = HexFormat.of().parseHex(hexadecimal);
+        String latin1 = new String(name, StandardCharsets.ISO_8859_1);
+        for (boolean inMountPoint : new boolean[] {false, true}) {
+            String mount = inMountPoint ? V2_MOUNT.replace("/sys/fs/cgroup", "/" + latin1) : V2_MOUNT;
+            String group = inMountPoint ? "/app" : "/" + latin1;
+            Files.write(root.resolve("proc/self/cgroup"), latin1("0::" + group + "\n"));
+            Files.write(root.resolve("proc/self/mountinfo"), latin1(OTHER_MOUNTS + mount));
+            Path folder = folder(inMountPoint ? uri + "/app" : "sys/fs/cgroup/" + uri);
+            Files.writeString(folder.resolve("memory.max"), "100000\n");
+            Files.writeString(folder.resolve("memory.current"), "70000\n");
+            Files.writeString(folder.resolve("memory.stat"), "inactive_file 5000\n");
+            String text = new String(name, StandardCharsets.UTF_8);
+            assertLeft(35000, (inMountPoint ? "/" + text + "/app" : "/sys/fs/cgroup/" + text) + "/memory.max");
+        }
+    }
+
+    private static byte[] latin1(String text) {
+        return text.getBytes(StandardCharsets.ISO_8859_1);
+    }
+
+    @Test
+    void aGroupThatIsNotShownMayHaveAnyLimit() throws IOException {
+        processIn("0::/app\n", V2_MOUNT);
+        assertUnreadable("/sys/fs/cgroup/app", "NoSuchFileException");
+        processIn("0::/app\n", "");
+        assertUnreadable("/proc/self/mountinfo", "the memory cgroup /app is not mounted here");
+        Files.delete(root.resolve("proc/self/mountinfo"));
+        assertUnreadable("/proc/self/mountinfo", "there is no such file");
+        Files.delete(root.resolve("proc/self/cgroup"));
+        Files.createDirectory(root.resolve("proc/self/cgroup"));
+        assertUnreadable("/proc/self/cgroup", "IOException");
+    }
+
+    @Test
+    void theRootOfAllGroupsHasNoLimit() throws IOException {
+        processIn("0::/\n", "");
+        assertUnreadable("/proc/self/mountinfo", "the memory cgroup / is not mounted here");
+        Path link = root.resolve("proc/self/ns/cgroup");
+        Files.createDirectories(link.getParent());
+        Files.createSymbolicLink(link, Path.of("cgroup:[4026531835]"));
+        assertOnlyTheMachineLimits();
+    }
+
+    @Test
+    void aMountThatIsHiddenByAnotherIsPassedOver() throws IOException {
+        processIn("0::/app\n", V2_MOUNT.replace("/sys/fs/cgroup", "/hidden") + V2_MOUNT);
+        v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
+        assertLeft(30000, "/sys/fs/cgroup/app/memory.max");
+    }
+
+    @Test
+    void aLimitWithoutItsUsageMayLeaveNothing() throws IOException {
+        processIn("0::/app\n", V2_MOUNT);
+        v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
+        Files.delete(root.resolve("sys/fs/cgroup/app/memory.current"));
+        assertUnreadable("/sys/fs/cgroup/app/memory.current", "there is no such file");
+        processIn("4:memory:/app\n", V1_MOUNT);
+        v1("sys/fs/cgroup/memory/app", NO_LIMIT, 5000, 1000, NO_LIMIT);
+        Files.delete(root.resolve("sys/fs/cgroup/memory/app/memory.limit_in_bytes"));
+        assertUnreadable("/sys/fs/cgroup/memory/app/memory.limit_in_bytes", "there is no such file");
     }
 
     @Test
@@ -112,7 +202,7 @@ class MemoryLeftTest {
         v1("sys/fs/cgroup/memory/app", "100000", 70000, 5000, "100000");
         write(
                 "sys/fs/cgroup/memory/app/memory.stat",
-                "active_file 0\ntotal_active_file 20000\ntotal_inactive_file 5000\n");
+                "active_file 0\nhierarchical_memory_limit 100000\ntotal_active_file 20000\ntotal_inactive_file 5000\n");
         assertLeft(55000, "/sys/fs/cgroup/memory/app/memory.limit_in_bytes");
     }
 
@@ -226,27 +316,44 @@ class MemoryLeftTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "\n", "abc\n", "-1\n", "1 2\n", "18446744073709551615\n", "0x10\n", "1e3\n", "\u0000"})
-    void garbageLimitsNothing(String garbage) throws IOException {
+    @ValueSource(strings = {"", "\n", "abc\n", "-1\n", "1 2\n", "0x10\n", "1e3\n", "\u0000", "1\n2\n", "Max\n"})
+    void garbageMayBeAnyLimit(String garbage) throws IOException {
         processIn("0::/app\n", V2_MOUNT);
         v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
         write("sys/fs/cgroup/app/memory.max", garbage);
-        assertOnlyTheMachineLimits();
+        assertUnreadable("/sys/fs/cgroup/app/memory.max", "");
         v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
         write("sys/fs/cgroup/app/memory.current", garbage);
-        assertOnlyTheMachineLimits();
+        assertUnreadable("/sys/fs/cgroup/app/memory.current", "");
         v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
-        write("sys/fs/cgroup/app/memory.stat", "inactive_file " + garbage);
-        assertLeft(30000, "/sys/fs/cgroup/app/memory.max");
-        write("proc/meminfo", "MemAvailable: " + garbage);
+        write("sys/fs/cgroup/app/memory.stat", "inactive_file " + garbage.replace("1\n2", "1 2"));
+        assertUnreadable("/sys/fs/cgroup/app/memory.stat", "");
+        write("proc/meminfo", "MemAvailable: " + garbage.replace("1\n2", "1 2"));
+        assertUnreadable("/proc/meminfo", "");
+    }
+
+    @Test
+    void whatNoLongCanHoldIsNoLimit() throws IOException {
+        processIn("0::/app\n", V2_MOUNT);
+        v2("sys/fs/cgroup/app", "18446744073709551615", "max", 70000, 0);
+        assertOnlyTheMachineLimits();
+        write("proc/meminfo", "MemAvailable: " + Long.MAX_VALUE + " kB\n");
+        v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
         assertLeft(30000, "/sys/fs/cgroup/app/memory.max");
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "::", ":", "0::", "0:", "memory", "4:memory", "a\u0000b", "0::/a\u0000b", "0::a"})
+    @ValueSource(strings = {":", "0:", "memory", "4:memory"})
+    void garbageIsNoMembership(String garbage) throws IOException {
+        processIn(garbage, V2_MOUNT + V1_MOUNT);
+        assertUnreadable("/proc/self/cgroup", "the kernel writes no such line: " + garbage);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"0::/a\u0000b", "0::a"})
     void garbageIsNoGroup(String garbage) throws IOException {
         processIn(garbage, V2_MOUNT + V1_MOUNT);
-        assertOnlyTheMachineLimits();
+        assertThat(memory.read().unreadable()).isNotNull();
     }
 
     @ParameterizedTest
@@ -261,13 +368,7 @@ class MemoryLeftTest {
             })
     void garbageIsNoMount(String garbage) throws IOException {
         processIn("0::/app\n", garbage);
-        assertOnlyTheMachineLimits();
-    }
-
-    @Test
-    void availableMemoryThatNoLongCanHoldLimitsNothing() throws IOException {
-        write("proc/meminfo", "MemAvailable: " + Long.MAX_VALUE + " kB\n");
-        assertThat(memory.read()).isNull();
+        assertThat(memory.read().unreadable()).isNotNull();
     }
 
     /** With a real group inside a real group, which this process need not be in: its membership is made up. */

@@ -212,10 +212,18 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void whereNothingIsKnownAboutRoomNothingIsRefused() throws IOException {
+    void aLimitThatCannotBeReadIsNotTakenForNone() throws IOException {
         MergeRegion region = allocate(SIZE, PLAIN);
         Files.delete(root.resolve("proc/meminfo"));
-        region.markUnmergeable();
+        UnmergeRefusedException refusal = refused(region::markUnmergeable);
+        assertThat(refusal.leftBytes()).isZero();
+        assertThat(refusal.limitedBy()).isEqualTo("/proc/meminfo");
+        assertThat(refusal)
+                .hasMessageContaining("/proc/meminfo cannot be read (there is no such file)")
+                .hasMessageContaining("Unmerge.UNCHECKED")
+                .hasMessageNotContaining("leaves");
+        assertThat(region.isMergeable()).isTrue();
+        region.markUnmergeable(Unmerge.UNCHECKED);
         assertThat(region.isMergeable()).isFalse();
     }
 

@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -36,14 +37,25 @@ final class MemoryCgroup implements AutoCloseable {
 
     /** Skips the test where none can be made, or fails it with {@code -Dksm.required=true}. */
     static MemoryCgroup create() {
+        return create("");
+    }
+
+    /** One whose name ends in bytes that are not ASCII, and not UTF-8 either. */
+    static MemoryCgroup createWithNameInNoEncoding() {
+        return create("%C3%A9%FF");
+    }
+
+    /** Whatever encoding the locale has for strings, a URI is bytes. */
+    private static MemoryCgroup create(String endOfName) {
         boolean unified = !Files.exists(V1.resolve("memory.limit_in_bytes"));
-        String name = "ksm4j-test-" + ProcessHandle.current().pid() + "-" + MADE.incrementAndGet();
+        String name = "ksm4j-test-" + ProcessHandle.current().pid() + "-" + MADE.incrementAndGet() + "-";
         try {
             boolean enable = unified && !Files.readString(CONTROL).contains("memory");
             if (enable) {
                 Files.writeString(CONTROL, "+memory");
             }
-            MemoryCgroup cgroup = new MemoryCgroup((unified ? V2 : V1).resolve(name), unified, enable ? "-memory" : "");
+            Path folder = Path.of(URI.create((unified ? V2 : V1).resolve(name).toUri() + endOfName));
+            MemoryCgroup cgroup = new MemoryCgroup(folder, unified, enable ? "-memory" : "");
             Files.createDirectory(cgroup.folder);
             return cgroup;
         } catch (IOException e) {
@@ -60,13 +72,18 @@ final class MemoryCgroup implements AutoCloseable {
         return folder;
     }
 
+    /** The group's path as far as it is ASCII. */
+    String asciiPath() {
+        return folder.toString().replaceFirst("[^ -~].*", "");
+    }
+
     /** The command that moves itself into this group and becomes the given one. */
     List<String> commandPrefix() {
         return List.of(
                 "sh",
                 "-c",
-                "echo $$ > \"$0\" && exec \"$@\"",
-                folder.resolve("cgroup.procs").toString());
+                "for group in \"$0\"*; do echo $$ > \"$group/cgroup.procs\"; done && exec \"$@\"",
+                asciiPath());
     }
 
     long usage() throws IOException {

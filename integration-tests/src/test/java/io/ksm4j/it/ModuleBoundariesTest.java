@@ -99,6 +99,7 @@ class ModuleBoundariesTest {
                         "java.lang.ref",
                         "java.lang.reflect",
                         "java.io..",
+                        "java.net",
                         "java.nio..",
                         "java.time..",
                         "java.security",

@@ -31,7 +31,10 @@ import java.util.logging.Logger;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 
-/** Taking merged pages apart under a real limit: unchecked, the kernel kills; checked, the program is told. */
+/**
+ * Taking merged pages apart under a real limit: unchecked, the kernel kills; checked, the program is told. The cgroup has a name that no
+ * string of the program's can hold.
+ */
 @EnabledIfKsm(control = true)
 class RoomToUnmergeTest {
 
@@ -114,7 +117,7 @@ class RoomToUnmergeTest {
 
     @Test
     void withoutTheCheckTheKernelKills(RunningKsmd ksmd) throws Exception {
-        try (MemoryCgroup cgroup = MemoryCgroup.create();
+        try (MemoryCgroup cgroup = MemoryCgroup.createWithNameInNoEncoding();
                 RunningJvm child = start(cgroup, Unchecked.class)) {
             mergeAndLimit(child, cgroup, ksmd);
             child.proceed();
@@ -253,7 +256,7 @@ class RoomToUnmergeTest {
     /** Of a child that says one line under the limit, and the other once there is room. */
     private static void assertEndsWell(RunningKsmd ksmd, Class<? extends Child> main, String limited, String withRoom)
             throws Exception {
-        try (MemoryCgroup cgroup = MemoryCgroup.create();
+        try (MemoryCgroup cgroup = MemoryCgroup.createWithNameInNoEncoding();
                 RunningJvm child = start(cgroup, main)) {
             mergeAndLimit(child, cgroup, ksmd);
             child.proceed();
@@ -297,7 +300,7 @@ class RoomToUnmergeTest {
 
     @Test
     void filesThatAreReadOftenAreNoReasonToRefuse(RunningKsmd ksmd) throws Exception {
-        try (MemoryCgroup cgroup = MemoryCgroup.create();
+        try (MemoryCgroup cgroup = MemoryCgroup.createWithNameInNoEncoding();
                 RunningJvm child = start(cgroup, ReaderOfFiles.class)) {
             mergeAndLimit(child, cgroup, ksmd);
             child.proceed();
@@ -307,14 +310,17 @@ class RoomToUnmergeTest {
     }
 
     private static RunningJvm start(MemoryCgroup cgroup, Class<?> main) throws IOException {
+        List<String> prefix = new ArrayList<>(cgroup.commandPrefix());
+        // The locale that can express the fewest names.
+        prefix.addAll(List.of("env", "LC_ALL=C"));
         return RunningJvm.start(
-                cgroup.commandPrefix(),
+                prefix,
                 List.of(
                         "-Xmx24m",
                         "-XX:+UseSerialGC",
                         "-XX:TieredStopAtLevel=1",
                         "-XX:MaxDirectMemorySize=256m",
-                        "-Dcgroup=" + cgroup.folder()),
+                        "-Dcgroup=" + cgroup.asciiPath()),
                 main);
     }
 
