@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.Descriptors;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
@@ -378,7 +379,7 @@ final class MemoryLeft {
         } catch (NoSuchFileException e) {
             return null;
         } catch (IOException | IllegalArgumentException e) {
-            throw new UnreadableException(file, e.toString());
+            throw new UnreadableException(file, Descriptors.areUsedUp() ? Descriptors.USED_UP : e.toString());
         }
     }
 

@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.Descriptors;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -163,7 +164,11 @@ final class ProcSelf {
 
     UncheckedIOException unreadable(String file, IOException cause) {
         return new UncheckedIOException(
-                "cannot read " + proc.resolve(file) + ", is /proc mounted? " + cause.getMessage(), cause);
+                "cannot read " + proc.resolve(file)
+                        + (Descriptors.areUsedUp()
+                                ? ": " + Descriptors.USED_UP
+                                : ", is /proc mounted? " + cause.getMessage()),
+                cause);
     }
 
     private interface RangeVisitor {

@@ -2,6 +2,7 @@ package io.ksm4j;
 
 import io.ksm4j.KsmSupport.Kind;
 import io.ksm4j.KsmSupport.Obstacle;
+import io.ksm4j.internal.Descriptors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -56,11 +57,12 @@ final class Support {
         try {
             run = Files.readString(RUN).trim();
         } catch (IOException e) {
-            obstacles.add(
-                    new Obstacle(
-                            Kind.DAEMON_UNKNOWN,
-                            RUN
-                                    + " cannot be read, so ksmd may run or not: the kernel has no KSM, or the container hides /sys"));
+            obstacles.add(new Obstacle(
+                    Kind.DAEMON_UNKNOWN,
+                    RUN + " cannot be read, so ksmd may run or not: "
+                            + (Descriptors.areUsedUp()
+                                    ? Descriptors.USED_UP
+                                    : "the kernel has no KSM, or the container hides /sys")));
             return;
         }
         if (run.equals("1")) {

@@ -1,5 +1,6 @@
 package io.ksm4j.stats;
 
+import io.ksm4j.internal.Descriptors;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -57,7 +58,7 @@ record KernelText(Path file, String text) {
     }
 
     static UncheckedIOException unreadable(Path file, IOException cause) {
-        return new UncheckedIOException("cannot read " + file + ": " + cause.getMessage(), cause);
+        return new UncheckedIOException("cannot read " + file + ": " + Descriptors.reason(cause), cause);
     }
 
     static UncheckedIOException garbage(Path file, String text, String expected) {

@@ -5,6 +5,7 @@ import static io.ksm4j.stats.Derived.difference;
 import static io.ksm4j.stats.Derived.ratio;
 import static io.ksm4j.stats.Derived.sum;
 
+import io.ksm4j.internal.Descriptors;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.DirectoryIteratorException;
@@ -126,7 +127,7 @@ public final class KsmStats {
             names = list(ROOT.resolve(KSM));
             filesOfThisMachine = names;
         }
-        KsmStats stats = new KsmStats(ROOT, PageSize.OF_THIS_MACHINE, names);
+        KsmStats stats = new KsmStats(ROOT, PageSize.ofThisMachine(), names);
         if (stats.files.isEmpty()) {
             // Hidden since they were listed, or not there yet.
             filesOfThisMachine = null;
@@ -160,6 +161,10 @@ public final class KsmStats {
             entries.forEach(files::add);
             return files;
         } catch (IOException | DirectoryIteratorException e) {
+            if (Descriptors.areUsedUp()) {
+                throw new UncheckedIOException(
+                        "cannot list " + folder + ": " + Descriptors.USED_UP, new IOException(e));
+            }
             return null;
         }
     }

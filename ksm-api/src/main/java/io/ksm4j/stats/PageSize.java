@@ -9,12 +9,22 @@ import java.nio.file.Path;
 /** The size of a page, found without native code: the kernel tells it to every process it starts (getauxval(3)). */
 final class PageSize {
 
-    /** Bytes; 0 where it cannot be found: no Linux, or no {@code /proc}. */
-    static final long OF_THIS_MACHINE = in(Path.of("/proc/self/auxv"));
+    /** 0 until it is found. */
+    private static volatile long ofThisMachine;
 
     private static final long AT_PAGESZ = 6;
 
     private PageSize() {}
+
+    /** Bytes; 0 where it cannot be found: no Linux, or no {@code /proc}. It may be found later, if only a descriptor was missing. */
+    static long ofThisMachine() {
+        long found = ofThisMachine;
+        if (found == 0) {
+            found = in(Path.of("/proc/self/auxv"));
+            ofThisMachine = found;
+        }
+        return found;
+    }
 
     private static long in(Path auxv) {
         try {

@@ -76,7 +76,7 @@ public final class ProcessKsmStats {
      * @throws UncheckedIOException if a file cannot be read, or holds something else than it should; it names the file
      */
     public static ProcessKsmStats read() {
-        return readFolder(ROOT.resolve("proc/self"), ProcessHandle.current().pid(), PageSize.OF_THIS_MACHINE);
+        return readFolder(ROOT.resolve("proc/self"), ProcessHandle.current().pid(), PageSize.ofThisMachine());
     }
 
     /**
@@ -89,7 +89,7 @@ public final class ProcessKsmStats {
      *     capability {@code CAP_DAC_READ_SEARCH}; also as in {@link #read()}
      */
     public static ProcessKsmStats read(long pid) {
-        return readFolder(existing(ROOT, pid), pid, PageSize.OF_THIS_MACHINE);
+        return readFolder(existing(ROOT, pid), pid, PageSize.ofThisMachine());
     }
 
     /**

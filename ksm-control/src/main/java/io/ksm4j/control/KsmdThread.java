@@ -1,5 +1,6 @@
 package io.ksm4j.control;
 
+import io.ksm4j.internal.Descriptors;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -52,7 +53,7 @@ public final class KsmdThread {
         } catch (NoSuchFileException e) {
             return Optional.empty();
         } catch (IOException e) {
-            throw new UncheckedIOException("cannot look for ksmd", e);
+            throw new UncheckedIOException("cannot look for ksmd: " + Descriptors.reason(e), e);
         }
     }
 
@@ -61,6 +62,9 @@ public final class KsmdThread {
         try {
             return Files.readString(process.resolve("stat"), StandardCharsets.ISO_8859_1);
         } catch (IOException e) {
+            if (Descriptors.areUsedUp()) {
+                throw new UncheckedIOException("cannot read " + process + "/stat: " + Descriptors.USED_UP, e);
+            }
             return "";
         }
     }

@@ -1,6 +1,7 @@
 package io.ksm4j.control;
 
 import io.ksm4j.MergeRegistry;
+import io.ksm4j.internal.Descriptors;
 import io.ksm4j.stats.KsmStats;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -148,6 +149,10 @@ final class ObservationReader {
             String text = Files.readString(file, StandardCharsets.ISO_8859_1);
             return text.isEmpty() ? new String[0] : text.split("\n", -1);
         } catch (IOException e) {
+            if (Descriptors.areUsedUp()) {
+                // That says nothing about the machine.
+                throw new UncheckedIOException("cannot read " + file + ": " + Descriptors.USED_UP, e);
+            }
             return new String[0];
         }
     }

@@ -1,0 +1,2 @@
+/** For ksm4j's own modules alone; may change at any time. */
+package io.ksm4j.internal;
