@@ -16,12 +16,19 @@ import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
 import io.ksm4j.control.SettingBusyException;
 import io.ksm4j.control.SettingRefusedException;
+import io.ksm4j.internal.Descriptors;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.stats.KsmStats;
+import java.io.FileInputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -181,6 +188,9 @@ class BorrowedSettingsTest {
             assertThat(Files.readString(STATE))
                     .contains(
                             "max_page_sharing " + before.get("max_page_sharing").strip() + " 300");
+            assertThat(recoverInANewProgram())
+                    .contains("max_page_sharing is not put back yet", "changes only while no page is merged")
+                    .doesNotContain("\tat ");
             // What one program could not put back keeps no other from borrowing.
             try (KsmSession other = ksmd.borrow(with(KsmSetting.SLEEP_MILLISECS, 5))) {
                 assertThat(file(KsmSetting.SLEEP_MILLISECS))
@@ -207,6 +217,81 @@ class BorrowedSettingsTest {
             child.finish();
         }
         assertPutBack();
+    }
+
+    /** With a {@code /run} of its own, since ours has a folder already. */
+    @Test
+    void whatCouldNotBePutBackWithoutADescriptorIsPutBackAtTheExit() throws Exception {
+        ChildJvm child = ChildJvm.run(
+                List.of(
+                        "unshare",
+                        "--mount",
+                        "sh",
+                        "-c",
+                        "mount -t tmpfs tmpfs /run && umask 0 && ulimit -n 256 && exec \"$0\" \"$@\""),
+                WithoutDescriptors.class,
+                List.of());
+        child.assertEndedWell();
+        assertThat(child.output())
+                .contains("folder rwxr-xr-x, file rw-r--r--\n")
+                .contains("close: cannot lock /run/ksm4j/lock: " + Descriptors.USED_UP)
+                .contains("stats of the region: cannot read /proc/self/smaps: " + Descriptors.USED_UP)
+                .contains(
+                        "support: [Obstacle[kind=DAEMON_UNKNOWN, explanation=/sys/kernel/mm/ksm/run cannot be read, so ksmd may run or not: "
+                                + Descriptors.USED_UP)
+                .contains("stats of the kernel: cannot read /sys/kernel/mm/ksm/")
+                .contains("settings: cannot read /sys/kernel/mm/ksm/run: " + Descriptors.USED_UP)
+                .contains("still 11\n");
+        assertThat(files()).isEqualTo(before);
+    }
+
+    /** Borrows a setting, closes while no descriptor is free, and exits. */
+    static final class WithoutDescriptors {
+
+        private WithoutDescriptors() {}
+
+        public static void main(String[] args) throws IOException {
+            KsmDaemon ksmd = KsmDaemon.system();
+            Ksm ksm = Ksm.system();
+            List<InputStream> open = new ArrayList<>();
+            List<String> said = new ArrayList<>();
+            KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 11));
+            System.out.println("folder " + permissions(STATE.getParent()) + ", file " + permissions(STATE));
+            try (MergeRegion region = ksm.allocate(1)) {
+                // Loads what it takes.
+                said.add(region.stats() + " " + ksm.support() + KsmStats.read());
+                assertThatThrownBy(() -> {
+                            while (true) {
+                                open.add(new FileInputStream("/dev/null"));
+                            }
+                        })
+                        .isInstanceOf(IOException.class);
+                said.clear();
+                tell(said, "close", session::close);
+                tell(said, "stats of the region", region::stats);
+                said.add("support: " + ksm.support().obstacles());
+                tell(said, "stats of the kernel", KsmStats::read);
+                tell(said, "settings", ksmd::settings);
+                for (InputStream file : open) {
+                    file.close();
+                }
+            }
+            said.forEach(System.out::println);
+            System.out.println("still " + file(KsmSetting.PAGES_TO_SCAN));
+        }
+
+        private static String permissions(Path path) throws IOException {
+            return PosixFilePermissions.toString(Files.getPosixFilePermissions(path));
+        }
+
+        private static void tell(List<String> said, String what, Runnable call) {
+            try {
+                call.run();
+                said.add(what + " does not fail");
+            } catch (UncheckedIOException e) {
+                said.add(what + ": " + e.getMessage());
+            }
+        }
     }
 
     @Test

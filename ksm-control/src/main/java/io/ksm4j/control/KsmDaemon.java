@@ -2,6 +2,7 @@ package io.ksm4j.control;
 
 import io.ksm4j.KsmException;
 import io.ksm4j.KsmPermissionException;
+import io.ksm4j.internal.Descriptors;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -9,6 +10,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * The kernel's thread {@code ksmd}, by its settings in {@code /sys/kernel/mm/ksm}. They belong to the whole machine: {@link #change}
@@ -28,9 +30,7 @@ public final class KsmDaemon {
 
     private static final KsmDaemon SYSTEM = new KsmDaemon(Path.of("/sys/kernel/mm/ksm"), SessionFile.ofThisMachine());
 
-    static {
-        SYSTEM.recover();
-    }
+    private static final AtomicBoolean RECOVERED = new AtomicBoolean();
 
     private final Path sysfs;
     private final SessionFile sessions;
@@ -46,6 +46,9 @@ public final class KsmDaemon {
      * @return always the same one
      */
     public static KsmDaemon system() {
+        if (RECOVERED.compareAndSet(false, true)) {
+            SYSTEM.recover();
+        }
         return SYSTEM;
     }
 
@@ -53,12 +56,11 @@ public final class KsmDaemon {
     boolean recover() {
         try {
             return mayChange() && KsmSession.recover(this, sessions);
-        } catch (RuntimeException e) {
+        } catch (KsmException | UncheckedIOException e) {
             System.getLogger("io.ksm4j")
                     .log(
                             System.Logger.Level.WARNING,
-                            "settings of ksmd that a killed program has left could not be put back",
-                            e);
+                            "settings of ksmd that a killed program has left could not be put back: " + e.getMessage());
             return false;
         }
     }
@@ -213,6 +215,9 @@ public final class KsmDaemon {
         try {
             PlainFile.write(file(setting), setting.textOf(value) + "\n");
         } catch (IOException e) {
+            if (Descriptors.areUsedUp()) {
+                throw new UncheckedIOException("cannot write " + file(setting) + ": " + Descriptors.USED_UP, e);
+            }
             if (!Files.isWritable(file(setting))) {
                 throw noRight(setting);
             }
@@ -255,7 +260,7 @@ public final class KsmDaemon {
         try {
             return PlainFile.read(file).strip();
         } catch (IOException e) {
-            throw new UncheckedIOException("cannot read " + file + ": " + e.getMessage(), e);
+            throw new UncheckedIOException("cannot read " + file + ": " + Descriptors.reason(e), e);
         }
     }
 

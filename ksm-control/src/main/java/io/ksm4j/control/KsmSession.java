@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Settings of {@code ksmd} that are put back.
  *
- * <p>That is done by {@link #close()}, when the JVM exits without it, and, after a kill or a crash, by the next program on this machine
+ * <p>That is done by {@link #close()}, when the JVM exits without it or after it has failed, and, after a kill or a crash, by the next program on this machine
  * that has this module, may change settings, and asks for {@link KsmDaemon#system()} or {@link io.ksm4j.Ksm#system()}. Other programs
  * cannot. For that, what was found and who has borrowed what stands in the file {@code /run/ksm4j/settings}.
  *
@@ -39,9 +39,14 @@ public final class KsmSession implements AutoCloseable {
     private final KsmDaemon ksmd;
     private final SessionFile file;
     private final Lease lease;
-    private final Thread atExit = new Thread(this::putBack, "ksm4j-put-settings-back");
+    private final Thread atExit = new Thread(this::putBackAtExit, "ksm4j-put-settings-back");
     private volatile KsmSettings settings = KsmSettings.EMPTY;
+
+    /** Nothing is borrowed any more. */
     private boolean closed;
+
+    /** And nothing is owed any more. */
+    private boolean isPutBack;
 
     private KsmSession(KsmDaemon ksmd, SessionFile file) {
         this.ksmd = ksmd;
@@ -86,7 +91,8 @@ public final class KsmSession implements AutoCloseable {
         if (file.isAbsent()) {
             return false;
         }
-        return file.locked(state -> {
+        // Whoever has the lock puts back, too: it is hardly worth waiting.
+        return file.locked(SessionFile.SHORT_PATIENCE, state -> {
             boolean any = !state.found().isEmpty();
             dropDead(ksmd, file, state);
             logOwed(settle(ksmd, file, state));
@@ -229,7 +235,8 @@ public final class KsmSession implements AutoCloseable {
     }
 
     /**
-     * Puts the settings back, as the class says. A second call does nothing.
+     * Puts the settings back, as the class says. Once that is done, another call does nothing. Until then, another call tries again, and
+     * so do the exit of the JVM and the next session that this program opens, changes or closes.
      *
      * @throws SettingBusyException if a setting changes only while no page is merged, and some are; it stays in the file, for the next
      *     program
@@ -238,21 +245,29 @@ public final class KsmSession implements AutoCloseable {
      */
     @Override
     public void close() {
+        putBack();
+        removeHook();
+    }
+
+    private void putBackAtExit() {
         try {
             putBack();
-        } finally {
-            removeHook();
+        } catch (KsmException | UncheckedIOException e) {
+            LOGGER.log(
+                    Level.WARNING,
+                    "settings of ksmd are not put back at the exit of this program; the next one that has ksm4j tries again: "
+                            + e.getMessage());
         }
     }
 
     private synchronized void putBack() {
-        if (closed) {
+        if (isPutBack) {
             return;
         }
         closed = true;
+        file.end(lease);
         file.locked(state -> {
             dropDead(ksmd, file, state);
-            state.leases().removeIf(other -> other.id().equals(lease.id()));
             Map<KsmSetting, RuntimeException> owed = settle(ksmd, file, state);
             RuntimeException own = takeFailureOf(settings, owed);
             logOwed(owed);
@@ -261,6 +276,8 @@ public final class KsmSession implements AutoCloseable {
             }
             return null;
         });
+        file.forget(lease);
+        isPutBack = true;
     }
 
     private void removeHook() {
@@ -341,8 +358,13 @@ public final class KsmSession implements AutoCloseable {
 
     /** What others have left must keep nobody from going on. */
     private static void logOwed(Map<KsmSetting, RuntimeException> owed) {
-        owed.forEach((setting, failure) -> LOGGER.log(
-                Level.WARNING, setting.file() + " cannot be put back yet; the next program tries again", failure));
+        owed.forEach((setting, failure) -> {
+            LOGGER.log(
+                    Level.WARNING,
+                    setting.file() + " is not put back yet, and the next program that has ksm4j tries again: "
+                            + failure.getMessage());
+            LOGGER.log(Level.DEBUG, setting.file() + " is not put back", failure);
+        });
     }
 
     /** Whether the kernel chooses {@code pages_to_scan}, once these settings are made. */

@@ -236,7 +236,7 @@ public final class KsmTuner implements AutoCloseable {
 
     /**
      * Ends the tuner and puts the settings back, as {@link KsmSession#close} does. Waits for a decision under way, except when the
-     * listener calls it. A second call does nothing.
+     * listener calls it. As there, another call tries again what has failed, and otherwise does nothing.
      *
      * @throws SettingBusyException as {@link KsmSession#close}
      * @throws KsmException as {@link KsmSession#close}

@@ -4,14 +4,22 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ksm4j.KsmPermissionException;
+import io.ksm4j.testsupport.Warnings;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import net.jqwik.api.Example;
@@ -177,6 +185,145 @@ class KsmSessionTest extends OnFiles {
         } finally {
             parent.destroyForcibly().waitFor();
         }
+    }
+
+    /** As it happens without a free file descriptor, say. */
+    private KsmSession sessionWhoseCloseHasFailed() throws IOException {
+        KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7));
+        Path setting = sysfs.resolve("pages_to_scan");
+        Path elsewhere = sysfs.resolve("elsewhere");
+        Files.move(setting, elsewhere);
+        assertThatThrownBy(session::close)
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining(setting.toString());
+        Files.move(elsewhere, setting);
+        assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(7);
+        return session;
+    }
+
+    @Example
+    void aCloseThatHasFailedIsTriedAgain() throws IOException {
+        KsmSession session = sessionWhoseCloseHasFailed();
+        assertThatThrownBy(() -> session.change(with(KsmSetting.PAGES_TO_SCAN, 8)))
+                .isInstanceOf(IllegalStateException.class);
+        session.close();
+        assertThat(ksmd.settings()).isEqualTo(before);
+        assertThat(state).doesNotExist();
+    }
+
+    @Example
+    void theNextSessionOfTheProgramPutsBackWhatACloseHasNot() throws IOException {
+        KsmSession session = sessionWhoseCloseHasFailed();
+        ksmd.borrow(with(KsmSetting.SLEEP_MILLISECS, 7)).close();
+        assertThat(ksmd.settings()).isEqualTo(before);
+        session.close();
+        assertThat(ksmd.settings()).isEqualTo(before);
+        assertThat(state).doesNotExist();
+    }
+
+    /** Whoever writes there decides what root writes into the settings. */
+    @Example
+    void whatOthersCanWriteIsNotActedOn() throws IOException {
+        leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
+        for (Path open : List.of(state, state.getParent())) {
+            var permissions = Files.getPosixFilePermissions(open);
+            for (PosixFilePermission others :
+                    List.of(PosixFilePermission.OTHERS_WRITE, PosixFilePermission.GROUP_WRITE)) {
+                var more = EnumSet.copyOf(permissions);
+                more.add(others);
+                Files.setPosixFilePermissions(open, more);
+                assertThat(ksmd.recover()).isFalse();
+                assertThatThrownBy(() -> ksmd.borrow(with(KsmSetting.SLEEP_MILLISECS, 7)))
+                        .isInstanceOf(KsmPermissionException.class)
+                        .hasMessageContaining(open + " is " + PosixFilePermissions.toString(more))
+                        .hasMessageContaining("rm -r " + open);
+            }
+            Files.setPosixFilePermissions(open, permissions);
+        }
+        Path real = Files.move(state.getParent(), state.getParent().resolveSibling("real"));
+        Files.createSymbolicLink(state.getParent(), real);
+        assertThat(ksmd.recover()).isFalse();
+        assertThat(ksmd.settings()).isEqualTo(before.with(with(KsmSetting.PAGES_TO_SCAN, 7)));
+    }
+
+    /** A system where only what is put below this folder is known of processes. */
+    private Path fakeProc() throws IOException {
+        Path proc = sysfs.resolveSibling("proc");
+        Files.createDirectories(proc.resolve("self"));
+        Files.createDirectories(proc.resolve("sys/kernel/random"));
+        Files.writeString(proc.resolve("sys/kernel/random/boot_id"), "a-boot\n");
+        return proc;
+    }
+
+    @Example
+    void aProcessThatCannotBeLookedAtIsNotTakenForGone() throws IOException {
+        Path proc = fakeProc();
+        file = new SessionFile(state.getParent(), proc);
+        ksmd = new KsmDaemon(sysfs, file);
+        leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7), 5, 1);
+        Files.createDirectories(proc.resolve("5/stat"));
+        assertThatThrownBy(() -> ksmd.borrow(with(KsmSetting.SLEEP_MILLISECS, 7)))
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining("cannot tell whether process 5 has ended");
+        assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(7);
+        assertThat(Files.readString(state)).contains("lease 5 1 killed");
+    }
+
+    @Example
+    void waitingForALockEndsAndTheHolderIsNamed() throws IOException {
+        Path proc = fakeProc();
+        file = new SessionFile(state.getParent(), proc, Duration.ZERO, Duration.ZERO);
+        ksmd = new KsmDaemon(sysfs, file);
+        ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7)).close();
+        Path path = state.resolveSibling("lock");
+        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE)) {
+            assertThat(channel.lock().isValid()).isTrue();
+            assertLockedBy("another process, which cannot be told: look with lsof " + path);
+            long device = (Long) Files.getAttribute(path, "unix:dev");
+            String id = String.format(
+                    Locale.ROOT,
+                    "%02x:%02x:%d",
+                    device >> 8 & 0xfff,
+                    (device & 0xff) | (device >> 12 & 0xffffff00L),
+                    (Long) Files.getAttribute(path, "unix:ino"));
+            Files.writeString(
+                    proc.resolve("locks"),
+                    "1: FLOCK  ADVISORY  WRITE 6 fe:00:2154513 0 EOF\n2: POSIX  ADVISORY  WRITE 5 " + id
+                            + " 0 EOF\n2: -> POSIX  ADVISORY  WRITE 7 " + id + " 0 EOF\n");
+            Files.createDirectory(proc.resolve("5"));
+            Files.writeString(proc.resolve("5/stat"), "5 (a (b) c) S 1 5\n");
+            assertLockedBy("process 5 (a (b) c)");
+            Files.writeString(proc.resolve("5/stat"), "5 (java) T 1 5\n");
+            assertLockedBy("process 5 (java), which is stopped: let it go on with kill -CONT 5, or end it");
+        }
+        ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7)).close();
+    }
+
+    private void assertLockedBy(String holder) {
+        assertThatThrownBy(() -> ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7)))
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessage(
+                        "cannot lock " + state.resolveSibling("lock") + ": after 0 s it is still held by " + holder);
+        assertThat(ksmd.settings()).isEqualTo(before);
+    }
+
+    @Example
+    void whoeverWaitsForALockSaysSo() throws Exception {
+        file = new SessionFile(state.getParent(), Path.of("/proc"), Duration.ZERO, PATIENCE);
+        ksmd = new KsmDaemon(sysfs, file);
+        ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7)).close();
+        Path path = state.resolveSibling("lock");
+        Thread waiting =
+                new Thread(() -> ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7)).close());
+        try (Warnings warnings = Warnings.ofKsm4j();
+                FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE)) {
+            assertThat(channel.lock().isValid()).isTrue();
+            waiting.start();
+            assertThat(warnings.first()).startsWith("waiting for " + path + ", which is held by ");
+        }
+        waiting.join();
+        assertThat(ksmd.settings()).isEqualTo(before);
+        assertThat(state).doesNotExist();
     }
 
     /** A lock needs no more than the right to read. */
