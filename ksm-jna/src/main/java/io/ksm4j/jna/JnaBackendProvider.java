@@ -1,5 +1,6 @@
 package io.ksm4j.jna;
 
+import io.ksm4j.internal.LoadFailure;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
 
@@ -24,11 +25,7 @@ public final class JnaBackendProvider implements KsmBackendProvider {
         try {
             return new JnaBackend();
         } catch (LinkageError e) {
-            throw new UnsupportedOperationException(
-                    "JNA cannot load its native library (" + e
-                            + "): it unpacks it to java.io.tmpdir, which must allow execution;"
-                            + " jna.tmpdir names another folder",
-                    e);
+            throw LoadFailure.of("JNA", "net.java.dev.jna:jna", "com.sun.jna", "jna.tmpdir", e);
         }
     }
 }

@@ -1,5 +1,6 @@
 package io.ksm4j.jnr;
 
+import io.ksm4j.internal.LoadFailure;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
 
@@ -24,11 +25,7 @@ public final class JnrBackendProvider implements KsmBackendProvider {
         try {
             return new JnrBackend();
         } catch (LinkageError e) {
-            throw new UnsupportedOperationException(
-                    "jnr-ffi cannot load its native library (" + e
-                            + "): it unpacks it to java.io.tmpdir, which must allow execution;"
-                            + " jffi.extract.dir names another folder",
-                    e);
+            throw LoadFailure.of("jnr-ffi", "com.github.jnr:jnr-ffi", "org.jnrproject.jffi", "jffi.extract.dir", e);
         }
     }
 }
