@@ -12,7 +12,8 @@ module io.ksm4j {
     exports io.ksm4j.internal to
             io.ksm4j.control,
             io.ksm4j.jna,
-            io.ksm4j.jnr;
+            io.ksm4j.jnr,
+            io.ksm4j.test;
     exports io.ksm4j.pool;
     exports io.ksm4j.spi;
     exports io.ksm4j.stats;

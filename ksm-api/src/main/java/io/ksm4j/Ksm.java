@@ -1,10 +1,12 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.KernelConfig;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.stats.RegionStats;
+import java.lang.System.Logger.Level;
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.time.Duration;
@@ -14,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -43,6 +46,9 @@ public final class Ksm {
     static final boolean TRACK_LEAKS = Boolean.getBoolean(TRACK_LEAKS_PROPERTY);
 
     private static volatile @Nullable Ksm system;
+
+    /** Whether it was said that nothing merges on a kernel that could. */
+    private static final AtomicBoolean SAID_THAT_NOTHING_MERGES = new AtomicBoolean();
 
     private final Kernel kernel;
     private final ProcessMerging process;
@@ -82,20 +88,30 @@ public final class Ksm {
 
     /**
      * {@link #system()} where the kernel takes advice, and {@link #fallback()} everywhere else. For programs that must also
-     * run on machines without KSM.
+     * run on machines without KSM. Where the kernel has KSM and something else is missing, such as a backend for this version of
+     * Java, the logger {@code io.ksm4j} says so in a warning, once.
      *
      * @return one of the two
      */
     public static Ksm systemOrFallback() {
+        String reason;
         try {
             Ksm system = system();
             KsmSupport support = system.support();
-            return support.canMark()
-                    ? system
-                    : fallback(support.obstacles().get(0).explanation());
+            if (support.canMark()) {
+                return system;
+            }
+            reason = support.obstacles().get(0).explanation();
         } catch (KsmUnsupportedException e) {
-            return fallback(String.valueOf(e.getMessage()));
+            reason = String.valueOf(e.getMessage());
         }
+        if (KernelConfig.hasKsm() && SAID_THAT_NOTHING_MERGES.compareAndSet(false, true)) {
+            logger().log(
+                            Level.WARNING,
+                            "Ksm.systemOrFallback() falls back: nothing will merge, although this kernel has KSM. "
+                                    + reason);
+        }
+        return fallback(reason);
     }
 
     /**

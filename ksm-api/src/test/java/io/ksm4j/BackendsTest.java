@@ -3,8 +3,10 @@ package io.ksm4j;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
+import io.ksm4j.internal.KernelConfig;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
+import io.ksm4j.testsupport.Warnings;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
@@ -100,14 +102,20 @@ class BackendsTest {
         return type.getProtectionDomain().getCodeSource().getLocation();
     }
 
-    /** Opens a backend in a copy of ksm4j that finds these providers and no others. */
-    private String open(@Nullable String wanted, String... providers) throws Exception {
+    /** A copy of ksm4j that finds these providers and no others. */
+    private URLClassLoader copyWith(String... providers) throws IOException {
         Path services = Files.createDirectories(folder.resolve("META-INF/services"));
         Files.write(services.resolve(KsmBackendProvider.class.getName()), List.of(providers));
         URLClassLoader loader = new URLClassLoader(
                 new URL[] {folder.toUri().toURL(), location(Ksm.class), location(BackendsTest.class)},
                 ClassLoader.getPlatformClassLoader());
         loaders.add(loader);
+        return loader;
+    }
+
+    /** Opens a backend in such a copy. */
+    private String open(@Nullable String wanted, String... providers) throws Exception {
+        URLClassLoader loader = copyWith(providers);
         Method open = loader.loadClass(Backends.class.getName()).getDeclaredMethod("open", String.class);
         open.setAccessible(true);
         Object backend;
@@ -162,6 +170,41 @@ class BackendsTest {
     @Test
     void noProviderAtAll() {
         assertThat(refusal(null)).startsWith("no usable backend: none was found.");
+    }
+
+    /** What a copy without a backend warns of when it falls back twice. */
+    private List<String> warningsOfTwoFallbacks() throws Exception {
+        Class<?> copy = copyWith().loadClass(Ksm.class.getName());
+        try (Warnings warnings = Warnings.ofKsm4j()) {
+            for (int i = 0; i < 2; i++) {
+                Object fallback = copy.getMethod("systemOrFallback").invoke(null);
+                assertThat(copy.getMethod("backend").invoke(fallback)).isEqualTo("fallback");
+            }
+            return warnings.messages();
+        }
+    }
+
+    @Test
+    void oneWarningSaysThatNothingMergesThoughTheKernelCould() throws Exception {
+        List<String> warnings = warningsOfTwoFallbacks();
+        assertThat(warnings).hasSize(KernelConfig.hasKsm() ? 1 : 0);
+        assertThat(warnings)
+                .allSatisfy(warning -> assertThat(warning)
+                        .contains(
+                                "nothing will merge, although this kernel has KSM",
+                                "none was found",
+                                "io.ksm4j:ksm-jnr"));
+    }
+
+    @Test
+    void whereThereIsNoKsmFallingBackIsNothingToWarnOf() throws Exception {
+        String system = System.getProperty("os.name");
+        System.setProperty("os.name", "Plan 9");
+        try {
+            assertThat(warningsOfTwoFallbacks()).isEmpty();
+        } finally {
+            System.setProperty("os.name", system);
+        }
     }
 
     @Test

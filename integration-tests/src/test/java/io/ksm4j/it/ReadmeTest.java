@@ -1,10 +1,14 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.spi.KsmBackendProvider;
+import java.io.File;
 import java.io.IOException;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
@@ -24,6 +28,7 @@ import javax.tools.ToolProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the documents say about the code is true. */
@@ -55,6 +60,67 @@ class ReadmeTest {
                 return program;
             }
         };
+    }
+
+    /** Merges pages with what is on its class path, and says by which backend. */
+    private static final String MERGES = """
+            import io.ksm4j.Ksm;
+            import io.ksm4j.MergeRegion;
+            import java.security.SecureRandom;
+            import java.time.Duration;
+
+            class Merges {
+                public static void main(String[] args) throws InterruptedException {
+                    Ksm ksm = Ksm.systemOrFallback();
+                    byte[] page = new byte[(int) ksm.pageSize()];
+                    new SecureRandom().nextBytes(page);
+                    try (MergeRegion region = ksm.allocate(64L * page.length)) {
+                        for (int at = 0; at < region.size(); at += page.length) {
+                            region.buffer().put(at, page);
+                        }
+                        Duration patience = Duration.ofSeconds(Long.parseLong(args[0]));
+                        System.out.println(ksm.backend() + " " + region.awaitMerged(0.5, patience).isReached());
+                    }
+                }
+            }
+            """;
+
+    /** The class path of whoever takes the dependencies that README shows for this Java. */
+    private static String classPathByReadme(String introduction) {
+        String snippet = matches("(?s)\\n" + introduction + "[^\\n]*:\\n\\n```xml\\n(.*?)```", read("README.md"))
+                .get(0);
+        List<String> artifacts = matches("<artifactId>([\\w-]+)</artifactId>", snippet);
+        assertThat(artifacts).hasSize(2).contains("ksm-api");
+        List<String> classPath = new ArrayList<>();
+        for (String entry : ChildJvm.classPath().split(File.pathSeparator, -1)) {
+            // This build's, or an installed one's.
+            List<String> module = matches("/(ksm-[a-z]+)/[^/]+/[^/]+$", entry);
+            boolean isOurs = entry.startsWith(ROOT.toString()) || !module.isEmpty();
+            if (!isOurs || (!module.isEmpty() && artifacts.contains(module.get(0)))) {
+                classPath.add(entry);
+            }
+        }
+        return String.join(File.pathSeparator, classPath);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"On Java 17 to 21, jnr", "On Java 22 or later, ffm"})
+    @EnabledIfKsm(control = true)
+    void theDependenciesItShowsMerge(String introduction, String backend, RunningKsmd ksmd, @TempDir Path folder)
+            throws IOException {
+        assertThat(ksmd.read("run")).isEqualTo(1);
+        String classPath = classPathByReadme(introduction);
+        Path source = Files.writeString(folder.resolve("Merges.java"), MERGES);
+        Javac.compile(source, classPath, folder);
+        List<String> arguments = List.of(
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                classPath + File.pathSeparator + folder,
+                "Merges",
+                Long.toString(PATIENCE.toSeconds()));
+        Path home = backend.equals("ffm") ? Path.of(System.getProperty("java.home")) : Jdk17.home();
+        ChildJvm child = ChildJvm.run(home, PATIENCE.multipliedBy(2), arguments).assertEndedWell();
+        assertThat(child.output()).contains(backend + " true");
     }
 
     @Test

@@ -38,7 +38,9 @@ import org.junit.jupiter.api.parallel.ResourceLock;
  * JVM and in all others of the machine. Where JUnit runs tests at once, it runs those with {@link #control()} one after the other: they
  * share the resource {@value #KSMD}, which other tests may lock, too, with JUnit's {@link ResourceLock}.
  *
- * <p>A backend of ksm4j must be on the class path of the tests, such as {@code io.ksm4j:ksm-ffm}. Subclasses inherit the annotation.
+ * <p>A backend of ksm4j must be on the class path of the tests, such as {@code io.ksm4j:ksm-ffm}, or {@code io.ksm4j:ksm-jnr} on Java
+ * 17. Where the kernel has KSM and no backend works, tests fail: they would be skipped on every machine. Subclasses inherit the
+ * annotation.
  */
 @Target({ElementType.TYPE, ElementType.METHOD})
 @Retention(RetentionPolicy.RUNTIME)

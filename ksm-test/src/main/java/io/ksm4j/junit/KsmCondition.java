@@ -16,20 +16,23 @@ final class KsmCondition implements ExecutionCondition {
         if (annotation.isEmpty()) {
             return ConditionEvaluationResult.enabled("the class was looked at");
         }
-        Optional<String> obstacle = Obstacle.find(annotation.get().control());
+        Optional<Obstacle> obstacle = Obstacle.find(annotation.get().control());
         if (obstacle.isEmpty()) {
             return ConditionEvaluationResult.enabled("memory can be marked mergeable");
         }
-        if (context.getConfigurationParameter(Obstacle.REQUIRED)
+        boolean required = context.getConfigurationParameter(Obstacle.REQUIRED)
                 .map(Boolean::parseBoolean)
-                .orElse(false)) {
+                .orElse(false);
+        Optional<String> failure = obstacle.get().failure(required);
+        if (failure.isPresent()) {
             // A condition cannot say "failed"; an error out of it, which JUnit does not wrap as it does exceptions, is
             // one.
-            throw new AssertionFailedError(Obstacle.requiredBut(obstacle.get()));
+            throw new AssertionFailedError(failure.get());
         }
+        String reason = obstacle.get().reason();
         // Maven's Surefire counts what is skipped and says no reason on the console.
-        System.err.println(name(context) + " is skipped: " + obstacle.get());
-        return ConditionEvaluationResult.disabled(obstacle.get());
+        System.err.println(name(context) + " is skipped: " + reason);
+        return ConditionEvaluationResult.disabled(reason);
     }
 
     private static String name(ExtensionContext context) {

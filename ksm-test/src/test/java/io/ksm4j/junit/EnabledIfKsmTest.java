@@ -2,8 +2,12 @@ package io.ksm4j.junit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
 
+import io.ksm4j.internal.KernelConfig;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.TestExecutionResult.Status;
@@ -13,10 +17,25 @@ import org.junit.platform.testkit.engine.Event;
 import org.opentest4j.AssertionFailedError;
 import org.opentest4j.TestAbortedException;
 
-/** Where KSM cannot be used: no backend is on this module's class path. */
+/**
+ * Where KSM cannot be used: no backend is on this module's class path. On most machines that alone is in the way, so other machines
+ * are made believe by the name of the operating system.
+ */
 class EnabledIfKsmTest {
 
     private static final String REASON = "io.ksm4j:ksm-ffm";
+
+    private static final String SYSTEM = System.getProperty("os.name");
+
+    @BeforeEach
+    void leaveLinux() {
+        System.setProperty("os.name", "Plan 9");
+    }
+
+    @AfterEach
+    void comeBack() {
+        System.setProperty("os.name", SYSTEM);
+    }
 
     static class Untouched {
         Untouched() {
@@ -95,6 +114,28 @@ class EnabledIfKsmTest {
             assertThat(results.containerEvents().skipped().list()).isEmpty();
             assertThat(results.testEvents().list()).isEmpty();
         }
+    }
+
+    @Test
+    void aClassFailsWhereOnlyABackendIsMissing() {
+        comeBack();
+        assumeTrue(KernelConfig.hasKsm(), "this kernel has no KSM");
+        for (Class<?> testClass : new Class<?>[] {OfAClass.class, Inherited.class, WithControl.class}) {
+            EngineExecutionResults results = run(testClass, false);
+            assertThat(results.containerEvents().failed().list())
+                    .singleElement()
+                    .satisfies(event -> assertThat(event.getRequiredPayload(TestExecutionResult.class)
+                                    .getThrowable()
+                                    .orElseThrow())
+                            .isExactlyInstanceOf(AssertionFailedError.class)
+                            .hasMessageStartingWith(
+                                    "this kernel has KSM, and what is missing is a backend that works: ")
+                            .hasMessageContaining(REASON));
+            assertThat(results.containerEvents().skipped().list()).isEmpty();
+        }
+        assertThatExceptionOfType(AssertionFailedError.class)
+                .isThrownBy(KsmAssumptions::assumeControl)
+                .withMessageStartingWith("this kernel has KSM");
     }
 
     @Test
