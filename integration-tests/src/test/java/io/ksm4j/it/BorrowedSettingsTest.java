@@ -14,6 +14,7 @@ import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSession;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
+import io.ksm4j.control.KsmdThread;
 import io.ksm4j.control.SettingBusyException;
 import io.ksm4j.control.SettingRefusedException;
 import io.ksm4j.internal.Descriptors;
@@ -240,6 +241,8 @@ class BorrowedSettingsTest {
                         "support: [Obstacle[kind=DAEMON_UNKNOWN, explanation=/sys/kernel/mm/ksm/run cannot be read, so ksmd may run or not: "
                                 + Descriptors.USED_UP)
                 .contains("stats of the kernel: cannot read /sys/kernel/mm/ksm/")
+                .contains("stats of a tree: cannot list /sys/kernel/mm/ksm: " + Descriptors.USED_UP)
+                .contains("thread: cannot look for ksmd: " + Descriptors.USED_UP)
                 .contains("settings: cannot read /sys/kernel/mm/ksm/run: " + Descriptors.USED_UP)
                 .contains("still 11\n");
         assertThat(files()).isEqualTo(before);
@@ -259,7 +262,8 @@ class BorrowedSettingsTest {
             System.out.println("folder " + permissions(STATE.getParent()) + ", file " + permissions(STATE));
             try (MergeRegion region = ksm.allocate(1)) {
                 // Loads what it takes.
-                said.add(region.stats() + " " + ksm.support() + KsmStats.read());
+                Path root = Path.of("/");
+                said.add(region.stats() + " " + ksm.support() + KsmStats.read() + KsmdThread.find());
                 assertThatThrownBy(() -> {
                             while (true) {
                                 open.add(new FileInputStream("/dev/null"));
@@ -271,6 +275,8 @@ class BorrowedSettingsTest {
                 tell(said, "stats of the region", region::stats);
                 said.add("support: " + ksm.support().obstacles());
                 tell(said, "stats of the kernel", KsmStats::read);
+                tell(said, "stats of a tree", () -> KsmStats.read(root, ksm.pageSize()));
+                tell(said, "thread", KsmdThread::find);
                 tell(said, "settings", ksmd::settings);
                 for (InputStream file : open) {
                     file.close();

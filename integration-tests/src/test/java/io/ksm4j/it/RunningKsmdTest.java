@@ -11,6 +11,7 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -50,6 +51,43 @@ class RunningKsmdTest {
             System.out.println("running " + ksmd.read("run") + " " + ksmd.read("sleep_millisecs"));
             System.exit(System.in.read() == -1 ? 7 : 1);
         }
+    }
+
+    /** Closes while a setting is not there, and again when it is. */
+    static final class ClosesTwice {
+        public static void main(String[] args) throws IOException {
+            Path setting = SYSFS.resolve("sleep_millisecs");
+            Path aside = SYSFS.resolve("aside");
+            RunningKsmd ksmd = RunningKsmd.start();
+            Files.move(setting, aside);
+            try {
+                ksmd.close();
+            } catch (UncheckedIOException e) {
+                System.out.println("failed with " + e.getMessage());
+            }
+            Files.move(aside, setting);
+            System.out.print("it is " + Files.readString(setting));
+            ksmd.close();
+            System.out.print("and then " + Files.readString(setting));
+        }
+    }
+
+    /** On settings and a {@code /run} of the child's own. */
+    @Test
+    void aCloseThatFailsIsTriedAgain(@TempDir Path folder) throws IOException {
+        for (String setting : List.of("run 0", "pages_to_scan 100", "sleep_millisecs 20", "pages_shared 0")) {
+            String[] words = setting.split(" ", -1);
+            Files.writeString(folder.resolve(words[0]), words[1] + "\n");
+        }
+        String mount = "mount -t tmpfs tmpfs /run && mount --bind " + folder + " " + SYSFS;
+        ChildJvm child = ChildJvm.run(
+                        List.of("unshare", "--mount", "sh", "-c", mount + " && exec \"$0\" \"$@\""),
+                        ClosesTwice.class,
+                        List.of("-Djava.io.tmpdir=" + folder))
+                .assertEndedWell();
+        assertThat(child.output())
+                .containsSubsequence(
+                        "failed with cannot read " + SYSFS.resolve("sleep_millisecs"), "it is 0\n", "and then 20\n");
     }
 
     @Test

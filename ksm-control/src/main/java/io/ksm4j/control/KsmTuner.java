@@ -130,7 +130,11 @@ public final class KsmTuner implements AutoCloseable {
         try {
             tuner.thread.start();
         } catch (OutOfMemoryError noThread) {
-            tuner.session.close();
+            try {
+                tuner.session.close();
+            } catch (KsmException | UncheckedIOException e) {
+                noThread.addSuppressed(e);
+            }
             throw noThread;
         }
         return tuner;

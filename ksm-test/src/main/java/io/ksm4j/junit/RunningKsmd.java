@@ -230,29 +230,29 @@ public final class RunningKsmd implements AutoCloseable {
     }
 
     /**
-     * Puts the settings back and lets the next test in. A second call does nothing.
+     * Puts the settings back and lets the next test in. Another call tries again what has failed, and otherwise does nothing.
      *
      * @throws KsmException if a setting cannot be put back; the others are
      * @throws UncheckedIOException if the file of sessions cannot be read or written
      */
     @Override
     public synchronized void close() {
-        if (closed) {
-            return;
-        }
-        closed = true;
         RuntimeException failure = null;
-        while (!sessions.isEmpty()) {
+        for (KsmSession session : List.copyOf(sessions)) {
             try {
-                sessions.pop().close();
+                session.close();
+                sessions.remove(session);
             } catch (KsmException | UncheckedIOException e) {
                 failure = add(failure, e);
             }
         }
-        try {
-            unlock(lock);
-        } catch (IOException e) {
-            failure = add(failure, new UncheckedIOException("cannot unlock " + LOCK, e));
+        if (!closed) {
+            closed = true;
+            try {
+                unlock(lock);
+            } catch (IOException e) {
+                failure = add(failure, new UncheckedIOException("cannot unlock " + LOCK, e));
+            }
         }
         if (failure != null) {
             throw failure;
