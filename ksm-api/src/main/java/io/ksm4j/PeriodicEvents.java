@@ -52,7 +52,7 @@ final class PeriodicEvents {
     static void registerSoon() {
         new LaterWork("ksm4j-jfr") {
 
-            /** Those that JFR would ask for twice, if they were registered once more. */
+            // Those that JFR would ask for twice, if they were registered once more.
             private final Set<Class<?>> registered = new HashSet<>();
 
             @Override

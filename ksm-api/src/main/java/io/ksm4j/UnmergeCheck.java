@@ -97,7 +97,8 @@ final class UnmergeCheck {
         MemoryLeft.Left room = bound == 0 ? null : left.read();
         if (room != null && bound > room.bytes() - RESERVE) {
             long needed = mergedBytes(next, bound);
-            if (needed > 0 && needed != Long.MAX_VALUE && needed > room.bytes() - RESERVE) {
+            boolean isKnown = needed != Long.MAX_VALUE || room.unreadable() != null;
+            if (needed > 0 && isKnown && needed > room.bytes() - RESERVE) {
                 List<AddressRange> all = rest.get();
                 throw new UnmergeRefusedException(
                         what.get(),

@@ -26,7 +26,7 @@ public final class Warnings implements AutoCloseable {
     /** Of ksm4j's logger. */
     public static Warnings ofKsm4j() {
         Warnings warnings = new Warnings(Logger.getLogger("io.ksm4j"));
-        warnings.logger.setFilter(logged -> logged.getLevel() != Level.WARNING || !warnings.records.add(logged));
+        warnings.logger.setFilter(logged -> !logged.getLevel().equals(Level.WARNING) || !warnings.records.add(logged));
         return warnings;
     }
 
