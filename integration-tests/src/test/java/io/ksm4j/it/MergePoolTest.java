@@ -357,4 +357,10 @@ class MergePoolTest {
             threads.shutdownNow();
         }
     }
+
+    @Test
+    void nothingIsLostWhereTheHeapOrTheStackIsFull() {
+        ChildJvm child = ChildJvm.run(PoolInTrouble.class, List.of("-Xmx8m")).assertEndedWell();
+        assertThat(child.output()).contains("nothing was lost");
+    }
 }

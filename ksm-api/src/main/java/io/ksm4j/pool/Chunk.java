@@ -1,66 +1,135 @@
 package io.ksm4j.pool;
 
-import io.ksm4j.KsmException;
+import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
 import java.nio.ByteBuffer;
 import java.util.concurrent.locks.ReentrantLock;
 
-/** One region of a pool, and which of its pages are free. */
+/** One region of a pool, which of its pages are free, and what its blocks hold. */
 final class Chunk {
+
+    final MergePool pool;
 
     final MergeRegion region;
 
     /** All of the region. Used with absolute positions only, so threads can have it in common. */
     final ByteBuffer memory;
 
-    private final int pageSize;
     private final FreePages pages;
+    private final byte[] zeros;
     private final ReentrantLock lock = new ReentrantLock();
 
-    Chunk(MergeRegion region, int pageSize) {
+    private long blocks;
+    private long valueBytes;
+
+    private Chunk(MergePool pool, MergeRegion region, FreePages pages, byte[] zeros) {
+        this.pool = pool;
         this.region = region;
         this.memory = region.buffer();
-        this.pageSize = pageSize;
-        this.pages = new FreePages((int) (region.size() / pageSize));
+        this.pages = pages;
+        this.zeros = zeros;
     }
 
-    /** As {@link #take}, or {@link FreePages#NONE} if another thread is at it. */
-    int tryTake(int count) {
+    static Chunk map(MergePool pool, Ksm ksm, long bytes, RegionOptions options) {
+        // What may not fit on the heap comes before the region.
+        FreePages pages = new FreePages((int) (bytes / pool.pageSize));
+        byte[] zeros = new byte[pool.pageSize];
+        MergeRegion region = ksm.allocate(bytes, options);
+        try {
+            return new Chunk(pool, region, pages, zeros);
+        } catch (RuntimeException | Error e) {
+            Failures.close(region, e);
+            throw e;
+        }
+    }
+
+    /** As {@link #take}, or false if another thread is at it. */
+    boolean tryTake(MergeBlock block) {
         if (!lock.tryLock()) {
-            return FreePages.NONE;
+            return false;
         }
         try {
-            return pages.take(count);
+            return takeLocked(block);
         } finally {
             lock.unlock();
         }
     }
 
-    /** The first of so many pages in a row, which hold zeros; {@link FreePages#NONE} if there are none. */
-    int take(int count) {
+    /** Gives a block as many pages in a row as it needs, which hold zeros; returns false if there are none. */
+    boolean take(MergeBlock block) {
         lock.lock();
         try {
-            return pages.take(count);
+            return takeLocked(block);
         } finally {
             lock.unlock();
         }
     }
 
-    /** Pages are given to the kernel first, so that whoever takes them next finds zeros. */
-    void giveBack(int first, int count) {
-        int start = first * pageSize;
+    private boolean takeLocked(MergeBlock block) {
+        int count = block.pages();
+        int first = count == 0 ? 0 : pages.take(count);
+        if (first == FreePages.NONE) {
+            return false;
+        }
+        block.chunk = this;
+        block.firstPage = first;
+        blocks++;
+        valueBytes += block.size();
+        return true;
+    }
+
+    /** Takes back what {@link #take} gave. Pages are cleared first, so that whoever takes them next finds zeros. */
+    void giveBack(MergeBlock block) {
+        int first = block.firstPage;
+        int count = block.pages();
+        if (count > 0) {
+            clear(first * zeros.length, count);
+        }
+        lock.lock();
         try {
-            region.discard(start, (long) count * pageSize);
-        } catch (KsmException e) {
-            // Locked memory, before Linux 5.18: it stays resident, but nobody may see old bytes.
-            byte[] zeros = new byte[pageSize];
-            for (int page = 0; page < count; page++) {
-                memory.put(start + page * pageSize, zeros);
+            if (count > 0) {
+                pages.giveBack(first, count);
+            }
+            block.firstPage = FreePages.NONE;
+            blocks--;
+            valueBytes -= block.size();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void clear(int start, int count) {
+        try {
+            region.discard(start, (long) count * zeros.length);
+        } catch (RuntimeException | Error e) {
+            // Locked memory before Linux 5.18, or a call that failed for want of heap or stack. The pages stay
+            // resident.
+            try {
+                for (int page = 0; page < count && region.isOpen(); page++) {
+                    memory.put(start + page * zeros.length, zeros);
+                }
+            } catch (IllegalStateException closed) {
+                if (region.isOpen()) {
+                    throw closed;
+                }
             }
         }
+    }
+
+    long blocks() {
         lock.lock();
         try {
-            pages.giveBack(first, count);
+            return blocks;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    long valueBytes() {
+        lock.lock();
+        try {
+            return valueBytes;
         } finally {
             lock.unlock();
         }

@@ -4,6 +4,7 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A value in a {@link MergePool}: bytes that start on a page. The rest of its last page holds zeros, so that blocks with equal bytes
@@ -28,19 +29,24 @@ public final class MergeBlock implements AutoCloseable {
 
     private static final int CLOSED = Integer.MIN_VALUE;
 
-    private final MergePool pool;
-    final Chunk chunk;
-    final int firstPage;
     private final int size;
+
+    /** Where it stands, or is to stand: changed by chunks under their lock, and not once somebody else may see the block. */
+    Chunk chunk;
+
+    /** {@link FreePages#NONE} as long as it has no pages. */
+    int firstPage = FreePages.NONE;
+
+    /** The next of those that could not be freed yet. */
+    @Nullable
+    MergeBlock nextUnfreed;
 
     /** How many threads are at the bytes; with {@link #CLOSED} added once nobody else may come. */
     @SuppressWarnings("UnusedVariable") // By USERS.
     private volatile int users;
 
-    MergeBlock(MergePool pool, Chunk chunk, int firstPage, int size) {
-        this.pool = pool;
+    MergeBlock(Chunk chunk, int size) {
         this.chunk = chunk;
-        this.firstPage = firstPage;
         this.size = size;
     }
 
@@ -107,7 +113,7 @@ public final class MergeBlock implements AutoCloseable {
             // Memory that was closed meanwhile may have shown zeros. What was read before the fence was read while it
             // was open.
             VarHandle.acquireFence();
-            pool.requireOpen();
+            chunk.pool.requireOpen();
         } finally {
             leave();
         }
@@ -127,7 +133,11 @@ public final class MergeBlock implements AutoCloseable {
     }
 
     private int start() {
-        return firstPage * pool.pageSize;
+        return firstPage * chunk.pool.pageSize;
+    }
+
+    int pages() {
+        return chunk.pool.pages(size);
     }
 
     private void enter() {
@@ -135,31 +145,33 @@ public final class MergeBlock implements AutoCloseable {
         do {
             now = (int) USERS.getVolatile(this);
             if (now < 0) {
-                throw new IllegalStateException("a block of pool " + pool + " is closed");
+                throw new IllegalStateException("a block of pool " + chunk.pool + " is closed");
             }
         } while (!USERS.weakCompareAndSet(this, now, now + 1));
-        if (!pool.isOpen()) {
+        if (!chunk.pool.isOpen()) {
             leave();
-            throw pool.closedException();
+            throw chunk.pool.closedException();
         }
     }
 
     private void leave() {
         if ((int) USERS.getAndAdd(this, -1) - 1 == CLOSED) {
-            pool.free(this);
+            chunk.pool.free(this);
         }
     }
 
     /**
      * Frees the block: its pages go back to the kernel, and may be another block's next. A second call does nothing.
      *
-     * <p>If other threads are reading or writing it, the last of them does that.
+     * <p>If other threads are reading or writing it, the last of them does that. Should giving the pages back fail, for want of heap
+     * say, the block is closed all the same, and the pool tries again when a block is next allocated.
      */
     @Override
     public void close() {
+        StackRoom.require();
         int before = (int) USERS.getAndBitwiseOr(this, CLOSED);
         if (before == 0) {
-            pool.free(this);
+            chunk.pool.free(this);
         }
     }
 }

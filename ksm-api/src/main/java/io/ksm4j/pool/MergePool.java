@@ -6,12 +6,15 @@ import io.ksm4j.KsmException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.stats.RegionStats;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Off-heap blocks for values that should merge: equal values give equal pages. Each block starts on a page, its last page ends in zeros,
@@ -48,8 +51,12 @@ public final class MergePool implements AutoCloseable {
     final int pageSize;
 
     private final AtomicLong usedPages = new AtomicLong();
-    private final LongAdder valueBytes = new LongAdder();
-    private final LongAdder blocks = new LongAdder();
+
+    /** Closed blocks that still have their pages, because giving them back failed: the first, which leads to the others. */
+    private final AtomicReference<@Nullable MergeBlock> unfreed = new AtomicReference<>();
+
+    /** Held by the one thread that maps another region, while others wait for that. */
+    private final ReentrantLock growing = new ReentrantLock();
 
     /** Grows, and is never changed. */
     private volatile Chunk[] chunks;
@@ -73,8 +80,8 @@ public final class MergePool implements AutoCloseable {
                 made++;
             }
         } catch (RuntimeException | Error e) {
-            for (Chunk chunk : Arrays.copyOf(first, made)) {
-                chunk.region.close();
+            for (int i = 0; i < made; i++) {
+                Failures.close(first[i].region, e);
             }
             throw e;
         }
@@ -118,7 +125,7 @@ public final class MergePool implements AutoCloseable {
     }
 
     private Chunk newChunk(long bytes) {
-        return new Chunk(ksm.allocate(bytes, options), pageSize);
+        return Chunk.map(this, ksm, bytes, options);
     }
 
     /**
@@ -136,19 +143,24 @@ public final class MergePool implements AutoCloseable {
             throw new IllegalArgumentException(
                     "a block of this pool has 0 to " + Math.min(capacity, MOST_REGION) + " bytes, not " + size);
         }
+        StackRoom.require();
         requireOpen();
+        freeUnfreed();
         int pages = pages(size);
+        // First, since what follows needs no heap.
+        MergeBlock block = new MergeBlock(chunks[0], size);
         reserve(pages);
-        MergeBlock block = null;
+        boolean done = false;
         try {
-            block = take(size, pages);
+            take(block);
+            done = true;
         } finally {
-            if (block == null) {
-                usedPages.addAndGet(-pages);
+            if (!done) {
+                free(block);
             }
         }
-        valueBytes.add(size);
-        blocks.increment();
+        // Whoever gets hold of the block sees where it stands, however it was handed over.
+        VarHandle.releaseFence();
         return block;
     }
 
@@ -164,16 +176,13 @@ public final class MergePool implements AutoCloseable {
      */
     public MergeBlock store(ByteBuffer value) {
         MergeBlock block = allocate(value.remaining());
-        boolean stored = false;
         try {
             block.put(0, value);
-            stored = true;
-            return block;
-        } finally {
-            if (!stored) {
-                block.close();
-            }
+        } catch (RuntimeException | Error e) {
+            Failures.close(block, e);
+            throw e;
         }
+        return block;
     }
 
     /**
@@ -190,7 +199,7 @@ public final class MergePool implements AutoCloseable {
         return store(ByteBuffer.wrap(value));
     }
 
-    private int pages(int size) {
+    int pages(int size) {
         return (int) (((long) size + pageSize - 1) / pageSize);
     }
 
@@ -206,28 +215,22 @@ public final class MergePool implements AutoCloseable {
         } while (!usedPages.compareAndSet(used, used + pages));
     }
 
-    private MergeBlock take(int size, int pages) {
+    private void take(MergeBlock block) {
         while (true) {
             Chunk[] all = chunks;
-            if (pages == 0) {
-                return new MergeBlock(this, all[0], 0, 0);
-            }
             // Threads begin at different regions, and go on where another one is, before they wait for it.
             int start = (int) ((Thread.currentThread().getId() * 0x9e3779b97f4a7c15L) >>> 33) % all.length;
             for (int i = 0; i < all.length; i++) {
-                Chunk chunk = all[(start + i) % all.length];
-                int first = chunk.tryTake(pages);
-                if (first != FreePages.NONE) {
-                    return new MergeBlock(this, chunk, first, size);
+                if (all[(start + i) % all.length].tryTake(block)) {
+                    return;
                 }
             }
             for (Chunk chunk : all) {
-                int first = chunk.take(pages);
-                if (first != FreePages.NONE) {
-                    return new MergeBlock(this, chunk, first, size);
+                if (chunk.take(block)) {
+                    return;
                 }
             }
-            grow(all, pages);
+            grow(all, block.pages());
         }
     }
 
@@ -235,31 +238,62 @@ public final class MergePool implements AutoCloseable {
      * The runs that are free are too short: more addresses are had for nothing, and the bound on pages holds. Regions stay, also those
      * made for a large block: where buffers cannot be revoked, the addresses of closed ones would pile up until they are collected.
      */
-    private synchronized void grow(Chunk[] known, int pages) {
-        requireOpen();
-        if (chunks.length == known.length) {
+    private void grow(Chunk[] known, int pages) {
+        growing.lock();
+        try {
+            if (chunks.length > known.length) {
+                return;
+            }
             Chunk[] more = Arrays.copyOf(known, known.length + 1);
             // Rounded up, so that blocks that differ a little can follow each other there.
             long needed = Long.highestOneBit(2L * pages * pageSize - 1);
-            more[known.length] = newChunk(Math.max(regionBytes, needed));
+            Chunk chunk = newChunk(Math.max(regionBytes, needed));
+            more[known.length] = chunk;
             chunks = more;
+            if (!open) {
+                // close() does not wait for this thread, and may have missed it.
+                chunk.region.close();
+            }
+            requireOpen();
+        } finally {
+            growing.unlock();
         }
     }
 
+    /** Frees what {@link #allocate} reserved and took. Where that fails, it is done when a block is next allocated. */
     void free(MergeBlock block) {
-        int pages = pages(block.size());
-        valueBytes.add(-block.size());
-        blocks.decrement();
+        boolean done = false;
         try {
-            if (pages > 0) {
-                block.chunk.giveBack(block.firstPage, pages);
+            if (block.firstPage != FreePages.NONE) {
+                block.chunk.giveBack(block);
             }
-        } catch (IllegalStateException e) {
-            if (open) {
-                throw e;
+            usedPages.addAndGet(-block.pages());
+            done = true;
+        } finally {
+            if (!done) {
+                MergeBlock first;
+                do {
+                    first = unfreed.get();
+                    block.nextUnfreed = first;
+                } while (!unfreed.compareAndSet(first, block));
             }
         }
-        usedPages.addAndGet(-pages);
+    }
+
+    private void freeUnfreed() {
+        if (unfreed.get() == null) {
+            return;
+        }
+        MergeBlock block = unfreed.getAndSet(null);
+        while (block != null) {
+            MergeBlock next = block.nextUnfreed;
+            try {
+                free(block);
+            } catch (RuntimeException | Error e) {
+                // It is among the unfreed again.
+            }
+            block = next;
+        }
     }
 
     /**
@@ -269,9 +303,15 @@ public final class MergePool implements AutoCloseable {
      */
     public PoolStats stats() {
         Chunk[] all = chunks;
-        long address =
-                Arrays.stream(all).mapToLong(chunk -> chunk.region.size()).sum();
-        return new PoolStats(capacity, usedPages.get() * pageSize, valueBytes.sum(), blocks.sum(), all.length, address);
+        long blocks = 0;
+        long valueBytes = 0;
+        long address = 0;
+        for (Chunk chunk : all) {
+            blocks += chunk.blocks();
+            valueBytes += chunk.valueBytes();
+            address += chunk.region.size();
+        }
+        return new PoolStats(capacity, usedPages.get() * pageSize, valueBytes, blocks, all.length, address);
     }
 
     /**
@@ -310,29 +350,23 @@ public final class MergePool implements AutoCloseable {
 
     /**
      * Gives all memory back. Its blocks throw {@code IllegalStateException} from now on, but for their {@code close}, which does nothing
-     * more. A second call does nothing.
+     * more. A second call does nothing, or closes what the first could not.
      *
+     * @throws IllegalStateException as {@link MergeRegion#close()}; all other regions are closed then
      * @throws KsmException as {@link MergeRegion#close()}
      */
     @Override
     public void close() {
-        synchronized (this) {
-            open = false;
-        }
-        RuntimeException failed = null;
+        open = false;
+        Throwable failed = null;
         for (Chunk chunk : chunks) {
-            try {
-                chunk.region.close();
-            } catch (RuntimeException e) {
-                if (failed == null) {
-                    failed = e;
-                } else {
-                    failed.addSuppressed(e);
-                }
-            }
+            failed = Failures.close(chunk.region, failed);
         }
-        if (failed != null) {
-            throw failed;
+        if (failed instanceof RuntimeException exception) {
+            throw exception;
+        }
+        if (failed instanceof Error error) {
+            throw error;
         }
     }
 
