@@ -113,6 +113,9 @@ public final class MergeRegion implements AutoCloseable {
     /**
      * All of an allocated region as a buffer.
      *
+     * <p>The table above says what the buffer does after {@link #close()}. An address that was taken from it is not stopped by that: whoever
+     * reads by address then, as {@code Unsafe}, native code and Netty's {@code Unpooled.wrappedBuffer} do, may crash the JVM.
+     *
      * @return a new direct buffer in big-endian order
      * @throws IllegalStateException if the region is closed
      * @throws UnsupportedOperationException if the memory is adopted
@@ -127,7 +130,7 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * A window onto an allocated region. Keeps the region reachable.
+     * A window onto an allocated region. Keeps the region reachable. What {@link #buffer()} says of addresses holds here, too.
      *
      * @param offset first byte of the window, counted from the start of the region
      * @param length bytes in the window, at most 2 GiB less 9 bytes
