@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.StackRoom;
 import io.ksm4j.spi.NativeMapping;
 import java.nio.ByteBuffer;
 import org.jspecify.annotations.Nullable;

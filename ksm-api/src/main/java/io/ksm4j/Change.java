@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.StackRoom;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;

@@ -1,6 +1,7 @@
 package io.ksm4j;
 
 import io.ksm4j.internal.KernelConfig;
+import io.ksm4j.internal.StackRoom;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmStats;

@@ -1,5 +1,6 @@
 package io.ksm4j.pool;
 
+import io.ksm4j.internal.StackRoom;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
@@ -168,7 +169,7 @@ public final class MergeBlock implements AutoCloseable {
      */
     @Override
     public void close() {
-        StackRoom.require();
+        StackRoom.requireForChange();
         int before = (int) USERS.getAndBitwiseOr(this, CLOSED);
         if (before == 0) {
             chunk.pool.free(this);

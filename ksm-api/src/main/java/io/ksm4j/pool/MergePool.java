@@ -5,6 +5,7 @@ import io.ksm4j.Ksm;
 import io.ksm4j.KsmException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.internal.StackRoom;
 import io.ksm4j.stats.RegionStats;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
@@ -143,7 +144,7 @@ public final class MergePool implements AutoCloseable {
             throw new IllegalArgumentException(
                     "a block of this pool has 0 to " + Math.min(capacity, MOST_REGION) + " bytes, not " + size);
         }
-        StackRoom.require();
+        StackRoom.requireForChange();
         requireOpen();
         freeUnfreed();
         int pages = pages(size);

@@ -1,10 +1,10 @@
-package io.ksm4j;
+package io.ksm4j.internal;
 
 /**
  * Finds out whether there is stack for what must not stop half way. A {@link StackOverflowError} is thrown here, where nothing has been done yet,
  * or not at all: what follows calls each other less deeply than this calls itself.
  */
-final class StackRoom {
+public final class StackRoom {
 
     /** Changing the table takes about twenty calls. Those may be interpreted, with larger frames than compiled ones have here. */
     private static final int CHANGE = 256;
@@ -12,12 +12,12 @@ final class StackRoom {
     private StackRoom() {}
 
     /** Before regions are owned: for what is done with them until they are released. */
-    static void requireForChange() {
+    public static void requireForChange() {
         descend(CHANGE);
     }
 
     /** Before a region is opened: for its first change, and for closing it again if that fails. */
-    static void requireForOpening() {
+    public static void requireForOpening() {
         descend(3 * CHANGE);
     }
 
