@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.StackRoom;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 
@@ -12,18 +13,33 @@ final class Backoff {
 
     private static final int SPINS = 256;
     private static final long LEAST_PAUSE_NANOS = 20_000;
+
+    /** For what lasts as long as a call of the kernel. */
     private static final long MOST_PAUSE_NANOS = 2_000_000;
 
+    /** For locks that others take and release all the time: they are free between two of them only. */
+    private static final long MOST_PAUSE_FOR_LOCK_NANOS = 100_000;
+
+    private final long mostPauseNanos;
     private int spins;
     private long pauseNanos = LEAST_PAUSE_NANOS;
     private boolean interrupted;
 
+    Backoff() {
+        this(MOST_PAUSE_NANOS);
+    }
+
+    private Backoff(long mostPauseNanos) {
+        this.mostPauseNanos = mostPauseNanos;
+    }
+
     /** Takes a lock that is held by somebody else for as short or as long as may be. */
     static void lock(ReentrantLock lock) {
+        StackRoom.requireForLock();
         if (lock.tryLock()) {
             return;
         }
-        Backoff backoff = new Backoff();
+        Backoff backoff = new Backoff(MOST_PAUSE_FOR_LOCK_NANOS);
         try {
             while (!lock.tryLock()) {
                 backoff.pause();
@@ -42,7 +58,7 @@ final class Backoff {
         // The flag would end every pause at once.
         interrupted |= Thread.interrupted();
         LockSupport.parkNanos(pauseNanos);
-        pauseNanos = Math.min(2 * pauseNanos, MOST_PAUSE_NANOS);
+        pauseNanos = Math.min(2 * pauseNanos, mostPauseNanos);
     }
 
     void end() {

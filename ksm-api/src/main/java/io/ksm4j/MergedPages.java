@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.StackRoom;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
@@ -35,6 +36,7 @@ final class MergedPages {
 
     /** All of them, or {@link #UNKNOWN}. */
     long count() {
+        StackRoom.requireForChange();
         Backoff.lock(reading);
         try {
             int length = read();
@@ -47,6 +49,7 @@ final class MergedPages {
 
     /** Those merged with the zero page, which {@code smaps} doesn't show, or {@link #UNKNOWN}. */
     long zeroPages() {
+        StackRoom.requireForChange();
         Backoff.lock(reading);
         try {
             return number(ZERO, read());

@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.StackRoom;
 import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -172,6 +173,7 @@ final class RegionScan {
         if (!pass()) {
             // One thread at a time, whichever class loader it comes from: others would take the split mappings for
             // joined ones.
+            StackRoom.requireForOpening();
             Backoff.lock(SharedTable.table().splitTurn);
             try {
                 RegionTable.Slot closed = runApart();

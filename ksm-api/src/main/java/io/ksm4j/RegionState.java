@@ -273,7 +273,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
     }
 
     /**
-     * Owns the region, if that can be without the lock, and tells the kernel of all of it. Releasing takes no more of the stack than owning has.
+     * Owns the region, if that can be without the lock, and tells the kernel of all of it.
      *
      * @return 0; {@link #NOT_OWNED}; or the error number, with nothing changed
      */
@@ -281,10 +281,15 @@ final class RegionState implements Runnable, Kernel.Attempt {
         if (!RegionTable.tryAcquire(slot)) {
             return NOT_OWNED;
         }
-        boolean wasMarked = isMarked();
-        boolean isMarked = wasMarked;
+        boolean wasMarked = false;
+        boolean isMarked = false;
         boolean told = false;
+        boolean released = false;
+        boolean counted = true;
+        long flags = slot.chunk[slot.state];
         try {
+            wasMarked = (flags & RegionTable.MARKED) != 0;
+            isMarked = wasMarked;
             requireAlive();
             told = true;
             int errno = kernel.advise(range.start(), range.length(), advice(mergeable));
@@ -294,16 +299,29 @@ final class RegionState implements Runnable, Kernel.Attempt {
             }
             return errno;
         } finally {
-            if (told && mergeable != wasMarked) {
-                kernel.undo(range, advice(wasMarked));
-            }
-            if (isMarked != wasMarked) {
-                if (isMarked) {
-                    RegionTable.setSince(slot, System.currentTimeMillis());
+            // Near the end of the stack each of these calls may throw. What must be done all the same is done without a
+            // call.
+            counted = isMarked == wasMarked;
+            try {
+                if (told && mergeable != wasMarked) {
+                    kernel.undo(range, advice(wasMarked));
                 }
-                table.mergeableBytes.addAndGet(isMarked ? range.length() : -range.length());
+                if (isMarked != wasMarked) {
+                    if (isMarked) {
+                        RegionTable.setSince(slot, System.currentTimeMillis());
+                    }
+                    table.mergeableBytes.addAndGet(isMarked ? range.length() : -range.length());
+                    counted = true;
+                }
+                RegionTable.release(slot, isMarked ? RegionTable.MARKED : 0, isMarked ? 0 : RegionTable.MARKED);
+                released = true;
+            } finally {
+                if (!released) {
+                    slot.chunk[slot.state] = (flags & ~(RegionTable.BUSY | RegionTable.MARKED))
+                            | (isMarked ? RegionTable.MARKED : 0)
+                            | (counted ? 0 : RegionTable.UNCOUNTED);
+                }
             }
-            RegionTable.release(slot, isMarked ? RegionTable.MARKED : 0, isMarked ? 0 : RegionTable.MARKED);
         }
     }
 

@@ -52,6 +52,8 @@ final class RegionTable {
     static final long RECORDED = 1 << 7;
     /** Somebody can tell whether the region's memory still exists. */
     static final long GUARDED = 1 << 8;
+    /** {@link #MARKED} has changed, and {@link #mergeableBytes} does not show it yet: there was no stack for that. */
+    static final long UNCOUNTED = 1 << 9;
 
     /** Bumped whenever the layout changes: copies of ksm4j with different layouts cannot share a table. */
     static final int LAYOUT = 3;
@@ -132,7 +134,7 @@ final class RegionTable {
     private final FirstPiece firstPiece = new FirstPiece();
     private final FirstOther firstOther = new FirstOther();
     private final WantedBytes wantedBytes = new WantedBytes();
-    private final NodeVisitor setOverlapped = new OverlappedSetter();
+    private final OverlappedSetter overlappedSetter = new OverlappedSetter();
     private final NodeVisitor clearOverlapped = new OverlappedClearer();
 
     RegionTable(Object[] shared) {
@@ -173,8 +175,10 @@ final class RegionTable {
     static final class Slot {
         final int node;
         final int generation;
-        private final long[] chunk;
-        private final int state;
+
+        // For RegionState.tryAdvise, which clears BUSY without a call where there is no stack for one.
+        final long[] chunk;
+        final int state;
 
         private Slot(int node, int generation, long[] chunk, int state) {
             this.node = node;
@@ -240,7 +244,7 @@ final class RegionTable {
      * @return false if the caller must take {@link #acquire}
      */
     static boolean tryAcquire(Slot slot) {
-        return slot.tryTake(BUSY | OVERLAPPED | PARTIAL | EXCLUDED | DETACHED);
+        return slot.tryTake(BUSY | OVERLAPPED | PARTIAL | EXCLUDED | DETACHED | UNCOUNTED);
     }
 
     /**
@@ -296,6 +300,13 @@ final class RegionTable {
                 return false;
             }
         }
+        for (Slot slot : slots) {
+            if (is(slot.node, UNCOUNTED)) {
+                long length = end(slot.node) - start(slot.node);
+                mergeableBytes.addAndGet(is(slot.node, MARKED) ? length : -length);
+                slot.setFlags(0, UNCOUNTED);
+            }
+        }
         return true;
     }
 
@@ -305,7 +316,10 @@ final class RegionTable {
         return (state & OVERLAPPED) == 0 ? (state & BUSY) != 0 : firstBusy.in(start(slot.node), end(slot.node)) != NIL;
     }
 
-    /** Clears {@link #BUSY}, and changes other flags in the same step. */
+    /**
+     * Clears {@link #BUSY}, and changes other flags in the same step. Of a region taken by {@link #tryAcquire} no other thread changes the flags until
+     * then: those that overlap it are not opened.
+     */
     static void release(Slot slot, long set, long clear) {
         slot.setFlags(set, BUSY | clear);
     }
@@ -377,7 +391,7 @@ final class RegionTable {
             }
             return true;
         });
-        return add(start, end, flags, owner);
+        return add(start, end, flags, owner, NONE);
     }
 
     /**
@@ -388,25 +402,25 @@ final class RegionTable {
      */
     @Nullable
     Slot openNew(long start, long end, long mappedFrom, long mappedTo, long flags, String owner) {
-        if (firstOther.in(mappedFrom, mappedTo, NIL) == NIL) {
-            return add(start, end, flags, owner);
-        }
         if (firstBusy.in(mappedFrom, mappedTo) != NIL) {
             return null;
         }
         int[] gone = basesOverlapping(mappedFrom, mappedTo, NIL);
-        makeRoomFor(1 + nodesToDetach(gone));
-        Slot slot = add(start, end, flags, owner);
-        detach(gone, mappedFrom, mappedTo);
+        Slot slot = add(start, end, flags, owner, gone);
+        if (slot != null) {
+            detach(gone, mappedFrom, mappedTo);
+        }
         return slot;
     }
 
-    private Slot add(long start, long end, long flags, String owner) {
-        makeRoomFor(1);
+    private @Nullable Slot add(long start, long end, long flags, String owner, int[] toBeDetached) {
+        makeRoomFor(1 + nodesToDetach(toBeDetached));
         Slot slot = slotOf(nextNode());
         boolean overlapped = firstOther.in(start, end, NIL) != NIL;
-        if (overlapped) {
-            forEachOverlapping(start, end, setOverlapped);
+        if (overlapped && !overlappedSetter.setIn(start, end)) {
+            // One has been taken without the lock.
+            forEachOverlapping(start, end, clearOverlapped);
+            return null;
         }
         int node = newNode(start, end, owner);
         setState(node, flags | (overlapped ? OVERLAPPED : 0));
@@ -730,12 +744,27 @@ final class RegionTable {
     }
 
     private final class OverlappedSetter implements NodeVisitor {
+        private boolean metBusy;
+
+        /** Returns false if a region is busy. */
+        boolean setIn(long from, long to) {
+            metBusy = false;
+            forEachOverlapping(from, to, this);
+            return !metBusy;
+        }
+
         @Override
         public boolean visit(int node) {
             if (!is(node, PIECE)) {
-                setFlags(node, OVERLAPPED, 0);
+                long[] chunk = chunk(node);
+                int state = word(node, STATE);
+                long seen;
+                do {
+                    seen = (long) WORD.getVolatile(chunk, state);
+                    metBusy = (seen & BUSY) != 0;
+                } while (!metBusy && !WORD.compareAndSet(chunk, state, seen, seen | OVERLAPPED));
             }
-            return true;
+            return !metBusy;
         }
     }
 

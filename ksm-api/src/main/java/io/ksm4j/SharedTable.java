@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.StackRoom;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.lang.reflect.InvocationHandler;
@@ -60,6 +61,7 @@ final class SharedTable {
     }
 
     private static RegionTable find() {
+        StackRoom.requireForOpening();
         Backoff.lock(FINDING);
         try {
             RegionTable found = table;

@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.StackRoom;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -53,6 +54,7 @@ final class UnmergeCheck {
      * it ends its turn.
      */
     void takeTurn() {
+        StackRoom.requireForOpening();
         Backoff.lock(SharedTable.table().unmergeTurn);
     }
 

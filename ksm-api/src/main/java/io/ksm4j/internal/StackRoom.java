@@ -9,7 +9,15 @@ public final class StackRoom {
     /** Changing the table takes about twenty calls. Those may be interpreted, with larger frames than compiled ones have here. */
     private static final int CHANGE = 256;
 
+    /** Looking something up in the table, and unlocking it. */
+    private static final int LOOK = 48;
+
     private StackRoom() {}
+
+    /** Before a lock is taken: for what is looked up under it, and for unlocking. */
+    public static void requireForLock() {
+        descend(LOOK);
+    }
 
     /** Before regions are owned: for what is done with them until they are released. */
     public static void requireForChange() {
