@@ -67,6 +67,41 @@ class RunCommandTest {
                 .isEqualTo(status);
     }
 
+    /** A shell does not hand on what is blocked, so there is none here. */
+    @Test
+    void signalsStayBlocked() {
+        List<String> blocking = List.of("env", "--block-signal=USR1");
+        String plain = KsmProcess.runCommand(List.of("env", "--block-signal=USR1", "cat", "/proc/self/status"))
+                .output();
+
+        KsmProcess program = KsmProcess.run(blocking, "run", "cat", "/proc/self/status");
+
+        assertThat(plain).contains("SigBlk:\t0000000000000200\n");
+        assertThat(program.output()).as(program.errors()).contains("SigBlk:\t0000000000000200\n");
+    }
+
+    @Test
+    void noCountersOfAJvmStayBehind() {
+        Path folder = Path.of("/tmp", "hsperfdata_" + System.getProperty("user.name"));
+
+        KsmProcess program = KsmProcess.run("run", "sh", "-c", "echo $$; ls " + folder);
+
+        List<String> lines = program.output().lines().toList();
+        assertThat(lines.subList(1, lines.size())).doesNotContain(lines.get(0));
+    }
+
+    /** Such as a jar that the JVM has not opened, and a closed standard file. */
+    @Test
+    void filesOfTheJvmAreToldFromOthers(@TempDir Path folder) throws IOException {
+        Path jar = Files.createFile(folder.resolve("data.jar"));
+        List<String> command = new ArrayList<>(List.of("sh", "-c", "exec \"$@\" 3<" + jar + " <&-", "sh"));
+        command.addAll(KsmProcess.command("run", "sh", "-c", "ls /proc/$$/fd; readlink /proc/$$/fd/3"));
+
+        KsmProcess program = KsmProcess.runCommand(command);
+
+        assertThat(program.output()).as(program.errors()).isEqualTo("1\n2\n3\n" + jar + "\n");
+    }
+
     @Test
     void theProgramHasTheTerminal(@TempDir Path folder) throws IOException {
         try (Tmux tmux = Tmux.open(folder, 90, 24)) {

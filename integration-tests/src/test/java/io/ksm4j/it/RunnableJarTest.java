@@ -12,6 +12,9 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The one jar of {@code ksm}, by the launcher that is installed with it. {@code package} builds it. */
 @Aside
@@ -20,6 +23,8 @@ class RunnableJarTest {
 
     private static final Path MODULE =
             Path.of("..", "ksm-tools").toAbsolutePath().normalize();
+
+    private static final String LAUNCHER = MODULE.resolve("src/main/dist/ksm").toString();
 
     private static final Path JDK = Path.of(System.getProperty("java.home"));
 
@@ -40,11 +45,7 @@ class RunnableJarTest {
     }
 
     private static List<String> launcher(Path jdk, String... arguments) {
-        List<String> command = new ArrayList<>(List.of(
-                "env",
-                "JAVA_HOME=" + jdk,
-                "KSM_JAR=" + jar,
-                MODULE.resolve("src/main/dist/ksm").toString()));
+        List<String> command = new ArrayList<>(List.of("env", "JAVA_HOME=" + jdk, "KSM_JAR=" + jar, LAUNCHER));
         command.addAll(List.of(arguments));
         return command;
     }
@@ -73,11 +74,66 @@ class RunnableJarTest {
                 .isEqualTo("ksm, of ksm4j " + version + "\n");
     }
 
-    @Test
-    void programsThatItRunsMayOpenAsManyFilesAsBefore() {
-        List<String> command = new ArrayList<>(List.of("sh", "-c", "ulimit -Sn 321; exec \"$@\"", "sh"));
-        command.addAll(launcher(JDK, "run", "sh", "-c", "ulimit -Sn"));
+    /** Changes whatever a process inherits to something unusual, then becomes its arguments. */
+    private static final String UNUSUAL = """
+            trap '' INT QUIT USR2 PIPE XFSZ
+            umask 027
+            ulimit -Sn 321
+            cd /usr
+            echo 0x31 >/proc/self/coredump_filter
+            echo 200 >/proc/self/oom_score_adj
+            echo 60000 >/proc/$$/timerslack_ns
+            cpu=$(sed -n 's/^Cpus_allowed_list:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/self/status)
+            exec chrt --reset-on-fork --other 0 nice -n 3 ionice -c 3 taskset -c "$cpu" \\
+                env a.b=1 'f%%=() { :; }' JAVA_TOOL_OPTIONS=-XX:+UseG1GC _JAVA_OPTIONS=-XX:+UseParallelGC \\
+                setpriv --pdeathsig USR1 "$@"
+            """;
 
-        assertThat(KsmProcess.runCommand(command).output()).isEqualTo("321\n");
+    /** Writes to descriptor 7 all that it has inherited. */
+    private static final String TELL = """
+            {
+                ls "/proc/$$/fd"
+                for fd in /proc/$$/fd/*; do readlink "$fd"; done
+                grep -E '^(Umask|Uid|Gid|Groups|Sig[^Q]|ShdPnd|THP|Cap|NoNewPrivs|Seccomp|Spec|Cpus|Mems)' "/proc/$$/status"
+                for file in coredump_filter oom_score_adj limits personality environ; do cat "/proc/$$/$file"; done
+                # Users may read their own only.
+                read -r slack <"/proc/$$/timerslack_ns"
+                echo "slack $slack"
+                readlink "/proc/$$/cwd" "/proc/$$/root"
+                # Parent, group, session, terminal, nice, real-time priority and policy.
+                cut -d ' ' -f 4-8,19,40,41 "/proc/$$/stat"
+                chrt -p $$ | sed 's/pid [0-9]*//'
+                ionice -p $$
+            } >&7 2>&7
+            exec setpriv --dump >&7
+            """;
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "exec <&- 2>&-\n"})
+    void aProgramInheritsWhatItWouldWithoutKsm(String closing, @TempDir Path folder) throws IOException {
+        Path errors = folder.resolve("errors");
+        String files = "exec </dev/null >/dev/null 2>>" + errors + " 7>\"$0\"\n" + closing;
+        Path jdk = closing.isEmpty() ? JDK : Jdk17.home();
+        List<String> tell = List.of("sh", "-c", TELL);
+        Path without = folder.resolve("without");
+        Path with = folder.resolve("with");
+
+        int plain = run(jdk, files + UNUSUAL, without, tell);
+        int byKsm = run(jdk, files + UNUSUAL, with, List.of(LAUNCHER, "run", "sh", "-c", TELL));
+
+        assertThat(List.of(plain, byKsm)).as(Files.readString(errors)).containsOnly(0);
+        String expected = Files.readString(without);
+        assertThat(expected)
+                .contains(
+                        "Parent death signal: USR1", "a.b=1", "00000031", "SCHED_RESET_ON_FORK", "slack 60000", "/usr");
+        assertThat(Files.readString(with).replace(with.toString(), without.toString()))
+                .isEqualTo(expected);
+    }
+
+    private static int run(Path jdk, String script, Path output, List<String> command) {
+        List<String> all = new ArrayList<>(
+                List.of("env", "JAVA_HOME=" + jdk, "KSM_JAR=" + jar, "sh", "-c", script, output.toString()));
+        all.addAll(command);
+        return KsmProcess.runCommand(all).exitStatus();
     }
 }

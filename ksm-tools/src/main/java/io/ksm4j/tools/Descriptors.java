@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -16,6 +17,7 @@ final class Descriptors {
 
     private static final Path FOLDER = Path.of("/proc/self/fd");
 
+    /** Standard input, output and error are below. */
     private static final int FIRST_OTHER = 3;
 
     private static final int FCNTL = System.getProperty("os.arch").equals("aarch64") ? 25 : 72;
@@ -38,21 +40,42 @@ final class Descriptors {
         return names == null ? Set.of() : Set.of(names);
     }
 
-    static void closeOwnOnExec(KsmBackend backend) {
+    /**
+     * Has those closed when the program begins that it is not to inherit.
+     *
+     * @param closed of the standard ones, those that were closed when this process began, where that is known
+     */
+    static void closeOwnOnExec(KsmBackend backend, Optional<String> closed) throws IOException {
+        Set<Path> ofTheJvm = classPath();
         for (String name : open()) {
             int descriptor = Integer.parseInt(name);
-            if (descriptor >= FIRST_OTHER && (!atStart.contains(name) || isOfTheJvm(name))) {
+            boolean isTold = descriptor < FIRST_OTHER && closed.isPresent();
+            boolean isOwn =
+                    isTold ? closed.get().contains(name) : (!atStart.contains(name) || isOfTheJvm(name, ofTheJvm));
+            if (isOwn) {
                 backend.syscall(FCNTL, descriptor, F_SETFD, FD_CLOEXEC, 0, 0);
             }
         }
     }
 
+    private static Set<Path> classPath() {
+        Set<Path> files = new HashSet<>();
+        for (String entry : System.getProperty("java.class.path").split(File.pathSeparator, -1)) {
+            try {
+                files.add(Path.of(entry).toRealPath());
+            } catch (IOException e) {
+                // Then nobody has opened it.
+            }
+        }
+        return files;
+    }
+
     /** What it opens before the program begins: its own files, the class path, and devices for random numbers. */
-    private static boolean isOfTheJvm(String descriptor) {
+    private static boolean isOfTheJvm(String descriptor, Set<Path> classPath) {
         try {
             Path file = Files.readSymbolicLink(FOLDER.resolve(descriptor));
             return file.startsWith(Path.of(System.getProperty("java.home")).toRealPath())
-                    || file.toString().endsWith(".jar")
+                    || classPath.contains(file)
                     || file.startsWith("/dev/random")
                     || file.startsWith("/dev/urandom");
         } catch (IOException e) {

@@ -31,7 +31,7 @@ final class FirstLook implements ProcessPages.Visitor {
     private int[] newChunk() {
         if (bytes() + CHUNK_BYTES > room) {
             throw new CommandFailedException("--stable takes more than half of --memory for what pages held at first:"
-                    + " raise --memory, and Java's heap (JAVA_TOOL_OPTIONS=-Xmx8g) to twice that");
+                    + " raise --memory, and Java's heap (KSM_JAVA_OPTIONS=-Xmx8g) to twice that");
         }
         return new int[CHUNK_PAGES];
     }

@@ -24,15 +24,7 @@ final class Program {
     static final int EACCES = 13;
     static final int ENOTDIR = 20;
 
-    private static final boolean AARCH64 = System.getProperty("os.arch").equals("aarch64");
-
-    private static final int EXECVE = AARCH64 ? 221 : 59;
-    private static final int RT_SIGPROCMASK = AARCH64 ? 135 : 14;
-
-    private static final int SIG_SETMASK = 2;
-
-    /** Of the kernel's set of signals. */
-    private static final int SIGNAL_SET_BYTES = 8;
+    private static final int EXECVE = SystemCall.AARCH64 ? 221 : 59;
 
     /** Where programs are looked for without {@code PATH}, as execvp(3) does. */
     private static final String DEFAULT_PATH = "/bin:/usr/bin";
@@ -45,17 +37,22 @@ final class Program {
         this.environment = environment;
     }
 
-    /** What the last arguments of this process name, with its environment. */
-    static Program ofLastArguments(int count) throws IOException {
-        List<byte[]> all = strings(Path.of("/proc/self/cmdline"));
-        return new Program(all.subList(all.size() - count, all.size()), strings(Path.of("/proc/self/environ")));
+    /** What the last arguments of this process name, with the environment that it has inherited. */
+    static Program ofLastArguments(int count, Inherited inherited) throws IOException {
+        List<byte[]> all = strings(Files.readAllBytes(Path.of("/proc/self/cmdline")));
+        List<byte[]> environment = strings(
+                inherited.environment().isPresent()
+                        ? inherited.environment().get()
+                        : Files.readAllBytes(Path.of("/proc/self/environ")));
+        environment.removeIf(variable -> text(variable).startsWith(Inherited.VARIABLE + "="));
+        return new Program(all.subList(all.size() - count, all.size()), environment);
     }
 
     /** Each ends with a zero byte. */
-    private static List<byte[]> strings(Path file) throws IOException {
+    private static List<byte[]> strings(byte[] bytes) {
         List<byte[]> strings = new ArrayList<>();
         ByteArrayOutputStream string = new ByteArrayOutputStream();
-        for (byte b : Files.readAllBytes(file)) {
+        for (byte b : bytes) {
             if (b == 0) {
                 strings.add(string.toByteArray());
                 string.reset();
@@ -69,27 +66,21 @@ final class Program {
     /**
      * Becomes the program, looking for it as execvp(3) does.
      *
+     * @param backend knows addresses
+     * @param kernel makes the call
      * @return the errno if it could not; otherwise this does not return
      */
-    int exec(KsmBackend backend) {
-        // Threads of a JVM block signals that the program would then never get.
-        ByteBuffer none = ByteBuffer.allocateDirect(SIGNAL_SET_BYTES);
-        try {
-            backend.syscall(RT_SIGPROCMASK, SIG_SETMASK, backend.address(none), 0, SIGNAL_SET_BYTES, 0);
-        } finally {
-            Reference.reachabilityFence(none);
-        }
-
+    int exec(KsmBackend backend, SystemCall kernel) {
         byte[] name = arguments.get(0);
         if (name.length == 0) {
             return ENOENT;
         }
         if (contains(name, '/')) {
-            return exec(backend, name);
+            return exec(backend, kernel, name);
         }
         int errno = ENOENT;
         for (byte[] folder : path()) {
-            int failure = exec(backend, folder.length == 0 ? name : concat(concat(folder, '/'), name));
+            int failure = exec(backend, kernel, folder.length == 0 ? name : concat(concat(folder, '/'), name));
             if (failure == EACCES) {
                 errno = EACCES;
             } else if (failure != ENOENT && failure != ENOTDIR) {
@@ -102,8 +93,7 @@ final class Program {
     private List<byte[]> path() {
         String prefix = "PATH=";
         for (byte[] variable : environment) {
-            // One character is one byte, whatever it stands for.
-            String text = new String(variable, StandardCharsets.ISO_8859_1);
+            String text = text(variable);
             if (text.startsWith(prefix)) {
                 return split(text.substring(prefix.length()));
             }
@@ -119,26 +109,26 @@ final class Program {
         return folders;
     }
 
-    private int exec(KsmBackend backend, byte[] file) {
-        int errno = execve(backend, file, arguments);
+    private int exec(KsmBackend backend, SystemCall kernel, byte[] file) {
+        int errno = execve(backend, kernel, file, arguments);
         if (errno == ENOEXEC) {
             // A script that does not say what runs it.
             byte[] shell = "/bin/sh".getBytes(StandardCharsets.US_ASCII);
             List<byte[]> script = new ArrayList<>(List.of(shell, file));
             script.addAll(arguments.subList(1, arguments.size()));
-            errno = execve(backend, shell, script);
+            errno = execve(backend, kernel, shell, script);
         }
         return errno;
     }
 
-    private int execve(KsmBackend backend, byte[] file, List<byte[]> argv) {
+    private int execve(KsmBackend backend, SystemCall kernel, byte[] file, List<byte[]> argv) {
         List<ByteBuffer> strings = new ArrayList<>();
         ByteBuffer fileBytes = terminated(file);
         ByteBuffer arguments = pointers(backend, argv, strings);
         ByteBuffer variables = pointers(backend, environment, strings);
         try {
-            return (int) -backend.syscall(
-                    EXECVE, backend.address(fileBytes), backend.address(arguments), backend.address(variables), 0, 0);
+            return (int) -kernel.call(
+                    EXECVE, backend.address(fileBytes), backend.address(arguments), backend.address(variables));
         } finally {
             Reference.reachabilityFence(strings);
             Reference.reachabilityFence(fileBytes);
@@ -164,7 +154,12 @@ final class Program {
     }
 
     private static boolean contains(byte[] bytes, char c) {
-        return new String(bytes, StandardCharsets.ISO_8859_1).indexOf(c) >= 0;
+        return text(bytes).indexOf(c) >= 0;
+    }
+
+    /** One character is one byte, whatever it stands for. */
+    private static String text(byte[] bytes) {
+        return new String(bytes, StandardCharsets.ISO_8859_1);
     }
 
     private static byte[] concat(byte[] first, char c) {

@@ -3,8 +3,12 @@ package io.ksm4j.tools;
 import io.ksm4j.Ksm;
 import io.ksm4j.spi.KsmBackend;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -38,7 +42,8 @@ final class RunCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         KsmBackend backend = Binding.find().require();
-        Program program = Program.ofLastArguments(command.size());
+        Inherited inherited = Inherited.read();
+        Program program = Program.ofLastArguments(command.size(), inherited);
         Ksm.with(backend).process().markMergeable();
         String kernel = System.getProperty("os.version");
         if (mayLoseTheMark(kernel)) {
@@ -46,14 +51,35 @@ final class RunCommand implements Callable<Integer> {
                     + ": before 6.10 a program may lose the mark as it starts, or ksmd may overlook"
                     + " it: ksm status PID shows whether it merges");
         }
-        Descriptors.closeOwnOnExec(backend);
-        int errno = program.exec(backend);
+        int errno = exec(backend, program, inherited);
         return switch (errno) {
             case Program.ENOENT, Program.ENOTDIR -> fail(NOT_FOUND, "there is no program " + command.get(0));
             case Program.EACCES -> fail(CANNOT_RUN, "no right to run " + command.get(0));
             case Program.E2BIG -> fail(CANNOT_RUN, "too many arguments for " + command.get(0));
             default -> fail(CANNOT_RUN, "the kernel cannot run " + command.get(0) + ": errno " + errno);
         };
+    }
+
+    /** Leaves nothing of the JVM to the program. */
+    private static int exec(KsmBackend backend, Program program, Inherited inherited) throws IOException {
+        inherited.restoreCoredumpFilter();
+        Descriptors.closeOwnOnExec(backend, inherited.closed());
+        deleteCounters();
+        Inherited.restoreSignalMask(backend);
+        Optional<SystemCall> first = FirstThread.open(backend);
+        Map<Integer, SignalAction> before = inherited.ignoreSignals(backend);
+        int errno = program.exec(
+                backend, first.orElse((number, arg1, arg2, arg3) -> backend.syscall(number, arg1, arg2, arg3, 0, 0)));
+        before.forEach((signal, action) -> action.install(backend, signal));
+        return errno;
+    }
+
+    /** By which jps would take the program for a JVM. */
+    private static void deleteCounters() throws IOException {
+        Files.deleteIfExists(Path.of(
+                "/tmp",
+                "hsperfdata_" + System.getProperty("user.name"),
+                Long.toString(ProcessHandle.current().pid())));
     }
 
     /**

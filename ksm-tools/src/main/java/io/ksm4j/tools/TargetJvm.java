@@ -17,8 +17,6 @@ import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
  * A JVM that the agent is handed to. That a process is one is made sure of before anything is sent to it: a signal is, and it ends
@@ -74,16 +72,17 @@ final class TargetJvm {
     }
 
     private static long effectiveUser(String process) throws IOException {
-        return Long.parseLong(field(process, "Uid").split("\\s+", -1)[1]);
+        return Long.parseLong(status(process).field("Uid").split("\\s+", -1)[1]);
     }
 
     private static void requireJvm(long pid) throws IOException {
         String process = Long.toString(pid);
-        String leader = field(process, "Tgid");
+        ProcessStatus status = status(process);
+        String leader = status.field("Tgid");
         if (!leader.equals(process)) {
             throw new CommandFailedException(process + " is a thread of process " + leader + ": name that");
         }
-        String state = field(process, "State");
+        String state = status.field("State");
         if (state.startsWith("Z") || state.startsWith("X")) {
             throw new CommandFailedException("process " + pid + " has ended");
         }
@@ -100,7 +99,7 @@ final class TargetJvm {
                     "JVM " + pid + " runs in a container with users of its own, and does not trust"
                             + " others: run ksm in that container");
         }
-        if ((Long.parseUnsignedLong(field(process, "SigCgt"), 16) & (1L << (SIGQUIT - 1))) == 0) {
+        if ((status.signals("SigCgt") & (1L << (SIGQUIT - 1))) == 0) {
             throw new CommandFailedException(
                     "JVM " + pid + " does not listen: it is still starting, or runs with -Xrs; " + START_WITH_AGENT);
         }
@@ -110,12 +109,8 @@ final class TargetJvm {
         }
     }
 
-    private static String field(String process, String name) throws IOException {
-        Matcher line = Pattern.compile("(?m)^" + name + ":\\s+(.*)$").matcher(read(process, "status"));
-        if (!line.find()) {
-            throw new IOException("no " + name + " in /proc/" + process + "/status");
-        }
-        return line.group(1);
+    private static ProcessStatus status(String process) throws IOException {
+        return ProcessStatus.read(Path.of("/proc", process));
     }
 
     /** Names of files and arguments are bytes, and need not be text. */
