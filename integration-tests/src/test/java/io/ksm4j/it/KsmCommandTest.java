@@ -36,10 +36,16 @@ class KsmCommandTest {
         assertThat(ksm.exitStatus()).isZero();
         assertThat(ksm.output())
                 .startsWith("Usage: ksm ")
-                .containsSubsequence(Stream.of("doctor", "status", "estimate", "top", "watch", "tune", "run", "attach")
-                        .map(name -> "\n  " + name + " ")
-                        .toList());
+                .containsSubsequence(
+                        Stream.of("doctor", "status", "estimate", "top", "watch", "tune", "run", "attach", "help")
+                                .map(name -> "\n  " + name + " ")
+                                .toList());
         assertThat(ksm.errors()).isEmpty();
+    }
+
+    @Test
+    void helpShowsThatOfACommand() {
+        assertThat(KsmProcess.run("help", "status").output()).startsWith("Usage: ksm status ");
     }
 
     @ParameterizedTest

@@ -12,14 +12,17 @@ import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Supplier;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.UnmatchedArgumentException;
 
 /** The command {@code ksm}. Each subcommand is a class of its own. */
 @Command(
@@ -47,6 +50,8 @@ final class KsmCommand {
 
     private static final int SIGPIPE = 13;
 
+    static final String HELP = "help";
+
     /** By their names, in the order in which the help shows them. */
     private static final Map<String, Supplier<Object>> SUBCOMMANDS = subcommands();
 
@@ -62,6 +67,7 @@ final class KsmCommand {
         subcommands.put("tune", TuneCommand::new);
         subcommands.put("run", RunCommand::new);
         subcommands.put("attach", AttachCommand::new);
+        subcommands.put(HELP, CommandLine.HelpCommand::new);
         return subcommands;
     }
 
@@ -113,7 +119,7 @@ final class KsmCommand {
 
     /** With the subcommand alone that is called, since looking at all of them takes a good part of the time of a short one. */
     private static CommandLine commandLine(String... arguments) {
-        boolean one = arguments.length > 0 && SUBCOMMANDS.containsKey(arguments[0]);
+        boolean one = arguments.length > 0 && SUBCOMMANDS.containsKey(arguments[0]) && !arguments[0].equals(HELP);
         return commandLine(one ? Set.of(arguments[0]) : SUBCOMMANDS.keySet());
     }
 
@@ -126,8 +132,14 @@ final class KsmCommand {
             ksm.addSubcommand(name, subcommand.setStopAtPositional(name.equals("run")));
         }
         ksm.getCommandSpec().version(version());
+        Optional.ofNullable(ksm.getSubcommands().get(HELP))
+                .ifPresent(help -> help.getCommandSpec()
+                        .usageMessage()
+                        .header(new String[0])
+                        .description("Shows the help of a command, or, without one, of ksm."));
         // A name that begins with @ is a name.
         return ksm.setExpandAtFiles(false)
+                .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler((e, arguments) -> refuse(e))
                 .setExecutionExceptionHandler((e, command, parsed) -> handle(e));
     }
@@ -139,9 +151,30 @@ final class KsmCommand {
     }
 
     private static int refuse(ParameterException e) {
-        String command = e.getCommandLine().getCommandSpec().qualifiedName();
-        say(e.getMessage().replaceFirst("^Error: ", "") + ": see " + command + " --help");
+        CommandLine command = e.getCommandLine();
+        String name = command.getCommandSpec().qualifiedName();
+        String problem = command.getParent() == null
+                        && e instanceof UnmatchedArgumentException unmatched
+                        && !unmatched.isUnknownOption()
+                ? "there is no command " + unmatched.getUnmatched().get(0)
+                : inPlainWords(e.getMessage());
+        say(problem + suggestion(e) + ": see " + name + " --help");
         return USAGE;
+    }
+
+    /** Of picocli's messages, without the names of Java's types. */
+    private static String inPlainWords(String message) {
+        return message.replaceFirst("^Error: ", "")
+                .replaceFirst("^Unknown subcommand '(.*)'\\.$", "there is no command $1")
+                .replaceFirst(" is not an? (int|long)$", " is not a whole number")
+                .replaceFirst(" is not a double$", " is not a number")
+                .replace(" (case-insensitive)", "");
+    }
+
+    private static String suggestion(ParameterException e) {
+        List<String> similar =
+                e instanceof UnmatchedArgumentException unmatched ? unmatched.getSuggestions() : List.of();
+        return similar.isEmpty() ? "" : " (did you mean " + similar.get(0) + "?)";
     }
 
     /** Anything else is a mistake in this program, and picocli prints its stack trace. */

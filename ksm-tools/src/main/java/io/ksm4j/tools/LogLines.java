@@ -1,12 +1,17 @@
 package io.ksm4j.tools;
 
+import java.util.logging.Formatter;
 import java.util.logging.Handler;
 import java.util.logging.Level;
 import java.util.logging.LogRecord;
 import java.util.logging.Logger;
+import java.util.logging.SimpleFormatter;
 
 /** Prints what the library logs as this command's own messages: in one line, without a stack trace. */
 final class LogLines extends Handler {
+
+    /** Puts arguments into messages. */
+    private static final Formatter MESSAGES = new SimpleFormatter();
 
     /** Kept, as nobody else does. */
     private static Logger logger = Logger.getAnonymousLogger();
@@ -21,7 +26,7 @@ final class LogLines extends Handler {
     public void publish(LogRecord event) {
         if (event.getLevel().intValue() >= Level.WARNING.intValue()) {
             Throwable thrown = event.getThrown();
-            KsmCommand.say(event.getMessage() + (thrown == null ? "" : ": " + thrown.getMessage()));
+            KsmCommand.say(MESSAGES.formatMessage(event) + (thrown == null ? "" : ": " + thrown.getMessage()));
         }
     }
 

@@ -5,7 +5,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
-import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Help.Ansi;
 import picocli.CommandLine.Model.ArgSpec;
@@ -13,7 +12,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
 
-/** Writes the manual pages and the completion for bash from what {@code --help} shows. The build runs it. */
+/** Writes the manual pages and the completion for shells from what {@code --help} shows. The build runs it. */
 final class Manual {
 
     private static final String SECTION = "1";
@@ -34,11 +33,20 @@ final class Manual {
     public static void main(String[] arguments) throws IOException {
         Path folder = Files.createDirectories(Path.of(arguments[0]));
         CommandLine ksm = KsmCommand.commandLine();
-        Files.writeString(folder.resolve("ksm.bash"), AutoComplete.bash("ksm", ksm));
+        Files.writeString(folder.resolve("ksm.bash"), Completion.bash(ksm));
+        Files.writeString(folder.resolve("_ksm"), Completion.zsh(ksm));
+        Files.writeString(folder.resolve("ksm.fish"), Completion.fish(ksm));
         write(folder, ksm);
-        for (CommandLine subcommand : ksm.getSubcommands().values()) {
+        for (CommandLine subcommand : pages(ksm)) {
             write(folder, subcommand);
         }
+    }
+
+    /** All but that of the command that shows the help of others. */
+    static List<CommandLine> pages(CommandLine ksm) {
+        return ksm.getSubcommands().values().stream()
+                .filter(subcommand -> !subcommand.getCommandName().equals(KsmCommand.HELP))
+                .toList();
     }
 
     private static void write(Path folder, CommandLine command) throws IOException {
@@ -78,8 +86,8 @@ final class Manual {
                 spec.parent() == null
                         ? String.join(
                                 ", ",
-                                spec.subcommands().keySet().stream()
-                                        .map(subcommand -> "ksm-" + subcommand + "(" + SECTION + ")")
+                                pages(spec.commandLine()).stream()
+                                        .map(subcommand -> "ksm-" + subcommand.getCommandName() + "(" + SECTION + ")")
                                         .toList())
                         : "ksm(" + SECTION + ")");
         return roff.toString();
@@ -124,7 +132,7 @@ final class Manual {
                 .append('\n');
     }
 
-    private static String text(String markup) {
+    static String text(String markup) {
         return Ansi.OFF.string(String.format(markup.replaceAll("%(?!n)", "%%")));
     }
 }

@@ -6,6 +6,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Command lines that are refused before anything is done. */
@@ -41,7 +42,6 @@ class ArgumentsTest {
                 "tune --cpu 20 --policy ksmtuned",
                 "tune --policy",
                 "tune --policy fast",
-                "tune --policy Converge",
                 "tune --scan-time 30",
                 "tune --scan-time 0 --policy advisor",
                 "tune --scan-time 4294967296 --policy advisor",
@@ -56,6 +56,31 @@ class ArgumentsTest {
             })
     void badOnesAreSaidInOneLine(String arguments) {
         String[] words = arguments.split(" ", -1);
+
+        assertThat(refusal(words))
+                .startsWith("ksm: ")
+                .endsWith(": see ksm " + words[0] + " --help\n")
+                .hasLineCount(1);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "statsu            | there is no command statsu (did you mean status?): see ksm --help",
+                "zzzzz             | there is no command zzzzz: see ksm --help",
+                "help statsu       | there is no command statsu: see ksm --help",
+                "status --jsn      | Unknown option: '--jsn' (did you mean --json?): see ksm status --help",
+                "attach x          | Invalid value for positional parameter at index 0 (PID): 'x' is not a whole number:"
+                        + " see ksm attach --help",
+                "tune --policy PRESSURE --cpu 0 | --cpu is from 1 to 100 per cent: see ksm tune --help"
+            })
+    void whatIsMeantIsGuessed(String arguments, String message) {
+        assertThat(refusal(arguments.split(" ", -1))).isEqualTo("ksm: " + message + "\n");
+    }
+
+    /** What is said of a command line that is refused. */
+    private static String refusal(String... words) {
         ByteArrayOutputStream errors = new ByteArrayOutputStream();
         PrintStream before = System.err;
         System.setErr(new PrintStream(errors, true, StandardCharsets.UTF_8));
@@ -67,9 +92,6 @@ class ArgumentsTest {
         }
 
         assertThat(status).isEqualTo(KsmCommand.USAGE);
-        assertThat(errors.toString(StandardCharsets.UTF_8))
-                .startsWith("ksm: ")
-                .endsWith(": see ksm " + words[0] + " --help\n")
-                .hasLineCount(1);
+        return errors.toString(StandardCharsets.UTF_8);
     }
 }

@@ -28,7 +28,7 @@ class ManualTest {
 
         CommandLine ksm = KsmCommand.commandLine();
         assertThat(folder.resolve("ksm.1")).content().contains(".SH COMMANDS\n.TP\ndoctor\n", "ksm\\-status(1)");
-        for (CommandLine subcommand : ksm.getSubcommands().values()) {
+        for (CommandLine subcommand : Manual.pages(ksm)) {
             Path page = folder.resolve("ksm-" + subcommand.getCommandName() + ".1");
             for (OptionSpec option : subcommand.getCommandSpec().options()) {
                 assertThat(page).content().contains(option.longestName().replace("-", "\\-"));
@@ -56,6 +56,40 @@ class ManualTest {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    @Test
+    void fishCompletesEverySubcommandAndOption() throws IOException {
+        Manual.main(new String[] {folder.toString()});
+
+        CommandLine ksm = KsmCommand.commandLine();
+        List<String> lines = Files.readAllLines(folder.resolve("ksm.fish"));
+        assertThat(lines.subList(1, lines.size())).allMatch(line -> line.startsWith("complete -c ksm "));
+        for (CommandLine subcommand : ksm.getSubcommands().values()) {
+            String name = subcommand.getCommandName();
+            assertThat(lines)
+                    .anyMatch(line -> line.startsWith("complete -c ksm -n __fish_use_subcommand -a " + name + " "));
+            for (OptionSpec option : subcommand.getCommandSpec().options()) {
+                assertThat(lines)
+                        .anyMatch(line -> line.contains("'__fish_seen_subcommand_from " + name + "'")
+                                && line.contains(" -l " + option.longestName().substring(2)));
+            }
+        }
+        assertThat(lines)
+                .contains("complete -c ksm -n '__fish_seen_subcommand_from tune' -l policy -x"
+                        + " -a 'converge pressure ksmtuned advisor'");
+    }
+
+    /** zsh loads a file of that name by its first line, and runs it for the first completion. */
+    @Test
+    void zshLoadsTheCompletionOfBash() throws IOException {
+        Manual.main(new String[] {folder.toString()});
+
+        assertThat(folder.resolve("_ksm"))
+                .content()
+                .startsWith("#compdef ksm\n")
+                .contains(Files.readString(folder.resolve("ksm.bash")))
+                .endsWith("\n_bash_complete -o default -F _complete_ksm\n");
     }
 
     @Test
