@@ -49,10 +49,11 @@ class DoctorCommandTest {
 
         KsmProcess doctor = KsmProcess.run("doctor");
 
-        assertThat(doctor.exitStatus()).isEqualTo(1);
+        assertThat(doctor.exitStatus()).isEqualTo(3);
         assertThat(doctor.output())
-                .containsPattern("failed   ksmd .*\n +-> echo 1 > /sys/kernel/mm/ksm/run")
-                .endsWith("\nMerging cannot work here.\n");
+                .containsPattern("fixable  ksmd .*\n +-> echo 1 > /sys/kernel/mm/ksm/run")
+                .endsWith(
+                        "\nMerging would work here after:\n  echo 1 > /sys/kernel/mm/ksm/run, or ksm tune; as root\n");
         assertThat(ksmd.read("run")).isZero();
     }
 
@@ -71,12 +72,31 @@ class DoctorCommandTest {
 
         KsmProcess never = KsmProcess.run("doctor", "--json");
 
-        assertThat(never.exitStatus()).isEqualTo(1);
+        assertThat(never.exitStatus()).isEqualTo(3);
         assertThat(never.output())
                 .startsWith(
-                        "{\"canMerge\": false, \"checks\": [{\"name\": \"kernel\", \"verdict\": \"ok\", \"reason\": \"")
-                .contains("{\"name\": \"speed\", \"verdict\": \"failed\", \"reason\": \"ksmd looks at no page: ")
+                        "{\"canMerge\": false, \"verdict\": \"fixable\", \"checks\": [{\"name\": \"kernel\", \"verdict\": \"ok\", \"reason\": \"")
+                .contains("{\"name\": \"speed\", \"verdict\": \"fixable\", \"reason\": \"ksmd looks at no page: ")
                 .hasLineCount(1);
+    }
+
+    /** As container runtimes hide files. */
+    @EnabledIfRoot
+    @Test
+    void whatIsMaskedCannotBeTold(RunningKsmd ksmd) {
+        KsmProcess doctor = KsmProcess.run(
+                List.of(
+                        "unshare",
+                        "--mount",
+                        "sh",
+                        "-c",
+                        "mount --bind /dev/null /sys/kernel/mm/ksm/run && exec \"$@\"",
+                        "sh"),
+                "doctor",
+                "--json");
+
+        assertThat(doctor.exitStatus()).as(doctor.errors()).isEqualTo(4);
+        assertThat(doctor.output()).startsWith("{\"canMerge\": null, \"verdict\": \"unknown\", ");
     }
 
     @Test

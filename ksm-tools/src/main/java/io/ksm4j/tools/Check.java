@@ -16,7 +16,11 @@ record Check(String name, Verdict verdict, String reason, String cure) {
         OK("ok"),
         /** Pages can merge, but slowly, at a price, or not everywhere. */
         WARNING("warning"),
-        /** No page merges. */
+        /** Nobody can tell from here whether pages merge. */
+        UNKNOWN("unknown"),
+        /** No page merges until the cure is run on this machine. */
+        FIXABLE("fixable"),
+        /** No page merges in this place, on this kernel. */
         FAILED("failed");
 
         private final String word;
@@ -37,6 +41,14 @@ record Check(String name, Verdict verdict, String reason, String cure) {
 
     static Check warning(String name, String reason, String cure) {
         return new Check(name, Verdict.WARNING, reason, cure);
+    }
+
+    static Check unknown(String name, String reason, String cure) {
+        return new Check(name, Verdict.UNKNOWN, reason, cure);
+    }
+
+    static Check fixable(String name, String reason, String cure) {
+        return new Check(name, Verdict.FIXABLE, reason, cure);
     }
 
     static Check failed(String name, String reason, String cure) {

@@ -18,7 +18,9 @@ import picocli.CommandLine.Option;
         mixinStandardHelpOptions = true,
         description =
                 "Looks at everything between a program and merged pages, and says what is in the way and what cures it.",
-        footer = "%nExits with 0 if merging can work, and with 1 if it cannot.")
+        footer =
+                "%nExits with 0 if merging can work, with 1 if it cannot, with 3 if it could after the commands that are shown,"
+                        + " and with 4 if nobody can tell from here.")
 final class DoctorCommand implements Callable<Integer> {
 
     @Option(names = "--json", description = "print JSON")
@@ -33,16 +35,16 @@ final class DoctorCommand implements Callable<Integer> {
         } else {
             checks.add(Check.failed("kernel", System.getProperty("os.name") + " has no KSM", "run on Linux"));
         }
-        boolean canMerge = checks.stream().noneMatch(check -> check.verdict() == Verdict.FAILED);
+        Diagnosis diagnosis = Diagnosis.of(checks);
         if (json) {
-            printJson(checks, canMerge);
+            printJson(checks, diagnosis);
         } else {
-            print(checks, canMerge);
+            print(checks, diagnosis);
         }
-        return canMerge ? KsmCommand.DONE : KsmCommand.FAILED;
+        return diagnosis.exitStatus();
     }
 
-    private static void print(List<Check> checks, boolean canMerge) {
+    private static void print(List<Check> checks, Diagnosis diagnosis) {
         int width =
                 checks.stream().mapToInt(check -> check.name().length()).max().orElse(0);
         for (Check check : checks) {
@@ -51,10 +53,25 @@ final class DoctorCommand implements Callable<Integer> {
                 System.out.printf("%-7s  %-" + width + "s  -> %s%n", "", "", check.cure());
             }
         }
-        System.out.println(canMerge ? "Merging can work here." : "Merging cannot work here.");
+        switch (diagnosis) {
+            case WORKS -> System.out.println("Merging can work here.");
+            case CANNOT -> System.out.println("Merging cannot work here.");
+            case FIXABLE -> printCures("Merging would work here after:", checks, Verdict.FIXABLE);
+            case UNKNOWN ->
+                printCures("Nobody can tell from here whether merging works. To find out:", checks, Verdict.UNKNOWN);
+        }
     }
 
-    private static void printJson(List<Check> checks, boolean canMerge) {
+    private static void printCures(String heading, List<Check> checks, Verdict verdict) {
+        System.out.println(heading);
+        checks.stream()
+                .filter(check -> check.verdict() == verdict)
+                .map(Check::cure)
+                .distinct()
+                .forEach(cure -> System.out.println("  " + cure));
+    }
+
+    private static void printJson(List<Check> checks, Diagnosis diagnosis) {
         List<Map<String, Object>> found = new ArrayList<>();
         for (Check check : checks) {
             Map<String, Object> entry = new LinkedHashMap<>();
@@ -65,7 +82,8 @@ final class DoctorCommand implements Callable<Integer> {
             found.add(entry);
         }
         Map<String, Object> answer = new LinkedHashMap<>();
-        answer.put("canMerge", canMerge);
+        answer.put("canMerge", diagnosis.canMerge());
+        answer.put("verdict", diagnosis.word());
         answer.put("checks", found);
         System.out.println(Json.of(answer));
     }

@@ -39,7 +39,7 @@ final class KsmCommand {
     /** Done; and, of {@code ksm doctor}, merging can work. */
     static final int DONE = 0;
 
-    /** Failed; and, of {@code ksm doctor}, merging cannot work. */
+    /** Failed; and, of {@code ksm doctor}, merging cannot work: {@link Diagnosis} has the others. */
     static final int FAILED = 1;
 
     /** The command line is wrong. */

@@ -29,6 +29,9 @@ final class MachineChecks {
     /** The kernel's own default, {@code DEFAULT_MAX_MAP_COUNT}. */
     private static final long DEFAULT_MAX_MAP_COUNT = 65530;
 
+    /** Of fewer pages that {@code ksmd} has looked at, numbers say nothing. */
+    private static final long ENOUGH_BYTES = 16 << 20;
+
     private static final String HUGE_PAGES = "sys/kernel/mm/transparent_hugepage";
 
     private final Path root;
@@ -55,43 +58,54 @@ final class MachineChecks {
         checks.add(memoryLimit());
         checks.add(rights());
         checks.add(mappingLimit());
+        processFiles().ifPresent(checks::add);
         return checks;
     }
 
     private Check kernel() {
-        String release = read("proc/sys/kernel/osrelease").orElse("unknown");
+        String linux = "Linux"
+                + read("proc/sys/kernel/osrelease")
+                        .map(release -> " " + release)
+                        .orElse("");
         if (machine.isAvailable()) {
-            return Check.ok("kernel", "Linux " + release + " with KSM");
+            return Check.ok("kernel", linux + " with KSM");
         }
         if (process.entries().isEmpty() && process.mergingPages().isEmpty()) {
             return Check.failed(
                     "kernel",
-                    "Linux " + release + " has no /sys/kernel/mm/ksm",
+                    linux + " has no /sys/kernel/mm/ksm",
                     "boot a kernel with CONFIG_KSM=y (zgrep CONFIG_KSM /proc/config.gz); in a container, mount the host's /sys");
         }
-        return Check.warning(
+        return Check.unknown(
                 "kernel",
-                "Linux " + release + " has KSM, but /sys/kernel/mm/ksm is hidden, so nobody can tell whether ksmd runs",
+                linux + " has KSM, but /sys/kernel/mm/ksm is hidden, so nobody can tell whether ksmd runs",
                 "mount the host's /sys, read-only, into the container");
     }
 
     private Check ksmd() {
         if (machine.run().isEmpty()) {
-            return Check.warning(
+            return Check.unknown(
                     "ksmd",
-                    "nobody can tell whether it runs, as /sys/kernel/mm/ksm/run cannot be read",
-                    "ksm doctor; as root");
+                    "nobody can tell whether it runs, as /sys/kernel/mm/ksm/run "
+                            + (isMasked() ? "is masked, as in a container" : "cannot be read"),
+                    isMasked() ? "ksm doctor; outside of this container" : "ksm doctor; as root");
         }
         long run = machine.run().getAsLong();
         if (run == 1) {
             return Check.ok("ksmd", "it runs");
         }
-        return Check.failed(
+        return Check.fixable(
                 "ksmd",
                 run == 2
                         ? "it stands still and has taken all pages apart, as run is 2"
                         : "it stands still, as run is 0",
                 "echo 1 > /sys/kernel/mm/ksm/run, or ksm tune; as root");
+    }
+
+    /** Something else is mounted over it, such as {@code /dev/null}. */
+    private boolean isMasked() {
+        Path run = root.resolve("sys/kernel/mm/ksm/run");
+        return Files.exists(run) && machine.run().isEmpty() && Files.isReadable(run);
     }
 
     private Check speed() {
@@ -103,7 +117,7 @@ final class MachineChecks {
                     "echo " + PATIENCE_SECONDS / 2 + " > /sys/kernel/mm/ksm/advisor_target_scan_time; as root");
         }
         if (machine.pagesToScan().isEmpty() || machine.sleepMillisecs().isEmpty()) {
-            return Check.warning(
+            return Check.unknown(
                     "speed", "nobody can tell, as ksmd's settings cannot all be read", "ksm doctor; as root");
         }
         long pagesToScan = machine.pagesToScan().getAsLong();
@@ -111,7 +125,7 @@ final class MachineChecks {
         String settings = "pages_to_scan is " + pagesToScan + " and sleep_millisecs " + sleep;
         String cure = "ksm tune --policy converge, or echo 5000 > /sys/kernel/mm/ksm/pages_to_scan; as root";
         if (pagesToScan == 0) {
-            return Check.failed("speed", "ksmd looks at no page: " + settings, cure);
+            return Check.fixable("speed", "ksmd looks at no page: " + settings, cure);
         }
         double pages = Math.max(machine.rmapItems().orElse(0), GIBIBYTE / Math.max(1, machine.pageSize()));
         double seconds = 2.0 * Math.ceil(pages / pagesToScan) * sleep / 1000;
@@ -130,20 +144,45 @@ final class MachineChecks {
         return seconds <= PATIENCE_SECONDS ? Check.ok("speed", found) : Check.warning("speed", found, cure);
     }
 
-    /** What the library's own rules say of the machine's numbers; all its explanations have the cure after the first colon. */
+    /**
+     * What the library's own rules say of the machine's numbers; all its explanations have the cure after the first colon. While {@code ksmd}
+     * stands still they are those of a time that is over, and those of few pages are chance.
+     */
     private List<Check> findings() {
         List<Check> checks = new ArrayList<>();
+        boolean isEnough = machine.run().orElse(1) == 1
+                && machine.rmapItems().orElse(0) >= ENOUGH_BYTES / Math.max(1, machine.pageSize());
         for (Finding finding : Finding.of(machine, process, RegionStats.NONE, Optional.empty())) {
-            if (finding.scope() == Finding.Scope.MACHINE && finding.kind() != Finding.Kind.KSMD_STOPPED) {
+            if (finding.scope() == Finding.Scope.MACHINE
+                    && finding.kind() != Finding.Kind.KSMD_STOPPED
+                    && (isEnough || finding.kind() == Finding.Kind.MAX_PAGE_SHARING)) {
                 String[] parts = finding.explanation().split(": ", 2);
                 checks.add(new Check(
                         finding.kind().name().toLowerCase(Locale.ROOT).replace('_', '-'),
                         Verdict.WARNING,
-                        parts[0],
+                        reason(finding, parts[0]),
                         parts.length > 1 ? parts[1] : ""));
             }
         }
         return checks;
+    }
+
+    /** With numbers as people read them. */
+    private static String reason(Finding finding, String explanation) {
+        double number = finding.number();
+        return switch (finding.kind()) {
+            case NEGATIVE_PROFIT -> "merging costs " + ByteCount.text((long) -number) + " more than it saves";
+            case VOLATILE_PAGES ->
+                String.format(
+                        Locale.ROOT,
+                        "%.0f %% of the marked pages change too fast, or have no copy and are passed over",
+                        100 * number);
+            case WASTED_EFFORT ->
+                Double.isInfinite(number)
+                        ? "ksmd has looked at many pages, and none has merged"
+                        : String.format(Locale.ROOT, "ksmd looks at %.0f pages for each that it merges", number);
+            default -> explanation;
+        };
     }
 
     private Optional<Check> numaNodes() {
@@ -242,7 +281,8 @@ final class MachineChecks {
     }
 
     private Check rights() {
-        if (!machine.isAvailable() || Files.isWritable(root.resolve("sys/kernel/mm/ksm/run"))) {
+        Path run = root.resolve("sys/kernel/mm/ksm/run");
+        if (!machine.isAvailable() || (Files.isWritable(run) && !isMasked())) {
             return Check.ok(
                     "rights",
                     machine.isAvailable() ? "this user may change settings" : "there are no settings to change");
@@ -256,13 +296,30 @@ final class MachineChecks {
     private Check mappingLimit() {
         OptionalLong limit = number("proc/sys/vm/max_map_count");
         if (limit.isEmpty()) {
-            return Check.ok("mapping-limit", "vm.max_map_count cannot be read");
+            return Check.warning(
+                    "mapping-limit", "vm.max_map_count cannot be read", "sysctl vm.max_map_count; on the host");
         }
         String found =
                 "a process may have " + limit.getAsLong() + " mappings, and each separate marked range may take two";
         return limit.getAsLong() < DEFAULT_MAX_MAP_COUNT
                 ? Check.warning("mapping-limit", found, "sysctl -w vm.max_map_count=262144, as root")
                 : Check.ok("mapping-limit", found);
+    }
+
+    private Optional<Check> processFiles() {
+        ProcMount proc = ProcMount.read(root);
+        if (proc.showsProcessesAlone()) {
+            return Optional.of(Check.warning(
+                    "proc",
+                    "/proc shows processes alone, as it is mounted with subset=pid, so that limits and counters of the machine are hidden",
+                    "ksm doctor; where /proc is mounted without subset=pid"));
+        }
+        return proc.hidesOthers()
+                ? Optional.of(Check.warning(
+                        "proc",
+                        "/proc hides processes of other users, as it is mounted with hidepid",
+                        "ksm status; as root"))
+                : Optional.empty();
     }
 
     private OptionalLong number(String file) {

@@ -22,11 +22,17 @@ record ProcessStatus(Path file, String text) {
     }
 
     String field(String name) throws IOException {
-        Matcher line = Pattern.compile("(?m)^" + name + ":\\s+(.*)$").matcher(text);
+        Matcher line = Pattern.compile("(?m)^" + name + ":[ \\t]*(.*)$").matcher(text);
         if (!line.find()) {
             throw new IOException("no " + name + " in " + file);
         }
         return line.group(1);
+    }
+
+    /** Whether this is a thread of which only the exit status is left. */
+    boolean hasEnded() throws IOException {
+        String state = field("State");
+        return state.startsWith("Z") || state.startsWith("X");
     }
 
     /** A set of signals: bit 0 is signal 1. */

@@ -7,6 +7,9 @@ import java.nio.file.Path;
 /** Shows on standard error how much has been read, if that is a terminal. For one thread. */
 final class Progress implements AutoCloseable {
 
+    /** Where the clock has not gone on, there is no rate. */
+    private static final double SHORTEST = 1e-3;
+
     private static final long BETWEEN = 200_000_000;
     private static final String CLEAR_LINE = "\r\u001b[K";
 
@@ -49,7 +52,7 @@ final class Progress implements AutoCloseable {
         if (isShown && System.nanoTime() - next >= 0) {
             next = System.nanoTime() + BETWEEN;
             System.err.print(CLEAR_LINE + ByteCount.text(done) + " of " + ByteCount.text(Math.max(done, expected))
-                    + ", " + ByteCount.text((long) (done / seconds())) + "/s");
+                    + ", " + rate());
             System.err.flush();
         }
     }
@@ -80,5 +83,10 @@ final class Progress implements AutoCloseable {
     @Override
     public void close() {
         clear();
+    }
+
+    /** Of what was read until now. */
+    String rate() {
+        return ByteCount.text((long) (done / Math.max(seconds(), SHORTEST))) + "/s";
     }
 }

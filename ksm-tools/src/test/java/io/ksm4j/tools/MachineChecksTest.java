@@ -41,9 +41,12 @@ class MachineChecksTest {
         Files.writeString(root.resolve(file), text + "\n");
     }
 
+    private MachineChecks checks() {
+        return new MachineChecks(root, KsmStats.read(root, 4096), ProcessKsmStats.read(root, 1, 4096));
+    }
+
     private Check check(String name) {
-        MachineChecks checks = new MachineChecks(root, KsmStats.read(root, 4096), ProcessKsmStats.read(root, 1, 4096));
-        return checks.all().stream()
+        return checks().all().stream()
                 .filter(check -> check.name().equals(name))
                 .findAny()
                 .orElseGet(() -> Check.ok(name, "nothing to say"));
@@ -62,7 +65,7 @@ class MachineChecksTest {
 
     @Test
     void nothingIsInTheWay() {
-        assertThat(new MachineChecks(root, KsmStats.read(root, 4096), ProcessKsmStats.read(root, 1, 4096)).all())
+        assertThat(checks().all())
                 .isNotEmpty()
                 .allSatisfy(check -> assertThat(check.verdict()).isEqualTo(Verdict.OK))
                 .allSatisfy(check -> assertThat(check.cure()).isEmpty());
@@ -72,14 +75,14 @@ class MachineChecksTest {
     @Test
     void aKernelWithoutKsmFailsAndAHiddenOneMayWork() throws IOException {
         Files.move(root.resolve("sys/kernel/mm/ksm"), root.resolve("hidden"));
-        assertThat(assertVerdict(Verdict.WARNING, "kernel").cure()).contains("mount the host's /sys");
+        assertThat(assertVerdict(Verdict.UNKNOWN, "kernel").cure()).contains("mount the host's /sys");
         assertOk("rights", "there are no settings to change");
 
         Files.delete(root.resolve("proc/1/ksm_stat"));
         assertThat(assertVerdict(Verdict.FAILED, "kernel").cure()).contains("CONFIG_KSM=y");
 
         write("proc/1/ksm_merging_pages", "0");
-        assertThat(assertVerdict(Verdict.WARNING, "kernel").reason())
+        assertThat(assertVerdict(Verdict.UNKNOWN, "kernel").reason())
                 .as("on Linux 5.19")
                 .contains("is hidden");
     }
@@ -88,7 +91,7 @@ class MachineChecksTest {
     void ksmdStandsStill() throws IOException {
         write("sys/kernel/mm/ksm/run", "2");
 
-        assertThat(assertVerdict(Verdict.FAILED, "ksmd").reason()).contains("taken all pages apart");
+        assertThat(assertVerdict(Verdict.FIXABLE, "ksmd").reason()).contains("taken all pages apart");
     }
 
     @Test
@@ -96,8 +99,71 @@ class MachineChecksTest {
         Files.delete(root.resolve("sys/kernel/mm/ksm/run"));
         Files.delete(root.resolve("sys/kernel/mm/ksm/pages_to_scan"));
 
-        assertVerdict(Verdict.WARNING, "ksmd");
-        assertVerdict(Verdict.WARNING, "speed");
+        assertVerdict(Verdict.UNKNOWN, "ksmd");
+        assertVerdict(Verdict.UNKNOWN, "speed");
+    }
+
+    /** As container runtimes mask files, by {@code /dev/null}. */
+    @Test
+    void aMaskedFileSaysNothing() throws IOException {
+        Files.write(root.resolve("sys/kernel/mm/ksm/run"), new byte[0]);
+
+        assertThat(assertVerdict(Verdict.UNKNOWN, "ksmd").reason()).contains("is masked");
+        assertVerdict(Verdict.WARNING, "rights");
+        assertThat(Diagnosis.of(checks().all())).isEqualTo(Diagnosis.UNKNOWN);
+    }
+
+    @Test
+    void oneThatOnlyStandsStillIsFixable() throws IOException {
+        write("sys/kernel/mm/ksm/run", "0");
+        write("sys/kernel/mm/ksm/pages_unshared", "17");
+        write("sys/kernel/mm/ksm/pages_sharing", "0");
+        write("sys/kernel/mm/ksm/pages_shared", "0");
+        write("sys/kernel/mm/ksm/pages_volatile", "31");
+        write("sys/kernel/mm/ksm/general_profit", "-1088");
+
+        List<Check> checks = checks().all();
+
+        assertThat(checks).extracting(Check::verdict).containsOnly(Verdict.OK, Verdict.FIXABLE);
+        assertThat(Diagnosis.of(checks)).isEqualTo(Diagnosis.FIXABLE);
+    }
+
+    @Test
+    void numbersOfFewPagesAreNotJudged() throws IOException {
+        write("sys/kernel/mm/ksm/pages_sharing", "0");
+        write("sys/kernel/mm/ksm/pages_shared", "0");
+        write("sys/kernel/mm/ksm/pages_unshared", "17");
+        write("sys/kernel/mm/ksm/pages_volatile", "31");
+        write("sys/kernel/mm/ksm/general_profit", "-1088");
+        assertThat(checks().all()).extracting(Check::verdict).containsOnly(Verdict.OK);
+
+        write("sys/kernel/mm/ksm/pages_unshared", "4096");
+        write("sys/kernel/mm/ksm/pages_volatile", "8192");
+        write("sys/kernel/mm/ksm/general_profit", "-786432");
+        assertThat(assertVerdict(Verdict.WARNING, "negative-profit").reason())
+                .isEqualTo("merging costs 768.0 KiB more than it saves");
+        assertThat(assertVerdict(Verdict.WARNING, "volatile-pages").reason()).startsWith("67 % of the marked pages ");
+        assertThat(assertVerdict(Verdict.WARNING, "wasted-effort").reason())
+                .isEqualTo("ksmd has looked at many pages, and none has merged");
+    }
+
+    @Test
+    void aProcThatHidesSomethingIsNamed() throws IOException {
+        write("proc/self/status", "CapEff:\t0000000000000000\nGid:\t7\t7\t7\t7\nGroups:\t");
+        write("proc/self/mountinfo", "62 44 0:38 / /proc rw,relatime - proc proc rw,hidepid=invisible,gid=4");
+        assertThat(assertVerdict(Verdict.WARNING, "proc").reason()).contains("hides processes of other users");
+
+        write("proc/self/status", "CapEff:\t0000000000000000\nGid:\t7\t7\t7\t7\nGroups:\t4 9");
+        assertOk("proc", "nothing to say");
+
+        write("proc/self/mountinfo", "62 44 0:38 / /proc rw,relatime - proc proc rw,hidepid=4,gid=4");
+        assertVerdict(Verdict.WARNING, "proc");
+
+        write("proc/self/status", "CapEff:\t0000000000080000\nGid:\t7\t7\t7\t7\nGroups:\t");
+        assertOk("proc", "nothing to say");
+
+        write("proc/self/mountinfo", "62 44 0:38 / /proc rw,relatime - proc proc rw,subset=pid");
+        assertThat(assertVerdict(Verdict.WARNING, "proc").reason()).contains("subset=pid");
     }
 
     @Test
@@ -227,7 +293,8 @@ class MachineChecksTest {
         write("proc/sys/vm/max_map_count", "lots");
 
         assertOk("memory-limit", "no cgroup limits this process's memory");
-        assertOk("mapping-limit", "vm.max_map_count cannot be read");
+        assertThat(assertVerdict(Verdict.WARNING, "mapping-limit").reason())
+                .isEqualTo("vm.max_map_count cannot be read");
         assertThat(check("container").verdict()).isEqualTo(Verdict.OK);
     }
 

@@ -9,6 +9,9 @@ import java.util.OptionalLong;
 /** What merging does for this process, in words. */
 final class Report {
 
+    /** Before {@code ksmd} has looked at so many, a profit says nothing. */
+    private static final long ENOUGH_PAGES = 4096;
+
     private Report() {}
 
     /** One line, or two. */
@@ -17,7 +20,7 @@ final class Report {
                 + mebibytes(pages(process.zeroPages(), machine.pageSize()))
                 + " of it with the kernel's page of zeros; records cost " + mebibytes(cost(process)) + "; profit "
                 + mebibytes(process.profitBytes()) + "; " + ksmd(machine);
-        if (process.profitBytes().orElse(0) >= 0) {
+        if (process.profitBytes().orElse(0) >= 0 || process.rmapItems().orElse(0) < ENOUGH_PAGES) {
             return List.of(numbers);
         }
         return List.of(

@@ -49,6 +49,11 @@ class ReportTest {
     }
 
     @Test
+    void aLossOfFewPagesIsNone() throws IOException {
+        assertThat(report("1", 17, 0, 0)).singleElement().asString().contains("; profit -0.0 MiB;");
+    }
+
+    @Test
     void whatTheKernelDoesNotTellIsADash() throws IOException {
         Path empty = Files.createDirectories(root.resolve("empty/proc/7"))
                 .getParent()
