@@ -204,6 +204,35 @@ class AttachCommandTest {
         }
     }
 
+    @EnabledIfRoot
+    @ParameterizedTest
+    @CsvSource({
+        "/tmp,    ' cannot be attached to, since its /tmp is read-only, where it would listen: '",
+        "TMPDIR,  ', the java.io.tmpdir of JVM '"
+    })
+    void aJvmWhoseTemporaryFilesAreReadOnly(String place, String message, @TempDir Path temporary) throws Exception {
+        String folder = place.equals("TMPDIR") ? temporary.toString() : place;
+        List<String> command = new ArrayList<>(List.of("unshare", "--mount", "sh", "-c"));
+        command.add("mount --rbind " + folder + " " + folder + " && mount -o remount,ro,bind " + folder
+                + " && exec \"$@\"");
+        command.add("sh");
+        command.addAll(programs.plain(JDK, "-Djava.io.tmpdir=" + temporary));
+        try (RunningJvm jvm = RunningJvm.start(command)) {
+            jvm.awaitLine("up");
+
+            KsmProcess attach = attach(jvm);
+
+            assertThat(attach.exitStatus()).isEqualTo(1);
+            assertThat(attach.errors())
+                    .startsWith("ksm: ")
+                    .contains(message, "-javaagent:ksm-agent.jar")
+                    .doesNotContain("Exception")
+                    .hasLineCount(1);
+            // No signal has reached it, or the agent is not in it.
+            assertThat(jvm.finish()).isZero();
+        }
+    }
+
     @Test
     void aJvmInAContainerWithUsersOfItsOwnIsLeftAlone() throws Exception {
         List<String> command = new ArrayList<>(List.of("unshare", "--user", "--map-root-user"));

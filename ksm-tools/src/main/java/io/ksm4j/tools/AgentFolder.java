@@ -6,11 +6,14 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.channels.Channels;
 import java.nio.channels.SeekableByteChannel;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.ClosedDirectoryStreamException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.nio.file.SecureDirectoryStream;
 import java.nio.file.StandardOpenOption;
@@ -92,10 +95,23 @@ final class AgentFolder implements AutoCloseable {
             }
         } catch (IOException | InvalidPathException | ClassCastException e) {
             throw new CommandFailedException(
-                    "cannot put the agent into " + temporary + " of JVM " + pid + " (" + e
-                            + "): start the JVM with -javaagent:ksm-agent.jar",
+                    "cannot put the agent into " + temporary + ", the java.io.tmpdir of JVM " + pid + ": " + reason(e)
+                            + ": start it with another, or with -javaagent:ksm-agent.jar",
                     e);
         }
+    }
+
+    private static String reason(Exception e) {
+        if (e instanceof NoSuchFileException) {
+            return "there is no such folder";
+        }
+        if (e instanceof AccessDeniedException) {
+            return "no right to write there";
+        }
+        if (e instanceof NotDirectoryException) {
+            return "it is no folder";
+        }
+        return e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : e.toString();
     }
 
     /** Empty unless the JVM says that it was one of these, in the place where the next would be, too. */

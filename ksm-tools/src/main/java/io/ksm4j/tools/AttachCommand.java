@@ -1,6 +1,9 @@
 package io.ksm4j.tools;
 
+import io.ksm4j.stats.KsmStats;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.Callable;
@@ -85,23 +88,29 @@ final class AttachCommand implements Callable<Integer> {
             values.put("process", Readings.of(now));
             System.out.println(Json.of(values));
         } else {
-            print(now, wasOptedIn, isOptedIn);
+            lines(now, wasOptedIn, isOptedIn, KsmStats.read()).forEach(System.out::println);
         }
         return KsmCommand.DONE;
     }
 
-    private static void print(ProcessInfo process, boolean wasOptedIn, boolean isOptedIn) {
-        String word = isOptedIn ? "opted in" : "opted out";
-        System.out.printf("%s %s %s%n", name(process), wasOptedIn == isOptedIn ? "is" : "is now", word);
-        System.out.printf(
-                "merged %s, cost %s, profit %s%n",
-                ByteCount.text(process.stats().mergedBytes()),
-                ByteCount.text(Readings.cost(process)),
-                ByteCount.text(process.stats().profitBytes()));
+    static List<String> lines(ProcessInfo process, boolean wasOptedIn, boolean isOptedIn, KsmStats machine) {
+        List<String> lines = new ArrayList<>();
+        lines.add(name(process)
+                + (wasOptedIn == isOptedIn ? " is " : " is now ")
+                + (isOptedIn ? "opted in" : "opted out"));
+        lines.add("merged " + ByteCount.text(process.stats().mergedBytes()) + ", cost "
+                + ByteCount.text(Readings.cost(process)) + ", profit "
+                + ByteCount.text(process.stats().profitBytes()));
+        boolean isJustOut = wasOptedIn && !isOptedIn && Processes.isCounted(process.stats());
+        if (isJustOut || Processes.isStale(process.stats())) {
+            lines.add("These are the numbers from before: the kernel corrects them in ksmd's next scan"
+                    + (machine.run().orElse(1) == 0 ? ", and ksmd stands still." : "."));
+        }
         if (isOptedIn && !wasOptedIn) {
-            System.out.println("ksmd merges what it finds in its next scans: ksm status " + process.pid()
+            lines.add("ksmd merges what it finds in its next scans: ksm status " + process.pid()
                     + " says what it was worth.");
         }
+        return lines;
     }
 
     private static String name(ProcessInfo process) {

@@ -135,7 +135,7 @@ final class EstimateCommand implements Callable<Integer> {
     private List<Target> targets() throws IOException {
         List<Target> targets = new ArrayList<>();
         for (long pid : new LinkedHashSet<>(pids)) {
-            Path folder = Path.of("/proc", Long.toString(pid));
+            Path folder = Processes.folder(pid);
             String obstacle = obstacle(pid, folder);
             if (obstacle != null) {
                 leaveOut(obstacle);
@@ -167,7 +167,9 @@ final class EstimateCommand implements Callable<Integer> {
         try {
             status = Files.readString(folder.resolve("status"), StandardCharsets.ISO_8859_1);
         } catch (IOException e) {
-            return "there is no process " + pid + ": ps -e shows them";
+            return Files.isDirectory(folder)
+                    ? "no right to look at process " + pid + ": ask as root"
+                    : "there is no process " + pid + " to be seen: ps -e shows them";
         }
         Matcher group = Pattern.compile("(?m)^Tgid:\\s*(\\d+)$").matcher(status);
         if (group.find() && Long.parseLong(group.group(1)) != pid) {
@@ -250,7 +252,7 @@ final class EstimateCommand implements Callable<Integer> {
     private ProcessPages.Tally look(
             Rules rules, Target target, PageFrames frames, Progress progress, ProcessPages.Visitor visitor)
             throws IOException {
-        Path folder = Path.of("/proc", Long.toString(target.pid));
+        Path folder = Processes.folder(target.pid);
         ProcessPages pages;
         try {
             pages = new ProcessPages(folder, (int) rules.pageSize(), frames, progress);
@@ -374,8 +376,9 @@ final class EstimateCommand implements Callable<Integer> {
         line("profit", ByteCount.text(estimate.profitBytes()));
         line(
                 "read",
-                ByteCount.text(progress.done()) + String.format(Locale.ROOT, " in %.1f s, ", seconds)
-                        + ByteCount.text((long) (progress.done() / seconds)) + "/s");
+                ByteCount.text(progress.done())
+                        + String.format(Locale.ROOT, " in %.1f s, ", seconds)
+                        + progress.rate());
     }
 
     private static String text(Estimate estimate, long pages) {

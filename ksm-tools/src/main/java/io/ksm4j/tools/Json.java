@@ -5,6 +5,7 @@ import java.util.Iterator;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
@@ -45,6 +46,8 @@ final class Json {
             text.append(value);
         } else if (value instanceof Optional<?> optional) {
             append(optional.orElse(null));
+        } else if (value instanceof OptionalInt optional) {
+            append(optional.isPresent() ? (Object) optional.getAsInt() : null);
         } else if (value instanceof OptionalLong optional) {
             append(optional.isPresent() ? (Object) optional.getAsLong() : null);
         } else if (value instanceof OptionalDouble optional) {

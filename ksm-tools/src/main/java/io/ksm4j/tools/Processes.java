@@ -12,6 +12,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 
 /**
@@ -19,9 +21,11 @@ import java.util.Set;
  * memory that may merge.
  *
  * @param known those that could be read, the one that merging does most for first
- * @param hidden how many could not be read, for want of rights
+ * @param hidden how many could not be read, for want of rights; empty if nobody can tell, since {@code /proc} does not list them
  */
-record Processes(List<ProcessInfo> known, int hidden) {
+record Processes(List<ProcessInfo> known, OptionalInt hidden) {
+
+    private static final Path ROOT = Path.of("/");
 
     private static final Path PROC = Path.of("/proc");
 
@@ -54,12 +58,12 @@ record Processes(List<ProcessInfo> known, int hidden) {
             for (Path folder : folders) {
                 long pid = Long.parseLong(folder.getFileName().toString());
                 try {
-                    ProcessKsmStats stats = ProcessKsmStats.read(pid);
+                    ProcessKsmStats stats = stats(pid);
                     if (concerns(stats)) {
                         known.add(new ProcessInfo(pid, nameOf(pid), stats));
                     }
                 } catch (UncheckedIOException e) {
-                    if (e.getCause() instanceof AccessDeniedException) {
+                    if (isDenied(e, folder)) {
                         hidden++;
                     } else if (Files.isDirectory(folder)) {
                         throw e;
@@ -75,32 +79,124 @@ record Processes(List<ProcessInfo> known, int hidden) {
                         (ProcessInfo process) -> process.stats().profitBytes().orElse(0))
                 .reversed()
                 .thenComparingLong(ProcessInfo::pid));
-        return new Processes(List.copyOf(known), hidden);
+        boolean areListed = !ProcMount.read(ROOT).hidesOthers();
+        return new Processes(List.copyOf(known), areListed ? OptionalInt.of(hidden) : OptionalInt.empty());
+    }
+
+    /** Under {@code hidepid=1} the kernel answers {@code EPERM}, for which Java has no exception of its own. */
+    private static boolean isDenied(UncheckedIOException e, Path folder) {
+        return e.getCause() instanceof AccessDeniedException
+                || (Files.isDirectory(folder) && !Files.isReadable(folder));
     }
 
     /**
      * Reads one, which need not have to do with merging.
      *
      * @throws IllegalArgumentException if {@code pid} is not positive
+     * @throws CommandFailedException if there is none, or {@code /proc} hides it
      * @throws UncheckedIOException as {@link ProcessKsmStats#read(long)}
      */
     static ProcessInfo read(long pid) {
-        return new ProcessInfo(pid, nameOf(pid), ProcessKsmStats.read(pid));
+        Path folder = PROC.resolve(Long.toString(pid));
+        requireShown(pid, folder);
+        try {
+            return new ProcessInfo(pid, nameOf(pid), stats(pid));
+        } catch (UncheckedIOException e) {
+            requireShown(pid, folder);
+            if (e.getCause() instanceof AccessDeniedException || !isDenied(e, folder)) {
+                throw e;
+            }
+            throw new CommandFailedException(
+                    "no right to look at process " + pid + ", since /proc is mounted with hidepid: ask as root", e);
+        }
+    }
+
+    private static void requireShown(long pid, Path folder) {
+        if (Files.isDirectory(folder)) {
+            return;
+        }
+        if (!Files.isDirectory(PROC.resolve("self"))) {
+            throw new CommandFailedException("/proc is not mounted: mount -t proc proc /proc");
+        }
+        throw new CommandFailedException("there is no process " + pid
+                + (ProcMount.read(ROOT).hidesOthers()
+                        ? ", or it is another user's, which hidepid hides: ask as root"
+                        : ""));
+    }
+
+    /** What merging does for a process, which is not over when its first thread is. */
+    static ProcessKsmStats stats(long pid) {
+        ProcessKsmStats stats = ProcessKsmStats.read(pid);
+        if (!stats.entries().isEmpty() || stats.mergingPages().isPresent()) {
+            return stats;
+        }
+        Path folder = folder(pid);
+        return folder.equals(PROC.resolve(Long.toString(pid)))
+                ? stats
+                : ProcessKsmStats.read(Long.parseLong(folder.getFileName().toString()));
+    }
+
+    /**
+     * Where the files of a process are: {@code /proc/PID}, or, since what is in there is empty once the first thread has ended, those of
+     * another thread.
+     */
+    static Path folder(long pid) {
+        Path folder = PROC.resolve(Long.toString(pid));
+        if (!hasEnded(folder)) {
+            return folder;
+        }
+        try (DirectoryStream<Path> threads = Files.newDirectoryStream(folder.resolve("task"))) {
+            for (Path thread : threads) {
+                if (!hasEnded(thread)) {
+                    return thread;
+                }
+            }
+        } catch (IOException | DirectoryIteratorException e) {
+            // All have.
+        }
+        return folder;
+    }
+
+    private static boolean hasEnded(Path thread) {
+        try {
+            return ProcessStatus.read(thread).hasEnded();
+        } catch (IOException e) {
+            return true;
+        }
+    }
+
+    /** Whether the kernel counts pages of it that may not merge any more: they go from its counters in the next scan. */
+    static boolean isStale(ProcessKsmStats stats) {
+        return isCounted(stats) && !stats.mergeable().orElse(true);
+    }
+
+    /** Whether the kernel counts pages that are merged, or keeps records of some. */
+    static boolean isCounted(ProcessKsmStats stats) {
+        return stats.mergingPages().orElse(0) > 0
+                || stats.zeroPages().orElse(0) > 0
+                || stats.rmapItems().orElse(0) > 0;
+    }
+
+    /** Says that there are others; empty if there are none. */
+    Optional<String> ofOthers() {
+        if (hidden.isEmpty()) {
+            return Optional.of("Processes of other users are hidden by hidepid: root sees them");
+        }
+        return hidden.getAsInt() == 0
+                ? Optional.empty()
+                : Optional.of(hidden.getAsInt() + " processes of other users could not be read: root can");
     }
 
     private static boolean concerns(ProcessKsmStats stats) {
-        return stats.mergingPages().orElse(0) > 0
-                || stats.zeroPages().orElse(0) > 0
-                || stats.rmapItems().orElse(0) > 0
-                || stats.mergeable().orElse(false);
+        return isCounted(stats) || stats.mergeable().orElse(false);
     }
 
     /** The main class of a JVM, or what the kernel calls the process; a question mark if it has ended. */
     static String nameOf(long pid) {
-        Path folder = PROC.resolve(Long.toString(pid));
+        Path folder = folder(pid);
         String name = nameByArguments(List.of(read(folder.resolve("cmdline")).split("\0", -1)));
         if (name.isEmpty()) {
-            name = read(folder.resolve("comm")).strip();
+            name = read(PROC.resolve(pid + "/comm")).strip();
         }
         // It may hold anything, and goes to a terminal.
         name = name.replaceAll("[^\\p{Print}\\p{L}]", "?");

@@ -92,6 +92,7 @@ final class Readings {
         values.put("mergedBytes", process.stats().mergedBytes());
         values.put("costBytes", cost(process));
         values.put("profitBytes", process.stats().profitBytes());
+        values.put("stale", Processes.isStale(process.stats()));
         return values;
     }
 

@@ -4,6 +4,7 @@ import io.ksm4j.stats.KsmStats;
 import java.io.PrintStream;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -36,8 +37,8 @@ final class StatusCommand implements Callable<Integer> {
     public Integer call() {
         pid.ifPresent(number -> KsmCommand.requirePid(spec, number));
         KsmStats machine = Readings.machine();
-        Processes processes =
-                pid.map(one -> new Processes(List.of(Processes.read(one)), 0)).orElseGet(Processes::read);
+        Processes processes = pid.map(one -> new Processes(List.of(Processes.read(one)), OptionalInt.of(0)))
+                .orElseGet(Processes::read);
         if (json) {
             System.out.println(Json.of(Readings.of(machine, processes)));
         } else {
@@ -60,6 +61,9 @@ final class StatusCommand implements Callable<Integer> {
         line("unshared", pages(machine.pagesUnshared()) + " without an equal");
         line("volatile", volatilePages(machine));
         line("scans", number(machine.fullScans()) + " full ones");
+        if (machine.run().orElse(1) == 0 && machine.rmapItems().orElse(0) > 0) {
+            line("as of", "ksmd's last scan: what has ended or was unmarked since is still counted");
+        }
     }
 
     /** What it does, by the settings. */
@@ -93,6 +97,13 @@ final class StatusCommand implements Callable<Integer> {
         return number.isPresent() ? Long.toString(number.getAsLong()) : "-";
     }
 
+    private static String note(ProcessInfo process) {
+        if (Processes.isStale(process.stats())) {
+            return " (may not merge any more, and is counted until ksmd's next scan)";
+        }
+        return process.stats().mergeAny().orElse(false) ? " (opted in whole)" : "";
+    }
+
     private static void print(Processes processes) {
         PrintStream out = System.out;
         if (processes.known().isEmpty()) {
@@ -108,10 +119,8 @@ final class StatusCommand implements Callable<Integer> {
                     ByteCount.text(Readings.cost(process)),
                     ByteCount.text(process.stats().profitBytes()),
                     process.name(),
-                    process.stats().mergeAny().orElse(false) ? " (opted in whole)" : "");
+                    note(process));
         }
-        if (processes.hidden() > 0) {
-            out.println(processes.hidden() + " processes of other users could not be read: root can.");
-        }
+        processes.ofOthers().ifPresent(others -> out.println(others + "."));
     }
 }

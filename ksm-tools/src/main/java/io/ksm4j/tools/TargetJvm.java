@@ -55,11 +55,33 @@ final class TargetJvm {
         try {
             requireSameUser(pid);
             requireJvm(pid);
+            requirePlaceForSocket(pid);
         } catch (IOException | UncheckedIOException e) {
-            throw failure(
-                    pid, "its files in /proc cannot be read (" + e.getMessage() + "): ask as its user or as root", e);
+            throw unreadable(pid, e);
         }
         return new TargetJvm(pid);
+    }
+
+    private static CommandFailedException unreadable(long pid, Exception e) {
+        if (!Files.isDirectory(Path.of("/proc", Long.toString(pid)))) {
+            return new CommandFailedException("process " + pid + " has ended meanwhile", e);
+        }
+        String problem =
+                "cannot tell whether process " + pid + " is a JVM, since " + e.getMessage() + " cannot be read: ";
+        return new CommandFailedException(
+                problem
+                        + (isRoot()
+                                ? "root lacks the right, too, as in a container without CAP_SYS_PTRACE: ask outside of it"
+                                : "ask as its user or as root"),
+                e);
+    }
+
+    private static boolean isRoot() {
+        try {
+            return effectiveUser("self") == 0;
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     private static void requireSameUser(long pid) throws IOException {
@@ -83,12 +105,19 @@ final class TargetJvm {
             throw new CommandFailedException(process + " is a thread of process " + leader + ": name that");
         }
         String state = status.field("State");
-        if (state.startsWith("Z") || state.startsWith("X")) {
+        Path files = Processes.folder(pid);
+        boolean firstThreadHasEnded = status.hasEnded();
+        if (firstThreadHasEnded && files.equals(Path.of("/proc", process))) {
             throw new CommandFailedException("process " + pid + " has ended");
         }
-        if (!read(process, "maps").contains("/libjvm.so")) {
+        if (!read(files.resolve("maps")).contains("/libjvm.so")) {
             throw new CommandFailedException(
                     "process " + pid + " is no JVM: ksm run opts in any program that it starts");
+        }
+        if (firstThreadHasEnded) {
+            throw new CommandFailedException(
+                    "JVM " + pid + " cannot be attached to, since its first thread has ended, and with" + " that /proc/"
+                            + pid + "/root: " + START_WITH_AGENT);
         }
         if (state.startsWith("T") || state.startsWith("t")) {
             throw new CommandFailedException("JVM " + pid + " is stopped: let it go on, with kill -CONT " + pid);
@@ -103,7 +132,7 @@ final class TargetJvm {
             throw new CommandFailedException(
                     "JVM " + pid + " does not listen: it is still starting, or runs with -Xrs; " + START_WITH_AGENT);
         }
-        if (List.of(read(process, "cmdline").split("\0", -1)).contains("-XX:+DisableAttachMechanism")) {
+        if (List.of(read(files.resolve("cmdline")).split("\0", -1)).contains("-XX:+DisableAttachMechanism")) {
             throw new CommandFailedException(
                     "JVM " + pid + " runs with -XX:+DisableAttachMechanism: " + START_WITH_AGENT);
         }
@@ -114,8 +143,21 @@ final class TargetJvm {
     }
 
     /** Names of files and arguments are bytes, and need not be text. */
-    private static String read(String process, String file) throws IOException {
-        return Files.readString(Path.of("/proc", process, file), StandardCharsets.ISO_8859_1);
+    private static String read(Path file) throws IOException {
+        return Files.readString(file, StandardCharsets.ISO_8859_1);
+    }
+
+    /** The JVM puts its socket there, wherever its own temporary files are, when it gets the signal. */
+    private static void requirePlaceForSocket(long pid) throws IOException {
+        Path folder = Path.of("/proc", Long.toString(pid), "root", "tmp");
+        // The last of its numbers is the one that it has in its own container.
+        String number = status(Long.toString(pid)).field("NSpid").replaceFirst("^.*\\s", "");
+        boolean listens = Files.exists(folder.resolve(".java_pid" + number));
+        if (!listens && !Files.isWritable(folder)) {
+            throw new CommandFailedException("JVM " + pid + " cannot be attached to, since "
+                    + (Files.isDirectory(folder) ? "its /tmp is read-only" : "it has no /tmp")
+                    + ", where it would listen: " + START_WITH_AGENT);
+        }
     }
 
     /**
@@ -197,7 +239,7 @@ final class TargetJvm {
     }
 
     private static CommandFailedException failure(long pid, String problem, Exception cause) {
-        return Files.exists(Path.of("/proc", Long.toString(pid)))
+        return Files.isDirectory(Path.of("/proc", Long.toString(pid)))
                 ? new CommandFailedException("JVM " + pid + " " + problem, cause)
                 : new CommandFailedException("process " + pid + " has ended meanwhile", cause);
     }

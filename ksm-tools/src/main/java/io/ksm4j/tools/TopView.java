@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.OptionalDouble;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import org.jline.utils.AttributedString;
 import org.jline.utils.AttributedStyle;
@@ -31,7 +32,7 @@ final class TopView implements View {
     private final History percent = new History();
 
     private @Nullable Sample sample;
-    private Processes processes = new Processes(List.of(), 0);
+    private Processes processes = new Processes(List.of(), OptionalInt.of(0));
 
     /** Writes JSON, or else text, where there is no screen. The interval is in seconds. */
     TopView(boolean json, double interval) {
@@ -105,7 +106,7 @@ final class TopView implements View {
     private List<AttributedString> table(int room, int columns) {
         List<AttributedString> lines = new ArrayList<>();
         List<ProcessInfo> known = processes.known();
-        boolean allFit = known.size() + (processes.hidden() > 0 ? 1 : 0) <= room;
+        boolean allFit = known.size() + (processes.ofOthers().isPresent() ? 1 : 0) <= room;
         int shown = allFit ? known.size() : Math.max(0, Math.min(known.size(), room - 1));
         for (ProcessInfo process : known.subList(0, shown)) {
             lines.add(new AttributedString(row(
@@ -120,10 +121,8 @@ final class TopView implements View {
         if (shown < known.size()) {
             rest.add((known.size() - shown) + " more");
         }
-        if (processes.hidden() > 0) {
-            rest.add(processes.hidden() + " of other users: root can read them");
-        }
-        if (known.isEmpty() && processes.hidden() == 0) {
+        processes.ofOthers().ifPresent(rest::add);
+        if (known.isEmpty() && rest.isEmpty()) {
             rest.add("No process is known to have memory that may merge.");
         }
         if (!rest.isEmpty()) {

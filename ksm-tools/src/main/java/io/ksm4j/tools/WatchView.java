@@ -95,7 +95,7 @@ final class WatchView implements View {
             return Optional.empty();
         }
         try {
-            return Optional.of(ProcessKsmStats.read(pid))
+            return Optional.of(Processes.stats(pid))
                     .filter(stats -> stats.mergedBytes().isPresent());
         } catch (UncheckedIOException e) {
             if (isAlive()) {

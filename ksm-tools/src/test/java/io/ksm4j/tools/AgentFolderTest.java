@@ -158,7 +158,8 @@ class AgentFolderTest {
 
         assertThatThrownBy(() -> AgentFolder.create(SELF, properties))
                 .isInstanceOf(CommandFailedException.class)
-                .hasMessageStartingWith("cannot put the agent into " + place + " of JVM " + SELF + " (")
-                .hasMessageEndingWith("): start the JVM with -javaagent:ksm-agent.jar");
+                .hasMessageStartingWith(
+                        "cannot put the agent into " + place + ", the java.io.tmpdir of JVM " + SELF + ": ")
+                .hasMessageEndingWith(": start it with another, or with -javaagent:ksm-agent.jar");
     }
 }

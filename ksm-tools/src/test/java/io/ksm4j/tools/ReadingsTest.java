@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.List;
 import java.util.OptionalDouble;
+import java.util.OptionalInt;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -21,6 +22,7 @@ class ReadingsTest {
     void aTimeHasMillisecondsAlways(Instant time, String text, @TempDir Path nothing) {
         Sample sample = new Sample(time, KsmStats.read(nothing, 4096), OptionalDouble.empty(), OptionalDouble.empty());
 
-        assertThat(Readings.of(sample, new Processes(List.of(), 0))).containsEntry("time", text);
+        assertThat(Readings.of(sample, new Processes(List.of(), OptionalInt.of(0))))
+                .containsEntry("time", text);
     }
 }
