@@ -47,7 +47,7 @@ import org.junit.platform.testkit.engine.Event;
 class KsmExtensionTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
-    private static final Path LOCK = Path.of(System.getProperty("java.io.tmpdir"), "ksm4j-ksmd.lock");
+    private static final Path LOCK = Path.of("/run/ksm4j/ksmd.lock");
 
     /** What the tests inside saw. */
     private static final ConcurrentLinkedQueue<Object> SEEN = new ConcurrentLinkedQueue<>();

@@ -35,7 +35,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class QuickstartTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
-    private static final Path LOCK = Path.of(System.getProperty("java.io.tmpdir"), "ksm4j-ksmd.lock");
+    private static final Path LOCK = Path.of("/run/ksm4j/ksmd.lock");
     private static final Pattern LAST_LINE =
             Pattern.compile("saved ([0-9.]+) MiB of ([0-9.]+) MiB in ([0-9.]+) s \\(backend (\\w+)\\)");
 

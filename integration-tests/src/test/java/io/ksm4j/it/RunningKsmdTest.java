@@ -13,6 +13,7 @@ import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -29,7 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 class RunningKsmdTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
-    private static final Path LOCK = Path.of(System.getProperty("java.io.tmpdir"), "ksm4j-ksmd.lock");
+    private static final Path LOCK = Path.of("/run/ksm4j/ksmd.lock");
 
     /** What a running ksmd changes beside advisor_mode, of what this kernel has. */
     private static final List<String> CHANGED = Stream.of(
@@ -153,14 +154,64 @@ class RunningKsmdTest {
         assertThat(settingsAtRest()).isEqualTo(before);
     }
 
-    /** Which is root's lock file, and could be anybody's link. */
+    /** In a folder that everybody may write, where earlier builds had their lock. */
+    @EnabledIfRoot
     @Test
-    void aLinkInPlaceOfTheLockFileIsNotFollowed(@TempDir Path folder) throws Exception {
+    void whatAnybodyPlantsKeepsNobodyOut(@TempDir Path folder) throws Exception {
+        Path planted = Files.createFile(folder.resolve("ksm4j-ksmd.lock"));
+        assertThat(KsmProcess.runCommand(List.of("chown", "65534", planted.toString()))
+                        .exitStatus())
+                .isZero();
+        try (FileChannel lock = FileChannel.open(planted, StandardOpenOption.WRITE)) {
+            lock.lock();
+
+            ChildJvm child = ChildJvm.run(StartAndStop.class, List.of("-Djava.io.tmpdir=" + folder));
+
+            assertThat(child.exitStatus()).as(child.output()).isZero();
+        }
         Path target = folder.resolve("target");
-        Files.createSymbolicLink(folder.resolve(LOCK.getFileName()), target);
+        Files.delete(planted);
+        Files.createSymbolicLink(planted, target);
         ChildJvm child = ChildJvm.run(StartAndStop.class, List.of("-Djava.io.tmpdir=" + folder));
-        assertThat(child.output()).contains("cannot lock " + folder);
+        assertThat(child.exitStatus()).as(child.output()).isZero();
         assertThat(target).doesNotExist();
+    }
+
+    /** What earlier builds do, which may run at the same time. */
+    @Test
+    void anEarlierBuildIsWaitedFor(@TempDir Path folder) throws Exception {
+        Path file = Files.createFile(folder.resolve("ksm4j-ksmd.lock"));
+        List<String> prefix = List.of();
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE);
+                FileLock lock = channel.lock();
+                RunningJvm child = RunningJvm.start(prefix, List.of("-Djava.io.tmpdir=" + folder), NeverStops.class)) {
+            child.awaitLine("starting");
+            await("the JVM in the queue for the lock").until(() -> isWaitingForALock(child.pid()));
+            assertThat(child.hasSaidMore()).isFalse();
+            lock.release();
+            child.awaitLine("running 1 0");
+            assertThat(child.finish()).isEqualTo(7);
+        }
+    }
+
+    @EnabledIfRoot
+    @Test
+    void aFolderThatOthersMayWriteIsRefused() {
+        ChildJvm child = ChildJvm.run(ownFolder("0777"), StartAndStop.class, List.of());
+
+        assertThat(child.exitStatus()).isNotZero();
+        assertThat(child.output()).contains("others may write /run/ksm4j", "chmod 755 /run/ksm4j");
+    }
+
+    /** Has a command see another {@code /run/ksm4j}, and so another lock. */
+    private static List<String> ownFolder(String mode) {
+        return List.of(
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                "mkdir -p /run/ksm4j && mount -t tmpfs -o mode=" + mode + " none /run/ksm4j && exec \"$@\"",
+                "sh");
     }
 
     @Test
@@ -192,6 +243,7 @@ class RunningKsmdTest {
     }
 
     /** While it does, the kernel refuses pages_to_scan, so the order matters in which things are put back. */
+    @EnabledIfRoot
     @Test
     void putsBackAKernelThatAdvisesItself(@TempDir Path folder) throws Exception {
         assumeTrue(Files.exists(SYSFS.resolve("advisor_mode")), "before Linux 6.8 no kernel advises itself");
@@ -204,20 +256,11 @@ class RunningKsmdTest {
             try {
                 Map<String, String> before = settings();
                 // Another JVM, with another lock: this one has the real one.
-                Process child = new ProcessBuilder(
-                                Path.of(System.getProperty("java.home"), "bin", "java")
-                                        .toString(),
-                                "-Djava.io.tmpdir=" + folder,
-                                "-cp",
-                                ChildJvm.classPath(),
-                                StartAndStop.class.getName())
-                        .inheritIO()
-                        .start();
+                ChildJvm child =
+                        ChildJvm.run(ownFolder("0755"), StartAndStop.class, List.of("-Djava.io.tmpdir=" + folder));
 
-                assertThat(child.waitFor(PATIENCE)).isTrue();
                 assertThat(settings()).isEqualTo(before);
-                assertThat(Path.of("/run/ksm4j/settings")).as("nothing is owed").doesNotExist();
-                assertThat(child.exitValue()).isZero();
+                assertThat(child.exitStatus()).as(child.output()).isZero();
             } finally {
                 Files.writeString(SYSFS.resolve("advisor_mode"), "none");
                 for (String name : CHANGED) {

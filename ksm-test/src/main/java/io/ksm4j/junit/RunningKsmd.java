@@ -9,12 +9,9 @@ import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.channels.FileChannel;
 import java.nio.channels.FileLockInterruptionException;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Collection;
@@ -38,7 +35,7 @@ import org.jspecify.annotations.Nullable;
  * advisor_mode} none, {@code smart_scan} 0, {@code use_zero_pages} 0, {@code pages_to_scan} 1000000, {@code sleep_millisecs} 0, {@code
  * run} 1, without those that the kernel lacks. The settings are the whole machine's. They are put back as {@link KsmSession} says:
  * when this is closed, when the JVM exits without it, and after a kill when the next program asks for {@code ksmd}. A lock file,
- * {@code ksm4j-ksmd.lock} in the folder {@code java.io.tmpdir}, keeps other JVMs waiting until then.
+ * {@code /run/ksm4j/ksmd.lock}, keeps other JVMs waiting until then.
  *
  * <p>Safe for use by many threads.
  */
@@ -54,7 +51,7 @@ public final class RunningKsmd implements AutoCloseable {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
 
-    private static final Path LOCK = Path.of(System.getProperty("java.io.tmpdir"), "ksm4j-ksmd.lock");
+    private static final Path LOCK = LockFile.FILE;
 
     /** Whose turn it is in this JVM: a file lock belongs to a JVM, and closing any channel of its file gives it up. */
     private static final Semaphore TURN = new Semaphore(1);
@@ -62,14 +59,14 @@ public final class RunningKsmd implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
     /** When the JVM exits without {@link #close()}, the system gives it up, after the sessions have put everything back. */
-    private final FileChannel lock;
+    private final LockFile lock;
 
     /** The last one first. */
     private final Deque<KsmSession> sessions = new ArrayDeque<>();
 
     private boolean closed;
 
-    private RunningKsmd(FileChannel lock) {
+    private RunningKsmd(LockFile lock) {
         this.lock = lock;
     }
 
@@ -99,40 +96,34 @@ public final class RunningKsmd implements AutoCloseable {
                 }
             }
         } catch (IOException e) {
-            throw new UncheckedIOException("cannot lock " + LOCK, e);
+            throw new UncheckedIOException("cannot lock " + LOCK + ": " + e.getMessage(), e);
         }
     }
 
-    private static FileChannel lock() throws IOException {
+    private static LockFile lock() throws IOException {
         try {
             TURN.acquire();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted while another thread had ksmd", e);
         }
-        FileChannel channel = null;
         boolean locked = false;
         try {
-            // In a folder that everybody may write, a link could have root create any file.
-            channel = FileChannel.open(
-                    LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
-            channel.lock();
+            LockFile lock = LockFile.lock();
             locked = true;
-            return channel;
+            return lock;
         } catch (FileLockInterruptionException e) {
             throw new IllegalStateException("interrupted while another JVM had ksmd", e);
         } finally {
             if (!locked) {
-                unlock(channel);
+                TURN.release();
             }
         }
     }
 
-    private static void unlock(@Nullable FileChannel channel) throws IOException {
+    private static void unlock(LockFile lock) throws IOException {
         try {
-            if (channel != null) {
-                channel.close();
-            }
+            lock.close();
         } finally {
             TURN.release();
         }
