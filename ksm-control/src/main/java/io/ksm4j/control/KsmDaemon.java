@@ -243,6 +243,10 @@ public final class KsmDaemon {
 
     long read(KsmSetting setting) {
         String text = readText(setting.file());
+        if (text.isEmpty()) {
+            throw new UncheckedIOException(new IOException(file(setting)
+                    + " is empty: something is mounted over it, as in a container, so run this outside of it"));
+        }
         try {
             return setting.parse(text);
         } catch (NumberFormatException e) {

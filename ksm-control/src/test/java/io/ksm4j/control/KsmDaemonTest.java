@@ -67,6 +67,16 @@ class KsmDaemonTest {
         assertThat(nowhere.mayChange()).isFalse();
     }
 
+    /** As container runtimes mask files, by {@code /dev/null}. */
+    @Test
+    void aMaskedFileIsCalledThat() throws IOException {
+        Files.write(sysfs.resolve("run"), new byte[0]);
+
+        assertThatThrownBy(ksmd::settings)
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining("run is empty: something is mounted over it");
+    }
+
     @Test
     void garbageIsNamed() throws IOException {
         write("sleep_millisecs", "soon");

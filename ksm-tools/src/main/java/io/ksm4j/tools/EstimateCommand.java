@@ -169,7 +169,7 @@ final class EstimateCommand implements Callable<Integer> {
         } catch (IOException e) {
             return Files.isDirectory(folder)
                     ? "no right to look at process " + pid + ": ask as root"
-                    : "there is no process " + pid + " to be seen: ps -e shows them";
+                    : "there is no process " + pid + ": ps -e shows them";
         }
         Matcher group = Pattern.compile("(?m)^Tgid:\\s*(\\d+)$").matcher(status);
         if (group.find() && Long.parseLong(group.group(1)) != pid) {

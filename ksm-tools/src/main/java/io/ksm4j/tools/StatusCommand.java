@@ -69,7 +69,7 @@ final class StatusCommand implements Callable<Integer> {
     /** What it does, by the settings. */
     static String ksmd(KsmStats machine) {
         if (machine.run().isEmpty()) {
-            return "-";
+            return "may run or not, as /sys/kernel/mm/ksm/run cannot be read";
         }
         long run = machine.run().getAsLong();
         if (run != 1) {

@@ -33,7 +33,8 @@ class StatusCommandTest {
 
     @Test
     void whatKsmdDoesIsUnknownWhereItsSettingIs() throws IOException {
-        assertThat(StatusCommand.ksmd(machine("pages_to_scan", "100"))).isEqualTo("-");
+        assertThat(StatusCommand.ksmd(machine("pages_to_scan", "100")))
+                .isEqualTo("may run or not, as /sys/kernel/mm/ksm/run cannot be read");
         assertThat(StatusCommand.ksmd(machine("run", "0"))).isEqualTo("stands still");
         assertThat(StatusCommand.ksmd(machine("run", "2"))).isEqualTo("stands still, all pages taken apart");
         assertThat(StatusCommand.ksmd(machine("run", "1", "sleep_millisecs", "20", "advisor_mode", "none [scan-time]")))
