@@ -35,7 +35,7 @@ final class Change implements Kernel.Attempt {
     private final boolean mergeable;
     private final RegionState[] regions;
     private final RegionTable.Slot[] slots;
-    private final RegionTable table = SharedTable.table();
+    private final RegionTable table;
     private final Kernel kernel;
 
     /** Where to look whether marks were taken. */
@@ -77,6 +77,7 @@ final class Change implements Kernel.Attempt {
             slots[i] = regions[i].slot;
         }
         this.kernel = regions[0].kernel;
+        this.table = regions[0].table;
     }
 
     static void apply(List<Part> parts, boolean mergeable, Unmerge how) {
@@ -342,7 +343,7 @@ final class Change implements Kernel.Attempt {
 
     /** What of some parts no other regions want, as far as can be said without owning them. */
     static List<AddressRange> wantedByNoOthers(List<Part> parts) {
-        RegionTable table = SharedTable.table();
+        RegionTable table = parts.get(0).region().table;
         List<AddressRange> ranges = new ArrayList<>();
         table.lock();
         try {

@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -46,6 +47,7 @@ public final class Ksm {
 
     static final boolean TRACK_LEAKS = Boolean.getBoolean(TRACK_LEAKS_PROPERTY);
 
+    private static final ReentrantLock OPENING = new ReentrantLock();
     private static volatile @Nullable Ksm system;
 
     /** Whether it was said that nothing merges on a kernel that could. */
@@ -74,17 +76,23 @@ public final class Ksm {
      */
     public static Ksm system() {
         Ksm opened = system;
-        if (opened == null) {
-            Startup.once();
-            synchronized (Ksm.class) {
-                opened = system;
-                if (opened == null) {
-                    opened = with(Backends.open(System.getProperty(BACKEND_PROPERTY)));
-                    system = opened;
-                }
+        return opened != null ? opened : openSystem();
+    }
+
+    private static Ksm openSystem() {
+        Startup.once();
+        Backoff.lock(OPENING);
+        try {
+            Ksm opened = system;
+            if (opened == null) {
+                opened = with(Backends.open(System.getProperty(BACKEND_PROPERTY)));
+                system = opened;
+                new Rehearsal(opened.kernel).start();
             }
+            return opened;
+        } finally {
+            OPENING.unlock();
         }
-        return opened;
     }
 
     /**

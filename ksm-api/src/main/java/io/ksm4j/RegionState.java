@@ -68,6 +68,9 @@ final class RegionState implements Runnable, Kernel.Attempt {
     /** How many threads are giving pages back, with {@link #CLOSING} added when no other may begin: what was unmapped may be another's. */
     private final AtomicInteger discarding = new AtomicInteger();
 
+    /** Whether parts of adopted memory were unmapped before the region was closed. */
+    private volatile boolean hasGaps;
+
     /** Whether the region was counted as a leak. */
     private boolean leaked;
 
@@ -75,6 +78,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
 
     private RegionState(
             Kernel kernel,
+            RegionTable table,
             RegionTable.Slot slot,
             AddressRange range,
             String owner,
@@ -84,7 +88,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
             boolean verify,
             Unmerge unmerge) {
         this.kernel = kernel;
-        this.table = SharedTable.table();
+        this.table = table;
         this.slot = slot;
         this.slots = new RegionTable.Slot[] {slot};
         this.range = range;
@@ -103,7 +107,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
 
     /** Registers memory that ksm4j has mapped itself: private and anonymous, so that every mark is taken. */
     static RegionState ofAllocated(Kernel kernel, AddressRange range, MappedMemory mapped, RegionOptions options) {
-        return open(kernel, range, mapped, null, null, options);
+        return open(kernel, SharedTable.table(), range, mapped, null, null, options);
     }
 
     /** Registers memory that was not allocated through ksm4j. */
@@ -113,18 +117,18 @@ final class RegionState implements Runnable, Kernel.Attempt {
             @Nullable BooleanSupplier alive,
             @Nullable Object memoryHolder,
             RegionOptions options) {
-        return open(kernel, range, null, alive, memoryHolder, options);
+        return open(kernel, SharedTable.table(), range, null, alive, memoryHolder, options);
     }
 
-    private static RegionState open(
+    static RegionState open(
             Kernel kernel,
+            RegionTable table,
             AddressRange range,
             @Nullable MappedMemory mapped,
             @Nullable BooleanSupplier alive,
             @Nullable Object memoryHolder,
             RegionOptions options) {
         StackRoom.requireForOpening();
-        RegionTable table = SharedTable.table();
         LaterWork.startWaiting();
         long flags = (options.marking() == Marking.NEVER ? RegionTable.EXCLUDED : 0)
                 | (kernel.recordsOnly ? RegionTable.RECORDED : 0)
@@ -135,6 +139,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
         try {
             state = new RegionState(
                     kernel,
+                    table,
                     slot,
                     range,
                     owner,
@@ -244,7 +249,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
     }
 
     /** The hot path: no lock, no look-up and no allocation, if no region overlaps and there is nothing to look at. */
-    private void markUnrecorded(boolean mergeable, Unmerge how) {
+    void markUnrecorded(boolean mergeable, Unmerge how) {
         if (mergeable && verify && !isMarked()) {
             Change.applyAtOnce(whole(), true, null);
         } else if (!mergeable && kernel.mustLookBeforeUnmerging(range.length(), how)) {
@@ -328,6 +333,11 @@ final class RegionState implements Runnable, Kernel.Attempt {
     /** Marks or unmarks a part, where pages may be shared with other regions. */
     void mark(long from, long to, boolean mergeable, Unmerge how) {
         Change.apply(List.of(part(from, to)), mergeable, how);
+    }
+
+    /** As {@link #mark(long, long, boolean, Unmerge)}, for {@link Rehearsal}. */
+    void markUnrecorded(long from, long to, boolean mergeable) {
+        Change.applyAtOnce(List.of(part(from, to)), mergeable, null);
     }
 
     private List<Change.Part> whole() {
@@ -484,14 +494,25 @@ final class RegionState implements Runnable, Kernel.Attempt {
                 } else {
                     check.requireRoom(whole(), whole(), whole(), 0);
                 }
-                kernel.retrying(this, null);
+                withdraw();
             } finally {
                 check.endTurn();
             }
         } else {
-            kernel.retrying(this, null);
+            withdraw();
         }
         memoryHolder = null;
+    }
+
+    private void withdraw() {
+        try {
+            kernel.retrying(this, null);
+        } catch (UnmappedRangeException e) {
+            // Of memory that its owner has unmapped, the advice has gone, too.
+            hasGaps = true;
+            Log.debug("memory was unmapped before its region was closed", e);
+            kernel.retrying(this, null);
+        }
     }
 
     /** What is told to the kernel when this region goes: what it wants, and no other region does. */
@@ -542,8 +563,9 @@ final class RegionState implements Runnable, Kernel.Attempt {
             if (freed != null && !freed.isEmpty() && isAlive() && !ProcessMerging.isOptedIn(kernel)) {
                 boolean told = true;
                 try {
-                    // The owner may have unmapped some of it already, which withdraws the advice as well.
-                    FailedCall failed = kernel.adviseMapped(freed, Linux.MADV_UNMERGEABLE);
+                    FailedCall failed = hasGaps
+                            ? kernel.adviseMapped(freed, Linux.MADV_UNMERGEABLE)
+                            : kernel.advise(freed, Linux.MADV_UNMERGEABLE, null);
                     if (failed != null) {
                         return failed;
                     }

@@ -39,11 +39,14 @@ import org.jspecify.annotations.Nullable;
  */
 final class SharedTable {
 
-    /** Which JVM has a table, by its process id: build tools copy system properties to the JVMs they start. */
+    /** The claim of the copy that has the table. It begins with the process id: build tools copy system properties to the JVMs they start. */
     private static final String PROPERTY = "io.ksm4j.registry." + RegionTable.LAYOUT;
 
-    /** Behind the process id: a copy waits for the MBean. */
+    /** Behind a claim: a copy waits for the MBean. */
     private static final String AWAITED = " awaited";
+
+    /** Behind a claim: the MBean is one of copies that are gone, and about to be removed. */
+    private static final String CLAIMING = " claiming";
 
     private static final String JMX_PROPERTY = "io.ksm4j.jmx";
 
@@ -85,16 +88,23 @@ final class SharedTable {
 
         private final Object[] shared;
 
-        private Publication(Object[] shared) {
+        /** What this copy has put into the property. */
+        private final String claim;
+
+        private Publication(Object[] shared, String claim) {
             super("ksm4j-mbean");
             this.shared = shared;
+            this.claim = claim;
         }
 
         static RegionTable find() {
             String process = process();
+            Properties properties = System.getProperties();
             while (true) {
-                if (isFirst(process)) {
-                    return publishSoon();
+                String claim = newClaim(process);
+                Object known = properties.putIfAbsent(PROPERTY, claim);
+                if (known == null || (!isOf(process, known) && properties.replace(PROPERTY, known, claim))) {
+                    return publishSoon(claim);
                 }
                 RegionTable found = waitForFirstCopy(process);
                 if (found != null) {
@@ -112,70 +122,95 @@ final class SharedTable {
             }
         }
 
-        /** Makes this copy the first one if no other is. The properties are one map for all copies, and atomic. */
-        private static boolean isFirst(String process) {
-            Properties properties = System.getProperties();
-            Object known = properties.putIfAbsent(PROPERTY, process);
-            return known == null
-                    || (!known.equals(process)
-                            && !known.equals(process + AWAITED)
-                            && properties.replace(PROPERTY, known, process));
+        /** Each claim differs from all before it, so that only the one that was seen can be replaced. */
+        private static String newClaim(String process) {
+            return process + "/" + Long.toHexString(System.nanoTime());
         }
 
-        private static RegionTable publishSoon() {
+        private static boolean isOf(String process, @Nullable Object claim) {
+            return claim instanceof String text && text.startsWith(process + "/");
+        }
+
+        private static RegionTable publishSoon(String claim) {
             try {
                 Object[] shared = RegionTable.newShared();
                 RegionTable made = new RegionTable(shared);
-                new Publication(shared).start();
+                new Publication(shared, claim).start();
                 return made;
             } catch (Throwable t) {
-                System.clearProperty(PROPERTY);
+                withdraw(claim);
                 throw t;
+            }
+        }
+
+        private static void withdraw(String claim) {
+            Properties properties = System.getProperties();
+            if (!properties.remove(PROPERTY, claim)) {
+                properties.remove(PROPERTY, claim + AWAITED);
             }
         }
 
         /** Returns null if there is no first copy any more. */
         private static @Nullable RegionTable waitForFirstCopy(String process) {
             MBeanServer server = ManagementFactory.getPlatformMBeanServer();
+            Properties properties = System.getProperties();
             long began = System.nanoTime();
-            while (!server.isRegistered(Beans.REGISTRY)) {
-                Object known = System.getProperties().get(PROPERTY);
-                if (process.equals(known)) {
-                    System.getProperties().replace(PROPERTY, process, process + AWAITED);
-                } else if (!(process + AWAITED).equals(known)) {
+            while (true) {
+                String claim = String.valueOf(properties.get(PROPERTY));
+                if (!isOf(process, claim)) {
                     return null;
+                }
+                if (!claim.endsWith(CLAIMING)) {
+                    if (server.isRegistered(Beans.REGISTRY)) {
+                        return join(server, process, claim);
+                    }
+                    if (!claim.endsWith(AWAITED)) {
+                        properties.replace(PROPERTY, claim, claim + AWAITED);
+                    }
                 }
                 if (System.nanoTime() - began > TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS)) {
                     return keepOwn("another copy of ksm4j in this JVM did not publish its registry");
                 }
                 LockSupport.parkNanos(POLL_NANOS);
             }
-            return join(server);
         }
 
-        private static @Nullable RegionTable join(MBeanServer server) {
+        /** Returns null if another copy was faster. */
+        private static @Nullable RegionTable join(MBeanServer server, String process, String claim) {
+            Object[] published;
             try {
-                Object[] published = (Object[]) server.getAttribute(Beans.REGISTRY, Beans.SHARED_ATTRIBUTE);
-                Object[] shared = (Object[]) published[0];
-                @SuppressWarnings("unchecked")
-                Map<InvocationHandler, Boolean> copies = (Map<InvocationHandler, Boolean>) published[1];
-                RegionTable found = new RegionTable(shared);
-                // What is read to load the classes of the answers comes from there.
-                table = found;
-                Beans.answerFor(found, copies);
-                return found;
+                published = (Object[]) server.getAttribute(Beans.REGISTRY, Beans.SHARED_ATTRIBUTE);
             } catch (AttributeNotFoundException e) {
                 return keepOwn("the registry in this JVM is that of another version of ksm4j");
             } catch (JMException | RuntimeException e) {
                 Log.debug("the copies of ksm4j that registered the MBean are gone, their regions too", e);
-                try {
-                    server.unregisterMBean(Beans.REGISTRY);
-                } catch (JMException alreadyGone) {
-                    e.addSuppressed(alreadyGone);
-                }
-                System.clearProperty(PROPERTY);
+                return succeed(server, process, claim);
+            }
+            RegionTable found = new RegionTable((Object[]) published[0]);
+            @SuppressWarnings("unchecked")
+            Map<InvocationHandler, Boolean> copies = (Map<InvocationHandler, Boolean>) published[1];
+            // What is read to load the classes of the answers comes from there.
+            table = found;
+            Beans.answerFor(found, copies);
+            return found;
+        }
+
+        /** Becomes the first copy in place of those that are gone, unless another one has. */
+        private static @Nullable RegionTable succeed(MBeanServer server, String process, String claimOfThoseGone) {
+            String claim = newClaim(process);
+            Properties properties = System.getProperties();
+            if (!properties.replace(PROPERTY, claimOfThoseGone, claim + CLAIMING)) {
                 return null;
             }
+            try {
+                // Until the claim is complete, no other copy looks at the MBean.
+                server.unregisterMBean(Beans.REGISTRY);
+            } catch (JMException alreadyGone) {
+                Log.debug("it is not there any more", alreadyGone);
+            } finally {
+                properties.replace(PROPERTY, claim + CLAIMING, claim);
+            }
+            return publishSoon(claim);
         }
 
         private static RegionTable keepOwn(String reason) {
@@ -214,7 +249,7 @@ final class SharedTable {
         /** Other copies do not wait any longer. */
         @Override
         void failed(Throwable failure) {
-            System.clearProperty(PROPERTY);
+            withdraw(claim);
             Log.warning("the MBeans could not be registered; that is tried again when a region is opened", failure);
         }
     }

@@ -1,11 +1,10 @@
 package io.ksm4j;
 
 import io.ksm4j.spi.KsmStartup;
-import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.concurrent.atomic.AtomicBoolean;
 
-/** Has done once what other modules want done in each program. No program fails for it. */
+/** Has done once what other modules want done in each program. No program fails for it; what fails is tried again. */
 final class Startup {
 
     private static final AtomicBoolean DONE = new AtomicBoolean();
@@ -18,8 +17,9 @@ final class Startup {
         }
         try {
             ServiceLoader.load(KsmStartup.class, Ksm.class.getClassLoader()).forEach(KsmStartup::start);
-        } catch (RuntimeException | ServiceConfigurationError | LinkageError e) {
-            Log.debug("not done at the start", e);
+        } catch (Throwable t) {
+            DONE.set(false);
+            Log.debug("not done at the start", t);
         }
     }
 }

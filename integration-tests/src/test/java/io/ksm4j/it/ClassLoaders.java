@@ -225,6 +225,7 @@ final class ClassLoaders {
             running.adopt(memory.address() + PAGE, PAGE, "second quarter");
             awaitBean();
             awaitStatistics();
+            awaitRehearsals();
             stopped.loader.close();
             stopped.tenant().forget("all");
             patiently().untilAsserted(() -> {
@@ -234,6 +235,13 @@ final class ClassLoaders {
             });
             running.close("second quarter");
         }
+    }
+
+    /** Until then, not all is loaded that reclaiming takes. */
+    private static void awaitRehearsals() {
+        patiently()
+                .until(() -> Thread.getAllStackTraces().keySet().stream()
+                        .noneMatch(thread -> thread.getName().equals("ksm4j-rehearsal")));
     }
 
     private static void awaitBean() {
@@ -417,7 +425,7 @@ final class ClassLoaders {
         Copy first = new Copy("first", "ffm");
         first.tenant().allocate(PAGE, "a");
         awaitBean();
-        Object shared = ManagementFactory.getPlatformMBeanServer().getAttribute(beanName(), "Shared/2");
+        Object shared = ManagementFactory.getPlatformMBeanServer().getAttribute(beanName(), "Shared/3");
         Copy second = new Copy("second", "ffm");
         Thread asking = new Thread(() -> second.initialize("io.ksm4j.MergeRegistry"));
         asking.setDaemon(true);
