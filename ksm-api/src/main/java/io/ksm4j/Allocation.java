@@ -3,6 +3,7 @@ package io.ksm4j;
 import io.ksm4j.internal.StackRoom;
 import io.ksm4j.spi.NativeMapping;
 import java.nio.ByteBuffer;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /** Maps memory the way the options say, or leaves nothing behind. */
@@ -11,9 +12,33 @@ final class Allocation {
     /** The largest window used to touch pages. */
     private static final long WINDOW = 1L << 30;
 
+    /** Pauses after garbage collections, in which the cleaner unmaps what was found unreachable. */
+    private static final long[] COLLECTIONS = {2_000_000, 20_000_000, 100_000_000, 300_000_000};
+
+    /** The region, and a guard page on each side. */
+    private static final int MOST_MAPPINGS = 3;
+
     private Allocation() {}
 
+    /**
+     * Maps memory. Where addresses of closed regions wait for the garbage collector to find that no buffer reaches them, and the process cannot have more mappings,
+     * they are waited for, as the JDK does for the memory of direct buffers.
+     */
     static MergeRegion allocate(Kernel kernel, long size, RegionOptions options) {
+        for (int attempt = 0; ; attempt++) {
+            try {
+                return allocateOnce(kernel, size, options);
+            } catch (MapCountExceededException e) {
+                if (attempt == COLLECTIONS.length || kernel.waitingForViews.get() == 0) {
+                    throw e;
+                }
+                System.gc();
+                LockSupport.parkNanos(COLLECTIONS[attempt]);
+            }
+        }
+    }
+
+    private static MergeRegion allocateOnce(Kernel kernel, long size, RegionOptions options) {
         long length = roundUp(kernel, size);
         long guard = options.guardPages() ? kernel.pageSize : 0;
         if (length + 2 * guard < 0) {
@@ -22,6 +47,9 @@ final class Allocation {
         StackRoom.requireForOpening();
         kernel.unmapDeferred();
         RegionState.closeUnclosed();
+        if (!kernel.recordsOnly) {
+            kernel.mappingReserve.take(MOST_MAPPINGS, "mmap of " + (length + 2 * guard) + " bytes", null);
+        }
         MappedMemory mapped = MappedMemory.map(
                 kernel,
                 length + 2 * guard,

@@ -176,6 +176,13 @@ final class Change implements Kernel.Attempt {
     @Override
     public @Nullable FailedCall make() {
         StackRoom.requireForChange();
+        int splits = partsThatSplit();
+        if (splits > 0 && !kernel.recordsOnly) {
+            kernel.mappingReserve.take(
+                    2 * splits,
+                    mergeable ? "madvise(MADV_MERGEABLE)" : "madvise(MADV_UNMERGEABLE)",
+                    parts.get(0).range());
+        }
         // What may wait, be it for a lock of the JDK's own, comes before the regions are owned.
         Smaps mappings = verified.isEmpty() ? null : kernel.proc.openSmaps();
         try {
@@ -273,6 +280,16 @@ final class Change implements Kernel.Attempt {
         if (from < to) {
             changed.add(AddressRange.between(from, to));
         }
+    }
+
+    /** Parts, and adopted memory, may lie within a mapping. What is unmarked as a whole was split off when it was marked. */
+    private int partsThatSplit() {
+        int splits = 0;
+        for (Part part : parts) {
+            boolean isWhole = part.range().equals(part.region().range);
+            splits += isWhole && (!mergeable || !part.region().isAdopted()) ? 0 : 1;
+        }
+        return splits;
     }
 
     private int wholeRegions() {

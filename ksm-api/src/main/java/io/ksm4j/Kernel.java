@@ -6,6 +6,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -45,6 +46,11 @@ final class Kernel {
 
     private final NativeBuffers nativeBuffers;
 
+    final MappingReserve mappingReserve;
+
+    /** How many closed regions' addresses stay mapped until their buffers are collected. */
+    final AtomicInteger waitingForViews = new AtomicInteger();
+
     Kernel(KsmBackend backend) {
         this(backend, new ProcSelf());
     }
@@ -60,6 +66,7 @@ final class Kernel {
         this.pageSize = backend.pageSize();
         this.recordsOnly = backend instanceof FallbackBackend;
         this.nativeBuffers = new NativeBuffers(backend);
+        this.mappingReserve = new MappingReserve(proc);
         this.mergedPages = new MergedPages(root);
         this.unmergeCheck = new UnmergeCheck(root, proc, mergedPages, pageSize);
     }

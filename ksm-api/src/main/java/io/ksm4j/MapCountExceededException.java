@@ -1,8 +1,11 @@
 package io.ksm4j;
 
 /**
- * The process has as many mappings as {@code vm.max_map_count} allows, so the kernel cannot split another one. Trying again
- * does not help: use fewer and larger regions, or raise the limit with {@code sysctl vm.max_map_count=N}.
+ * The process has as many mappings as {@code vm.max_map_count} allows, so the kernel cannot split another one; or as many as leave the JVM
+ * a reserve. Trying again does not help: use fewer and larger regions, or raise the limit with {@code sysctl vm.max_map_count=N}.
+ *
+ * <p>A JVM that cannot map memory dies when it next loads a class, compiles a method or collects garbage. So ksm4j keeps 256 mappings
+ * free; {@code -Dio.ksm4j.mappingReserve=N} sets another number, 0 none. {@link #failedCall()} is empty where no call was made for that reason.
  */
 public final class MapCountExceededException extends KsmException {
 
@@ -20,6 +23,15 @@ public final class MapCountExceededException extends KsmException {
                 "the process has " + count + " mappings and vm.max_map_count is " + limit
                         + ": use fewer and larger regions, or raise the limit with sysctl vm.max_map_count="
                         + limit * 4);
+        this.count = count;
+        this.limit = limit;
+    }
+
+    MapCountExceededException(String call, long count, long limit, int reserve) {
+        super(call + " was not made: the process has " + count + " mappings, vm.max_map_count is " + limit + ", and "
+                + reserve
+                + " are kept for the JVM, which dies without: use fewer and larger regions, raise the limit with"
+                + " sysctl vm.max_map_count=" + limit * 4 + ", or keep fewer with -D" + MappingReserve.PROPERTY + "=N");
         this.count = count;
         this.limit = limit;
     }

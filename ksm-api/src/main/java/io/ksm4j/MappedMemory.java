@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.spi.NativeMapping;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -64,9 +65,16 @@ final class MappedMemory implements Runnable {
         kernel.unmapOrDefer(this);
     }
 
+    /** Unmaps it when no view is left. */
+    void unmapLater(NativeMapping views) {
+        kernel.waitingForViews.incrementAndGet();
+        views.whenUnreachable(this);
+    }
+
     /** For the thread that finds out that no view is left. */
     @Override
     public void run() {
+        kernel.waitingForViews.decrementAndGet();
         unmap();
     }
 }

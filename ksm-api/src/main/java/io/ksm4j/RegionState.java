@@ -250,7 +250,8 @@ final class RegionState implements Runnable, Kernel.Attempt {
 
     /** The hot path: no lock, no look-up and no allocation, if no region overlaps and there is nothing to look at. */
     void markUnrecorded(boolean mergeable, Unmerge how) {
-        if (mergeable && verify && !isMarked()) {
+        if (mergeable && isAdopted() && !isMarked()) {
+            // There may be something to look at, and the mapping may be split.
             Change.applyAtOnce(whole(), true, null);
         } else if (!mergeable && kernel.mustLookBeforeUnmerging(range.length(), how)) {
             Change.unmarkAfterLook(whole(), how);
@@ -649,7 +650,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
         }
         if (reachable && views != null) {
             memory.shrinkTo(range);
-            views.whenUnreachable(memory);
+            memory.unmapLater(views);
         } else {
             memory.unmap();
         }

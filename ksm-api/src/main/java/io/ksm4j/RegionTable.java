@@ -97,7 +97,11 @@ final class RegionTable {
     private static final int SLOT_LEAKS = 7;
     private static final int SLOT_INDEX = 8;
     private static final int SLOT_SPARES = 9;
-    private static final int SLOTS = 10;
+    private static final int SLOT_MAPPINGS_LEFT = 10;
+    private static final int SLOTS = 11;
+
+    /** A JVM that has just started is far from the limit of mappings. */
+    private static final long MAPPINGS_LEFT_AT_FIRST = 256;
 
     // Words of the header.
     /** How many nodes were ever used; the next new one's number. */
@@ -127,6 +131,10 @@ final class RegionTable {
     final AtomicLong mergeableBytes;
 
     final AtomicLong leaks;
+
+    /** How many mappings may be added before they are counted. */
+    final AtomicLong mappingsLeft;
+
     private final RangeIndex index;
 
     // For use with the lock held.
@@ -145,6 +153,7 @@ final class RegionTable {
         this.header = (long[]) shared[SLOT_HEADER];
         this.mergeableBytes = (AtomicLong) shared[SLOT_MERGEABLE_BYTES];
         this.leaks = (AtomicLong) shared[SLOT_LEAKS];
+        this.mappingsLeft = (AtomicLong) shared[SLOT_MAPPINGS_LEFT];
         this.index = new RangeIndex(shared, SLOT_INDEX, SLOT_SPARES);
     }
 
@@ -162,6 +171,7 @@ final class RegionTable {
         shared[SLOT_HEADER] = header;
         shared[SLOT_MERGEABLE_BYTES] = new AtomicLong();
         shared[SLOT_LEAKS] = new AtomicLong();
+        shared[SLOT_MAPPINGS_LEFT] = new AtomicLong(MAPPINGS_LEFT_AT_FIRST);
         shared[SLOT_INDEX] = RangeIndex.newTop();
         shared[SLOT_SPARES] = RangeIndex.newSpares();
         return shared;

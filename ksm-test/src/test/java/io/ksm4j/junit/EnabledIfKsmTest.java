@@ -135,7 +135,7 @@ class EnabledIfKsmTest {
         }
         assertThatExceptionOfType(AssertionFailedError.class)
                 .isThrownBy(KsmAssumptions::assumeControl)
-                .withMessageStartingWith("this kernel has KSM");
+                .withMessageContaining("no usable backend");
     }
 
     @Test
