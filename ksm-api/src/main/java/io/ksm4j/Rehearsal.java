@@ -43,20 +43,19 @@ final class Rehearsal extends LaterWork {
         try {
             AddressRange all = AddressRange.between(memory.start(), memory.end());
             AddressRange middle = new AddressRange(memory.start() + kernel.pageSize, kernel.pageSize);
-            regions.add(RegionState.open(kernel, table, middle, null, () -> true, memory, options));
-            regions.add(RegionState.open(kernel, table, all, null, null, null, options));
-            regions.add(RegionState.open(kernel, table, middle, null, () -> true, memory, options));
-            // Last: it unmaps the memory.
             regions.add(RegionState.open(kernel, table, all, memory, null, null, options));
             opened = true;
+            regions.add(RegionState.open(kernel, table, all, null, null, null, options));
+            regions.add(RegionState.open(kernel, table, middle, null, () -> true, memory, options));
             for (RegionState region : regions) {
                 region.markUnrecorded(true, Unmerge.UNCHECKED);
             }
-            // A region with parts, since others stand on some of its pages.
+            // Now it has parts.
             regions.get(1).markUnrecorded(middle.start(), middle.end(), false);
         } finally {
-            for (RegionState region : regions) {
-                region.closeOrKeep();
+            // The memory goes last.
+            for (int i = regions.size() - 1; i >= 0; i--) {
+                regions.get(i).closeOrKeep();
             }
             if (!opened) {
                 memory.unmap();
