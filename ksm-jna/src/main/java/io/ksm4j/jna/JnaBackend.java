@@ -15,11 +15,6 @@ final class JnaBackend extends LibCBackend {
     /** JNA binds each native method to the C function of its name. */
     private static final class DirectMapping implements LibC {
 
-        static {
-            // Looked up in what the process has loaded, whatever the C library is called.
-            Native.register(DirectMapping.class, NativeLibrary.getProcess());
-        }
-
         @Override
         public native int getpagesize();
 
@@ -43,7 +38,14 @@ final class JnaBackend extends LibCBackend {
     }
 
     JnaBackend() {
-        super(NAME, new DirectMapping());
+        super(NAME, bind());
+    }
+
+    /** Not in a static initializer: one that has failed for want of memory has failed for good. */
+    private static LibC bind() {
+        // Looked up in what the process has loaded, whatever the C library is called.
+        Native.register(DirectMapping.class, NativeLibrary.getProcess());
+        return new DirectMapping();
     }
 
     @Override

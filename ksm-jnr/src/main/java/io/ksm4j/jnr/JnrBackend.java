@@ -14,8 +14,6 @@ final class JnrBackend extends LibCBackend {
 
     static final String NAME = "jnr";
 
-    private static final MemoryIO MEMORY = MemoryIO.getInstance();
-
     /** Public, and in this module, because the class that jnr-ffi generates lives in a class loader of its own below ours. */
     public interface Functions extends LibC {
 
@@ -49,6 +47,7 @@ final class JnrBackend extends LibCBackend {
         long syscall(long number, long arg1, long arg2, long arg3, long arg4, @Nullable Pointer arg5);
     }
 
+    private final MemoryIO memory = MemoryIO.getInstance();
     private final Functions functions;
     private final Runtime runtime;
 
@@ -80,11 +79,11 @@ final class JnrBackend extends LibCBackend {
 
     @Override
     public long address(ByteBuffer direct) {
-        return MEMORY.getDirectBufferAddress(direct);
+        return memory.getDirectBufferAddress(direct);
     }
 
     @Override
     protected ByteBuffer newDirectByteBuffer(long address, int length) {
-        return MEMORY.newDirectByteBuffer(address, length);
+        return memory.newDirectByteBuffer(address, length);
     }
 }
