@@ -7,7 +7,6 @@ import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.stats.RegionStats;
-import java.lang.System.Logger.Level;
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.time.Duration;
@@ -61,11 +60,6 @@ public final class Ksm {
         this.process = new ProcessMerging(kernel);
     }
 
-    /** Asked for when there is something to log: finding the first one takes longer than marking a region. */
-    static System.Logger logger() {
-        return System.getLogger("io.ksm4j");
-    }
-
     /**
      * Merging on this system, through the best backend on the class path or module path: {@code ffm}, then {@code jnr}, then
      * {@code jna}, or the one that {@value #BACKEND_PROPERTY} names.
@@ -115,10 +109,9 @@ public final class Ksm {
             reason = String.valueOf(e.getMessage());
         }
         if (KernelConfig.hasKsm() && SAID_THAT_NOTHING_MERGES.compareAndSet(false, true)) {
-            logger().log(
-                            Level.WARNING,
-                            "Ksm.systemOrFallback() falls back: nothing will merge, although this kernel has KSM. "
-                                    + reason);
+            Log.warning(
+                    "Ksm.systemOrFallback() falls back: nothing will merge, although this kernel has KSM. " + reason,
+                    null);
         }
         return fallback(reason);
     }

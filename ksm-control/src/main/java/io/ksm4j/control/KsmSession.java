@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.UUID;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,6 +36,9 @@ import org.jspecify.annotations.Nullable;
 public final class KsmSession implements AutoCloseable {
 
     private static final System.Logger LOGGER = System.getLogger("io.ksm4j");
+
+    /** Held over files, which a monitor must not be: it would keep virtual threads on their carriers. */
+    private final ReentrantLock turn = new ReentrantLock();
 
     private final KsmDaemon ksmd;
     private final SessionFile file;
@@ -71,15 +75,20 @@ public final class KsmSession implements AutoCloseable {
     }
 
     /** The exit of the JVM waits for it, or closes the session before. */
-    private synchronized void borrow(KsmSettings wanted) {
-        requireOpen();
-        file.locked(state -> {
-            dropDead(ksmd, file, state);
-            logOwed(settle(ksmd, file, state));
-            lend(wanted, state);
-            return null;
-        });
-        settings = wanted;
+    private void borrow(KsmSettings wanted) {
+        turn.lock();
+        try {
+            requireOpen();
+            file.locked(state -> {
+                dropDead(ksmd, file, state);
+                logOwed(settle(ksmd, file, state));
+                lend(wanted, state);
+                return null;
+            });
+            settings = wanted;
+        } finally {
+            turn.unlock();
+        }
     }
 
     /**
@@ -122,15 +131,20 @@ public final class KsmSession implements AutoCloseable {
      *     borrowed: it stays so
      * @throws UncheckedIOException if a setting or the file that remembers sessions cannot be read or written
      */
-    public synchronized void change(KsmSettings wanted) {
-        requireOpen();
-        file.locked(state -> {
-            dropDead(ksmd, file, state);
-            settle(ksmd, file, state);
-            lend(wanted, state);
-            return null;
-        });
-        settings = wanted;
+    public void change(KsmSettings wanted) {
+        turn.lock();
+        try {
+            requireOpen();
+            file.locked(state -> {
+                dropDead(ksmd, file, state);
+                settle(ksmd, file, state);
+                lend(wanted, state);
+                return null;
+            });
+            settings = wanted;
+        } finally {
+            turn.unlock();
+        }
     }
 
     private void requireOpen() {
@@ -220,8 +234,13 @@ public final class KsmSession implements AutoCloseable {
         return found != null && (found.written() == now || (setting == KsmSetting.PAGES_TO_SCAN && isAdvised));
     }
 
-    synchronized boolean isClosed() {
-        return closed;
+    boolean isClosed() {
+        turn.lock();
+        try {
+            return closed;
+        } finally {
+            turn.unlock();
+        }
     }
 
     /** With the number of pages to scan, if the advisor will choose another one, and leave it there. */
@@ -260,24 +279,29 @@ public final class KsmSession implements AutoCloseable {
         }
     }
 
-    private synchronized void putBack() {
-        if (isPutBack) {
-            return;
-        }
-        closed = true;
-        file.end(lease);
-        file.locked(state -> {
-            dropDead(ksmd, file, state);
-            Map<KsmSetting, RuntimeException> owed = settle(ksmd, file, state);
-            RuntimeException own = takeFailureOf(settings, owed);
-            logOwed(owed);
-            if (own != null) {
-                throw own;
+    private void putBack() {
+        turn.lock();
+        try {
+            if (isPutBack) {
+                return;
             }
-            return null;
-        });
-        file.forget(lease);
-        isPutBack = true;
+            closed = true;
+            file.end(lease);
+            file.locked(state -> {
+                dropDead(ksmd, file, state);
+                Map<KsmSetting, RuntimeException> owed = settle(ksmd, file, state);
+                RuntimeException own = takeFailureOf(settings, owed);
+                logOwed(owed);
+                if (own != null) {
+                    throw own;
+                }
+                return null;
+            });
+            file.forget(lease);
+            isPutBack = true;
+        } finally {
+            turn.unlock();
+        }
     }
 
     private void removeHook() {

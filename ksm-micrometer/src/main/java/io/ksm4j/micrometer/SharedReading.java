@@ -2,6 +2,7 @@ package io.ksm4j.micrometer;
 
 import java.lang.System.Logger.Level;
 import java.time.Duration;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -22,6 +23,7 @@ final class SharedReading<T> {
 
     private record Reading<T>(@Nullable T value, long nextAt) {}
 
+    private final ReentrantLock turn = new ReentrantLock();
     private final String what;
     private final long interval;
     private final Supplier<T> source;
@@ -50,12 +52,15 @@ final class SharedReading<T> {
     T get() {
         Reading<T> reading = last;
         if (reading == null || isOver(reading)) {
-            synchronized (this) {
+            turn.lock();
+            try {
                 reading = last;
                 if (reading == null || isOver(reading)) {
                     reading = read();
                     last = reading;
                 }
+            } finally {
+                turn.unlock();
             }
         }
         return reading.value();
