@@ -1,6 +1,7 @@
 package io.ksm4j;
 
 import java.io.Serializable;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A range of virtual addresses.
@@ -61,6 +62,19 @@ public record AddressRange(long start, long length) implements Comparable<Addres
     }
 
     /** The range as {@code /proc/self/maps} writes it, with its size: {@code 7f00a000-7f00c000 (8 KiB)}. */
+    // Those of a record load dozens of classes at first use, and have the JDK keep the class loader until memory is
+    // short.
+
+    @Override
+    public boolean equals(@Nullable Object other) {
+        return other instanceof AddressRange that && start == that.start && length == that.length;
+    }
+
+    @Override
+    public int hashCode() {
+        return 31 * Long.hashCode(start) + Long.hashCode(length);
+    }
+
     @Override
     public String toString() {
         return Long.toHexString(start) + "-" + Long.toHexString(end()) + " (" + humanSize(length) + ")";

@@ -98,7 +98,7 @@ abstract class LaterWork implements Runnable {
                 if (failure == null) {
                     return;
                 }
-                if (attempt == ATTEMPTS) {
+                if (attempt == ATTEMPTS || isOfClassLoader(failure)) {
                     failed(failure);
                     waitForRegion();
                     return;
@@ -109,6 +109,11 @@ abstract class LaterWork implements Runnable {
             // Where the class loader was closed, no class of ours can be loaded any more, and there is nothing left to
             // do.
         }
+    }
+
+    /** Whether a class could not be loaded. To try that again is no use: the class loader was closed, or it refuses every class, as Tomcat's does. */
+    private static boolean isOfClassLoader(Throwable failure) {
+        return failure instanceof LinkageError || failure instanceof IllegalStateException;
     }
 
     /**

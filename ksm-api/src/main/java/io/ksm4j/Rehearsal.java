@@ -1,6 +1,8 @@
 package io.ksm4j;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 
 /**
@@ -13,6 +15,8 @@ import java.util.List;
 final class Rehearsal extends LaterWork {
 
     private static final int PAGES = 4;
+    private static final RegionOptions OPTIONS =
+            RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE).withVerify(false);
 
     private final Kernel kernel;
 
@@ -35,30 +39,27 @@ final class Rehearsal extends LaterWork {
     /** In a table of its own, so that the regions appear nowhere. */
     private void reclaim() {
         RegionTable table = new RegionTable(RegionTable.newShared());
-        RegionOptions options =
-                RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE).withVerify(false);
         MappedMemory memory = MappedMemory.map(kernel, PAGES * kernel.pageSize, Linux.PROT_READ | Linux.PROT_WRITE);
-        List<RegionState> regions = new ArrayList<>();
-        boolean opened = false;
+        AddressRange all = AddressRange.between(memory.start(), memory.end());
+        AddressRange middle = new AddressRange(memory.start() + kernel.pageSize, kernel.pageSize);
+        Deque<RegionState> regions = new ArrayDeque<>();
         try {
-            AddressRange all = AddressRange.between(memory.start(), memory.end());
-            AddressRange middle = new AddressRange(memory.start() + kernel.pageSize, kernel.pageSize);
-            regions.add(RegionState.open(kernel, table, all, memory, null, null, options));
-            opened = true;
-            regions.add(RegionState.open(kernel, table, all, null, null, null, options));
-            regions.add(RegionState.open(kernel, table, middle, null, () -> true, memory, options));
-            for (RegionState region : regions) {
-                region.markUnrecorded(true, Unmerge.UNCHECKED);
-            }
-            // Now it has parts.
-            regions.get(1).markUnrecorded(middle.start(), middle.end(), false);
+            // First, as new memory detaches all regions that are there, and closed last, as that unmaps it.
+            regions.push(RegionState.open(kernel, table, all, memory, null, null, OPTIONS));
+            regions.push(RegionState.open(kernel, table, middle, null, () -> true, memory, OPTIONS));
+            regions.peek().markUnrecorded(true, Unmerge.UNCHECKED);
+            RegionState ends = RegionState.open(kernel, table, all, null, null, null, OPTIONS);
+            regions.push(ends);
+            ends.markUnrecorded(true, Unmerge.UNCHECKED);
+            ends.markUnrecorded(middle.start(), middle.end(), false);
+            regions.push(RegionState.open(kernel, table, middle, null, () -> true, memory, OPTIONS));
+            regions.peek().markUnrecorded(true, Unmerge.UNCHECKED);
         } finally {
-            // The memory goes last.
-            for (int i = regions.size() - 1; i >= 0; i--) {
-                regions.get(i).closeOrKeep();
-            }
-            if (!opened) {
+            if (regions.isEmpty()) {
                 memory.unmap();
+            }
+            for (RegionState region : regions) {
+                region.closeOrKeep();
             }
         }
     }

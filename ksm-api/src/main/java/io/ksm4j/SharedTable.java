@@ -250,7 +250,9 @@ final class SharedTable {
         @Override
         void failed(Throwable failure) {
             withdraw(claim);
-            Log.warning("the MBeans could not be registered; that is tried again when a region is opened", failure);
+            // Without the stack trace: that of a program which was stopped at once is no news.
+            Log.warning("no MBeans yet, which is tried again when a region is opened: " + failure, null);
+            Log.debug("the MBeans could not be registered", failure);
         }
     }
 }

@@ -2,18 +2,31 @@ package io.ksm4j;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class RehearsalTest {
 
+    private final ScriptedBackend backend = new ScriptedBackend();
+
     @Test
-    void goesAllTheWaysAndLeavesNothing() {
-        PageModel kernel = new PageModel();
-        MergeRegistry registry = MergeRegistry.system();
-        long open = registry.openRegions();
-        new Rehearsal(new Kernel(kernel)).work();
-        assertThat(kernel.mapped.isEmpty()).isTrue();
-        assertThat(kernel.mergeable.isEmpty()).isTrue();
-        assertThat(registry.openRegions()).isEqualTo(open);
+    void goesAllTheWayAndLeavesNothing() {
+        new Rehearsal(new Kernel(backend)).work();
+
+        List<String> mapped = backend.calls("mmap");
+        List<String> unmapped = backend.calls("munmap");
+        assertThat(unmapped).hasSameSizeAs(mapped);
+        String all = unmapped.get(0).substring("munmap ".length());
+        String middle = backend.calls("madvise 12").get(0).substring("madvise 12 ".length());
+        String[] outer = all.split("-", 2);
+        String[] inner = middle.split("-", 2);
+        assertThat(backend.calls)
+                .containsSubsequence(
+                        "madvise 12 " + all,
+                        // In two ranges, since another region wants what lies between them.
+                        "madvise 13 " + outer[0] + "-" + inner[0],
+                        "madvise 13 " + inner[1] + "-" + outer[1],
+                        "madvise 13 " + middle,
+                        "munmap " + all);
     }
 }

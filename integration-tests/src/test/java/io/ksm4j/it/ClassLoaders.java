@@ -2,6 +2,7 @@ package io.ksm4j.it;
 
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.Ksm;
@@ -24,6 +25,7 @@ import java.net.MalformedURLException;
 import java.net.URISyntaxException;
 import java.net.URL;
 import java.net.URLClassLoader;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -32,7 +34,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.Queue;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -48,6 +52,7 @@ import javax.management.MBeanInfo;
 import javax.management.MBeanServer;
 import javax.management.MBeanServerFactory;
 import javax.management.ObjectName;
+import javax.management.RuntimeMBeanException;
 import javax.management.openmbean.CompositeData;
 import jdk.jfr.FlightRecorder;
 import jdk.jfr.Recording;
@@ -74,8 +79,8 @@ final class ClassLoaders {
         switch (arguments[0]) {
             case "one-registry" -> oneRegistry(arguments[1], arguments[2]);
             case "bean" -> beanOutlivesItsFirstCopy();
-            case "closed-loader" -> beanIsAnsweredThoughTheFirstLoadersAreClosed();
-            case "forgotten-in-closed-loader" -> forgottenRegionIsUnmarkedThoughItsLoaderIsClosed(arguments[1]);
+            case "stopped-loaders" -> beanIsAnsweredThoughTheFirstLoadersAreStopped();
+            case "forgotten-in-stopped-loader" -> forgottenRegionsAreReclaimedThoughTheirLoaderIsStopped(arguments[1]);
             case "unload" -> loaderIsCollected(arguments[1]);
             case "unload-while-recording" -> loaderIsCollectedWhileARecordingRuns(arguments[1]);
             case "one-tells" -> oneOfManyCopiesTellsTheFlightRecorder();
@@ -184,6 +189,11 @@ final class ClassLoaders {
         second.tenant().close("b");
         second = null;
         awaitCollected("second");
+        assertThatThrownBy(() -> ManagementFactory.getPlatformMBeanServer().getAttribute(beanName(), "OpenRegions"))
+                .isInstanceOf(RuntimeMBeanException.class)
+                .cause()
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("ksm4j is no longer loaded");
         Copy third = new Copy("third", "ffm");
         third.tenant().allocate(PAGE, "c");
         assertThat(third.tenant().openRegions()).isEqualTo(1);
@@ -194,17 +204,21 @@ final class ClassLoaders {
     }
 
     /** As a web server does with applications that it stops: their classes stay a while, but no more can be loaded. */
-    private static void beanIsAnsweredThoughTheFirstLoadersAreClosed() throws Exception {
+    private static void beanIsAnsweredThoughTheFirstLoadersAreStopped() throws Exception {
         List<Copy> stopped = new ArrayList<>();
         for (int i = 0; i < 10; i++) {
             Copy copy = new Copy("stopped", "ffm");
             copy.tenant().allocate(PAGE, "a");
             copy.tenant().close("a");
-            if (i == 1) {
-                // The one before was stopped while it started, so this one had to publish the registry.
+            if (i == 2) {
+                // Those before were stopped while they started, so this one had to publish the registry.
                 awaitBean();
             }
-            copy.loader.close();
+            if (i % 2 == 0) {
+                copy.loader.close();
+            } else {
+                copy.loader.refuse();
+            }
             stopped.add(copy);
         }
         Copy running = new Copy("running", "ffm");
@@ -213,35 +227,53 @@ final class ClassLoaders {
         running.tenant().close("b");
         // Held until here, so that the MBean could have asked any of them.
         assertThat(stopped).hasSize(10);
+        awaitEndOf("ksm4j-mbean", "ksm4j-jfr", "ksm4j-rehearsal");
     }
 
-    /** It ends in two ranges, which take another system call than the one that marked them. */
-    private static void forgottenRegionIsUnmarkedThoughItsLoaderIsClosed(String backend) throws Exception {
+    private static void forgottenRegionsAreReclaimedThoughTheirLoaderIsStopped(String backend) throws Exception {
         Copy stopped = new Copy("stopped", backend);
         Tenant running = new Copy("running", backend).tenant();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment memory = arena.allocate(4 * PAGE, PAGE);
+            // It ends in two ranges, since another region wants what lies between them.
             stopped.tenant().adopt(memory.address(), 4 * PAGE, "all");
             running.adopt(memory.address() + PAGE, PAGE, "second quarter");
+            long allocated = stopped.tenant().allocate(PAGE, "allocated");
+            long closed = stopped.tenant().allocate(PAGE, "closed");
+            ByteBuffer view = stopped.tenant().buffer("closed");
+            stopped.tenant().close("closed");
             awaitBean();
-            awaitStatistics();
-            awaitRehearsals();
-            stopped.loader.close();
+            // Until then, not all is loaded that reclaiming takes.
+            awaitEndOf("ksm4j-jfr", "ksm4j-rehearsal");
+            stopped.loader.refuse();
             stopped.tenant().forget("all");
+            stopped.tenant().forget("allocated");
+            assertThat(view.capacity()).isEqualTo((int) PAGE);
+            view = null;
             patiently().untilAsserted(() -> {
                 System.gc();
-                assertThat(running.owners()).containsExactly("second quarter");
+                assertThat(running.owners())
+                        .as("refused: %s", stopped.loader.refused)
+                        .containsExactly("second quarter");
                 assertThat(mergeable(memory)).containsExactly(false, true, false, false);
+                assertThat(isMapped(allocated)).isFalse();
+                assertThat(isMapped(closed)).isFalse();
+                assertThat(running.leaks()).isEqualTo(2);
             });
             running.close("second quarter");
         }
     }
 
-    /** Until then, not all is loaded that reclaiming takes. */
-    private static void awaitRehearsals() {
+    private static boolean isMapped(long start) throws IOException {
+        return Files.readAllLines(Path.of("/proc/self/maps"), StandardCharsets.ISO_8859_1).stream()
+                .anyMatch(line -> line.startsWith(Long.toHexString(start) + "-"));
+    }
+
+    private static void awaitEndOf(String... threads) {
         patiently()
-                .until(() -> Thread.getAllStackTraces().keySet().stream()
-                        .noneMatch(thread -> thread.getName().equals("ksm4j-rehearsal")));
+                .untilAsserted(() -> assertThat(Thread.getAllStackTraces().keySet())
+                        .extracting(Thread::getName)
+                        .doesNotContain(threads));
     }
 
     private static void awaitBean() {
@@ -342,18 +374,12 @@ final class ClassLoaders {
         }
     }
 
-    private static void awaitStatistics() {
-        patiently()
-                .until(() -> Thread.getAllStackTraces().keySet().stream()
-                        .noneMatch(thread -> thread.getName().equals("ksm4j-jfr")));
-    }
-
     private static void oneOfManyCopiesTellsTheFlightRecorder() throws Exception {
         Tenant first = new Copy("first", "ffm").tenant();
         Tenant second = new Copy("second", "ffm").tenant();
         first.allocate(PAGE, "a");
         second.allocate(PAGE, "b");
-        awaitStatistics();
+        awaitEndOf("ksm4j-jfr");
         Recording recording = new Recording();
         STATISTICS.forEach(name -> recording.enable(name).with("period", "endChunk"));
         recording.start();
@@ -372,7 +398,7 @@ final class ClassLoaders {
         new Copy(name, backend).then(copy -> {
             copy.tenant().allocate(PAGE, "a");
             awaitBean();
-            awaitStatistics();
+            awaitEndOf("ksm4j-jfr");
             if (FlightRecorder.isInitialized()) {
                 // Ends a file of the recording, if one runs, and so asks for the statistics.
                 FlightRecorder.getFlightRecorder().takeSnapshot().close();
@@ -496,11 +522,11 @@ final class ClassLoaders {
     }
 
     /** The loaders that were made, by name; weak references, so that they can be seen to go. */
-    private static final List<WeakReference<URLClassLoader>> LOADERS = new ArrayList<>();
+    private static final List<WeakReference<CopyLoader>> LOADERS = new ArrayList<>();
 
     /** ksm-api, one backend and {@link IsolatedTenant} in a class loader that knows none but the platform and the bindings. */
     private static final class Copy {
-        private final URLClassLoader loader;
+        private final CopyLoader loader;
         private final Object tenant;
 
         Copy(String name, String backend) {
@@ -510,10 +536,9 @@ final class ClassLoaders {
                 case "jnr" -> JnrBackendProvider.class;
                 default -> throw new IllegalArgumentException(backend);
             };
-            loader = new URLClassLoader(
+            loader = new CopyLoader(
                     name,
-                    new URL[] {url(location(Ksm.class)), url(location(provider)), url(location(ClassLoaders.class))},
-                    BINDINGS);
+                    new URL[] {url(location(Ksm.class)), url(location(provider)), url(location(ClassLoaders.class))});
             LOADERS.add(new WeakReference<>(loader));
             try {
                 tenant = Class.forName(IsolatedTenant.class.getName(), true, loader)
@@ -554,6 +579,30 @@ final class ClassLoaders {
                             thread.setContextClassLoader(before);
                         }
                     });
+        }
+    }
+
+    /** Can refuse every class, those of the JDK too, as Tomcat's does once its application is stopped. */
+    private static final class CopyLoader extends URLClassLoader {
+
+        private final Queue<String> refused = new ConcurrentLinkedQueue<>();
+        private volatile boolean refuses;
+
+        CopyLoader(String name, URL[] entries) {
+            super(name, entries, BINDINGS);
+        }
+
+        void refuse() {
+            refuses = true;
+        }
+
+        @Override
+        protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
+            if (refuses) {
+                refused.add(name);
+                throw new IllegalStateException("stopped, and asked for " + name);
+            }
+            return super.loadClass(name, resolve);
         }
     }
 

@@ -1,5 +1,7 @@
 package io.ksm4j.it;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.testsupport.TestLength;
 import java.util.List;
@@ -34,14 +36,14 @@ class ClassLoadersTest {
 
     @Test
     void beanIsAnsweredByALivingCopyThoughTheFirstCanLoadNoMoreClasses() {
-        run(List.of(), "closed-loader");
+        run(List.of(), "stopped-loaders");
     }
 
     @Tag("more")
     @ParameterizedTest
     @FieldSource("io.ksm4j.it.BackendsUnderTest#SOME")
-    void forgottenRegionIsUnmarkedThoughNoMoreClassesCanBeLoaded(String backend) {
-        run(List.of(), "forgotten-in-closed-loader", backend);
+    void forgottenRegionsAreReclaimedThoughNoMoreClassesCanBeLoaded(String backend) {
+        run(List.of(), "forgotten-in-stopped-loader", backend);
     }
 
     @Tag("more")
@@ -87,6 +89,8 @@ class ClassLoadersTest {
     private static void run(List<String> options, String... scenario) {
         List<String> jvmArguments = Stream.concat(Stream.of("-Xmx256m", "-XX:+UseSerialGC"), options.stream())
                 .toList();
-        ChildJvm.run(ClassLoaders.class, jvmArguments, scenario).assertEndedWell();
+        ChildJvm child =
+                ChildJvm.run(ClassLoaders.class, jvmArguments, scenario).assertEndedWell();
+        assertThat(child.output()).doesNotContain("Exception").doesNotContain("\tat ");
     }
 }

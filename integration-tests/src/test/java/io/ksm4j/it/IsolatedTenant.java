@@ -4,6 +4,7 @@ import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
+import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -33,6 +34,11 @@ public final class IsolatedTenant implements Tenant {
     @Override
     public void markUnmergeable(String name) {
         regions.get(name).markUnmergeable();
+    }
+
+    @Override
+    public ByteBuffer buffer(String name) {
+        return regions.get(name).buffer();
     }
 
     @Override

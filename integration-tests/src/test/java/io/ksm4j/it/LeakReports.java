@@ -31,6 +31,9 @@ final class LeakReports extends Handler {
     private final Ksm ksm = Ksm.system();
     private final Queue<LogRecord> reports = new ConcurrentLinkedQueue<>();
 
+    /** What logging throws, once it has been told. */
+    private volatile Throwable failure;
+
     public static void main(String[] arguments) {
         LeakReports test = new LeakReports();
         LOGGER.setUseParentHandlers(false);
@@ -38,6 +41,7 @@ final class LeakReports extends Handler {
         test.closedRegionsAreNotReported();
         test.forgottenAllocatedRegionIsReclaimedAndReportedOnce();
         test.forgottenAdoptedRegionLosesItsMarkAndLetsGoOfTheBuffer();
+        test.forgottenRegionsAreReclaimedThoughTheLogThrows();
     }
 
     private void closedRegionsAreNotReported() {
@@ -100,6 +104,21 @@ final class LeakReports extends Handler {
         assertThat(buffer.get(0)).isEqualTo((byte) 7);
     }
 
+    private void forgottenRegionsAreReclaimedThoughTheLogThrows() {
+        for (Throwable thrown : List.of(new IllegalStateException("appender closed"), new StackOverflowError())) {
+            int before = reports.size();
+            failure = thrown;
+            ByteBuffer buffer = ByteBuffer.allocateDirect(1 << 20).put(0, (byte) 7);
+            assertThat(ksm.adopt(buffer).unmarkedRanges()).isEmpty();
+            long address = openAndForget();
+            awaitReports(before + 2);
+            assertThat(ksm.registry().leaks()).isEqualTo(before + 2);
+            assertThat(mapped(address)).isFalse();
+            assertThat(mergeableMappings()).isZero();
+            assertThat(buffer.get(0)).isEqualTo((byte) 7);
+        }
+    }
+
     /** That this many are counted and logged, and that the last one says which region and, if asked to, where it was opened. */
     private void assertReported(int count, String owner, String openedIn) {
         assertThat(ksm.registry().leaks()).isEqualTo(count);
@@ -160,6 +179,11 @@ final class LeakReports extends Handler {
     @Override
     public void publish(LogRecord report) {
         reports.add(report);
+        if (failure instanceof RuntimeException e) {
+            throw e;
+        } else if (failure instanceof Error e) {
+            throw e;
+        }
     }
 
     @Override

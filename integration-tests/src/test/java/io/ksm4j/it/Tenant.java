@@ -1,5 +1,6 @@
 package io.ksm4j.it;
 
+import java.nio.ByteBuffer;
 import java.util.List;
 
 /** What {@link ClassLoaders} asks of one copy of ksm4j, in types that all class loaders share. */
@@ -13,6 +14,9 @@ interface Tenant {
     void markMergeable(String name);
 
     void markUnmergeable(String name);
+
+    /** Returns a view of the region. */
+    ByteBuffer buffer(String name);
 
     void close(String name);
 
