@@ -285,7 +285,8 @@ public final class Ksm {
     }
 
     /**
-     * Takes in a direct buffer and marks it.
+     * Takes in a direct buffer and marks it. A view of a memory segment that is confined to another thread is refused with {@code
+     * WrongThreadException} (backend {@code ffm} can tell).
      *
      * @param direct a writable direct buffer; the region covers the whole pages of its capacity, whatever its position and
      *     limit, and keeps it reachable until closed. Free it by other means (as Netty does) only after that
@@ -301,7 +302,8 @@ public final class Ksm {
     }
 
     /**
-     * Takes in a direct buffer.
+     * Takes in a direct buffer. A view of a memory segment that is confined to another thread is refused with {@code
+     * WrongThreadException} (backend {@code ffm} can tell).
      *
      * @param direct a writable direct buffer; the region covers the whole pages of its capacity, whatever its position and
      *     limit, and keeps it reachable until closed. Free it by other means (as Netty does) only after that

@@ -94,7 +94,8 @@ public interface KsmBackend {
     long syscall(long number, long arg1, long arg2, long arg3, long arg4, long arg5);
 
     /**
-     * The address of a direct buffer's first byte, whatever its position.
+     * The address of a direct buffer's first byte, whatever its position. A backend that can tell that the buffer is a view of memory
+     * confined to another thread throws {@code WrongThreadException}.
      *
      * @param direct a direct buffer
      * @return the address of index 0

@@ -246,7 +246,11 @@ final class FfmBackend implements KsmBackend {
 
     @Override
     public long address(ByteBuffer direct) {
-        return MemorySegment.ofBuffer(direct.duplicate().clear()).address();
+        MemorySegment segment = MemorySegment.ofBuffer(direct.duplicate().clear());
+        if (segment.scope().isAlive()) {
+            Segments.requireAccessible(segment);
+        }
+        return segment.address();
     }
 
     @Override

@@ -64,13 +64,17 @@ public final class Segments {
         if (!segment.scope().isAlive()) {
             throw new IllegalStateException("the segment's scope is closed: its memory no longer exists");
         }
-        if (!segment.isAccessibleBy(Thread.currentThread())) {
-            throw new WrongThreadException("the segment is confined to another thread");
-        }
+        requireAccessible(segment);
         return ksm.adopt(
                 segment.address(),
                 segment.byteSize(),
                 options,
                 () -> segment.scope().isAlive());
+    }
+
+    static void requireAccessible(MemorySegment segment) {
+        if (!segment.isAccessibleBy(Thread.currentThread())) {
+            throw new WrongThreadException("the memory is confined to another thread: adopt it on that thread");
+        }
     }
 }

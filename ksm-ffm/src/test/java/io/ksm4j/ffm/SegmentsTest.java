@@ -145,6 +145,32 @@ class SegmentsTest {
         }
     }
 
+    @Test
+    void aBufferOfAConfinedSegmentIsRefusedAsTheSegmentIs() throws Exception {
+        ByteBuffer view;
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment segment = arena.allocate(2 * PAGE, PAGE);
+            view = segment.asByteBuffer();
+            assertThat(CompletableFuture.supplyAsync(() -> refusal(view)).get())
+                    .isInstanceOf(WrongThreadException.class)
+                    .hasMessage(CompletableFuture.supplyAsync(() -> refusal(segment))
+                            .get()
+                            .getMessage());
+            try (MergeRegion region = KSM.adopt(view)) {
+                assertThat(region.isMergeable()).isTrue();
+            }
+        }
+        assertThat(CompletableFuture.supplyAsync(() -> refusal(view)).get()).isInstanceOf(IllegalStateException.class);
+    }
+
+    private static Throwable refusal(ByteBuffer view) {
+        try (MergeRegion region = KSM.adopt(view)) {
+            return new AssertionError("adopted " + region);
+        } catch (RuntimeException e) {
+            return e;
+        }
+    }
+
     private static Throwable refusal(MemorySegment segment) {
         try (MergeRegion region = Segments.adopt(KSM, segment)) {
             return new AssertionError("adopted " + region);
