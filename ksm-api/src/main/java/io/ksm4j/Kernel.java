@@ -478,12 +478,7 @@ final class Kernel {
         if (range != null && call.errno() == Linux.ENOMEM) {
             List<AddressRange> gaps = proc.gaps(range);
             if (!gaps.isEmpty()) {
-                return new UnmappedRangeException(
-                        call,
-                        gaps,
-                        "nothing is mapped at " + gaps
-                                + "; the mapped rest was advised by the kernel, and ksm4j has taken that"
-                                + " back: adopt the mapped parts one by one");
+                return new UnmappedRangeException(call, gaps, range, ProcessMerging.isOptedIn(this));
             }
         }
         OptionalLong limit = proc.maxMapCount();

@@ -233,7 +233,7 @@ public final class Ksm {
      * @return an open region, already marked mergeable
      * @throws IllegalArgumentException if {@code length} is not positive
      * @throws InvalidRangeException if the range wraps around, lies in the kernel's half or holds no whole page
-     * @throws UnmappedRangeException if parts are not mapped
+     * @throws UnmappedRangeException if nothing is mapped there, or in parts of it
      * @throws MarkNotTakenException if it is memory that cannot merge
      * @throws KsmException if the call fails otherwise; nothing is marked then
      */
@@ -252,7 +252,7 @@ public final class Ksm {
      * @throws IllegalStateException if it shares pages with a region that must never merge, or is to be such a region and
      *     shares pages with one that may
      * @throws InvalidRangeException if the range wraps around, lies in the kernel's half or holds no whole page
-     * @throws UnmappedRangeException if parts are not mapped
+     * @throws UnmappedRangeException if nothing is mapped there, or in parts of it
      * @throws MarkNotTakenException if it is memory that cannot merge
      * @throws KsmException if the call fails otherwise; nothing is marked then
      */
@@ -275,7 +275,7 @@ public final class Ksm {
      * @throws IllegalStateException if the memory is not alive; if it shares pages with a region that must never merge, or is
      *     to be such a region and shares pages with one that may
      * @throws InvalidRangeException if the range wraps around, lies in the kernel's half or holds no whole page
-     * @throws UnmappedRangeException if parts are not mapped
+     * @throws UnmappedRangeException if nothing is mapped there, or in parts of it
      * @throws MarkNotTakenException if it is memory that cannot merge
      * @throws KsmException if the call fails otherwise; nothing is marked then
      */

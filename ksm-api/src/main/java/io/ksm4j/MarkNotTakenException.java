@@ -5,7 +5,8 @@ import java.util.List;
 /**
  * The kernel accepted the advice and ignored it: no page of these ranges will ever merge. It does so for shared mappings,
  * huge-page mappings and device memory. ksm4j found that out by looking at {@code VmFlags} in {@code /proc/self/smaps}, and
- * has taken the mark of the rest of the range back, so that nothing has changed.
+ * has taken the mark of the rest of the range back, so that nothing has changed; but in a process that is opted in as a whole, the
+ * rest stays mergeable.
  */
 public final class MarkNotTakenException extends KsmException {
 

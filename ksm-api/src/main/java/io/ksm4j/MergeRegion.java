@@ -196,7 +196,7 @@ public final class MergeRegion implements AutoCloseable {
      *
      * @throws IllegalStateException if the region is closed, must never merge, or its memory no longer exists
      * @throws KsmUnsupportedException if the kernel has no KSM
-     * @throws UnmappedRangeException if parts of adopted memory are not mapped
+     * @throws UnmappedRangeException if adopted memory is not mapped any more, or in parts
      * @throws MarkNotTakenException if adopted memory cannot merge
      * @throws MapCountExceededException if the process has too many mappings
      * @throws ResourceUnavailableException if the kernel is short of memory
@@ -228,7 +228,7 @@ public final class MergeRegion implements AutoCloseable {
      * Unmarks the region in the way it was opened with ({@link RegionOptions#unmerge()}): {@link #markUnmergeable(Unmerge)}.
      *
      * @throws IllegalStateException if the region is closed, or its memory no longer exists
-     * @throws UnmappedRangeException if parts of adopted memory are not mapped
+     * @throws UnmappedRangeException if adopted memory is not mapped any more, or in parts
      * @throws MapCountExceededException if the process has too many mappings
      * @throws UnmergeRefusedException if there is not enough memory for the copies
      * @throws ResourceUnavailableException if the kernel is short of memory
@@ -244,7 +244,7 @@ public final class MergeRegion implements AutoCloseable {
      *
      * @param unmerge what to do before merged pages are taken apart
      * @throws IllegalStateException if the region is closed, or its memory no longer exists
-     * @throws UnmappedRangeException if parts of adopted memory are not mapped
+     * @throws UnmappedRangeException if adopted memory is not mapped any more, or in parts
      * @throws MapCountExceededException if the process has too many mappings
      * @throws UnmergeRefusedException if there is not enough memory for the copies
      * @throws ResourceUnavailableException if the kernel is short of memory

@@ -71,7 +71,10 @@ final class Rehearsal extends LaterWork {
         failures.add(new MapCountExceededException(mmap, 1, 1));
         for (int errno : new int[] {Linux.ENOMEM, Linux.EAGAIN, Linux.EINVAL, Linux.EPERM}) {
             AddressRange unmapped = new AddressRange(kernel.pageSize, 1);
-            failures.add(kernel.explain(Kernel.failedAdvice(Linux.MADV_MERGEABLE, unmapped, errno)));
+            FailedCall mark = Kernel.failedAdvice(Linux.MADV_MERGEABLE, unmapped, errno);
+            failures.add(kernel.explain(mark));
+            failures.add(
+                    new UnmappedRangeException(mark, List.of(unmapped), new AddressRange(kernel.pageSize, 2), false));
         }
         Log.debug("rehearsed", failures.get(0));
     }

@@ -301,11 +301,47 @@ class KernelTest {
         KsmException failure = failure(call, Linux.ENOMEM);
         assertThat(failure)
                 .isInstanceOf(UnmappedRangeException.class)
-                .hasMessageContaining("10000000-10001000 (4 KiB), 10002000-10003000 (4 KiB)")
-                .hasMessageContaining("mapped rest was advised");
+                .hasMessageContaining("10000000-10001000 (4 KiB), 10002000-10003000 (4 KiB)");
         assertThat(((UnmappedRangeException) failure).gaps())
                 .containsExactly(new AddressRange(0x10000000L, 0x1000), new AddressRange(0x10002000L, 0x1000));
         assertThat(backend.calls(call.function)).hasSize(1);
+    }
+
+    private String unmapped(Call call) {
+        backend.answer(call.function, -Linux.ENOMEM);
+        KsmException failure = failure(call, Linux.ENOMEM);
+        assertThat(failure).isInstanceOf(UnmappedRangeException.class);
+        return failure.getMessage();
+    }
+
+    @Test
+    void partsThatAreMappedCanBeChangedOneByOne() throws IOException {
+        map("10001000-10002000");
+        assertThat(unmapped(Call.MARK))
+                .contains("the mapped rest is as it was before: adopt the mapped parts one by one");
+        assertThat(unmapped(Call.UNMARK))
+                .contains("the mapped rest is as it was before: unmark the mapped parts one by one, or close");
+        assertThat(unmapped(Call.POPULATE)).endsWith("parts of the region's memory were unmapped, so close it");
+    }
+
+    @Test
+    void whereNothingIsMappedNoPartsAreSpokenOf() throws IOException {
+        map("20000000-20001000");
+        assertThat(unmapped(Call.MARK)).contains("nothing is mapped there: check the address");
+        assertThat(unmapped(Call.UNMARK)).contains("nothing is mapped there").endsWith("so close its region");
+        assertThat(unmapped(Call.POPULATE)).contains("nothing is mapped there").endsWith("so close its region");
+    }
+
+    @Test
+    void whatStaysAsTheKernelLeftItInAProcessThatIsOptedInIsSaid() throws IOException {
+        map("10001000-10002000");
+        backend.answer("prctl 68", 1, 1);
+        assertThat(unmapped(Call.MARK))
+                .contains("the mapped rest is mergeable now")
+                .contains("adopt the mapped parts");
+        assertThat(unmapped(Call.UNMARK))
+                .contains("the mapped rest is mergeable only where a region is marked")
+                .contains("unmark the mapped parts");
     }
 
     @Test

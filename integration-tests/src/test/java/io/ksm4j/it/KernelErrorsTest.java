@@ -152,6 +152,46 @@ class KernelErrorsTest {
         Ksm ksm = Ksm.with(backend);
         long page = backend.pageSize();
         try (Holed memory = Holed.map(backend);
+    @ParameterizedTest
+    @MethodSource("backends")
+    void anUnmarkWithAHoleIsTakenBackAndSaysSo(KsmBackend backend) {
+        try (Holed memory = Holed.map(backend)) {
+            AddressRange range = memory.pages(7, 10);
+            try (MergeRegion region = Ksm.with(backend).adopt(range.start(), range.length())) {
+                assertThat(backend.munmap(memory.pages(8, 9).start(), backend.pageSize()))
+                        .isZero();
+                UnmappedRangeException unmarking =
+                        catchThrowableOfType(UnmappedRangeException.class, region::markUnmergeable);
+                assertThat(unmarking.gaps()).containsExactly(memory.pages(8, 9));
+                assertThat(unmarking)
+                        .hasMessageContaining("as it was before")
+                        .hasMessageContaining("unmark the mapped parts one by one");
+                assertThat(region.isMergeable()).isTrue();
+                assertThat(Mappings.mergeable(memory.range())).containsExactly(memory.pages(7, 8), memory.pages(9, 10));
+            }
+            assertThat(Mappings.mergeable(memory.range())).isEmpty();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("backends")
+    void whereNothingIsMappedNoPartsAreSpokenOf(KsmBackend backend) {
+        Ksm ksm = Ksm.with(backend);
+        try (Holed memory = Holed.map(backend)) {
+            AddressRange hole = memory.holes().get(0);
+            UnmappedRangeException adopting =
+                    catchThrowableOfType(UnmappedRangeException.class, () -> ksm.adopt(hole.start(), hole.length()));
+            assertThat(adopting.gaps()).containsExactly(hole);
+            assertThat(adopting).hasMessageContaining("check the address").hasMessageNotContaining("rest");
+            try (MergeRegion region = ksm.adopt(hole.start(), hole.length(), UNMARKED)) {
+                UnmappedRangeException unmarking =
+                        catchThrowableOfType(UnmappedRangeException.class, region::markUnmergeable);
+                assertThat(unmarking.gaps()).containsExactly(hole);
+                assertThat(unmarking).hasMessageContaining("close its region").hasMessageNotContaining("rest");
+            }
+        }
+    }
+
                 MergeRegion first = ksm.allocate(4 * page, UNMARKED);
                 MergeRegion holed = ksm.adopt(memory.range().start(), 10 * page, UNMARKED);
                 MergeRegion last = ksm.allocate(4 * page, UNMARKED)) {

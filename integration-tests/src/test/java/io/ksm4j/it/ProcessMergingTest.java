@@ -9,6 +9,7 @@ import io.ksm4j.MarkNotTakenException;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.UnmappedRangeException;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.spi.KsmBackend;
 import java.util.ArrayList;
@@ -141,6 +142,20 @@ class ProcessMergingTest {
                     .isInstanceOf(MarkNotTakenException.class);
         }
         assertThat(Mappings.mergeable(memory)).containsExactly(memory);
+    }
+
+    @Test
+    void aMarkThatFailsAtAGapIsNotSaidToBeTakenBackThere() {
+        AddressRange memory = map(4, PRIVATE_ANONYMOUS);
+        ksm.process().markMergeable();
+        backend.munmap(memory.start() + page, page);
+
+        assertThatThrownBy(() -> ksm.adopt(memory.start(), memory.length()))
+                .isInstanceOf(UnmappedRangeException.class)
+                .hasMessageContaining("the mapped rest is mergeable now, as the process is opted in as a whole");
+        assertThat(Mappings.mergeable(memory))
+                .containsExactly(
+                        new AddressRange(memory.start(), page), new AddressRange(memory.start() + 2 * page, 2 * page));
     }
 
     private AddressRange map(int pages, int flags) {
