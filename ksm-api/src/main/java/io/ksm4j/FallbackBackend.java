@@ -20,6 +20,11 @@ final class FallbackBackend implements KsmBackend {
         this.reason = reason;
     }
 
+    /** Whether its memory is limited by {@code -XX:MaxDirectMemorySize}. */
+    boolean isDirect() {
+        return memory instanceof DirectMemory;
+    }
+
     @Override
     public String name() {
         return "fallback";

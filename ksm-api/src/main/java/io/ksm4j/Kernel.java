@@ -475,6 +475,12 @@ final class Kernel {
     }
 
     private KsmException explainNoMemory(FailedCall call, @Nullable AddressRange range) {
+        if (backend instanceof FallbackBackend fallback && fallback.isDirect()) {
+            return new ResourceUnavailableException(
+                    call,
+                    "without a native backend, regions are direct buffers, and no direct memory is left: close regions, or"
+                            + " raise -XX:MaxDirectMemorySize");
+        }
         if (range != null && call.errno() == Linux.ENOMEM) {
             List<AddressRange> gaps = proc.gaps(range);
             if (!gaps.isEmpty()) {
@@ -487,9 +493,13 @@ final class Kernel {
         if (limit.isPresent() && count + 2 > limit.getAsLong()) {
             return new MapCountExceededException(call, count, limit.getAsLong());
         }
-        return new ResourceUnavailableException(
-                call,
-                "memory is short: check the free memory of the machine and the limits of the process and its cgroup");
+        KsmException exceeded = new MemoryLimits(proc).exceededBy(call);
+        return exceeded != null
+                ? exceeded
+                : new ResourceUnavailableException(
+                        call,
+                        "memory is short: check the free memory of the machine and the limits of the process and its"
+                                + " cgroup");
     }
 
     /**

@@ -199,7 +199,8 @@ public final class Ksm {
      * @param size bytes, rounded up to whole pages
      * @return an open region of zeros, already marked mergeable
      * @throws IllegalArgumentException if {@code size} is not positive, or so large that rounding overflows
-     * @throws ResourceUnavailableException if the memory cannot be had
+     * @throws MemoryLimitExceededException if a limit of the process or of the machine allows no more memory
+     * @throws ResourceUnavailableException if memory is short for the moment
      * @throws MapCountExceededException if the process has too many mappings
      * @throws KsmUnsupportedException if the kernel has no KSM
      * @throws KsmException if a call fails otherwise; nothing stays mapped then
@@ -215,7 +216,8 @@ public final class Ksm {
      * @param options how
      * @return an open region of zeros
      * @throws IllegalArgumentException if {@code size} is not positive, or so large that rounding overflows
-     * @throws ResourceUnavailableException if the memory cannot be had
+     * @throws MemoryLimitExceededException if a limit of the process or of the machine allows no more memory
+     * @throws ResourceUnavailableException if memory is short for the moment
      * @throws MapCountExceededException if the process has too many mappings
      * @throws KsmUnsupportedException if the kernel has no KSM
      * @throws KsmException if a call fails otherwise; nothing stays mapped then

@@ -196,7 +196,8 @@ final class ProcSelf {
         }
     }
 
-    private BufferedReader open(String file) throws IOException {
+    /** Opens a file below {@code /proc}. */
+    BufferedReader open(String file) throws IOException {
         // The names of mapped files may be in any encoding; every byte is a character of Latin-1.
         return Files.newBufferedReader(proc.resolve(file), StandardCharsets.ISO_8859_1);
     }

@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.ByteCount;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -68,7 +69,9 @@ final class Rehearsal extends LaterWork {
         FailedCall mmap = new FailedCall("mmap of 1 bytes", null, Linux.ENOMEM);
         List<KsmException> failures = new ArrayList<>();
         failures.add(kernel.explain(mmap));
+        failures.add(kernel.explain(new FailedCall(mmap.name(), null, Linux.EAGAIN)));
         failures.add(new MapCountExceededException(mmap, 1, 1));
+        failures.add(new MemoryLimitExceededException(mmap, "", 1, ByteCount.text(1 << 20)));
         for (int errno : new int[] {Linux.ENOMEM, Linux.EAGAIN, Linux.EINVAL, Linux.EPERM}) {
             AddressRange unmapped = new AddressRange(kernel.pageSize, 1);
             FailedCall mark = Kernel.failedAdvice(Linux.MADV_MERGEABLE, unmapped, errno);

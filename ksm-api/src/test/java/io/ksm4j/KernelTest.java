@@ -361,6 +361,194 @@ class KernelTest {
         assertThat(failure.getSuppressed()).hasSize(1);
     }
 
+    // ---- Limits of memory
+
+    @Test
+    void withoutNativeCodeItIsTheJvmThatLimitsMemory() {
+        Kernel direct = new Kernel(new FallbackBackend(new DirectMemory(), "a test"), new ProcSelf(proc));
+        FailedCall mmap = new FailedCall("mmap of 4096 bytes", null, Linux.ENOMEM);
+        assertThat(direct.explain(mmap))
+                .isInstanceOf(ResourceUnavailableException.class)
+                .hasMessageContaining("-XX:MaxDirectMemorySize");
+        Kernel mapped = new Kernel(new FallbackBackend(backend, "a test"), new ProcSelf(proc));
+        assertThat(mapped.explain(mmap)).hasMessageContaining("memory is short");
+    }
+
+    private static final long MIB = 1 << 20;
+    private static final long GIB = 1 << 30;
+
+    /** A process with 3 GiB of address space, 2 GiB of data and 1 MiB locked; a machine with 24 GiB of memory and swap. */
+    private void writeLimits(String name, String softLimit) throws IOException {
+        Files.writeString(
+                proc.resolve("self/limits"),
+                "Limit                     Soft Limit           Hard Limit           Units     \n"
+                        + limit("Max data size", name, softLimit)
+                        + limit("Max locked memory", name, softLimit)
+                        + limit("Max address space", name, softLimit));
+        Files.writeString(
+                proc.resolve("self/status"),
+                "Name:\tjava\nVmPeak:\t 9999999 kB\nVmSize:\t 3145728 kB\nVmLck:\t    1024 kB\nVmData:\t 2097152 kB\n");
+        Files.writeString(
+                proc.resolve("meminfo"),
+                "MemTotal:       16777216 kB\nSwapTotal:       8388608 kB\nCommitLimit:    12582912 kB\nCommitted_AS:    8388608 kB\n");
+        overcommit(1);
+        map("7f0000000000-7f0000001000");
+    }
+
+    private static String limit(String name, String limited, String softLimit) {
+        return String.format(
+                "%-26s%-21s%-21sbytes     \n", name, name.equals(limited) ? softLimit : "unlimited", "unlimited");
+    }
+
+    private void overcommit(int mode) throws IOException {
+        Files.writeString(proc.resolve("sys/vm/overcommit_memory"), mode + "\n");
+    }
+
+    private KsmException failedMmap(long length, int errno) {
+        backend.calls.clear();
+        backend.answer("mmap", -errno);
+        return catchThrowableOfType(KsmException.class, () -> kernel.mmap(length, Linux.PROT_READ));
+    }
+
+    private KsmException failedMprotect(long length) throws IOException {
+        map("100000000-700000000", "7f0000000000-7f0000001000");
+        backend.calls.clear();
+        backend.answer("mprotect", -Linux.ENOMEM);
+        return catchThrowableOfType(
+                KsmException.class, () -> kernel.mprotect(0x100000000L, length, Linux.PROT_READ | Linux.PROT_WRITE));
+    }
+
+    private void assertLimited(KsmException failure, String by, long limit, String... words) {
+        assertThat(failure).isInstanceOf(MemoryLimitExceededException.class);
+        assertThat(words).allSatisfy(word -> assertThat(failure).hasMessageContaining(word));
+        assertThat(failure.mayRetry()).isFalse();
+        MemoryLimitExceededException exceeded = (MemoryLimitExceededException) failure;
+        assertThat(exceeded.limitedBy()).isEqualTo(by);
+        assertThat(exceeded.limitBytes()).isEqualTo(limit);
+        assertThat(backend.calls).as("not tried again").hasSize(1);
+    }
+
+    /** Answers that pass are tried again, and the next attempt succeeds. */
+    private void assertNotLimited(long length, int errno) {
+        assertThat(failedMmap(length, errno)).isNull();
+        assertThat(backend.calls("mmap")).hasSize(2);
+    }
+
+    @Test
+    void theLimitOfTheAddressSpace() throws IOException {
+        writeLimits("Max address space", "4294967296");
+        assertNotLimited(GIB, Linux.ENOMEM);
+        assertLimited(
+                failedMmap(GIB + 1, Linux.ENOMEM),
+                "RLIMIT_AS",
+                4 * GIB,
+                "4.0 GiB, of which it has mapped 3.0 GiB",
+                "ulimit -v");
+        assertNotLimited(GIB + 1, Linux.EAGAIN);
+    }
+
+    @Test
+    void theLimitOfWritableMemory() throws IOException {
+        writeLimits("Max data size", "4294967296");
+        assertNotLimited(2 * GIB, Linux.ENOMEM);
+        assertLimited(
+                failedMmap(2 * GIB + 1, Linux.ENOMEM),
+                "RLIMIT_DATA",
+                4 * GIB,
+                "4.0 GiB, of which it has mapped 2.0 GiB",
+                "ulimit -d");
+        assertLimited(failedMprotect(2 * GIB + 4096), "RLIMIT_DATA", 4 * GIB);
+    }
+
+    @Test
+    void theLimitOfLockedMemory() throws IOException {
+        writeLimits("Max locked memory", "8388608");
+        assertNotLimited(7 * MIB, Linux.EAGAIN);
+        assertLimited(
+                failedMmap(7 * MIB + 1, Linux.EAGAIN),
+                "RLIMIT_MEMLOCK",
+                8 * MIB,
+                "8.0 MiB, of which it has locked 1.0 MiB",
+                "ulimit -l");
+        assertNotLimited(7 * MIB + 1, Linux.ENOMEM);
+        Files.writeString(proc.resolve("self/status"), "VmLck:\t    0 kB\n");
+        assertNotLimited(9 * MIB, Linux.EAGAIN);
+    }
+
+    @Test
+    void whatHasNoRoomInTheAddressSpace() throws IOException {
+        writeLimits("", "");
+        assertNotLimited(0x7f0000000000L, Linux.ENOMEM);
+        assertLimited(failedMmap(0x7f0000000001L, Linux.ENOMEM), "address space", 0x7f0000000000L, "no gap that large");
+        assertLimited(failedMmap(1L << 61, Linux.ENOMEM), "address space", 0x7f0000000000L);
+    }
+
+    @Test
+    void moreThanTheMachineHas() throws IOException {
+        writeLimits("", "");
+        overcommit(0);
+        assertNotLimited(24 * GIB, Linux.ENOMEM);
+        assertLimited(
+                failedMmap(24 * GIB + 1, Linux.ENOMEM),
+                "vm.overcommit_memory",
+                24 * GIB,
+                "this machine has 24.0 GiB of memory and swap",
+                "vm.overcommit_memory is 0",
+                "allocate less");
+        assertThat(failedMprotect(24 * GIB)).isNull();
+        Files.writeString(proc.resolve("meminfo"), "MemTotal:       8388608 kB\n");
+        assertLimited(failedMprotect(24 * GIB), "vm.overcommit_memory", 8 * GIB);
+        overcommit(1);
+        assertNotLimited(100 * GIB, Linux.ENOMEM);
+    }
+
+    @Test
+    void moreThanIsCommittedToAll() throws IOException {
+        writeLimits("", "");
+        overcommit(2);
+        assertNotLimited(4 * GIB, Linux.ENOMEM);
+        assertLimited(
+                failedMmap(12 * GIB + 1, Linux.ENOMEM),
+                "vm.overcommit_memory",
+                12 * GIB,
+                "12.0 GiB (CommitLimit of /proc/meminfo), of which 8.0 GiB are taken",
+                "vm.overcommit_ratio");
+        backend.answer("mmap", times(ATTEMPTS - 1, -Linux.ENOMEM));
+        assertThat(failedMmap(4 * GIB + 1, Linux.ENOMEM))
+                .isInstanceOf(ResourceUnavailableException.class)
+                .hasMessageContainingAll("CommitLimit", "try again when other processes have ended")
+                .extracting(KsmException::mayRetry)
+                .isEqualTo(true);
+        assertThat(backend.calls("mmap")).hasSize(ATTEMPTS);
+    }
+
+    @Test
+    void whatTheKernelReservesIsNotCommitted() throws IOException {
+        writeLimits("", "");
+        overcommit(2);
+        Files.writeString(proc.resolve("sys/vm/admin_reserve_kbytes"), "8192\n");
+        Files.writeString(proc.resolve("sys/vm/user_reserve_kbytes"), "131072\n");
+        // A 32nd of 3 GiB is less than 128 MiB.
+        long reserved = 8 * MIB + 96 * MIB;
+        assertNotLimited(4 * GIB - reserved, Linux.ENOMEM);
+        assertLimited(failedMmap(12 * GIB - reserved + 1, Linux.ENOMEM), "vm.overcommit_memory", 12 * GIB);
+        backend.answer("mmap", times(ATTEMPTS - 1, -Linux.ENOMEM));
+        assertThat(failedMmap(4 * GIB - reserved + 1, Linux.ENOMEM)).hasMessageContaining("CommitLimit");
+    }
+
+    @Test
+    void limitsThatMakeNoSenseAreNone() throws IOException {
+        writeLimits("Max address space", "99999999999999999999999");
+        assertNotLimited(GIB, Linux.ENOMEM);
+        writeLimits("Max address space", "x");
+        Files.writeString(proc.resolve("meminfo"), "MemTotal:\nMemTotal");
+        overcommit(0);
+        Files.writeString(proc.resolve("self/status"), "VmSize:\nVmData");
+        assertNotLimited(GIB, Linux.ENOMEM);
+        Files.writeString(proc.resolve("sys/vm/overcommit_memory"), "");
+        assertNotLimited(GIB, Linux.ENOMEM);
+    }
+
     @Test
     void aMissingBackendPageDoesNotHideTheFirstFailure() {
         backend.answer("madvise 12", -Linux.EINVAL).answer("mmap", -Linux.ENOMEM);

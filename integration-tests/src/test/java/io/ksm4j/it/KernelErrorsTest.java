@@ -3,12 +3,14 @@ package io.ksm4j.it;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.AddressRange;
 import io.ksm4j.FailedCall;
 import io.ksm4j.InvalidRangeException;
 import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
+import io.ksm4j.MemoryLimitExceededException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
@@ -16,6 +18,10 @@ import io.ksm4j.UnmappedRangeException;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.ServiceLoader;
 import java.util.stream.Stream;
@@ -148,12 +154,6 @@ class KernelErrorsTest {
 
     @ParameterizedTest
     @MethodSource("backends")
-    void aHoleInOneOfManyRegionsLeavesAllAsTheyWere(KsmBackend backend) {
-        Ksm ksm = Ksm.with(backend);
-        long page = backend.pageSize();
-        try (Holed memory = Holed.map(backend);
-    @ParameterizedTest
-    @MethodSource("backends")
     void anUnmarkWithAHoleIsTakenBackAndSaysSo(KsmBackend backend) {
         try (Holed memory = Holed.map(backend)) {
             AddressRange range = memory.pages(7, 10);
@@ -192,6 +192,12 @@ class KernelErrorsTest {
         }
     }
 
+    @ParameterizedTest
+    @MethodSource("backends")
+    void aHoleInOneOfManyRegionsLeavesAllAsTheyWere(KsmBackend backend) {
+        Ksm ksm = Ksm.with(backend);
+        long page = backend.pageSize();
+        try (Holed memory = Holed.map(backend);
                 MergeRegion first = ksm.allocate(4 * page, UNMARKED);
                 MergeRegion holed = ksm.adopt(memory.range().start(), 10 * page, UNMARKED);
                 MergeRegion last = ksm.allocate(4 * page, UNMARKED)) {
@@ -236,6 +242,35 @@ class KernelErrorsTest {
                 MergeRegion region = Ksm.with(backend).adopt(memory.range().start() + 7 * page + 1, 3 * page - 2)) {
             assertThat(region.range()).isEqualTo(memory.pages(8, 9));
             assertThat(Mappings.mergeable(memory.range())).containsExactly(memory.pages(8, 9));
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("backends")
+    void moreThanTheMachineHasIsToldAndNotTriedAgain(KsmBackend backend) throws IOException {
+        long overcommit = number("/proc/sys/vm/overcommit_memory", "");
+        assumeTrue(overcommit != 1, "the machine promises any amount");
+        long memory = (number("/proc/meminfo", "MemTotal:") + number("/proc/meminfo", "SwapTotal:")) << 10;
+        long limit = overcommit == 0 ? memory : number("/proc/meminfo", "CommitLimit:") << 10;
+        Ksm ksm = Ksm.with(backend);
+
+        MemoryLimitExceededException exceeded = catchThrowableOfType(
+                MemoryLimitExceededException.class, () -> ksm.allocate(Math.max(memory, limit) + (1 << 20)));
+
+        assertThat(exceeded).isNotNull();
+        assertThat(exceeded.limitedBy()).as(exceeded.getMessage()).isEqualTo("vm.overcommit_memory");
+        assertThat(exceeded.limitBytes()).isEqualTo(limit);
+        assertThat(exceeded.mayRetry()).isFalse();
+        assertThat(exceeded).hasMessageContaining("vm.overcommit_memory is " + overcommit);
+    }
+
+    private static long number(String file, String name) throws IOException {
+        try (BufferedReader reader = Files.newBufferedReader(Path.of(file))) {
+            return reader.lines()
+                    .filter(line -> line.startsWith(name))
+                    .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")))
+                    .findFirst()
+                    .orElseThrow();
         }
     }
 }

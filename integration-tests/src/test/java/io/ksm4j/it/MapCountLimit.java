@@ -7,10 +7,10 @@ import io.ksm4j.FailedCall;
 import io.ksm4j.Ksm;
 import io.ksm4j.MapCountExceededException;
 import io.ksm4j.Marking;
+import io.ksm4j.MemoryLimitExceededException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
-import io.ksm4j.ResourceUnavailableException;
 import java.io.IOException;
 import java.lang.reflect.Constructor;
 import java.util.ArrayList;
@@ -70,7 +70,7 @@ final class MapCountLimit {
         FailedCall call = null;
         try {
             KSM.allocate(1L << 62, UNGUARDED);
-        } catch (ResourceUnavailableException e) {
+        } catch (MemoryLimitExceededException e) {
             call = e.failedCall().orElseThrow();
         }
         Constructor<MapCountExceededException> constructor =

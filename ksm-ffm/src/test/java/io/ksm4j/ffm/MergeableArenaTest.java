@@ -7,10 +7,10 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
+import io.ksm4j.MemoryLimitExceededException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
-import io.ksm4j.ResourceUnavailableException;
 import io.ksm4j.spi.BufferMapping;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.test.Mapping;
@@ -119,7 +119,7 @@ class MergeableArenaTest {
     @MethodSource("kinds")
     void anAlignmentBeyondTheAddressSpaceIsRefusedAndAllocatesNothing(Function<Ksm, MergeableArena> kind) {
         try (MergeableArena arena = kind.apply(KSM)) {
-            assertThatExceptionOfType(ResourceUnavailableException.class)
+            assertThatExceptionOfType(MemoryLimitExceededException.class)
                     .isThrownBy(() -> arena.allocate(PAGE, 1L << 62));
             assertThat(registry.openRegions()).isEqualTo(openRegions);
             MemorySegment empty = arena.allocate(0, 1L << 62);

@@ -7,14 +7,13 @@ import static org.assertj.core.api.Assertions.assertThatNoException;
 import io.ksm4j.AddressRange;
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
-import io.ksm4j.KsmException;
 import io.ksm4j.KsmSupport;
 import io.ksm4j.MarkNotTakenException;
 import io.ksm4j.Marking;
+import io.ksm4j.MemoryLimitExceededException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry.Mark;
 import io.ksm4j.RegionOptions;
-import io.ksm4j.ResourceUnavailableException;
 import io.ksm4j.UnmappedRangeException;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
@@ -141,11 +140,13 @@ public abstract class BackendContract extends RegionContract {
     @Test
     void sizesThatNoMachineHasAreRefusedAndRegisterNothing() {
         long before = registry.openRegions();
-        assertThatExceptionOfType(ResourceUnavailableException.class)
+        assertThatExceptionOfType(MemoryLimitExceededException.class)
                 .isThrownBy(() -> ksm().allocate(1L << 61))
-                .matches(KsmException::mayRetry)
-                .satisfies(e ->
-                        assertThat(e.failedCall().orElseThrow().errnoName()).isEqualTo("ENOMEM"));
+                .satisfies(e -> {
+                    assertThat(e.mayRetry()).isFalse();
+                    assertThat(e.limitedBy()).isEqualTo("address space");
+                    assertThat(e.failedCall().orElseThrow().errnoName()).isEqualTo("ENOMEM");
+                });
         assertThat(registry.openRegions()).isEqualTo(before);
     }
 
