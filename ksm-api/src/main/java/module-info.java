@@ -13,7 +13,8 @@ module io.ksm4j {
             io.ksm4j.control,
             io.ksm4j.jna,
             io.ksm4j.jnr,
-            io.ksm4j.test;
+            io.ksm4j.test,
+            io.ksm4j.tools;
     exports io.ksm4j.pool;
     exports io.ksm4j.spi;
     exports io.ksm4j.stats;

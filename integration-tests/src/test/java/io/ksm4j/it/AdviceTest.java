@@ -34,7 +34,8 @@ import org.junit.jupiter.api.Test;
 class AdviceTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
-    private static final int PAGES = 256;
+    /** More than 16 MiB: of less, nothing is judged. */
+    private static final int PAGES = 5000;
 
     private final Ksm ksm = Ksm.system();
     private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());

@@ -1,5 +1,6 @@
 package io.ksm4j.stats;
 
+import io.ksm4j.internal.ByteCount;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -12,7 +13,8 @@ import java.util.OptionalLong;
  * Something about merging that is worth a change, with the number it was found by.
  *
  * <p>The rules are those of the kernel document {@code Documentation/admin-guide/mm/ksm.rst}, as of Linux 6.18. Where it calls a
- * number high without saying how high, the limit is ksm4j's own, and {@link Kind} says so.
+ * number high without saying how high, the limit is ksm4j's own, and {@link Kind} says so. Profit and shares are not judged before
+ * {@code ksmd} has looked at 16 MiB: with fewer pages they are chance.
  *
  * @param kind what was found
  * @param scope what it was found in
@@ -47,7 +49,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
          * {@code ksmd} looks at many pages for each that it merges. The number is {@code pages_unshared}, with {@code smart_scan}
          * {@code pages_volatile} added, for each of {@code pages_sharing}, and of a process {@code ksm_rmap_items} for each of
          * {@code ksm_merging_pages}; pages that became the kernel's zero page are merged, too. The limit is the page size by the
-         * 64 bytes of a record, the document's 64 with pages of 4 KiB: beyond it the records alone cost what is saved.
+         * 64 bytes of a record, the document's 64 with pages of 4 KiB: beyond it the records alone cost what is saved. The number is
+         * infinite if nothing has merged.
          */
         WASTED_EFFORT,
         /**
@@ -60,7 +63,7 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
         /**
          * Data is gone before it can merge. The number is the time of two full scans in seconds by {@link
          * KsmStats#fullScanTime}, as a page is recorded in one and merged in another; the limit is the life of the data in
-         * seconds.
+         * seconds. The number is infinite if {@code pages_to_scan} is 0.
          */
         SLOW_SCAN,
         /**
@@ -76,6 +79,9 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
     private static final double RECORD_BYTES = 64;
 
     private static final double MOSTLY_VOLATILE = 0.5;
+
+    /** Of less that {@code ksmd} has looked at, numbers say nothing. */
+    private static final long ENOUGH_BYTES = 16 << 20;
 
     /**
      * Looks for everything, in these numbers alone; but for whether this process may change the machine's settings, which is tried at
@@ -109,15 +115,31 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                                 + " can, on the host if this is a container"));
             }
         }
-        negativeProfit(Scope.MACHINE, machine.profitBytes()).ifPresent(findings::add);
-        negativeProfit(Scope.PROCESS, process.profitBytes()).ifPresent(findings::add);
-        wastedEffort(Scope.MACHINE, lookedAtInVain(machine), machine.savedBytes(), machine.pageSize())
-                .ifPresent(findings::add);
-        wastedEffort(Scope.PROCESS, process.rmapItems(), process.mergedBytes(), machine.pageSize())
-                .ifPresent(findings::add);
-        volatilePages(machine).ifPresent(findings::add);
+        boolean judgesMachine = isEnough(machine.rmapItems(), machine.pageSize());
+        boolean judgesProcess = isEnough(process.rmapItems(), machine.pageSize());
+        if (judgesMachine) {
+            negativeProfit(Scope.MACHINE, machine.profitBytes()).ifPresent(findings::add);
+        }
+        if (judgesProcess) {
+            negativeProfit(Scope.PROCESS, process.profitBytes()).ifPresent(findings::add);
+        }
+        if (judgesMachine) {
+            wastedEffort(Scope.MACHINE, lookedAtInVain(machine), machine.savedBytes(), machine.pageSize())
+                    .ifPresent(findings::add);
+        }
+        if (judgesProcess) {
+            wastedEffort(Scope.PROCESS, process.rmapItems(), process.mergedBytes(), machine.pageSize())
+                    .ifPresent(findings::add);
+        }
+        if (judgesMachine) {
+            volatilePages(machine).ifPresent(findings::add);
+        }
         hugePages(regions).ifPresent(findings::add);
         return List.copyOf(findings);
+    }
+
+    private static boolean isEnough(OptionalLong pages, long pageSize) {
+        return Derived.bytes(pages, pageSize).orElse(0) >= ENOUGH_BYTES;
     }
 
     private static Finding hidden(ProcessKsmStats process) {
@@ -153,7 +175,15 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
         if (scan.isEmpty() && !never) {
             return Optional.empty();
         }
-        double seconds = never ? Double.POSITIVE_INFINITY : 2 * seconds(scan.orElseThrow());
+        if (never) {
+            return Optional.of(new Finding(
+                    Kind.SLOW_SCAN,
+                    Scope.MACHINE,
+                    Double.POSITIVE_INFINITY,
+                    seconds(life),
+                    "ksmd looks at no page, as pages_to_scan is 0: raise it"));
+        }
+        double seconds = 2 * seconds(scan.orElseThrow());
         return finding(
                 seconds > seconds(life),
                 Kind.SLOW_SCAN,
@@ -195,7 +225,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         scope,
                         (double) profit.getAsLong(),
                         0,
-                        "merging costs more memory than it saves, the profit is %.0f bytes: unmark what has no copies");
+                        "merging costs " + ByteCount.text(-profit.getAsLong())
+                                + " more than it saves: unmark what has no copies");
     }
 
     /** What {@code smart_scan} passes over is counted as volatile, so that only the sum of the two says what merged with nothing. */
@@ -221,8 +252,13 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         scope,
                         ratio.getAsDouble(),
                         pageSize / RECORD_BYTES,
-                        "ksmd looks at %.1f pages for each that it merges, and at %.0f its records cost what is saved: mark"
-                                + " only what has copies; just after a start, wait for two full scans");
+                        (Double.isInfinite(ratio.getAsDouble())
+                                        ? "ksmd has looked at "
+                                                + ByteCount.text(pages.orElse(0) * pageSize)
+                                                + ", and nothing of it has merged"
+                                        : "ksmd looks at %.1f pages for each that it merges, and at %.0f its records cost"
+                                                + " what is saved")
+                                + ": mark only what has copies; just after a start, wait for two full scans");
     }
 
     private static Optional<Finding> volatilePages(KsmStats machine) {
@@ -235,9 +271,9 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         Scope.MACHINE,
                         share.getAsDouble(),
                         MOSTLY_VOLATILE,
-                        "a share of %.2f of the marked pages, more than %.2f, changed between two scans"
+                        Math.round(100 * share.getAsDouble()) + " %% of the marked pages changed between two scans"
                                 + (passesOver(machine)
-                                        ? ", or was passed over by smart_scan, having merged with nothing"
+                                        ? ", or were passed over by smart_scan, having merged with nothing"
                                         : "")
                                 + ": mark memory that is loaded once and then read, and has copies; just after a start, wait for"
                                 + " two full scans");
@@ -250,8 +286,9 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 Scope.REGIONS,
                 (double) regions.hugeBytes(),
                 0,
-                "%.0f bytes of marked memory lie in huge pages, which do not merge until ksmd has split them: open regions"
-                        + " with HugePages.AVOID");
+                ByteCount.text(regions.hugeBytes())
+                        + " of marked memory lie in huge pages, which do not merge until ksmd has split them: open"
+                        + " regions with HugePages.AVOID");
     }
 
     /** The text's first number is the one that was found, the second, if it has one, the limit. */

@@ -36,12 +36,12 @@ class FindingTest {
         sysfs("pages_to_scan", 100);
         sysfs("sleep_millisecs", 20);
         sysfs("max_page_sharing", 256);
-        sysfs("pages_shared", 100);
-        sysfs("pages_sharing", 900);
-        sysfs("pages_unshared", 500);
-        sysfs("pages_volatile", 500);
+        sysfs("pages_shared", 1000);
+        sysfs("pages_sharing", 9000);
+        sysfs("pages_unshared", 5000);
+        sysfs("pages_volatile", 5000);
         sysfs("stable_node_chains", 0);
-        process("ksm_rmap_items 1000\nksm_merging_pages 500\nksm_zero_pages 0\n");
+        process("ksm_rmap_items 10000\nksm_merging_pages 5000\nksm_zero_pages 0\n");
     }
 
     private void sysfs(String file, long number) throws IOException {
@@ -82,9 +82,9 @@ class FindingTest {
     @Test
     void effortIsWastedBeyondTheDocumentsNumberAndNotAtIt() throws IOException {
         sysfs("pages_volatile", 0);
-        sysfs("pages_unshared", 64 * 900);
+        sysfs("pages_unshared", 64 * 9000);
         assertThat(findings()).extracting(Finding::kind).doesNotContain(Kind.WASTED_EFFORT);
-        sysfs("pages_unshared", 64 * 900 + 1);
+        sysfs("pages_unshared", 64 * 9000 + 1);
         assertThat(findings())
                 .filteredOn(finding -> finding.kind() == Kind.WASTED_EFFORT)
                 .singleElement()
@@ -100,7 +100,7 @@ class FindingTest {
     @Test
     void smartScanHidesNoWastedEffort() throws IOException {
         sysfs("pages_unshared", 0);
-        sysfs("pages_volatile", 64 * 900 + 1);
+        sysfs("pages_volatile", 64 * 9000 + 1);
         assertThat(findings()).extracting(Finding::kind).doesNotContain(Kind.WASTED_EFFORT);
         sysfs("smart_scan", 1);
         assertThat(findings()).extracting(Finding::kind).contains(Kind.WASTED_EFFORT);
@@ -116,7 +116,7 @@ class FindingTest {
         sysfs("pages_sharing", 0);
         sysfs("pages_volatile", 0);
         sysfs("ksm_zero_pages", 100_000);
-        process("ksm_rmap_items 500\nksm_merging_pages 0\nksm_zero_pages 100000\n");
+        process("ksm_rmap_items 5000\nksm_merging_pages 0\nksm_zero_pages 100000\n");
         assertThat(findings()).isEmpty();
     }
 
@@ -135,37 +135,65 @@ class FindingTest {
 
     @Test
     void pagesThatChangeTooFastAreFound() throws IOException {
-        sysfs("pages_volatile", 1501);
+        sysfs("pages_volatile", 15001);
         Finding finding = only(Kind.VOLATILE_PAGES);
-        assertThat(finding.number()).isEqualTo(1501 / 3001.0);
+        assertThat(finding.number()).isEqualTo(15001 / 30001.0);
         assertThat(finding.limit()).isEqualTo(0.5);
-        sysfs("pages_volatile", 1500);
+        assertThat(finding.explanation()).startsWith("50 % of the marked pages changed between two scans: mark ");
+        sysfs("pages_volatile", 15000);
         assertThat(findings()).isEmpty();
     }
 
     @Test
     void aLossIsFound() throws IOException {
-        sysfs("pages_shared", 1);
-        sysfs("pages_sharing", 10);
-        sysfs("pages_unshared", 630);
+        sysfs("pages_shared", 10);
+        sysfs("pages_sharing", 100);
+        sysfs("pages_unshared", 6400);
         sysfs("pages_volatile", 0);
         Finding finding = only(Kind.NEGATIVE_PROFIT);
-        assertThat(finding.number()).isEqualTo(10 * 4096 - 641 * 64);
-        assertThat(finding.explanation()).contains("-64 bytes");
+        assertThat(finding.number()).isEqualTo(100 * 4096 - 6510 * 64);
+        assertThat(finding.explanation()).startsWith("merging costs 6.9 KiB more than it saves: ");
+    }
+
+    @Test
+    void fewPagesAreNotJudged() throws IOException {
+        sysfs("pages_shared", 0);
+        sysfs("pages_sharing", 0);
+        sysfs("pages_unshared", 1000);
+        sysfs("pages_volatile", 3095);
+        process("ksm_rmap_items 4095\nksm_merging_pages 0\nksm_zero_pages 0\n");
+        assertThat(findings()).isEmpty();
+
+        sysfs("pages_volatile", 3096);
+        process("ksm_rmap_items 4096\nksm_merging_pages 0\nksm_zero_pages 0\n");
+        assertThat(findings())
+                .extracting(Finding::kind, Finding::scope)
+                .containsExactly(
+                        tuple(Kind.NEGATIVE_PROFIT, Scope.MACHINE),
+                        tuple(Kind.NEGATIVE_PROFIT, Scope.PROCESS),
+                        tuple(Kind.WASTED_EFFORT, Scope.MACHINE),
+                        tuple(Kind.WASTED_EFFORT, Scope.PROCESS),
+                        tuple(Kind.VOLATILE_PAGES, Scope.MACHINE));
+        assertThat(findings()).extracting(Finding::explanation).noneMatch(text -> text.contains("Infinity"));
+        assertThat(findings().get(3).explanation())
+                .startsWith("ksmd has looked at 16.0 MiB, and nothing of it has merged: ");
+        assertThat(findings().get(4).explanation()).startsWith("76 % of the marked pages ");
     }
 
     @Test
     void dataThatIsGoneBeforeTwoScansIsFound() throws IOException {
-        // 2,000 pages, 100 in 20 ms: 0.4 s a scan.
-        assertThat(findings(Optional.of(Duration.ofMillis(800)))).isEmpty();
-        Finding finding = findings(Optional.of(Duration.ofMillis(799))).get(0);
+        // 20,000 pages, 100 in 20 ms: 4 s a scan.
+        assertThat(findings(Optional.of(Duration.ofSeconds(8)))).isEmpty();
+        Finding finding = findings(Optional.of(Duration.ofMillis(7999))).get(0);
         assertThat(finding.kind()).isEqualTo(Kind.SLOW_SCAN);
-        assertThat(finding.number()).isEqualTo(0.8);
-        assertThat(finding.limit()).isEqualTo(0.799);
+        assertThat(finding.number()).isEqualTo(8);
+        assertThat(finding.limit()).isEqualTo(7.999);
         sysfs("pages_to_scan", 0);
         assertThat(findings(Optional.of(Duration.ofDays(10_000))))
                 .extracting(Finding::kind, Finding::number)
                 .containsExactly(tuple(Kind.SLOW_SCAN, Double.POSITIVE_INFINITY));
+        assertThat(findings(Optional.of(Duration.ofDays(10_000))).get(0).explanation())
+                .isEqualTo("ksmd looks at no page, as pages_to_scan is 0: raise it");
     }
 
     @Test
@@ -182,6 +210,7 @@ class FindingTest {
         Finding finding = only(Kind.HUGE_PAGES);
         assertThat(finding.scope()).isEqualTo(Scope.REGIONS);
         assertThat(finding.number()).isEqualTo(2 << 20);
+        assertThat(finding.explanation()).startsWith("2.0 MiB of marked memory lie in huge pages");
     }
 
     @Test

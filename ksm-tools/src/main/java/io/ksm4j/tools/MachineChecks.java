@@ -29,9 +29,6 @@ final class MachineChecks {
     /** The kernel's own default, {@code DEFAULT_MAX_MAP_COUNT}. */
     private static final long DEFAULT_MAX_MAP_COUNT = 65530;
 
-    /** Of fewer pages that {@code ksmd} has looked at, numbers say nothing. */
-    private static final long ENOUGH_BYTES = 16 << 20;
-
     private static final String HUGE_PAGES = "sys/kernel/mm/transparent_hugepage";
 
     private final Path root;
@@ -146,43 +143,24 @@ final class MachineChecks {
 
     /**
      * What the library's own rules say of the machine's numbers; all its explanations have the cure after the first colon. While {@code ksmd}
-     * stands still they are those of a time that is over, and those of few pages are chance.
+     * stands still they are those of a time that is over.
      */
     private List<Check> findings() {
         List<Check> checks = new ArrayList<>();
-        boolean isEnough = machine.run().orElse(1) == 1
-                && machine.rmapItems().orElse(0) >= ENOUGH_BYTES / Math.max(1, machine.pageSize());
+        boolean runs = machine.run().orElse(1) == 1;
         for (Finding finding : Finding.of(machine, process, RegionStats.NONE, Optional.empty())) {
             if (finding.scope() == Finding.Scope.MACHINE
                     && finding.kind() != Finding.Kind.KSMD_STOPPED
-                    && (isEnough || finding.kind() == Finding.Kind.MAX_PAGE_SHARING)) {
+                    && (runs || finding.kind() == Finding.Kind.MAX_PAGE_SHARING)) {
                 String[] parts = finding.explanation().split(": ", 2);
                 checks.add(new Check(
                         finding.kind().name().toLowerCase(Locale.ROOT).replace('_', '-'),
                         Verdict.WARNING,
-                        reason(finding, parts[0]),
+                        parts[0],
                         parts.length > 1 ? parts[1] : ""));
             }
         }
         return checks;
-    }
-
-    /** With numbers as people read them. */
-    private static String reason(Finding finding, String explanation) {
-        double number = finding.number();
-        return switch (finding.kind()) {
-            case NEGATIVE_PROFIT -> "merging costs " + ByteCount.text((long) -number) + " more than it saves";
-            case VOLATILE_PAGES ->
-                String.format(
-                        Locale.ROOT,
-                        "%.0f %% of the marked pages change too fast, or have no copy and are passed over",
-                        100 * number);
-            case WASTED_EFFORT ->
-                Double.isInfinite(number)
-                        ? "ksmd has looked at many pages, and none has merged"
-                        : String.format(Locale.ROOT, "ksmd looks at %.0f pages for each that it merges", number);
-            default -> explanation;
-        };
     }
 
     private Optional<Check> numaNodes() {

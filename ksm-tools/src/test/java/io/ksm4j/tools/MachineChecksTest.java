@@ -144,7 +144,7 @@ class MachineChecksTest {
                 .isEqualTo("merging costs 768.0 KiB more than it saves");
         assertThat(assertVerdict(Verdict.WARNING, "volatile-pages").reason()).startsWith("67 % of the marked pages ");
         assertThat(assertVerdict(Verdict.WARNING, "wasted-effort").reason())
-                .isEqualTo("ksmd has looked at many pages, and none has merged");
+                .isEqualTo("ksmd has looked at 16.0 MiB, and nothing of it has merged");
     }
 
     @Test
