@@ -36,7 +36,8 @@ record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
         return run(List.of(), javaHome, patience, arguments);
     }
 
-    private static ChildJvm run(List<String> prefix, Path javaHome, Duration patience, List<String> arguments) {
+    /** The same, started by another command, which must become the JVM. */
+    static ChildJvm run(List<String> prefix, Path javaHome, Duration patience, List<String> arguments) {
         try {
             Path folder = Directories.create("child");
             Path output = folder.resolve("output");

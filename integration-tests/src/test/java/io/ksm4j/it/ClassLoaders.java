@@ -12,6 +12,7 @@ import io.ksm4j.jna.JnaBackendProvider;
 import io.ksm4j.jnr.JnrBackendProvider;
 import java.io.ByteArrayOutputStream;
 import java.io.File;
+import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.UncheckedIOException;
@@ -37,6 +38,7 @@ import java.util.Objects;
 import java.util.Queue;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -87,6 +89,8 @@ final class ClassLoaders {
             case "start-together" -> copiesStartTogether(Integer.parseInt(arguments[1]));
             case "ask-while-joining" -> registryIsAskedForWhileTheTableIsJoined();
             case "other-layout" -> otherLayoutIsLeftAlone();
+            case "no-threads" -> copiesJoinThoughThereWasNoThreadAtFirst();
+            case "no-descriptors" -> copiesJoinThoughThereWasNoDescriptor();
             case "no-jmx" -> noBeanServerIsStarted();
             default -> throw new IllegalArgumentException(arguments[0]);
         }
@@ -107,6 +111,7 @@ final class ClassLoaders {
         assertThat(second.mergeableBytes()).isEqualTo(2 * PAGE);
 
         overlappingMarksAreCounted(first, second);
+        secretsStayOut(first, second);
 
         first.close("a");
         second.close("b");
@@ -135,6 +140,30 @@ final class ClassLoaders {
             assertThat(mergeable(memory)).containsExactly(true, true, true, false);
             first.close("left");
             assertThat(mergeable(memory)).containsExactly(false, false, false, false);
+        }
+    }
+
+    /** One copy keeps memory out for good, and the other opts the whole process in. */
+    private static void secretsStayOut(Tenant first, Tenant second) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment memory = arena.allocate(4 * PAGE, PAGE);
+            first.adoptSecret(memory.address() + PAGE, PAGE, "secret");
+            if (!second.optIn()) {
+                first.close("secret");
+                return;
+            }
+            try {
+                assertThat(mergeable(memory)).containsExactly(true, false, true, true);
+                second.adoptSecret(memory.address() + 2 * PAGE, PAGE, "late secret");
+                assertThat(mergeable(memory)).containsExactly(true, false, false, true);
+                assertThat(first.optIn()).isTrue();
+                assertThat(mergeable(memory)).containsExactly(true, false, false, true);
+            } finally {
+                second.optOut();
+            }
+            assertThat(mergeable(memory)).containsExactly(false, false, false, false);
+            first.close("secret");
+            second.close("late secret");
         }
     }
 
@@ -490,6 +519,105 @@ final class ClassLoaders {
                 .isEqualTo(17L);
         first.tenant().close("a");
         second.tenant().close("b");
+    }
+
+    private static void copiesJoinThoughThereWasNoThreadAtFirst() throws Exception {
+        Copy first = new Copy("first", "ffm");
+        CountDownLatch enough = new CountDownLatch(1);
+        List<Thread> threads = new ArrayList<>();
+        try {
+            fillUp(() -> {
+                Thread thread = new Thread(() -> awaitUninterruptibly(enough));
+                thread.setDaemon(true);
+                thread.start();
+                threads.add(thread);
+            });
+            assertThat(threads).isNotEmpty();
+            for (int i = 0; i < 2; i++) {
+                try {
+                    first.tenant().allocate(PAGE, "early");
+                    first.tenant().close("early");
+                } catch (OutOfMemoryError noThread) {
+                    assertThat(noThread).hasMessageContaining("native thread");
+                }
+            }
+        } finally {
+            enough.countDown();
+        }
+        for (Thread thread : threads) {
+            assertThat(thread.join(PATIENCE)).isTrue();
+        }
+        copiesJoin(first);
+    }
+
+    /** No descriptor when the MBeans are to be registered. */
+    private static void copiesJoinThoughThereWasNoDescriptor() throws Exception {
+        Copy first = new Copy("first", "ffm");
+        first.tenant().allocate(PAGE, "early");
+        first.tenant().close("early");
+        Copy second = new Copy("second", "ffm");
+        List<FileInputStream> files = new ArrayList<>();
+        try {
+            fillUp(() -> files.add(new FileInputStream("/dev/null")));
+            assertThat(files).isNotEmpty();
+            // It has paused, has failed, and waits to try again.
+            patiently()
+                    .until(() -> Thread.getAllStackTraces().entrySet().stream()
+                            .anyMatch(thread -> thread.getKey().getName().equals("ksm4j-mbean")
+                                    && Arrays.stream(thread.getValue())
+                                            .map(StackTraceElement::getMethodName)
+                                            .toList()
+                                            .containsAll(List.of("sleep", "run"))
+                                    && thread.getKey().getState() == Thread.State.TIMED_WAITING));
+        } finally {
+            for (FileInputStream file : files) {
+                file.close();
+            }
+        }
+        copiesJoin(first);
+        second.tenant().allocate(PAGE, "c");
+        assertThat(first.tenant().owners()).containsExactly("c");
+        second.tenant().close("c");
+    }
+
+    private static void copiesJoin(Copy first) {
+        first.tenant().allocate(PAGE, "a");
+        // What could not be started is started again when a region is opened, but not at once.
+        patiently().until(() -> {
+            first.tenant().allocate(PAGE, "b");
+            first.tenant().close("b");
+            return ManagementFactory.getPlatformMBeanServer().isRegistered(beanName());
+        });
+        Copy next = new Copy("next", "ffm");
+        next.tenant().allocate(PAGE, "b");
+        assertThat(first.tenant().owners()).containsExactlyInAnyOrder("a", "b");
+        assertThat(next.tenant().owners()).containsExactlyInAnyOrder("a", "b");
+        first.tenant().close("a");
+        next.tenant().close("b");
+        assertThat(next.tenant().openRegions()).isZero();
+    }
+
+    private interface Taking {
+        void one() throws IOException;
+    }
+
+    /** Takes one after the other until there are none left. */
+    private static void fillUp(Taking taking) {
+        try {
+            while (true) {
+                taking.one();
+            }
+        } catch (OutOfMemoryError | IOException none) {
+            // That is what was wanted.
+        }
+    }
+
+    private static void awaitUninterruptibly(CountDownLatch latch) {
+        try {
+            latch.await();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private static boolean isInitializing(Thread thread, String className) {

@@ -1,13 +1,20 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.testsupport.TestLength;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.FieldSource;
@@ -86,11 +93,41 @@ class ClassLoadersTest {
         run(List.of("-Dio.ksm4j.jmx=false"), "no-jmx");
     }
 
+    /** The limit is one of all processes of a user other than root: so the child runs as one that has no others. */
+    @Test
+    @EnabledIfRoot
+    void copiesShareOneRegistryThoughNoThreadCouldBeMadeAtFirst(@TempDir Path folder) throws Exception {
+        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+        long user = 60_000 + ProcessHandle.current().pid() % 5_000;
+        List<String> limited =
+                List.of("setpriv", "--reuid=" + user, "--regid=" + user, "--clear-groups", "prlimit", "--nproc=100");
+        Path home = Path.of(System.getProperty("java.home"));
+        List<String> probe = new ArrayList<>(limited);
+        probe.addAll(List.of("test", "-x", home.resolve("bin/java").toString()));
+        assumeTrue(
+                new ProcessBuilder(probe).start().waitFor() == 0,
+                "another user may not run " + home + ", or setpriv or prlimit is missing");
+        List<String> arguments = new ArrayList<>(ChildJvm.SHORT_LIVED);
+        arguments.addAll(
+                List.of("-Xmx256m", "-Xss256k", "-XX:-UsePerfData", "-ea", "--enable-native-access=ALL-UNNAMED"));
+        arguments.addAll(
+                List.of("-cp", ChildJvm.readableClassPath(folder), ClassLoaders.class.getName(), "no-threads"));
+        assertEndedWell(ChildJvm.run(limited, home, PATIENCE, arguments));
+    }
+
+    @Test
+    void copiesShareOneRegistryThoughThereWasNoDescriptorForTheMBean() {
+        assertEndedWell(
+                ChildJvm.run(List.of("prlimit", "--nofile=200:200"), ClassLoaders.class, List.of(), "no-descriptors"));
+    }
+
     private static void run(List<String> options, String... scenario) {
         List<String> jvmArguments = Stream.concat(Stream.of("-Xmx256m", "-XX:+UseSerialGC"), options.stream())
                 .toList();
-        ChildJvm child =
-                ChildJvm.run(ClassLoaders.class, jvmArguments, scenario).assertEndedWell();
-        assertThat(child.output()).doesNotContain("Exception").doesNotContain("\tat ");
+        assertEndedWell(ChildJvm.run(ClassLoaders.class, jvmArguments, scenario));
+    }
+
+    private static void assertEndedWell(ChildJvm child) {
+        assertThat(child.assertEndedWell().output()).doesNotContain("Exception").doesNotContain("\tat ");
     }
 }

@@ -1,6 +1,8 @@
 package io.ksm4j.it;
 
 import io.ksm4j.Ksm;
+import io.ksm4j.KsmUnsupportedException;
+import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
@@ -24,6 +26,27 @@ public final class IsolatedTenant implements Tenant {
     @Override
     public void adopt(long address, long bytes, String name) {
         regions.put(name, Ksm.system().adopt(address, bytes, RegionOptions.DEFAULT.withName(name)));
+    }
+
+    @Override
+    public void adoptSecret(long address, long bytes, String name) {
+        RegionOptions options = RegionOptions.DEFAULT.withName(name).withMarking(Marking.NEVER);
+        regions.put(name, Ksm.system().adopt(address, bytes, options));
+    }
+
+    @Override
+    public boolean optIn() {
+        try {
+            Ksm.system().process().markMergeable();
+            return true;
+        } catch (KsmUnsupportedException e) {
+            return false;
+        }
+    }
+
+    @Override
+    public void optOut() {
+        Ksm.system().process().markUnmergeable();
     }
 
     @Override

@@ -11,6 +11,14 @@ interface Tenant {
 
     void adopt(long address, long bytes, String name);
 
+    /** Adopts memory that must never merge. */
+    void adoptSecret(long address, long bytes, String name);
+
+    /** Has the kernel merge all of the process; false if it cannot. */
+    boolean optIn();
+
+    void optOut();
+
     void markMergeable(String name);
 
     void markUnmergeable(String name);
