@@ -1,0 +1,17 @@
+package io.ksm4j.it;
+
+import io.ksm4j.junit.EnabledIfKsm;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** Nothing that ksm4j does takes the direct memory that {@code -XX:MaxDirectMemorySize} bounds. */
+@Aside
+@EnabledIfKsm
+class FullDirectMemoryTest {
+
+    @Test
+    void everyCallWorksWhereDirectMemoryIsUsedUp() {
+        ChildJvm.run(FullDirectMemory.class, List.of("-Xmx256m", "-XX:MaxDirectMemorySize=1m"))
+                .assertEndedWell();
+    }
+}
