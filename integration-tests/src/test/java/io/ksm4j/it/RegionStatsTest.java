@@ -41,6 +41,7 @@ class RegionStatsTest {
 
     private static final int MADV_NORMAL = 0;
     private static final int MADV_RANDOM = 1;
+    private static final int MADV_SEQUENTIAL = 2;
     private static final int MADV_MERGEABLE = 12;
     private static final int MADV_UNMERGEABLE = 13;
 
@@ -133,6 +134,33 @@ class RegionStatsTest {
             assertThat(mappings(memory)).isEqualTo(before);
             assertThat(backend.madvise(memory.address(), half, MADV_NORMAL)).isZero();
             regions.forEach(MergeRegion::close);
+        }
+    }
+
+    /** Nothing is left of the one mapping in the middle that neither region has, and both advices are the neighbours'. */
+    @Test
+    void regionsThatFillAMappingBetweenSequentialNeighboursAreCounted() {
+        KsmBackend backend = BackendsUnderTest.open("ffm");
+        Ksm ksm = Ksm.with(backend);
+        long page = ksm.pageSize();
+        try (MergeRegion memory = ksm.allocate(8 * page, SMALL_PAGES.withMarking(Marking.UNMERGEABLE))) {
+            new Pages(salt, page).fill(memory, index -> index);
+            assertThat(backend.madvise(memory.address(), 2 * page, MADV_SEQUENTIAL))
+                    .isZero();
+            assertThat(backend.madvise(memory.address() + 6 * page, 2 * page, MADV_SEQUENTIAL))
+                    .isZero();
+            List<Mapping> before = mappings(memory);
+            assertThat(before).hasSize(3);
+            RegionOptions unmarked = RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE);
+            try (MergeRegion left = ksm.adopt(memory.address() + 2 * page, page, unmarked);
+                    MergeRegion right = ksm.adopt(memory.address() + 3 * page, 3 * page, unmarked)) {
+                Map<MergeRegion, RegionStats> stats = ksm.stats(List.of(left, right));
+                assertThat(stats.get(left).residentBytes()).isEqualTo(page);
+                assertThat(stats.get(right).residentBytes()).isEqualTo(3 * page);
+                assertThat(left.stats()).isEqualTo(stats.get(left));
+                assertThat(right.stats()).isEqualTo(stats.get(right));
+            }
+            assertThat(mappings(memory)).as("joined again").isEqualTo(before);
         }
     }
 
