@@ -408,7 +408,7 @@ public final class Ksm {
     }
 
     private void mark(Collection<MergeRegion> regions, boolean mergeable, @Nullable Unmerge unmerge) {
-        List<Change.Part> parts = regions.stream().map(this::wholeOf).distinct().toList();
+        List<Change.Part> parts = regions.stream().distinct().map(this::wholeOf).toList();
         try {
             if (!parts.isEmpty()) {
                 Change.apply(parts, mergeable, unmerge == null ? unmergeOf(parts) : unmerge);

@@ -76,7 +76,7 @@ final class UnmergeCheck {
         if (!ranges.isEmpty()) {
             requireRoom(
                     ranges,
-                    () -> next.equals(rest) ? ranges : Change.wantedByNoOthers(rest),
+                    () -> next.size() == rest.size() ? ranges : Change.wantedByNoOthers(rest),
                     () -> "unmarking " + Change.length(all) + " bytes from "
                             + all.get(0).range() + " on",
                     done);
