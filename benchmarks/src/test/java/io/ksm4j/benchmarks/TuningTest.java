@@ -25,7 +25,8 @@ class TuningTest {
                     .isNotEmpty()
                     .isSortedAccordingTo((one, other) -> Double.compare(one.seconds(), other.seconds()))
                     .allSatisfy(sample -> assertThat(sample.driver()).isEqualTo(driver.label()))
-                    .allSatisfy(sample -> assertThat(sample.saved()).isBetween(0.0, 1.0))
+                    // Of the machine's counters, which move with other programs as well.
+                    .allSatisfy(sample -> assertThat(sample.saved()).isFinite())
                     .allSatisfy(sample -> assertThat(sample.ksmdSeconds()).isNotNegative());
         }
     }
