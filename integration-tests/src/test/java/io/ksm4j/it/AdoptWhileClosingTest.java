@@ -23,7 +23,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** A buffer that cannot be revoked is adopted at the moment its region closes: the registry says what the kernel says. */
 @EnabledIfKsm
-@Tag("more")
+@Tag("long")
 class AdoptWhileClosingTest {
 
     private static final int ROUNDS = TestLength.times(10);

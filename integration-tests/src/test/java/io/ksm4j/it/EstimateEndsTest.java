@@ -17,11 +17,13 @@ import java.util.List;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.awaitility.core.ConditionFactory;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** How {@code ksm estimate} ends where there is nothing to estimate, or no more, and what a terminal shows until then. */
 @Aside
+@Tag("long")
 class EstimateEndsTest {
 
     private static RunningJvm waiter() throws IOException {

@@ -18,7 +18,7 @@ class MapCountLimitTest {
 
     private static final long LARGEST = 200_000;
 
-    @Tag("more")
+    @Tag("long")
     @ParameterizedTest
     @FieldSource("io.ksm4j.it.BackendsUnderTest#SOME")
     @EnabledIfKsm

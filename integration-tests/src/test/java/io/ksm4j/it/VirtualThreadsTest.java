@@ -11,7 +11,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Virtual threads come to an end, also where a monitor pins their carrier, as before JDK 24, and where the heap is nearly full. */
 @Aside
 @EnabledIfKsm
-@Tag("more")
+@Tag("long")
 class VirtualThreadsTest {
 
     /** {@code LockingMode} 1 pins as earlier versions do; a later JVM may not know it any more. */

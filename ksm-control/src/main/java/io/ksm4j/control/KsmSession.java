@@ -269,6 +269,10 @@ public final class KsmSession implements AutoCloseable {
     }
 
     private void putBackAtExit() {
+        // Without the file there is nothing to put back, and it must not be made anew.
+        if (file.isAbsent()) {
+            return;
+        }
         try {
             putBack();
         } catch (KsmException | UncheckedIOException e) {
