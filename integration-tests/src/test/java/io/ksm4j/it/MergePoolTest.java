@@ -34,7 +34,6 @@ import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
 import org.awaitility.Awaitility;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
@@ -360,7 +359,7 @@ class MergePoolTest {
     }
 
     @Test
-    @Tag("long")
+    @org.junit.jupiter.api.Tag("long") // Beside jqwik's.
     void nothingIsLostWhereTheHeapOrTheStackIsFull() {
         ChildJvm child = ChildJvm.run(PoolInTrouble.class, List.of("-Xmx8m")).assertEndedWell();
         assertThat(child.output()).contains("nothing was lost");
