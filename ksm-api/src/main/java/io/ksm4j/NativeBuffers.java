@@ -2,6 +2,7 @@ package io.ksm4j;
 
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.NativeMapping;
+import java.lang.ref.WeakReference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.concurrent.atomic.AtomicReferenceArray;
@@ -18,10 +19,22 @@ final class NativeBuffers {
     static final int BYTES = Linux.IOV_MAX * 2 * Long.BYTES;
 
     /** A buffer that one thread has. The mapping keeps the bytes accessible. */
-    record NativeBuffer(long address, ByteBuffer bytes, NativeMapping mapping) {}
+    record NativeBuffer(long address, ByteBuffer bytes, NativeMapping mapping, Kept kept) {}
+
+    /**
+     * Memory that waits for its next use. Its view is held weakly: a view that is reachable has the cleaner keep it, and by it the class loader.
+     */
+    private static final class Kept {
+        private final long address;
+        private volatile @Nullable WeakReference<NativeBuffer> buffer;
+
+        Kept(long address) {
+            this.address = address;
+        }
+    }
 
     private final KsmBackend backend;
-    private final AtomicReferenceArray<@Nullable NativeBuffer> kept = new AtomicReferenceArray<>(4);
+    private final AtomicReferenceArray<@Nullable Kept> kept = new AtomicReferenceArray<>(4);
 
     NativeBuffers(KsmBackend backend) {
         this.backend = backend;
@@ -31,18 +44,25 @@ final class NativeBuffers {
     @Nullable
     NativeBuffer take() {
         for (int i = 0; i < kept.length(); i++) {
-            NativeBuffer buffer = kept.getAndSet(i, null);
-            if (buffer != null) {
-                return buffer;
+            Kept memory = kept.getAndSet(i, null);
+            if (memory != null) {
+                WeakReference<NativeBuffer> last = memory.buffer;
+                NativeBuffer buffer = last == null ? null : last.get();
+                return buffer == null ? view(memory.address) : buffer;
             }
         }
         long address = backend.mmap(BYTES, Linux.PROT_READ | Linux.PROT_WRITE, Linux.MAP_PRIVATE | Linux.MAP_ANONYMOUS);
-        if (Linux.failed(address)) {
-            return null;
-        }
+        return Linux.failed(address) ? null : view(address);
+    }
+
+    private @Nullable NativeBuffer view(long address) {
         try {
             NativeMapping mapping = backend.map(address, BYTES, this);
-            return new NativeBuffer(address, mapping.buffer(0, BYTES).order(ByteOrder.nativeOrder()), mapping);
+            Kept memory = new Kept(address);
+            NativeBuffer buffer =
+                    new NativeBuffer(address, mapping.buffer(0, BYTES).order(ByteOrder.nativeOrder()), mapping, memory);
+            memory.buffer = new WeakReference<>(buffer);
+            return buffer;
         } catch (Throwable t) {
             backend.munmap(address, BYTES);
             return null;
@@ -51,7 +71,7 @@ final class NativeBuffers {
 
     void giveBack(NativeBuffer buffer) {
         for (int i = 0; i < kept.length(); i++) {
-            if (kept.compareAndSet(i, null, buffer)) {
+            if (kept.compareAndSet(i, null, buffer.kept())) {
                 return;
             }
         }
