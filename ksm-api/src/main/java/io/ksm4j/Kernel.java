@@ -100,14 +100,9 @@ final class Kernel {
         long length = memory.length();
         boolean unmapped = false;
         try {
-            int result = backend.munmap(start, length);
-            if (result != 0) {
-                retrying(
-                        () -> {
-                            int again = backend.munmap(start, length);
-                            return again == 0 ? null : failedUnmapping(start, length, -again);
-                        },
-                        failedUnmapping(start, length, -result));
+            FailedCall failed = unmapOnce(start, length);
+            if (failed != null) {
+                retrying(() -> unmapOnce(start, length), failed);
             }
             unmapped = true;
         } finally {
@@ -122,8 +117,10 @@ final class Kernel {
         }
     }
 
-    private static FailedCall failedUnmapping(long start, long length, int errno) {
-        return new FailedCall("munmap", new AddressRange(start, length), errno);
+    /** Allocates nothing if it succeeds. */
+    private @Nullable FailedCall unmapOnce(long start, long length) {
+        int result = backend.munmap(start, length);
+        return result == 0 ? null : new FailedCall("munmap", new AddressRange(start, length), -result);
     }
 
     private void defer(MappedMemory memory) {
@@ -134,18 +131,15 @@ final class Kernel {
 
     /** Gives pages back: the next touch of them finds zeros. */
     void discard(long address, long length) {
-        int errno = tryDiscard(address, length);
-        if (errno != 0) {
-            FailedCall failed = failedAdvice(Linux.MADV_DONTNEED, new AddressRange(address, length), errno);
-            retrying(
-                    () -> {
-                        int again = tryDiscard(address, length);
-                        return again == 0
-                                ? null
-                                : failedAdvice(Linux.MADV_DONTNEED, new AddressRange(address, length), again);
-                    },
-                    failed);
+        FailedCall failed = discardOnce(address, length);
+        if (failed != null) {
+            retrying(() -> discardOnce(address, length), failed);
         }
+    }
+
+    private @Nullable FailedCall discardOnce(long address, long length) {
+        int errno = tryDiscard(address, length);
+        return errno == 0 ? null : failedAdvice(Linux.MADV_DONTNEED, new AddressRange(address, length), errno);
     }
 
     /**
@@ -218,21 +212,25 @@ final class Kernel {
             // The kernel stopped at this range. Asked for it alone, it says why; if it has no complaint, then it is
             // process_madvise itself that cannot be used here, or the range is longer than what one call takes.
             AddressRange range = ranges.get(done);
-            int errno = advise(range.start(), range.length(), advice);
-            if (errno != 0) {
-                return failedAdvice(advice, range, errno);
+            FailedCall failed = adviseOne(range, advice);
+            if (failed != null) {
+                return failed;
             }
             done++;
             processMadviseRefused = accepted == 0 && range.length() <= MAX_RW_COUNT;
         }
         for (; done < ranges.size(); done++) {
-            AddressRange range = ranges.get(done);
-            int errno = advise(range.start(), range.length(), advice);
-            if (errno != 0) {
-                return failedAdvice(advice, range, errno);
+            FailedCall failed = adviseOne(ranges.get(done), advice);
+            if (failed != null) {
+                return failed;
             }
         }
         return null;
+    }
+
+    private @Nullable FailedCall adviseOne(AddressRange range, int advice) {
+        int errno = advise(range.start(), range.length(), advice);
+        return errno == 0 ? null : failedAdvice(advice, range, errno);
     }
 
     /** As {@link #advise(List, int, NativeBuffers.NativeBuffer)}, of memory that its owner may have unmapped in part: the rest is advised. */
@@ -357,8 +355,7 @@ final class Kernel {
     private @Nullable FailedCall undoOne(AddressRange range, int advice) {
         int errno = advise(range.start(), range.length(), advice);
         // ENOMEM is the gap that made the first call fail: the mapped rest was advised. EINVAL says that the kernel
-        // does not know the
-        // advice, so that nothing was done that could be taken back.
+        // does not know the advice, so that nothing was done that could be taken back.
         return errno == 0 || errno == Linux.ENOMEM || errno == Linux.EINVAL ? null : failedAdvice(advice, range, errno);
     }
 

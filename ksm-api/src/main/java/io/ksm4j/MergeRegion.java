@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.LateCleaner;
 import io.ksm4j.spi.NativeMapping;
 import io.ksm4j.stats.RegionStats;
 import java.lang.ref.Cleaner;
@@ -8,7 +9,6 @@ import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
-import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,8 +35,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class MergeRegion implements AutoCloseable {
 
-    /** Null until the first region is opened: a thread that cannot be started then is started later. */
-    private static final AtomicReference<@Nullable Cleaner> CLEANER = new AtomicReference<>();
+    private static final LateCleaner CLEANER = new LateCleaner();
 
     /** A few bytes less than a buffer could have, because a memory segment makes none larger. */
     private static final int MAX_BUFFER_SIZE = Integer.MAX_VALUE - 8;
@@ -52,17 +51,7 @@ public final class MergeRegion implements AutoCloseable {
         this.state = state;
         this.mapping =
                 state.isAdopted() ? null : state.kernel.backend.map(state.range.start(), state.range.length(), this);
-        this.forgotten = cleaner().register(this, state);
-    }
-
-    private static Cleaner cleaner() {
-        Cleaner cleaner = CLEANER.get();
-        if (cleaner == null) {
-            // The thread of one that is not kept ends by itself.
-            CLEANER.compareAndSet(null, Cleaner.create());
-            cleaner = CLEANER.get();
-        }
-        return Objects.requireNonNull(cleaner);
+        this.forgotten = CLEANER.get().register(this, state);
     }
 
     /**

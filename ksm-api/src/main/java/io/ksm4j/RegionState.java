@@ -287,15 +287,11 @@ final class RegionState implements Runnable, Kernel.Attempt {
         if (!RegionTable.tryAcquire(slot)) {
             return NOT_OWNED;
         }
-        boolean wasMarked = false;
-        boolean isMarked = false;
-        boolean told = false;
-        boolean released = false;
-        boolean counted = true;
         long flags = slot.chunk[slot.state];
+        boolean wasMarked = (flags & RegionTable.MARKED) != 0;
+        boolean isMarked = wasMarked;
+        boolean told = false;
         try {
-            wasMarked = (flags & RegionTable.MARKED) != 0;
-            isMarked = wasMarked;
             requireAlive();
             told = true;
             int errno = kernel.advise(range.start(), range.length(), advice(mergeable));
@@ -305,9 +301,9 @@ final class RegionState implements Runnable, Kernel.Attempt {
             }
             return errno;
         } finally {
-            // Near the end of the stack each of these calls may throw. What must be done all the same is done without a
-            // call.
-            counted = isMarked == wasMarked;
+            // Near the end of the stack each of these calls may throw. What must be done is then done without a call.
+            boolean counted = isMarked == wasMarked;
+            boolean released = false;
             try {
                 if (told && mergeable != wasMarked) {
                     kernel.undo(range, advice(wasMarked));

@@ -280,7 +280,7 @@ final class RegionTable {
                         return null;
                     }
                 } finally {
-                    lock.unlock();
+                    unlock();
                 }
                 if (backoff == null) {
                     backoff = new Backoff();

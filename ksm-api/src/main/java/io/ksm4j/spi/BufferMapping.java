@@ -1,9 +1,9 @@
 package io.ksm4j.spi;
 
+import io.ksm4j.internal.LateCleaner;
 import java.lang.ref.Cleaner;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
@@ -31,8 +31,7 @@ public final class BufferMapping implements NativeMapping {
     /** In {@link #views}: no more are made. */
     private static final int REVOKED = Integer.MIN_VALUE;
 
-    /** Null until the first buffer is made: a thread that cannot be started then is started later. */
-    private static final AtomicReference<@Nullable Cleaner> CLEANER = new AtomicReference<>();
+    private static final LateCleaner CLEANER = new LateCleaner();
 
     private final long address;
     private final BufferFactory factory;
@@ -56,19 +55,9 @@ public final class BufferMapping implements NativeMapping {
         this.owner = owner;
     }
 
-    private static Cleaner cleaner() {
-        Cleaner cleaner = CLEANER.get();
-        if (cleaner == null) {
-            // The thread of one that is not kept ends by itself.
-            CLEANER.compareAndSet(null, Cleaner.create());
-            cleaner = CLEANER.get();
-        }
-        return Objects.requireNonNull(cleaner);
-    }
-
     @Override
     public ByteBuffer buffer(long offset, int length) {
-        Cleaner cleaner = cleaner();
+        Cleaner cleaner = CLEANER.get();
         ViewGone gone = new ViewGone(this, owner);
         int now;
         do {
