@@ -176,9 +176,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
                     w -> {
                         w.allocate(40, UNMARKED);
                         w.adopt(w.region(0), 2, 30, UNMARKED);
-                        for (int page = 0; page < 30; page += 2) {
-                            w.region(1).markMergeable((long) page * PAGE, PAGE);
-                        }
+                        markEveryOtherPage(w.region(1));
                     },
                     w -> w.region(1).close()),
             scenario("discard", w -> w.allocate(2, PLAIN), w -> w.region(0).discard(0, PAGE)),
@@ -208,9 +206,12 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
     }
 
     private static void markEveryOtherPage(World w) {
-        MergeRegion region = w.allocate(40, UNMARKED);
-        for (int page = 0; page < 40; page += 2) {
-            region.markMergeable((long) page * PAGE, PAGE);
+        markEveryOtherPage(w.allocate(40, UNMARKED));
+    }
+
+    private static void markEveryOtherPage(MergeRegion region) {
+        for (long at = 0; at < region.size(); at += 2 * PAGE) {
+            region.markMergeable(at, PAGE);
         }
     }
 

@@ -20,7 +20,7 @@ import picocli.CommandLine.Option;
                 "Looks at everything between a program and merged pages, and says what is in the way and what cures it.",
         footer =
                 "%nExits with 0 if merging can work, with 1 if it cannot, with 3 if it could after the commands that are shown,"
-                        + " and with 4 if nobody can tell from here.")
+                        + " and with 4 if that cannot be told from here.")
 final class DoctorCommand implements Callable<Integer> {
 
     @Option(names = "--json", description = "print JSON")
