@@ -1,10 +1,14 @@
 package io.ksm4j.it;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.junit.EnabledIfKsm;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -39,6 +43,35 @@ class TopAndWatchTest {
             assertThat(tmux.exitStatus()).isEqualTo(128 + 15);
             tmux.type("clear; stty -g | cmp - before && echo \"is as [$?]\"");
             tmux.awaitText("is as [0]");
+        }
+    }
+
+    /** The terminal's signals reach all that run in the foreground, so also what the command has started. */
+    @Test
+    void itStopsWhileItAsksTheTerminal() throws IOException {
+        Path asked = folder.resolve("asked");
+        Path held = folder.resolve("held");
+        Path stty = Files.createDirectory(folder.resolve("bin")).resolve("stty");
+        Files.writeString(
+                stty,
+                "#!/bin/sh\n[ ! -e " + held + " ] || touch " + asked + "\nwhile [ -e " + held
+                        + " ]; do sleep 0.05; done\nexec /usr/bin/stty \"$@\"\n");
+        Files.setPosixFilePermissions(stty, PosixFilePermissions.fromString("rwxr-xr-x"));
+        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
+            tmux.type("PATH=$PWD/bin:$PATH ./ksm top --interval 0.2");
+            tmux.awaitText("PROFIT");
+            Files.createFile(held);
+            tmux.resize(70, 20);
+            await().atMost(PATIENCE).until(() -> Files.exists(asked));
+
+            tmux.press("C-z");
+            Files.delete(held);
+
+            tmux.awaitText("Stopped");
+            tmux.type("fg");
+            tmux.awaitText("PROFIT");
+            tmux.press("q");
+            assertThat(tmux.exitStatus()).isZero();
         }
     }
 

@@ -165,7 +165,10 @@ final class Screen implements AutoCloseable {
         }
     }
 
-    /** Keys come as they are pressed, without echo. Ctrl-C and Ctrl-Z stay signals, but not the one that a JVM dumps its threads at. */
+    /**
+     * Keys come as they are pressed, without echo. Ctrl-C stays a signal, but not the one that a JVM dumps its threads at, and not Ctrl-Z:
+     * it would also stop the stty that this process may be waiting for, which then never ends.
+     */
     private Attributes raw() {
         Attributes raw = new Attributes(before);
         raw.setLocalFlags(EnumSet.of(LocalFlag.ICANON, LocalFlag.ECHO, LocalFlag.IEXTEN), false);
@@ -174,12 +177,15 @@ final class Screen implements AutoCloseable {
         raw.setControlChar(ControlChar.VMIN, 0);
         raw.setControlChar(ControlChar.VTIME, 1);
         raw.setControlChar(ControlChar.VQUIT, 0);
+        raw.setControlChar(ControlChar.VSUSP, 0);
         return raw;
     }
 
     private synchronized void resize() {
         if (!isClosed) {
             size = readSize();
+            // Asks the terminal again, which takes a process.
+            display.resize(size.getRows(), size.getColumns());
             redraw();
         }
     }
@@ -196,7 +202,6 @@ final class Screen implements AutoCloseable {
     /** Shows the view as it is now. */
     synchronized void draw() {
         if (isEntered) {
-            display.resize(size.getRows(), size.getColumns());
             List<AttributedString> lines = new ArrayList<>();
             for (AttributedString line : view.lines(size.getRows(), size.getColumns())) {
                 lines.add(line.columnSubSequence(0, size.getColumns()));
@@ -205,7 +210,7 @@ final class Screen implements AutoCloseable {
         }
     }
 
-    /** Ctrl-Z: as with any program, the shell has the terminal until the user has this one go on. */
+    /** Ctrl-Z, or SIGTSTP: as with any program, the shell has the terminal until the user has this one go on. */
     private void suspend() {
         synchronized (this) {
             if (!isEntered) {
@@ -256,6 +261,8 @@ final class Screen implements AutoCloseable {
                 }
                 if (key == CTRL_L) {
                     redraw();
+                } else if (key != 0 && key == before.getControlChar(ControlChar.VSUSP)) {
+                    suspend();
                 }
             }
         } catch (IOException | IllegalStateException e) {
