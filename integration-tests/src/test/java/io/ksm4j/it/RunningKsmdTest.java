@@ -10,10 +10,14 @@ import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.reflect.Method;
+import java.net.MalformedURLException;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -21,6 +25,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -154,43 +159,49 @@ class RunningKsmdTest {
         assertThat(settingsAtRest()).isEqualTo(before);
     }
 
-    /** In a folder that everybody may write, where earlier builds had their lock. */
-    @EnabledIfRoot
+    /** As a server does that runs tests of several class loaders in one JVM. */
     @Test
-    void whatAnybodyPlantsKeepsNobodyOut(@TempDir Path folder) throws Exception {
-        Path planted = Files.createFile(folder.resolve("ksm4j-ksmd.lock"));
-        assertThat(KsmProcess.runCommand(List.of("chown", "65534", planted.toString()))
-                        .exitStatus())
-                .isZero();
-        try (FileChannel lock = FileChannel.open(planted, StandardOpenOption.WRITE)) {
-            lock.lock();
-
-            ChildJvm child = ChildJvm.run(StartAndStop.class, List.of("-Djava.io.tmpdir=" + folder));
-
-            assertThat(child.exitStatus()).as(child.output()).isZero();
-        }
-        Path target = folder.resolve("target");
-        Files.delete(planted);
-        Files.createSymbolicLink(planted, target);
-        ChildJvm child = ChildJvm.run(StartAndStop.class, List.of("-Djava.io.tmpdir=" + folder));
+    void aCopyOfAnotherClassLoaderWaits() throws Exception {
+        Map<String, String> before = settingsAtRest();
+        ChildJvm child = ChildJvm.run(CopiesTakeTurns.class, List.of());
         assertThat(child.exitStatus()).as(child.output()).isZero();
-        assertThat(target).doesNotExist();
+        assertThat(settingsAtRest()).isEqualTo(before);
     }
 
-    /** What earlier builds do, which may run at the same time. */
-    @Test
-    void anEarlierBuildIsWaitedFor(@TempDir Path folder) throws Exception {
-        Path file = Files.createFile(folder.resolve("ksm4j-ksmd.lock"));
-        List<String> prefix = List.of();
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE);
-                FileLock lock = channel.lock();
-                RunningJvm child = RunningJvm.start(prefix, List.of("-Djava.io.tmpdir=" + folder), NeverStops.class)) {
-            child.awaitLine("starting");
-            await("the JVM in the queue for the lock").until(() -> isWaitingForALock(child.pid()));
-            assertThat(child.hasSaidMore()).isFalse();
-            lock.release();
-            child.awaitLine("running 1 0");
-            assertThat(child.finish()).isEqualTo(7);
+    /** Two copies of the library take ksmd in turn; while one has it, the other does not, and no other JVM can lock the file. */
+    static final class CopiesTakeTurns {
+
+        public static void main(String[] args) throws Exception {
+            URL[] classPath = Stream.of(System.getProperty("java.class.path").split(File.pathSeparator, -1))
+                    .map(entry -> {
+                        try {
+                            return Path.of(entry).toUri().toURL();
+                        } catch (MalformedURLException e) {
+                            throw new UncheckedIOException(e);
+                        }
+                    })
+                    .toArray(URL[]::new);
+            try (URLClassLoader loader = new URLClassLoader(classPath, ClassLoader.getPlatformClassLoader())) {
+                Method start = loader.loadClass(RunningKsmd.class.getName()).getMethod("start");
+                FutureTask<AutoCloseable> other = new FutureTask<>(() -> (AutoCloseable) start.invoke(null));
+                Thread thread = new Thread(other);
+                RunningKsmd first = RunningKsmd.start();
+                try (first) {
+                    thread.start();
+                    await("the other copy").until(() -> thread.getState() == Thread.State.TIMED_WAITING);
+                    if (other.isDone() || !isLocked()) {
+                        throw new AssertionError("the other copy has ksmd, or has released the lock of this one");
+                    }
+                }
+                other.get().close();
+            }
+        }
+
+        private static boolean isLocked() throws IOException {
+            String pid = " " + ProcessHandle.current().pid() + " ";
+            String inode = ":" + Files.getAttribute(LOCK, "unix:ino") + " ";
+            return Files.readAllLines(Path.of("/proc/locks")).stream()
+                    .anyMatch(line -> line.contains(pid) && line.contains(inode));
         }
     }
 
@@ -227,7 +238,7 @@ class RunningKsmdTest {
         });
         try (RunningKsmd first = RunningKsmd.start()) {
             thread.start();
-            await("the second thread in the queue").until(() -> thread.getState() == Thread.State.WAITING);
+            await("the second thread in the queue").until(() -> thread.getState() == Thread.State.TIMED_WAITING);
             assertThat(second).isNotDone();
             assertThat(first.read("run")).isEqualTo(1);
         }

@@ -7,6 +7,7 @@ import java.io.OutputStream;
 import java.lang.instrument.Instrumentation;
 import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -23,6 +24,9 @@ public final class KsmAgent {
 
     /** Where {@code ksm attach} has put the agent, to put it there again: each other place would stay on the class path for good. */
     private static final String FOLDER_PROPERTY = "io.ksm4j.agent.folder";
+
+    /** Held while the options of one call are applied. */
+    private static final ReentrantLock LOCK = new ReentrantLock();
 
     /** The one copy of everything else. Its options are text, and what it did, or {@code error}, are texts by name. */
     private static @Nullable Function<String, Map<String, String>> inside;
@@ -77,7 +81,8 @@ public final class KsmAgent {
 
     /** A JVM whose agent throws ends. */
     @SuppressWarnings("CatchingThrowable")
-    private static synchronized Map<String, String> run(String options, Instrumentation instrumentation) {
+    private static Map<String, String> run(String options, Instrumentation instrumentation) {
+        LOCK.lock();
         try {
             if (inside == null) {
                 inside = IsolatedModule.open(instrumentation);
@@ -89,6 +94,8 @@ public final class KsmAgent {
                 cause = cause.getCause();
             }
             return Map.of("error", String.valueOf(cause instanceof IllegalStateException ? cause.getMessage() : cause));
+        } finally {
+            LOCK.unlock();
         }
     }
 

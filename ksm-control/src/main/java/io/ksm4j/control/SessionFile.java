@@ -2,6 +2,7 @@ package io.ksm4j.control;
 
 import io.ksm4j.KsmPermissionException;
 import io.ksm4j.internal.Descriptors;
+import io.ksm4j.internal.JvmTurn;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
@@ -42,9 +43,6 @@ final class SessionFile {
 
     private static final String FORMAT = "ksm4j-settings 1 ";
     private static final String LAST_LINE = "end";
-
-    /** File locks are the whole JVM's: threads of it, also those of other class loaders, take turns by this literal. */
-    private static final Object TURN = "io.ksm4j.control.SessionFile";
 
     private static final Set<OpenOption> LOCKING = Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE);
 
@@ -155,19 +153,29 @@ final class SessionFile {
      */
     <T> T locked(Duration patience, Function<State, T> action) {
         try {
-            synchronized (TURN) {
-                createFolder();
-                // Nobody deletes the lock file: two programs could then hold locks on two files of the same name.
-                try (FileChannel channel = FileChannel.open(lockFile(), LOCKING, ROOT_ALONE)) {
-                    lock(channel, patience);
-                    return action.apply(read());
-                }
+            createFolder();
+            Wait wait = new Wait(patience);
+            try {
+                return locked(turn(wait), wait, action);
+            } finally {
+                wait.end();
             }
         } catch (AccessDeniedException e) {
             throw new KsmPermissionException("this process may not write " + folder
                     + ", where programs that change ksmd's settings leave what to put back: run it as root");
         } catch (IOException e) {
             throw new UncheckedIOException("cannot lock " + lockFile() + ": " + Descriptors.reason(e), e);
+        }
+    }
+
+    private <T> T locked(JvmTurn turn, Wait wait, Function<State, T> action) throws IOException {
+        // Nobody deletes the lock file: two programs could then hold locks on two files of the same name.
+        try (turn;
+                FileChannel channel = FileChannel.open(lockFile(), LOCKING, ROOT_ALONE)) {
+            while (!tryLock(channel)) {
+                wait.pause();
+            }
+            return action.apply(read());
         }
     }
 
@@ -200,34 +208,13 @@ final class SessionFile {
         }
     }
 
-    private void lock(FileChannel channel, Duration patience) throws IOException {
-        long start = System.nanoTime();
-        boolean isTold = false;
-        boolean interrupted = false;
-        try {
-            while (!tryLock(channel)) {
-                long waited = System.nanoTime() - start;
-                if (waited >= patience.toNanos()) {
-                    throw new IOException("after " + patience.toSeconds() + " s it is still held by " + holder());
-                }
-                if (!isTold && waited >= silence.toNanos()) {
-                    System.getLogger("io.ksm4j")
-                            .log(
-                                    System.Logger.Level.WARNING,
-                                    "waiting for " + lockFile() + ", which is held by " + holder());
-                    isTold = true;
-                }
-                try {
-                    Thread.sleep(GLANCE_MILLIS);
-                } catch (InterruptedException e) {
-                    interrupted = true;
-                }
-            }
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
+    private JvmTurn turn(Wait wait) throws IOException {
+        JvmTurn turn = JvmTurn.tryTake(lockFile());
+        while (turn == null) {
+            wait.pause();
+            turn = JvmTurn.tryTake(lockFile());
         }
+        return turn;
     }
 
     @SuppressWarnings("resource") // It goes with its channel.
@@ -237,6 +224,44 @@ final class SessionFile {
         } catch (OverlappingFileLockException e) {
             // Something else in this JVM has locked it.
             return false;
+        }
+    }
+
+    /** A wait for the lock, which says so after a while and ends with an exception. */
+    private final class Wait {
+
+        private final long start = System.nanoTime();
+        private final Duration patience;
+        private boolean isTold;
+        private boolean interrupted;
+
+        Wait(Duration patience) {
+            this.patience = patience;
+        }
+
+        void pause() throws IOException {
+            long waited = System.nanoTime() - start;
+            if (waited >= patience.toNanos()) {
+                throw new IOException("after " + patience.toSeconds() + " s it is still held by " + holder());
+            }
+            if (!isTold && waited >= silence.toNanos()) {
+                System.getLogger("io.ksm4j")
+                        .log(
+                                System.Logger.Level.WARNING,
+                                "waiting for " + lockFile() + ", which is held by " + holder());
+                isTold = true;
+            }
+            try {
+                Thread.sleep(GLANCE_MILLIS);
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+
+        void end() {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
         }
     }
 

@@ -1,20 +1,21 @@
 package io.ksm4j.junit;
 
+import io.ksm4j.internal.JvmTurn;
 import java.io.Closeable;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The lock that keeps one JVM of the machine from {@code ksmd} while another has it. Its file is in a folder that only root may write, where
@@ -27,43 +28,55 @@ final class LockFile implements Closeable {
 
     static final Path FILE = FOLDER.resolve("ksmd.lock");
 
-    /** What earlier builds lock. */
-    private static final Path EARLIER = Path.of(System.getProperty("java.io.tmpdir"), "ksm4j-ksmd.lock");
-
     /** Whoever may open a file to read can lock it. */
     private static final FileAttribute<?> OWNER_ALONE = attribute("rw-------");
 
-    private final Deque<FileChannel> locked = new ArrayDeque<>();
+    private static final Set<OpenOption> OPTIONS =
+            Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
 
-    private LockFile() {}
+    private static final long PAUSE_MILLIS = 10;
+
+    private final JvmTurn turn;
+    private @Nullable FileChannel channel;
+
+    private LockFile(JvmTurn turn) {
+        this.turn = turn;
+    }
 
     /**
-     * Waits for it. A thread of the same JVM that has it must be waited for by other means.
+     * Waits until neither another thread of this JVM nor another JVM has it, and takes it.
      *
-     * @throws java.nio.channels.FileLockInterruptionException if the thread is interrupted
+     * @throws InterruptedException if the thread is interrupted while it waits for another thread
+     * @throws java.nio.channels.FileLockInterruptionException if the thread is interrupted while it waits for another JVM
      * @throws IOException if it cannot be locked; the message says what to do
      */
-    static LockFile lock() throws IOException {
-        LockFile lock = new LockFile();
-        boolean done = false;
+    static LockFile lock() throws IOException, InterruptedException {
         try {
             prepare();
-            lock.add(FileChannel.open(
-                    FILE,
-                    Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS),
-                    OWNER_ALONE));
-            if (isOwn(EARLIER)) {
-                lock.add(FileChannel.open(EARLIER, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS));
+            LockFile lock = new LockFile(awaitTurn());
+            boolean done = false;
+            try {
+                lock.channel = FileChannel.open(FILE, OPTIONS, OWNER_ALONE);
+                lock.channel.lock();
+                done = true;
+                return lock;
+            } finally {
+                if (!done) {
+                    lock.close();
+                }
             }
-            done = true;
-            return lock;
         } catch (AccessDeniedException e) {
             throw new IOException("this user may not write " + e.getFile() + ": run the tests as root", e);
-        } finally {
-            if (!done) {
-                lock.close();
-            }
         }
+    }
+
+    private static JvmTurn awaitTurn() throws IOException, InterruptedException {
+        JvmTurn turn = JvmTurn.tryTake(FILE);
+        while (turn == null) {
+            Thread.sleep(PAUSE_MILLIS);
+            turn = JvmTurn.tryTake(FILE);
+        }
+        return turn;
     }
 
     private static void prepare() throws IOException {
@@ -76,17 +89,6 @@ final class LockFile implements Closeable {
         }
     }
 
-    private void add(FileChannel channel) throws IOException {
-        locked.push(channel);
-        channel.lock();
-    }
-
-    /** Whether it is there, is no link, and is not somebody else's, who might never unlock it. */
-    private static boolean isOwn(Path file) throws IOException {
-        return Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)
-                && attributes(file).owner().equals(Files.getOwner(Path.of("/proc/self")));
-    }
-
     private static PosixFileAttributes attributes(Path file) throws IOException {
         return Files.readAttributes(file, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
     }
@@ -97,8 +99,10 @@ final class LockFile implements Closeable {
 
     @Override
     public void close() throws IOException {
-        while (!locked.isEmpty()) {
-            locked.pop().close();
+        try (turn) {
+            if (channel != null) {
+                channel.close();
+            }
         }
     }
 }

@@ -17,8 +17,8 @@ import java.util.ArrayDeque;
 import java.util.Collection;
 import java.util.Deque;
 import java.util.List;
-import java.util.concurrent.Semaphore;
 import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -53,13 +53,13 @@ public final class RunningKsmd implements AutoCloseable {
 
     private static final Path LOCK = LockFile.FILE;
 
-    /** Whose turn it is in this JVM: a file lock belongs to a JVM, and closing any channel of its file gives it up. */
-    private static final Semaphore TURN = new Semaphore(1);
-
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
     /** When the JVM exits without {@link #close()}, the system gives it up, after the sessions have put everything back. */
     private final LockFile lock;
+
+    /** Held by the thread that borrows or puts back. */
+    private final ReentrantLock change = new ReentrantLock();
 
     /** The last one first. */
     private final Deque<KsmSession> sessions = new ArrayDeque<>();
@@ -102,38 +102,25 @@ public final class RunningKsmd implements AutoCloseable {
 
     private static LockFile lock() throws IOException {
         try {
-            TURN.acquire();
+            return LockFile.lock();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted while another thread had ksmd", e);
-        }
-        boolean locked = false;
-        try {
-            LockFile lock = LockFile.lock();
-            locked = true;
-            return lock;
         } catch (FileLockInterruptionException e) {
             throw new IllegalStateException("interrupted while another JVM had ksmd", e);
-        } finally {
-            if (!locked) {
-                TURN.release();
-            }
         }
     }
 
-    private static void unlock(LockFile lock) throws IOException {
+    private void borrow(KsmSettings settings) {
+        change.lock();
         try {
-            lock.close();
+            if (closed) {
+                throw new IllegalStateException("closed: the settings are put back, and others may have ksmd now");
+            }
+            sessions.push(KsmDaemon.system().borrow(settings));
         } finally {
-            TURN.release();
+            change.unlock();
         }
-    }
-
-    private synchronized void borrow(KsmSettings settings) {
-        if (closed) {
-            throw new IllegalStateException("closed: the settings are put back, and others may have ksmd now");
-        }
-        sessions.push(KsmDaemon.system().borrow(settings));
     }
 
     /**
@@ -227,7 +214,16 @@ public final class RunningKsmd implements AutoCloseable {
      * @throws UncheckedIOException if the file of sessions cannot be read or written
      */
     @Override
-    public synchronized void close() {
+    public void close() {
+        change.lock();
+        try {
+            putBackAndUnlock();
+        } finally {
+            change.unlock();
+        }
+    }
+
+    private void putBackAndUnlock() {
         RuntimeException failure = null;
         for (KsmSession session : List.copyOf(sessions)) {
             try {
@@ -240,7 +236,7 @@ public final class RunningKsmd implements AutoCloseable {
         if (!closed) {
             closed = true;
             try {
-                unlock(lock);
+                lock.close();
             } catch (IOException e) {
                 failure = add(failure, new UncheckedIOException("cannot unlock " + LOCK, e));
             }

@@ -1,0 +1,68 @@
+package io.ksm4j.internal;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.LinkOption;
+import java.nio.file.OpenOption;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The right of one thread of this JVM to use a lock file, also among copies of ksm4j of several class loaders. The kernel's locks do not
+ * give it: they belong to the process, and closing any descriptor of the file releases them (fcntl_locking(2)).
+ *
+ * <p>It is an entry in the JDK's table of file locks, which holds those of the whole JVM and stays correct when the kernel's lock is
+ * gone: {@link FileChannel#tryLock} throws {@link OverlappingFileLockException}. The entry is for a file of its own, and for the byte at
+ * the process id, so that processes do not wait for each other there.
+ */
+public final class JvmTurn implements Closeable {
+
+    private static final String SUFFIX = ".turn";
+
+    private static final Set<OpenOption> OPTIONS =
+            Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
+
+    private static final FileAttribute<?> OWNER_ALONE =
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
+
+    private final FileChannel channel;
+
+    private JvmTurn(FileChannel channel) {
+        this.channel = channel;
+    }
+
+    /**
+     * Takes the turn if no thread of this JVM has it.
+     *
+     * @param lockFile the file to be locked; the turn's own file is created beside it
+     * @return null if a thread has it, also the calling one
+     * @throws IOException if the turn's file cannot be opened
+     */
+    public static @Nullable JvmTurn tryTake(Path lockFile) throws IOException {
+        FileChannel channel =
+                FileChannel.open(lockFile.resolveSibling(lockFile.getFileName() + SUFFIX), OPTIONS, OWNER_ALONE);
+        boolean taken = false;
+        try {
+            taken = channel.tryLock(ProcessHandle.current().pid(), 1, false) != null;
+        } catch (OverlappingFileLockException e) {
+            // A thread has it.
+        } finally {
+            if (!taken) {
+                channel.close();
+            }
+        }
+        return taken ? new JvmTurn(channel) : null;
+    }
+
+    /** Gives the turn to the next thread. */
+    @Override
+    public void close() throws IOException {
+        channel.close();
+    }
+}
