@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.MemoryLeft;
 import io.ksm4j.internal.StackRoom;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -1,5 +1,7 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.MemoryLeft;
+
 /**
  * Merged pages were not taken apart because there is not enough memory for the copies, and the kernel would have killed a process of
  * this machine or cgroup; or because a limit cannot be read. What was to be unmarked is marked as it was. See {@link Unmerge}.

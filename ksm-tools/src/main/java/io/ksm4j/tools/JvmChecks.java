@@ -5,7 +5,6 @@ import io.ksm4j.KsmException;
 import io.ksm4j.KsmSupport;
 import io.ksm4j.KsmSupport.Obstacle;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -85,8 +84,8 @@ final class JvmChecks {
 
     private static String seccomp() {
         try {
-            boolean filtered = Files.readAllLines(Path.of("/proc/self/status")).stream()
-                    .anyMatch(line -> line.matches("Seccomp:\\s+2"));
+            boolean filtered =
+                    ProcessStatus.read(Path.of("/proc/self")).field("Seccomp").equals("2");
             return filtered ? "; this process has a seccomp filter" : "; this process has no seccomp filter";
         } catch (IOException e) {
             return "";

@@ -1,5 +1,6 @@
 package io.ksm4j.tools;
 
+import io.ksm4j.internal.MemoryLeft;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
@@ -243,14 +244,23 @@ final class MachineChecks {
     }
 
     private Check memoryLimit() {
-        Optional<CgroupLimit> limit = CgroupLimit.read(root);
-        if (limit.isEmpty()) {
-            return Check.ok("memory-limit", "no cgroup limits this process's memory");
+        MemoryLeft.Left left = new MemoryLeft(root).read();
+        if (left.unreadable() != null) {
+            return Check.warning(
+                    "memory-limit",
+                    "a limit may be in " + left.limitedBy() + ", which cannot be read: " + left.unreadable()
+                            + ". Unmerge.CHECKED then refuses to take merged pages apart",
+                    "cat " + left.limitedBy());
         }
-        CgroupLimit least = limit.get();
-        String found = ByteCount.text(least.left()) + " are left of the " + ByteCount.text(least.limit()) + " that "
-                + least.file() + " allows";
-        return least.left() < least.limit() / 10
+        if (left.limit() == Long.MAX_VALUE) {
+            return Check.ok(
+                    "memory-limit",
+                    "no cgroup leaves this process less than the " + ByteCount.text(left.bytes()) + " in "
+                            + left.limitedBy());
+        }
+        String found = ByteCount.text(left.bytes()) + " are left of the " + ByteCount.text(left.limit()) + " that "
+                + left.limitedBy() + " allows";
+        return left.bytes() < left.limit() / 10
                 ? Check.warning(
                         "memory-limit",
                         found + ", and taking merged pages apart needs what they saved",

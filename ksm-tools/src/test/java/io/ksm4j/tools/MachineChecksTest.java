@@ -34,6 +34,10 @@ class MachineChecksTest {
         write("proc/sys/vm/max_map_count", "65530");
         write("proc/1/ksm_stat", "ksm_rmap_items 0");
         write("proc/self/cgroup", "0::/");
+        write("proc/meminfo", "MemTotal:       16777216 kB\nMemAvailable:    4194304 kB");
+        Files.createSymbolicLink(
+                Files.createDirectories(root.resolve("proc/self/ns")).resolve("cgroup"),
+                Path.of("cgroup:[4026531835]"));
     }
 
     private void write(String file, String text) throws IOException {
@@ -257,42 +261,46 @@ class MachineChecksTest {
         assertThat(check("container").verdict()).isEqualTo(Verdict.OK);
     }
 
-    @Test
-    void theGroupAboveMayLeaveLess() throws IOException {
+    private void processInTenantsOne() throws IOException {
         write("proc/self/cgroup", "0::/tenants/one");
+        write("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw");
         write("sys/fs/cgroup/tenants/memory.max", Long.toString(GIBIBYTE));
         write("sys/fs/cgroup/tenants/memory.current", Long.toString(GIBIBYTE - 1000));
+        write("sys/fs/cgroup/tenants/memory.stat", "anon 4096");
         write("sys/fs/cgroup/tenants/one/memory.max", "max");
         write("sys/fs/cgroup/tenants/one/memory.current", "4096");
+    }
+
+    @Test
+    void theGroupAboveMayLeaveLess() throws IOException {
+        processInTenantsOne();
         assertThat(assertVerdict(Verdict.WARNING, "memory-limit").reason())
                 .startsWith("1000 B are left of the 1.0 GiB that /sys/fs/cgroup/tenants/memory.max allows, ");
 
         write("sys/fs/cgroup/tenants/memory.stat", "anon 4096\nactive_file 536870912\ninactive_file 0");
         assertOk("memory-limit", "512.0 MiB are left of the 1.0 GiB that /sys/fs/cgroup/tenants/memory.max allows");
-    }
 
-    @Test
-    void theFirstVersionOfCgroupsHasLimitsToo() throws IOException {
-        write("proc/self/cgroup", "5:cpu:/x\n4:memory:/docker/abc\n0::/");
-        write("sys/fs/cgroup/memory/memory.limit_in_bytes", "2147483648");
-        write("sys/fs/cgroup/memory/memory.usage_in_bytes", "1073741824");
-
+        write("sys/fs/cgroup/tenants/memory.max", "max");
         assertOk(
-                "memory-limit",
-                "1.0 GiB are left of the 2.0 GiB that /sys/fs/cgroup/memory/memory.limit_in_bytes allows");
-
-        write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712");
-        assertOk("memory-limit", "no cgroup limits this process's memory");
+                "memory-limit", "no cgroup leaves this process less than the 4.0 GiB in MemAvailable of /proc/meminfo");
     }
 
     @Test
-    void garbageIsNoLimit() throws IOException {
-        write("proc/self/cgroup", "garbage\n:\n0::/\u0001\n0::/\u0000");
-        write("sys/fs/cgroup/memory.max", "many");
+    void whatCannotBeReadIsNotUnlimited() throws IOException {
+        processInTenantsOne();
+        write("sys/fs/cgroup/tenants/memory.max", "many");
+        assertThat(assertVerdict(Verdict.WARNING, "memory-limit").reason())
+                .startsWith("a limit may be in /sys/fs/cgroup/tenants/memory.max, which cannot be read: ")
+                .contains("\"many\"");
+        write("proc/self/cgroup", "garbage");
+        assertThat(assertVerdict(Verdict.WARNING, "memory-limit").reason()).contains("/proc/self/cgroup");
+    }
+
+    @Test
+    void garbageIsNotTakenForAnswers() throws IOException {
         write("proc/self/mountinfo", "garbage\n\n1 2 3");
         write("proc/sys/vm/max_map_count", "lots");
 
-        assertOk("memory-limit", "no cgroup limits this process's memory");
         assertThat(assertVerdict(Verdict.WARNING, "mapping-limit").reason())
                 .isEqualTo("vm.max_map_count cannot be read");
         assertThat(check("container").verdict()).isEqualTo(Verdict.OK);

@@ -1,6 +1,5 @@
-package io.ksm4j;
+package io.ksm4j.internal;
 
-import io.ksm4j.internal.Descriptors;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
@@ -21,15 +20,21 @@ import org.jspecify.annotations.Nullable;
  * <p>Names from {@code /proc} are bytes in no particular encoding. Here every byte is a character of Latin-1, and {@link #path}
  * makes a path of the same bytes.
  */
-final class MemoryLeft {
+public final class MemoryLeft {
 
-    /** Bytes, at least 0, and what leaves no more; if that cannot be read, why. */
-    record Left(long bytes, String limitedBy, @Nullable String unreadable) {
-
-        Left(long bytes, String limitedBy) {
-            this(bytes, limitedBy, null);
-        }
-    }
+    /**
+     * What is left.
+     *
+     * @param bytes at least 0
+     * @param limit the limit of the cgroup that leaves no more, in bytes; {@link Long#MAX_VALUE} if it is the machine that does not
+     * @param limitedBy the file where that limit stands
+     * @param unreadable why a file that may hold a limit cannot be read; null if all can
+     */
+    public record Left(
+            long bytes,
+            long limit,
+            String limitedBy,
+            @Nullable String unreadable) {}
 
     /** Something cannot be read that may limit. */
     private static final class UnreadableException extends Exception {
@@ -102,13 +107,21 @@ final class MemoryLeft {
 
     private final Path root;
 
-    /** Reads a tree that holds {@code proc} and what is mounted: {@code /}, or one made for a test. */
-    MemoryLeft(Path root) {
+    /**
+     * Reads nothing yet.
+     *
+     * @param root of a tree that holds {@code proc} and what is mounted: {@code /}, or one made for a test
+     */
+    public MemoryLeft(Path root) {
         this.root = root;
     }
 
-    /** The least of all. */
-    Left read() {
+    /**
+     * Reads what the machine and each limit leave.
+     *
+     * @return the least of it
+     */
+    public Left read() {
         try {
             Left least = available();
             for (Hierarchy hierarchy : hierarchies()) {
@@ -116,7 +129,7 @@ final class MemoryLeft {
             }
             return least;
         } catch (UnreadableException e) {
-            return new Left(0, display(e.file), e.reason);
+            return new Left(0, NO_LIMIT, display(e.file), e.reason);
         }
     }
 
@@ -126,8 +139,8 @@ final class MemoryLeft {
             // Kernels before 3.14 have only the second, which is less.
             OptionalLong kilobytes = field("/proc/meminfo", lines, name + ":");
             if (kilobytes.isPresent()) {
-                return new Left(
-                        Math.min(kilobytes.getAsLong(), Long.MAX_VALUE >> 10) << 10, name + " of /proc/meminfo");
+                long bytes = Math.min(kilobytes.getAsLong(), Long.MAX_VALUE >> 10) << 10;
+                return new Left(bytes, NO_LIMIT, name + " of /proc/meminfo", null);
             }
         }
         throw new UnreadableException("/proc/meminfo", "it has no MemAvailable");
@@ -200,7 +213,7 @@ final class MemoryLeft {
                     + stat(version.hierarchical + "active_file").orElse(0);
             long kept = Math.max(0, used(usage) - reclaimable);
             long left = Math.max(0, limit - kept);
-            return left < known.bytes ? new Left(left, display(file)) : known;
+            return left < known.bytes ? new Left(left, limit, display(file), null) : known;
         }
 
         /** Whether a limit leaves at least as much as others do, even if nothing of what is used could be dropped. */

@@ -1,8 +1,8 @@
-package io.ksm4j;
+package io.ksm4j.internal;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.MemoryLeft.Left;
+import io.ksm4j.internal.MemoryLeft.Left;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
@@ -75,7 +75,10 @@ class MemoryLeftTest {
     }
 
     private void assertLeft(long bytes, String limitedBy) {
-        assertThat(memory.read()).isEqualTo(new Left(bytes, limitedBy));
+        Left left = memory.read();
+        assertThat(left.bytes()).isEqualTo(bytes);
+        assertThat(left.limitedBy()).isEqualTo(limitedBy);
+        assertThat(left.unreadable()).isNull();
     }
 
     private void assertOnlyTheMachineLimits() {
@@ -390,7 +393,10 @@ class MemoryLeftTest {
             Files.writeString(inner.resolve("memory.limit_in_bytes"), "20971520");
             assertThat(new MemoryLeft(top).read())
                     .isEqualTo(new Left(
-                            20971520, inner.resolve("memory.limit_in_bytes").toString()));
+                            20971520,
+                            20971520,
+                            inner.resolve("memory.limit_in_bytes").toString(),
+                            null));
             Files.writeString(inner.resolve("memory.limit_in_bytes"), "-1");
             Left left = new MemoryLeft(top).read();
             // The kernel's own memory for the inner group is charged to the outer.
