@@ -7,6 +7,7 @@ import com.sun.tools.attach.VirtualMachine;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.stats.ProcessKsmStatsMXBean;
+import io.ksm4j.testsupport.TestLength;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,6 +17,7 @@ import java.util.List;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -42,8 +44,10 @@ class AttachCommandTest {
         programs = new AgentPrograms(folder);
     }
 
+    /** In the gate one of them, the oldest. */
     static List<Path> jdks() throws IOException {
-        return AgentPrograms.jdks();
+        List<Path> all = AgentPrograms.jdks();
+        return TestLength.isLong() ? all : all.subList(0, 1);
     }
 
     private static KsmProcess attach(RunningJvm jvm, String... options) {
@@ -52,6 +56,7 @@ class AttachCommandTest {
         return KsmProcess.run(arguments.toArray(String[]::new));
     }
 
+    @Tag("more")
     @ParameterizedTest
     @MethodSource("jdks")
     void aJvmIsOptedInAndOutAsOftenAsOneLikes(Path jdk, @TempDir Path temporary) throws Exception {

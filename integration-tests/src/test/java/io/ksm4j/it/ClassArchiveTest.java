@@ -3,7 +3,6 @@ package io.ksm4j.it;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.junit.EnabledIfKsm;
-import io.ksm4j.testsupport.TestLength;
 import java.io.File;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
@@ -45,11 +44,11 @@ class ClassArchiveTest {
         }
     }
 
-    @Tag("more")
+    @Tag("long")
     @Test
     @EnabledIfKsm
     void neitherTheJvmThatWritesOneNorTheOneThatReadsItCrashes() throws Exception {
-        for (String moment : TestLength.isLong() ? List.of("20", "50", "80", "110") : List.of("50")) {
+        for (String moment : List.of("20", "50", "80", "110")) {
             run("-XX:ArchiveClassesAtExit=" + folder.resolve("dynamic.jsa"), moment);
             run("-XX:SharedArchiveFile=" + folder.resolve("dynamic.jsa"));
         }

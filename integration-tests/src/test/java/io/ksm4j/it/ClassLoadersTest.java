@@ -60,7 +60,7 @@ class ClassLoadersTest {
         run(List.of(), "unload", backend);
     }
 
-    @Tag("more")
+    @Tag("long")
     @ParameterizedTest
     @FieldSource("UNLOADED")
     void classLoaderIsCollectedWhileTheFlightRecorderRuns(String backend) {

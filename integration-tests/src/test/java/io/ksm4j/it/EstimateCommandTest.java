@@ -28,6 +28,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** {@code ksm estimate} beside JVMs whose pages are known, and what ksmd then makes of them. */
@@ -215,6 +216,7 @@ class EstimateCommandTest {
         }
     }
 
+    @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
     void whatIsEstimatedOfTenantsIsWhatTheyThenSave(RunningKsmd ksmd) throws Exception {

@@ -25,10 +25,11 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.FieldSource;
 
 /** The quickstart as users see it: a program of its own that may start ksmd and must leave the machine as it was. */
 @EnabledIfKsm(control = true)
@@ -79,8 +80,9 @@ class QuickstartTest {
         }
     }
 
+    @Tag("more")
     @ParameterizedTest
-    @ValueSource(strings = {"ffm", "jnr", "jna"})
+    @FieldSource("io.ksm4j.it.BackendsUnderTest#SOME")
     void mergesFourCopiesIntoOneAndPutsEverySettingBack(String backend) throws Exception {
         Map<String, String> before = settings();
 

@@ -29,6 +29,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -115,6 +116,7 @@ class RoomToUnmergeTest {
         }
     }
 
+    @Tag("long")
     @Test
     void withoutTheCheckTheKernelKills(RunningKsmd ksmd) throws Exception {
         try (MemoryCgroup cgroup = MemoryCgroup.createWithNameInNoEncoding();
