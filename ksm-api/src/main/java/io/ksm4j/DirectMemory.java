@@ -102,7 +102,7 @@ final class DirectMemory implements KsmBackend {
         return -Linux.ENOSYS;
     }
 
-    /** Nobody can tell where a buffer is, so each time it is asked for, it is somewhere new. */
+    /** The address of a buffer is unknown, so each time it is asked for, it is a new one. */
     @Override
     public long address(ByteBuffer direct) {
         return newAddress(direct.capacity());

@@ -37,7 +37,7 @@ public record KsmSupport(String backend, boolean canMark, boolean canMerge, List
         DAEMON_STOPPED,
         /** {@code ksmd} does not run, and this process has no right to start it. */
         NO_PERMISSION_TO_START,
-        /** {@code /sys/kernel/mm/ksm} cannot be read, so nobody can tell whether {@code ksmd} runs; some containers hide it. */
+        /** {@code /sys/kernel/mm/ksm} cannot be read, so it is unknown whether {@code ksmd} runs; some containers hide it. */
         DAEMON_UNKNOWN,
         /** The regions are those of {@link Ksm#fallback()}, whose advice is recorded and does nothing. */
         FALLBACK

@@ -24,7 +24,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 
-/** Nobody can tell from what ksm4j does, or says went wrong, which backend is behind it. */
+/** What ksm4j does, and what it says went wrong, is the same with every backend. */
 @EnabledIfKsm
 class BackendsAgreeTest {
 

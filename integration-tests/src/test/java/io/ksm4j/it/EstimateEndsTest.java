@@ -103,7 +103,7 @@ class EstimateEndsTest {
                             "ksm: 2 is a kernel thread: it has no memory of its own",
                             "ksm: there is no process " + ended.pid() + ": ps -e shows them",
                             "ksm: process " + zombie
-                                    + " has ended, and nobody has asked for its exit status: it has no memory left",
+                                    + " has ended, and its parent has not read its exit status: it has no memory left",
                             "ksm: " + thread + " is a thread: give its process, " + jvm.pid());
             assertThat(some.output())
                     .contains(" COST  NAME\n", " " + jvm.pid() + "  ", "  " + Waiter.class.getName() + "\n")

@@ -106,7 +106,7 @@ public interface KsmBackend {
      * How to tell whether a direct buffer's memory still exists, where the memory can be freed before the buffer is gone.
      *
      * @param direct a direct buffer
-     * @return answers from any thread; says yes where nobody can tell
+     * @return answers from any thread; says yes where that is unknown
      */
     default BooleanSupplier liveness(ByteBuffer direct) {
         return () -> true;

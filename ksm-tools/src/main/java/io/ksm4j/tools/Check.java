@@ -16,7 +16,7 @@ record Check(String name, Verdict verdict, String reason, String cure) {
         OK("ok"),
         /** Pages can merge, but slowly, at a price, or not everywhere. */
         WARNING("warning"),
-        /** Nobody can tell from here whether pages merge. */
+        /** It is unknown whether pages merge. */
         UNKNOWN("unknown"),
         /** No page merges until the cure is run on this machine. */
         FIXABLE("fixable"),

@@ -41,7 +41,7 @@ enum Diagnosis {
         return word;
     }
 
-    /** Whether pages can merge now; empty if nobody can tell. */
+    /** Whether pages can merge now; empty if unknown. */
     Optional<Boolean> canMerge() {
         return canMerge;
     }

@@ -58,7 +58,7 @@ final class DoctorCommand implements Callable<Integer> {
             case CANNOT -> System.out.println("Merging cannot work here.");
             case FIXABLE -> printCures("Merging would work here after:", checks, Verdict.FIXABLE);
             case UNKNOWN ->
-                printCures("Nobody can tell from here whether merging works. To find out:", checks, Verdict.UNKNOWN);
+                printCures("It is unknown whether merging works here. To find out:", checks, Verdict.UNKNOWN);
         }
     }
 

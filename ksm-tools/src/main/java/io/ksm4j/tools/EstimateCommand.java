@@ -179,7 +179,7 @@ final class EstimateCommand implements Callable<Integer> {
             return null;
         }
         return Pattern.compile("(?m)^State:\\s*[ZX]").matcher(status).find()
-                ? "process " + pid + " has ended, and nobody has asked for its exit status: it has no memory left"
+                ? "process " + pid + " has ended, and its parent has not read its exit status: it has no memory left"
                 : pid + " is a kernel thread: it has no memory of its own";
     }
 

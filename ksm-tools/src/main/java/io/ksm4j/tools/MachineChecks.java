@@ -76,7 +76,7 @@ final class MachineChecks {
         }
         return Check.unknown(
                 "kernel",
-                linux + " has KSM, but /sys/kernel/mm/ksm is hidden, so nobody can tell whether ksmd runs",
+                linux + " has KSM, but /sys/kernel/mm/ksm is hidden, so it is unknown whether ksmd runs",
                 "mount the host's /sys, read-only, into the container");
     }
 
@@ -84,7 +84,7 @@ final class MachineChecks {
         if (machine.run().isEmpty()) {
             return Check.unknown(
                     "ksmd",
-                    "nobody can tell whether it runs, as /sys/kernel/mm/ksm/run "
+                    "it is unknown whether it runs, as /sys/kernel/mm/ksm/run "
                             + (isMasked() ? "is masked, as in a container" : "cannot be read"),
                     isMasked() ? "ksm doctor; outside of this container" : "ksm doctor; as root");
         }
@@ -116,7 +116,7 @@ final class MachineChecks {
         }
         if (machine.pagesToScan().isEmpty() || machine.sleepMillisecs().isEmpty()) {
             return Check.unknown(
-                    "speed", "nobody can tell, as ksmd's settings cannot all be read", "ksm doctor; as root");
+                    "speed", "unknown, as ksmd's settings cannot all be read", "ksm doctor; as root");
         }
         long pagesToScan = machine.pagesToScan().getAsLong();
         long sleep = machine.sleepMillisecs().getAsLong();
@@ -194,7 +194,7 @@ final class MachineChecks {
                 "huge-pages",
                 settings.values().stream().anyMatch(setting -> setting.contains("[madvise]"))
                         ? "only programs that ask for them get them"
-                        : "nobody gets them");
+                        : "no memory gets them");
     }
 
     /** By file. Since Linux 6.8 each size has its own, which may leave it to the one for all. */

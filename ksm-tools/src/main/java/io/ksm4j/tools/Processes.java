@@ -21,7 +21,7 @@ import java.util.Set;
  * memory that may merge.
  *
  * @param known those that could be read, the one that merging does most for first
- * @param hidden how many could not be read, for want of rights; empty if nobody can tell, since {@code /proc} does not list them
+ * @param hidden how many could not be read, for want of rights; empty if unknown, since {@code /proc} does not list them
  */
 record Processes(List<ProcessInfo> known, OptionalInt hidden) {
 

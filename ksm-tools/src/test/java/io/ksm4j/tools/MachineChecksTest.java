@@ -204,7 +204,7 @@ class MachineChecksTest {
         assertThat(assertVerdict(Verdict.WARNING, "huge-pages").cure()).contains("HugePages.AVOID");
 
         Files.delete(root.resolve("sys/kernel/mm/transparent_hugepage/enabled"));
-        assertOk("huge-pages", "nobody gets them");
+        assertOk("huge-pages", "no memory gets them");
     }
 
     @Test
