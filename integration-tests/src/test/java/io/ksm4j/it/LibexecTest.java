@@ -1,10 +1,12 @@
 package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.UUID;
 import java.util.regex.Pattern;
@@ -21,6 +23,7 @@ class LibexecTest {
     private static final String LEFT_BEHIND =
             ROOT.resolve("libexec/left-behind").toString();
     private static final String GATE = ROOT.resolve("libexec/gate").toString();
+    private static final String JDK21 = ROOT.resolve("libexec/jdk21").toString();
 
     @Test
     void allThatIsMissingIsSaidInOneMessage(@TempDir Path path) throws IOException {
@@ -82,6 +85,49 @@ class LibexecTest {
     }
 
     @Test
+    void aJava21IsFoundByItsVersion(@TempDir Path directory) throws IOException {
+        Path jdk21 = plantJava(directory.resolve("a 21"), "21.0.5");
+        Path other = plantJava(directory.resolve("other"), "17.0.21");
+        List<String> bare = List.of("env", "-i", "HOME=" + directory, "PATH=/usr/bin:/bin");
+
+        assertThat(run(bare, "JAVA21_HOME=" + other, "JAVA_HOME=" + jdk21, "bash", JDK21, "find"))
+                .isEqualTo(new KsmProcess(0, jdk21 + "\n", ""));
+    }
+
+    private static Path plantJava(Path home, String version) throws IOException {
+        Files.createDirectories(home.resolve("bin"));
+        Files.createSymbolicLink(home.resolve("bin/java"), Path.of("/bin/true"));
+        Files.writeString(home.resolve("release"), "IMPLEMENTOR=\"nobody\"\nJAVA_VERSION=\"" + version + "\"\n");
+        return home;
+    }
+
+    @Test
+    void whereNoJava21CanBeFetchedItsTestsAreSkippedWithTheReason(@TempDir Path directory) throws IOException {
+        List<String> bare = List.of("env", "-i", "HOME=" + directory, "PATH=" + directory + ":/usr/bin:/bin");
+        KsmProcess find = run(bare, "bash", JDK21, "find");
+        assumeThat(find.output()).as("a Java 21 of this machine").isEmpty();
+        assertThat(find.errors())
+                .startsWith("There is no Java 21, so no tests run on it: ")
+                .hasLineCount(1);
+        for (String program : List.of("apt-get", "dpkg", "dpkg-deb")) {
+            Path file = directory.resolve(program);
+            Files.writeString(file, "#!/bin/sh\necho 'E: no network'\nexit 100\n");
+            Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
+        }
+
+        KsmProcess fetch = run(bare, "bash", JDK21);
+
+        assertThat(fetch.exitStatus()).as(fetch.errors()).isZero();
+        if (Files.isReadable(Path.of("/usr/share/keyrings/debian-archive-keyring.gpg"))) {
+            assertThat(fetch.output())
+                    .isEqualTo("skipped: apt-get could not fetch Debian 13's Java 21: E: no network\n");
+            assertThat(directory.resolve(".cache/ksm4j")).isEmptyDirectory();
+        } else {
+            assertThat(fetch.output()).startsWith("skipped: there is no Java 21, and no /usr/share/keyrings/");
+        }
+    }
+
+    @Test
     void aWayThatIsNoneIsRefusedWithTheUsage() {
         for (List<String> command : List.of(List.of(GATE), List.of(GATE, "nonsense"), List.of(GATE, "elsewhere"))) {
             KsmProcess gate = KsmProcess.runCommand(command);
@@ -89,5 +135,8 @@ class LibexecTest {
             assertThat(gate.exitStatus()).isEqualTo(2);
             assertThat(gate.errors()).contains("libexec/gate under-load  ", "  user        as an ordinary user\n");
         }
+        KsmProcess jdk21 = KsmProcess.runCommand(List.of(JDK21, "nonsense"));
+        assertThat(jdk21.exitStatus()).isEqualTo(2);
+        assertThat(jdk21.errors()).contains("libexec/jdk21 fetch  ");
     }
 }
