@@ -53,9 +53,10 @@ record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
             try {
                 boolean ended = process.waitFor(patience);
                 String printed = Files.readString(output);
-                assertThat(ended)
-                        .as("ended in %s: %s\n%s", patience, command, printed)
-                        .isTrue();
+                if (!ended) {
+                    throw new AssertionError("not ended in " + patience + ": " + command + "\n" + printed + "\n"
+                            + threads(process.pid(), folder.resolve("threads")));
+                }
                 ChildJvm child = new ChildJvm(process.exitValue(), printed, crashReports(folder));
                 if (child.crashReports.isEmpty()) {
                     Files.delete(output);
@@ -64,6 +65,8 @@ record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
                 return child;
             } finally {
                 process.destroyForcibly();
+                // One that was attached to leaves it when it is killed.
+                Files.deleteIfExists(Path.of("/tmp/.java_pid" + process.pid()));
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -71,6 +74,21 @@ record ChildJvm(int exitStatus, String output, List<Path> crashReports) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException(e);
         }
+    }
+
+    /** What the threads of a JVM do, platform threads with what they lock, and virtual threads. Leaves a file. */
+    static String threads(long pid, Path dump) throws IOException {
+        String threads = jcmd(pid, "Thread.print") + jcmd(pid, "Thread.dump_to_file", "-overwrite", dump.toString());
+        return Files.exists(dump) ? threads + Files.readString(dump) : threads;
+    }
+
+    /** A JVM that hangs as a whole does not answer. */
+    private static String jcmd(long pid, String... command) {
+        String jcmd = Path.of(System.getProperty("java.home"), "bin", "jcmd").toString();
+        List<String> all = new ArrayList<>(List.of("timeout", "60", jcmd, Long.toString(pid)));
+        all.addAll(List.of(command));
+        KsmProcess answer = KsmProcess.runCommand(all);
+        return answer.output() + answer.errors();
     }
 
     /** Runs a main class of these tests on the JDK and the class path that the tests run on. */
