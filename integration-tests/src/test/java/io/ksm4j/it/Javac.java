@@ -11,17 +11,22 @@ import javax.tools.JavaCompiler;
 import javax.tools.StandardJavaFileManager;
 import javax.tools.ToolProvider;
 
-/** Compiles for the oldest Java that ksm4j runs on. */
+/** Compiles for other versions of Java. */
 final class Javac {
 
     private Javac() {}
 
-    /** Compiles a source file into a directory, which need not exist. */
+    /** Compiles a source file, for the oldest Java that ksm4j runs on, into a directory, which need not exist. */
     static void compile(Path source, String classPath, Path classes) throws IOException {
+        compile(17, source, classPath, classes);
+    }
+
+    /** The same for another version. */
+    static void compile(int release, Path source, String classPath, Path classes) throws IOException {
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
         StringWriter messages = new StringWriter();
         List<String> options = List.of(
-                "--release=17",
+                "--release=" + release,
                 "-proc:none",
                 "-cp",
                 classPath,

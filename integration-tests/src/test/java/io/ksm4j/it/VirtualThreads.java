@@ -7,6 +7,8 @@ import io.ksm4j.KsmException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.test.Mapping;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -16,12 +18,13 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 
-/** The child JVMs of {@link VirtualThreadsTest}. They end when all threads have. */
+/** The child JVMs of {@link VirtualThreadsTest}, of Java 21 at the oldest. They end when all threads have. */
 final class VirtualThreads {
 
     private static final int MARKERS = 8;
-    private static final int ROUNDS = 100;
+    private static final int ROUNDS = 25;
     private static final int REGIONS = 64;
+    private static final RegionOptions UNGUARDED = RegionOptions.DEFAULT.withGuardPages(false);
 
     private final Ksm ksm = Ksm.system();
     private final long page = ksm.pageSize();
@@ -30,18 +33,24 @@ final class VirtualThreads {
 
     public static void main(String[] arguments) throws Exception {
         VirtualThreads test = new VirtualThreads();
-        test.markPartsWhileOthersReadStats();
+        test.changeJoinedRegionsWhileOthersReadStats();
         test.manyMarkFewRegions(Integer.parseInt(arguments[0]));
         assertThat(test.ksm.registry().openRegions()).isZero();
         assertThat(test.ksm.registry().mergeableBytes()).isZero();
     }
 
-    /** Without guard pages, so that neighbours are one mapping, and reading must keep others from changing it. */
-    private void markPartsWhileOthersReadStats() throws Exception {
-        List<MergeRegion> regions = Stream.generate(
-                        () -> ksm.allocate(64 * page, RegionOptions.DEFAULT.withGuardPages(false)))
+    /**
+     * Without guard pages, so that neighbours are one mapping, and reading must keep others from changing it. It does so only where
+     * there is something to count.
+     */
+    private void changeJoinedRegionsWhileOthersReadStats() throws Exception {
+        List<MergeRegion> regions = Stream.generate(() -> ksm.allocate(64 * page, UNGUARDED))
                 .limit(8)
                 .toList();
+        assertThat(regions.stream().map(VirtualThreads::firstMapping).distinct())
+                .as("mappings of %d regions", regions.size())
+                .hasSizeLessThan(regions.size());
+        regions.forEach(this::touch);
         AtomicBoolean done = new AtomicBoolean();
         try (ExecutorService platform = Executors.newFixedThreadPool(2)) {
             for (int i = 0; i < 2; i++) {
@@ -57,6 +66,7 @@ final class VirtualThreads {
                     Random random = new Random(i);
                     results.add(virtual.submit(() -> markParts(regions, random)));
                     results.add(virtual.submit(() -> readStats(regions, random.nextInt(regions.size()))));
+                    results.add(virtual.submit(this::openAndClose));
                 }
                 for (Future<?> result : results) {
                     result.get();
@@ -66,6 +76,19 @@ final class VirtualThreads {
             }
         }
         regions.forEach(MergeRegion::close);
+    }
+
+    private void touch(MergeRegion region) {
+        ByteBuffer buffer = region.buffer();
+        for (long offset = 0; offset < region.size(); offset += page) {
+            buffer.putLong((int) offset, region.address() + offset);
+        }
+    }
+
+    private static long firstMapping(MergeRegion region) {
+        return Mapping.between(region.address(), region.address() + region.size())
+                .get(0)
+                .start();
     }
 
     @SuppressWarnings("ThreadPriorityCheck") // Only has the threads take turns more often.
@@ -82,10 +105,26 @@ final class VirtualThreads {
     @SuppressWarnings("ThreadPriorityCheck")
     private static void readStats(List<MergeRegion> regions, int first) {
         for (int round = 0; round < ROUNDS; round++) {
-            try {
-                regions.get((first + round) % regions.size()).stats();
-            } catch (KsmException changedTooFast) {
-                // It says so and does not wait.
+            readStats(regions.get((first + round) % regions.size()));
+            Thread.yield();
+        }
+    }
+
+    private static void readStats(MergeRegion region) {
+        try {
+            region.stats();
+        } catch (KsmException changedTooFast) {
+            // It says so and does not wait.
+        }
+    }
+
+    /** Regions that join the others for a while. */
+    @SuppressWarnings("ThreadPriorityCheck")
+    private void openAndClose() {
+        for (int round = 0; round < ROUNDS; round++) {
+            try (MergeRegion region = ksm.allocate(8 * page, UNGUARDED)) {
+                touch(region);
+                readStats(region);
             }
             Thread.yield();
         }
