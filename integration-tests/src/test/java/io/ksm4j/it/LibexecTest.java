@@ -111,7 +111,9 @@ class LibexecTest {
                 .hasLineCount(1);
         for (String program : List.of("apt-get", "dpkg", "dpkg-deb")) {
             Path file = directory.resolve(program);
-            Files.writeString(file, "#!/bin/sh\necho 'E: no network'\nexit 100\n");
+            Files.writeString(
+                    file,
+                    "#!/bin/sh\n[ \"$1\" = indextargets ] && exec echo http://mirror.invalid\necho 'E: no network'\nexit 100\n");
             Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
         }
 

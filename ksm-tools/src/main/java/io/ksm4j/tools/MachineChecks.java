@@ -115,8 +115,7 @@ final class MachineChecks {
                     "echo " + PATIENCE_SECONDS / 2 + " > /sys/kernel/mm/ksm/advisor_target_scan_time; as root");
         }
         if (machine.pagesToScan().isEmpty() || machine.sleepMillisecs().isEmpty()) {
-            return Check.unknown(
-                    "speed", "unknown, as ksmd's settings cannot all be read", "ksm doctor; as root");
+            return Check.unknown("speed", "unknown, as ksmd's settings cannot all be read", "ksm doctor; as root");
         }
         long pagesToScan = machine.pagesToScan().getAsLong();
         long sleep = machine.sleepMillisecs().getAsLong();
