@@ -47,8 +47,9 @@ final class RunningJvm implements AutoCloseable {
 
     /** Runs a command that becomes a JVM. */
     static RunningJvm start(List<String> command) throws IOException {
-        return new RunningJvm(
-                new ProcessBuilder(command).redirectErrorStream(true).start());
+        return new RunningJvm(new ProcessBuilder(DefaultSignals.with(command))
+                .redirectErrorStream(true)
+                .start());
     }
 
     long pid() {

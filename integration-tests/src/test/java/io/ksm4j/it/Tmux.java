@@ -60,7 +60,8 @@ final class Tmux implements AutoCloseable {
                 Integer.toString(columns),
                 "-y",
                 Integer.toString(rows),
-                "env -u NO_COLOR LC_ALL=C.UTF-8 PS1='$ ' bash --norc --noprofile -i");
+                String.join(" ", DefaultSignals.ENV)
+                        + " -u NO_COLOR LC_ALL=C.UTF-8 PS1='$ ' bash --norc --noprofile -i");
         tmux.awaitScreen(screen -> screen.contains("$"));
         return tmux;
     }
