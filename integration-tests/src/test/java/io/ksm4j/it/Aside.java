@@ -19,6 +19,9 @@ import org.junit.jupiter.api.parallel.ResourceLock;
 @ResourceLock(value = Aside.MARKED_MEMORY, mode = ResourceAccessMode.READ)
 @interface Aside {
 
-    /** The resource to lock by a test during which no other test may mark memory, because marked memory may merge. */
+    /**
+     * The resource to lock by a test during which no other test may mark memory, because marked memory may merge, or start a process,
+     * because this one is opted in and a child inherits that.
+     */
     String MARKED_MEMORY = "marked memory";
 }

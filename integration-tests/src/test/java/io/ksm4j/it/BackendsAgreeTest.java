@@ -23,9 +23,11 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 /** What ksm4j does, and what it says went wrong, is the same with every backend. */
 @EnabledIfKsm
+@ResourceLock(Aside.MARKED_MEMORY)
 class BackendsAgreeTest {
 
     private static final List<KsmBackend> BACKENDS =

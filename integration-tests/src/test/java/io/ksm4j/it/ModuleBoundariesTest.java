@@ -151,6 +151,7 @@ class ModuleBoundariesTest {
                         "java.net",
                         "java.security",
                         "java.util",
+                        "java.util.concurrent.locks",
                         "java.util.function",
                         "java.util.jar",
                         "java.util.stream",

@@ -17,9 +17,11 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.ResourceLock;
 
 /** Opting the process in and out, and closing, where memory has gone or belongs to somebody else by now. */
 @EnabledIfKsm
+@ResourceLock(Aside.MARKED_MEMORY)
 class ProcessMergingTest {
 
     private static final int PRIVATE_ANONYMOUS = 0x22;

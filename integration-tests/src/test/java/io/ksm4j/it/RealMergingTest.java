@@ -30,12 +30,14 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongUnaryOperator;
 import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.ResourceLock;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The kernel merges what is marked, takes apart what is written or unmarked, and nobody's bytes change. */
 @EnabledIfKsm(control = true)
+@ResourceLock(Aside.MARKED_MEMORY)
 class RealMergingTest {
 
     @SuppressWarnings("UnusedVariable") // A field source.
