@@ -67,6 +67,7 @@ class ClassLoadersTest {
         run(List.of(), "unload-while-recording", backend);
     }
 
+    @Tag("long")
     @Test
     void oneOfManyCopiesTellsTheFlightRecorder() {
         run(List.of(), "one-tells");

@@ -196,6 +196,7 @@ class EstimateCommandTest {
                 + ", \"swappedBytes\": 0, \"unreadBytes\": 0, \"hugeBytes\": 0}";
     }
 
+    @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
     void aSampleInLittleMemoryComesClose(RunningKsmd ksmd) throws Exception {

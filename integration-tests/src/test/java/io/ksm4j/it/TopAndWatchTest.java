@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -89,6 +90,7 @@ class TopAndWatchTest {
         }
     }
 
+    @Tag("long")
     @Test
     void aTerminalThatKeepsNoOtherScreenIsCleared() throws IOException {
         try (Tmux tmux = Tmux.open(folder, 80, 24)) {
@@ -130,6 +132,7 @@ class TopAndWatchTest {
         }
     }
 
+    @Tag("long")
     @Test
     void withoutUnicodeAndColoursItUsesNeither() throws IOException {
         try (Tmux tmux = Tmux.open(folder, 80, 24)) {
