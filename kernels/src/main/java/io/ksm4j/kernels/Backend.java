@@ -1,0 +1,81 @@
+package io.ksm4j.kernels;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.spi.KsmBackendProvider;
+import java.util.Iterator;
+import java.util.Map;
+import java.util.Objects;
+import java.util.ServiceConfigurationError;
+import java.util.ServiceLoader;
+import java.util.TreeMap;
+
+/** The backends on the class path, each opened once. */
+final class Backend {
+
+    private static final Map<String, KsmBackend> USABLE = new TreeMap<>();
+
+    private static final Map<String, Ksm> KSMS = new TreeMap<>();
+
+    private static final Map<String, String> REFUSED = new TreeMap<>();
+
+    static {
+        Iterator<KsmBackendProvider> providers =
+                ServiceLoader.load(KsmBackendProvider.class).iterator();
+        boolean hasNext = true;
+        while (hasNext) {
+            try {
+                hasNext = providers.hasNext();
+                if (hasNext) {
+                    open(providers.next());
+                }
+            } catch (UnsupportedClassVersionError e) {
+                // Has no name, since its class could not be loaded.
+                REFUSED.put(
+                        "ffm",
+                        "it is for a later Java than " + Runtime.version().feature());
+            } catch (ServiceConfigurationError e) {
+                REFUSED.put("ffm", e.toString());
+            }
+        }
+    }
+
+    private Backend() {}
+
+    private static void open(KsmBackendProvider provider) {
+        try {
+            KsmBackend backend = provider.open();
+            USABLE.put(provider.name(), backend);
+            KSMS.put(provider.name(), Ksm.with(backend));
+        } catch (UnsupportedOperationException e) {
+            REFUSED.put(provider.name(), String.valueOf(e.getMessage()));
+        } catch (LinkageError e) {
+            REFUSED.put(provider.name(), e.toString());
+        }
+    }
+
+    /** Those that work here. */
+    static Map<String, KsmBackend> usable() {
+        return USABLE;
+    }
+
+    /** What goes through one that works. */
+    static Ksm ksm(String name) {
+        return Objects.requireNonNull(KSMS.get(name));
+    }
+
+    /** One that works, where it does not matter which. */
+    static KsmBackend any() {
+        return USABLE.values().iterator().next();
+    }
+
+    /** What goes through that one. */
+    static Ksm ksm() {
+        return ksm(any().name());
+    }
+
+    /** Those that don't, with what they say. */
+    static Map<String, String> refused() {
+        return REFUSED;
+    }
+}

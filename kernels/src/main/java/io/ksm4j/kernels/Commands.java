@@ -1,0 +1,136 @@
+package io.ksm4j.kernels;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.OptionalLong;
+import java.util.Random;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The command {@code ksm} and the first sample, as processes of their own. */
+@EnabledIfKsm(control = true)
+@In(Situation.PLAIN)
+final class Commands {
+
+    private final Ksm ksm = Backend.ksm();
+    private final long page = ksm.pageSize();
+    private final Content content = Content.unique();
+    private final String pid = Long.toString(ProcessHandle.current().pid());
+
+    /** A number under this name; the first is that of the machine, or of all processes. */
+    private static OptionalLong number(Jvm.Ended command, String name) {
+        Matcher matcher = Pattern.compile("\"" + name + "\": (-?\\d+|null)").matcher(command.output());
+        assertThat(matcher.find()).as("%s in %s", name, command).isTrue();
+        return matcher.group(1).equals("null")
+                ? OptionalLong.empty()
+                : OptionalLong.of(Long.parseLong(matcher.group(1)));
+    }
+
+    @Test
+    void doctorSaysWhetherMergingCanWork(RunningKsmd ksmd) {
+        Jvm.Ended works = Jvm.ksm("doctor", "--json");
+        assertThat(works.status()).as("%s", works).isZero();
+        assertThat(works.output())
+                .startsWith("{\"canMerge\": true, \"verdict\": \"works\", ")
+                .contains("{\"name\": \"ksmd\", \"verdict\": \"ok\", ")
+                .contains("{\"name\": \"advice\", \"verdict\": \"ok\", ")
+                .contains("{\"name\": \"whole-process\", \"verdict\": \""
+                        + (Feature.MEMORY_MERGE.isThere() ? "ok" : "warning") + "\", ");
+
+        ksmd.set(KsmSetting.RUN, 0);
+        Jvm.Ended stopped = Jvm.ksm("doctor", "--json");
+        assertThat(stopped.status()).as("%s", stopped).isEqualTo(3);
+        assertThat(stopped.output())
+                .startsWith("{\"canMerge\": false, \"verdict\": \"fixable\", ")
+                .contains("{\"name\": \"ksmd\", \"verdict\": \"fixable\", ");
+    }
+
+    @Test
+    void statusShowsTheMachineAndThisProcess(RunningKsmd ksmd) {
+        try (MergeRegion region = ksm.allocate(64 * page, Merging.SMALL_PAGES)) {
+            content.fill(region, i -> i / 2);
+            Merging.awaitMerging(
+                    ksmd, () -> assertThat(region.stats().savedBytes()).isEqualTo(32 * page));
+            // So that the numbers stay.
+            ksmd.set(KsmSetting.RUN, 0);
+            Sharing now = Sharing.now();
+
+            Jvm.Ended status = Jvm.ksm("status", "--json", pid);
+
+            assertThat(status.status()).as("%s", status).isZero();
+            assertThat(number(status, "pageSize")).hasValue(page);
+            assertThat(number(status, "run")).hasValue(0);
+            assertThat(number(status, "pagesShared")).hasValue(now.shared());
+            assertThat(number(status, "pagesSharing")).hasValue(now.sharing());
+            assertThat(number(status, "savedBytes")).hasValue(now.sharing() * page);
+            assertThat(number(status, "pid")).hasValue(Long.parseLong(pid));
+            assertThat(number(status, "mergingPages")).isEqualTo(Merging.ifTold(Feature.MERGING_PAGES, 64));
+        }
+    }
+
+    @Test
+    void estimateSaysWhatThenMerges(RunningKsmd ksmd) {
+        int equal = 300;
+        int contents = 100;
+        int unique = 100;
+        int zeros = 20;
+        int pages = equal + unique + zeros;
+        try (MergeRegion region = ksm.allocate(pages * page, Merging.SMALL_PAGES)) {
+            content.fill(region, i -> -1 - i);
+            ksmd.awaitFullScans(3);
+            Sharing before = Sharing.now();
+            ksmd.set(KsmSetting.RUN, 0);
+            content.fill(region, i -> i < equal ? i % contents : i);
+            for (int i = equal + unique; i < pages; i++) {
+                region.buffer(i * page, (int) page).put(new byte[(int) page]);
+            }
+
+            Jvm.Ended estimate = Jvm.ksm("estimate", "--json", "--marked", pid);
+
+            assertThat(estimate.status()).as("%s", estimate).isZero();
+            long saved = (long) pages - contents - unique - 1;
+            assertThat(number(estimate, "pageSize")).hasValue(page);
+            assertThat(number(estimate, "candidateBytes")).hasValue(pages * page);
+            assertThat(number(estimate, "zeroBytes")).hasValue(zeros * page);
+            assertThat(number(estimate, "savedBytes")).hasValue(saved * page);
+            assertThat(number(estimate, "extraCopiesBytes")).hasValue(0);
+            ksmd.set(KsmSetting.RUN, 1);
+            Merging.awaitMerging(
+                    ksmd, () -> assertThat(Sharing.since(before)).isEqualTo(new Sharing(contents + 1, saved)));
+        }
+    }
+
+    @Test
+    void theQuickstartMergesFourCopiesAndPutsEverySettingBack(RunningKsmd ksmd, @TempDir Path folder)
+            throws IOException {
+        ksmd.set(KsmSetting.RUN, 0);
+        Map<String, String> before = KernelFiles.settings();
+        // Random, so that a page has nothing to merge with but its copies.
+        byte[] data = new byte[(1 << 20) + 100];
+        new Random(1).nextBytes(data);
+        Path file = Files.write(folder.resolve("data"), data);
+
+        Jvm.Ended quickstart = Jvm.run(Jvm.command("io.ksm4j.samples.quickstart.Quickstart", file.toString()));
+
+        assertThat(quickstart.status()).as("%s", quickstart).isZero();
+        assertThat(quickstart.output())
+                .contains("ksmd is stopped: it runs fast for a moment, then every setting is put back");
+        Matcher saved = Pattern.compile("saved ([0-9.]+) MiB of ([0-9.]+) MiB in [0-9.]+ s \\(backend \\w+\\)")
+                .matcher(quickstart.output().strip().lines().reduce("", (one, next) -> next));
+        assertThat(saved.matches()).as("%s", quickstart).isTrue();
+        double all = Double.parseDouble(saved.group(2));
+        assertThat(Double.parseDouble(saved.group(1))).isBetween(all * 0.75 - 0.01, all * 0.75 + 0.01);
+        assertThat(KernelFiles.settings()).isEqualTo(before);
+    }
+}

@@ -1,0 +1,61 @@
+package io.ksm4j.kernels;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.Marking;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.test.Mapping;
+import org.junit.jupiter.api.Test;
+
+/** Memory that gets huge pages without asking for them. */
+@EnabledIfKsm(control = true)
+@In(Situation.THP)
+final class LargePages {
+
+    private static final long SIZE = 16L << 20;
+
+    private final Ksm ksm = Backend.ksm();
+
+    private static long hugeBytes(MergeRegion region) {
+        return Mapping.between(region.address(), region.range().end()).stream()
+                .mapToLong(mapping -> mapping.bytes("AnonHugePages"))
+                .sum();
+    }
+
+    @Test
+    void theyAreSplitAndMergedToTheLastPage(RunningKsmd ksmd) {
+        Sharing.awaitNone();
+        Sharing before = Sharing.now();
+        try (MergeRegion region = ksm.allocate(SIZE, RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE))) {
+            long pages = SIZE / ksm.pageSize();
+            Content content = Content.unique();
+            content.fill(region, page -> page % (pages / 2));
+            assertThat(hugeBytes(region)).as("in huge pages").isPositive();
+            assertThat(region.stats().hugeBytes()).isEqualTo(hugeBytes(region));
+
+            region.markMergeable();
+            Merging.awaitMerging(ksmd, () -> {
+                Merging.assertStats(region, SIZE, SIZE, SIZE / 2);
+                assertThat(Sharing.since(before)).isEqualTo(new Sharing(pages / 2, pages / 2));
+            });
+            assertThat(hugeBytes(region)).isZero();
+            assertThat(region.stats().hugeBytes()).isZero();
+            content.verify(region, page -> page % (pages / 2));
+            region.markUnmergeable();
+            Merging.assertStats(region, SIZE, 0, 0);
+            content.verify(region, page -> page % (pages / 2));
+        }
+    }
+
+    @Test
+    void doctorWarnsOfThem(RunningKsmd ksmd) {
+        Jvm.Ended doctor = Jvm.ksm("doctor", "--json");
+        assertThat(doctor.status()).as("%s", doctor).isZero();
+        assertThat(doctor.output()).contains("{\"name\": \"huge-pages\", \"verdict\": \"warning\", ");
+        assertThat(ksmd.read("run")).isOne();
+    }
+}

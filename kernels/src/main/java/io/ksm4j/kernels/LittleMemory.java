@@ -1,0 +1,100 @@
+package io.ksm4j.kernels;
+
+import static io.ksm4j.testsupport.Patience.PATIENCE;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.Marking;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.Unmerge;
+import io.ksm4j.UnmergeRefusedException;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** A machine whose memory is almost used up. */
+@EnabledIfKsm(control = true)
+@In(Situation.SMALL)
+final class LittleMemory {
+
+    private static final long MERGED = 64L << 20;
+
+    /** What is left at most in the end. */
+    private static final long ROOM = 48L << 20;
+
+    private static long available() {
+        return KernelFiles.memory("MemAvailable");
+    }
+
+    /** Has memory merged, uses up what that saves, and wants it taken apart. */
+    static final class Program {
+
+        private Program() {}
+
+        public static void main(String[] arguments) throws IOException {
+            // If anybody is killed, then this.
+            Files.writeString(Path.of("/proc/self/oom_score_adj"), "1000");
+            Ksm ksm = Backend.ksm();
+            Content content = Content.unique();
+            try (MergeRegion region = ksm.allocate(MERGED, Merging.SMALL_PAGES)) {
+                long contents = Child.contents(region, ksm.pageSize());
+                content.fill(region, page -> page % contents);
+                Child.awaitParent("filled");
+
+                List<MergeRegion> others = new ArrayList<>();
+                while (available() > ROOM) {
+                    MergeRegion other = ksm.allocate(2 << 20, Merging.SMALL_PAGES.withMarking(Marking.UNMERGEABLE));
+                    content.fill(other, page -> 1_000_000 + page);
+                    others.add(other);
+                }
+                Child.say("used up");
+                UnmergeRefusedException refusal = catchThrowableOfType(
+                        UnmergeRefusedException.class, () -> region.markUnmergeable(Unmerge.CHECKED));
+                assertThat(refusal).isNotNull();
+                assertThat(refusal.limitedBy()).isEqualTo("MemAvailable of /proc/meminfo");
+                assertThat(refusal.neededBytes()).isEqualTo(MERGED);
+                assertThat(refusal.leftBytes()).isLessThan(MERGED);
+                assertThat(refusal.unmarkedBytes()).isZero();
+                assertThat(region.isMergeable()).isTrue();
+                assertThat(region.unmarkedRanges()).isEmpty();
+                content.verify(region, page -> page % contents);
+                Child.say("told");
+
+                others.forEach(MergeRegion::close);
+                region.markUnmergeable();
+                Merging.assertStats(region, MERGED, 0, 0);
+                content.verify(region, page -> page % contents);
+                Child.say("done");
+            }
+        }
+    }
+
+    @Test
+    void takingPagesApartIsRefusedAndNobodyIsKilled(RunningKsmd ksmd) {
+        assumeTrue(available() < 1L << 30, "there is too much memory to use it up");
+        Sharing before = Sharing.now();
+        try (Jvm child = Jvm.start(List.of(), Program.class)) {
+            child.awaitLine("filled");
+            await().atMost(PATIENCE).until(() -> {
+                ksmd.awaitFullScans(1);
+                return Unmerging.mergedPages(child.pid(), before)
+                        >= MERGED / Backend.ksm().pageSize();
+            });
+            ksmd.set(KsmSetting.RUN, 0);
+            child.proceed();
+            child.awaitLine("used up");
+            child.awaitLine("told");
+            child.awaitLine("done");
+            assertThat(child.awaitExit()).isZero();
+        }
+    }
+}

@@ -1,0 +1,112 @@
+package io.ksm4j.kernels;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.control.SettingBusyException;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.stats.KsmStats;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.util.List;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+
+/** Two programs with equal pages, each with its memory on a node of its own. */
+@EnabledIfKsm(control = true)
+@In(Situation.NUMA)
+final class NumaNodes {
+
+    private static final int PAGES = 256;
+    private static final int CONTENTS = PAGES / 2;
+
+    /** Has each of some pages twice. */
+    static final class Program {
+
+        private Program() {}
+
+        public static void main(String[] arguments) throws IOException {
+            Ksm ksm = Backend.ksm();
+            Content content = Content.salted(Long.parseLong(arguments[0]));
+            long size = PAGES * ksm.pageSize();
+            try (MergeRegion region = ksm.allocate(size, Merging.SMALL_PAGES)) {
+                Child.say("at " + region.address());
+                content.fill(region, page -> page % CONTENTS);
+                Child.awaitParent("filled");
+                content.verify(region, page -> page % CONTENTS);
+                // Four share each page: this program's two, and the other's.
+                Merging.assertStats(region, size, size, size * 3 / 4);
+                // What another process takes apart may lie on the node of that one.
+                Child.awaitParent("merged across nodes");
+                region.discard(0, size);
+                content.fill(region, page -> page % CONTENTS);
+                Child.awaitParent("filled again");
+                content.verify(region, page -> page % CONTENTS);
+                Merging.assertStats(region, size, size, size / 2);
+                Child.say("merged on its node");
+            }
+        }
+    }
+
+    @Test
+    void pagesOfTwoNodesMergeOnlyWhereTheSettingSaysSo(RunningKsmd ksmd) {
+        Sharing.awaitNone();
+        Sharing before = Sharing.now();
+        ksmd.set(KsmSetting.MERGE_ACROSS_NODES, 1);
+        String salt = Long.toString(new SecureRandom().nextLong());
+        try (Jvm first = Jvm.start(List.of("taskset", "1"), Program.class, salt);
+                Jvm second = Jvm.start(List.of("taskset", "2"), Program.class, salt)) {
+            List<Jvm> both = List.of(first, second);
+            long inFirst = Long.parseLong(first.awaitLine("at "));
+            long inSecond = Long.parseLong(second.awaitLine("at "));
+            both.forEach(child -> child.awaitLine("filled"));
+            assertIsOn(0, first, inFirst);
+            assertIsOn(1, second, inSecond);
+            Merging.awaitMerging(
+                    ksmd,
+                    () -> assertThat(Sharing.since(before)).isEqualTo(new Sharing(CONTENTS, 2 * PAGES - CONTENTS)));
+            both.forEach(Jvm::proceed);
+            both.forEach(child -> child.awaitLine("merged across nodes"));
+
+            assertThatThrownBy(() -> ksmd.set(KsmSetting.MERGE_ACROSS_NODES, 0))
+                    .isInstanceOf(SettingBusyException.class)
+                    .hasMessageContaining(
+                            "merge_across_nodes changes only while no page is merged: set run to 2 first");
+            assertThat(ksmd.read("merge_across_nodes")).isOne();
+            ksmd.set(KsmSetting.RUN, 2);
+            ksmd.set(KsmSetting.MERGE_ACROSS_NODES, 0);
+            assertThat(KsmStats.read().mergeAcrossNodes()).hasValue(0);
+
+            both.forEach(Jvm::proceed);
+            both.forEach(child -> child.awaitLine("filled again"));
+            assertIsOn(0, first, inFirst);
+            assertIsOn(1, second, inSecond);
+            ksmd.set(KsmSetting.RUN, 1);
+            Merging.awaitMerging(
+                    ksmd,
+                    () -> assertThat(Sharing.since(before))
+                            .isEqualTo(new Sharing(2 * CONTENTS, 2 * PAGES - 2 * CONTENTS)));
+            Jvm.Ended doctor = Jvm.ksm("doctor", "--json");
+            assertThat(doctor.status()).as("%s", doctor).isZero();
+            assertThat(doctor.output()).contains("{\"name\": \"numa-nodes\", \"verdict\": \"warning\", ");
+            both.forEach(Jvm::proceed);
+            both.forEach(child -> child.awaitLine("merged on its node"));
+            both.forEach(child -> assertThat(child.awaitExit()).isZero());
+        } finally {
+            // What changes only while nothing is merged is put back only then, too.
+            ksmd.set(KsmSetting.RUN, 2);
+        }
+    }
+
+    private static void assertIsOn(int node, Jvm child, long address) {
+        String maps = KernelFiles.text(Path.of("/proc", Long.toString(child.pid()), "numa_maps"));
+        assertThat(maps)
+                .containsPattern(
+                        Pattern.compile("(?m)^" + Long.toHexString(address) + " .* N" + node + "=" + PAGES + "( |$)"));
+    }
+}

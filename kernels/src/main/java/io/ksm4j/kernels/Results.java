@@ -1,0 +1,137 @@
+package io.ksm4j.kernels;
+
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import org.junit.platform.engine.TestExecutionResult;
+import org.junit.platform.engine.TestSource;
+import org.junit.platform.engine.support.descriptor.ClassSource;
+import org.junit.platform.engine.support.descriptor.MethodSource;
+import org.junit.platform.launcher.TestExecutionListener;
+import org.junit.platform.launcher.TestIdentifier;
+import org.junit.platform.launcher.TestPlan;
+
+/** Prints a line for each test, as soon as it has ended, whatever tests it is made of. Of a class that is skipped, one line. */
+final class Results implements TestExecutionListener {
+
+    /** What messages are cut off at. */
+    private static final int LONGEST = 400;
+
+    private final PrintStream out;
+
+    /** By the ID of the method that made the test. */
+    private final Map<String, Throwable> failuresOfParts = new HashMap<>();
+
+    private @Nullable TestPlan plan;
+    private boolean failed;
+
+    Results(PrintStream out) {
+        this.out = out;
+    }
+
+    /** Whether any test has. */
+    boolean haveFailed() {
+        return failed;
+    }
+
+    @Override
+    public void testPlanExecutionStarted(TestPlan started) {
+        plan = started;
+    }
+
+    @Override
+    public void executionSkipped(TestIdentifier test, String reason) {
+        print(nameOf(test) + ": skipped: " + oneLine(reason));
+    }
+
+    @Override
+    public void executionFinished(TestIdentifier test, TestExecutionResult result) {
+        Optional<TestIdentifier> method = methodAbove(test);
+        if (method.isPresent()) {
+            result.getThrowable()
+                    .filter(thrown -> result.getStatus() == TestExecutionResult.Status.FAILED)
+                    .ifPresent(
+                            thrown -> failuresOfParts.putIfAbsent(method.get().getUniqueId(), thrown));
+            return;
+        }
+        Throwable thrown = result.getThrowable().orElse(failuresOfParts.get(test.getUniqueId()));
+        if (result.getStatus() == TestExecutionResult.Status.ABORTED) {
+            print(nameOf(test) + ": skipped: " + oneLine(thrown == null ? null : thrown.getMessage()));
+        } else if (thrown != null) {
+            failed = true;
+            print(nameOf(test) + ": failed: " + describe(thrown));
+            out.print(stackTrace(thrown));
+            out.flush();
+        } else if (source(test) instanceof MethodSource) {
+            print(nameOf(test) + ": holds");
+        }
+    }
+
+    /** The method that has made this test, if one has. */
+    private Optional<TestIdentifier> methodAbove(TestIdentifier test) {
+        Optional<TestIdentifier> above = Optional.empty();
+        for (Optional<TestIdentifier> at = parent(test); at.isPresent(); at = parent(at.get())) {
+            if (source(at.get()) instanceof MethodSource) {
+                above = at;
+            }
+        }
+        return above;
+    }
+
+    private Optional<TestIdentifier> parent(TestIdentifier test) {
+        return plan == null ? Optional.empty() : plan.getParent(test);
+    }
+
+    private static @Nullable TestSource source(TestIdentifier test) {
+        return test.getSource().orElse(null);
+    }
+
+    private static String nameOf(TestIdentifier test) {
+        if (source(test) instanceof MethodSource method) {
+            return nameOf(method.getClassName()) + "." + method.getMethodName();
+        }
+        return source(test) instanceof ClassSource type ? nameOf(type.getClassName()) : test.getDisplayName();
+    }
+
+    /** The class's own name, in camel case as that of a variable. */
+    static String nameOf(String className) {
+        String simple = className.substring(className.lastIndexOf('.') + 1);
+        return Character.toLowerCase(simple.charAt(0)) + simple.substring(1);
+    }
+
+    private static String describe(Throwable thrown) {
+        String message = thrown instanceof AssertionError ? String.valueOf(thrown.getMessage()) : thrown.toString();
+        return oneLine(message)
+                + Arrays.stream(thrown.getStackTrace())
+                        .filter(frame -> frame.getClassName().startsWith("io.ksm4j."))
+                        .findFirst()
+                        .map(frame -> " (" + frame + ")")
+                        .orElse("");
+    }
+
+    private static String oneLine(@Nullable String text) {
+        // JUnit's assumptions begin so.
+        String line = String.valueOf(text)
+                .strip()
+                .replaceFirst("^Assumption failed: ", "")
+                .replaceAll("\\s+", " ");
+        return line.length() <= LONGEST ? line : line.substring(0, LONGEST) + " ...";
+    }
+
+    private static String stackTrace(Throwable thrown) {
+        StringWriter trace = new StringWriter();
+        thrown.printStackTrace(new PrintWriter(trace));
+        return trace.toString().strip().replaceAll("(?m)^", "  ") + "\n";
+    }
+
+    /** At once, so that no other stream's words come between. */
+    private void print(String result) {
+        out.print("case " + result + "\n");
+        out.flush();
+    }
+}

@@ -1,0 +1,113 @@
+package io.ksm4j.kernels;
+
+import static io.ksm4j.testsupport.Patience.PATIENCE;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.stats.RegionStats;
+import io.ksm4j.test.Mapping;
+import java.io.IOException;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** What was merged or only marked, and then swapped out, keeps its bytes, and the numbers stay right. */
+@EnabledIfKsm(control = true)
+@In(Situation.SWAP)
+final class Swapping {
+
+    private static final long MERGED = 16L << 20;
+    private static final long UNIQUE = 4L << 20;
+
+    /** Has pages that merge, and pages that don't. */
+    static final class Program {
+
+        private Program() {}
+
+        public static void main(String[] arguments) throws IOException {
+            Ksm ksm = Backend.ksm();
+            Content content = Content.unique();
+            try (MergeRegion merged = ksm.allocate(MERGED, Merging.SMALL_PAGES);
+                    MergeRegion unique = ksm.allocate(UNIQUE, Merging.SMALL_PAGES)) {
+                long contents = Child.contents(merged, ksm.pageSize());
+                content.fill(merged, page -> page % contents);
+                content.fill(unique, page -> 1_000_000 + page);
+                Child.say("merged at " + merged.address());
+                Child.say("unique at " + unique.address());
+                Child.awaitParent("filled");
+
+                for (MergeRegion region : List.of(merged, unique)) {
+                    RegionStats stats = region.stats();
+                    long swapped = Mapping.between(
+                                    region.address(), region.range().end())
+                            .get(0)
+                            .bytes("Swap");
+                    assertThat(swapped).isPositive();
+                    assertThat(stats.residentBytes() + swapped).isEqualTo(region.size());
+                    assertThat(stats.mergedBytes().orElse(0)).isBetween(0L, stats.residentBytes());
+                    assertThat(stats.savedBytes()).isBetween(0L, stats.residentBytes());
+                    assertThat(stats.markedBytes()).isEqualTo(region.size());
+                    assertThat(region.isMergeable()).isTrue();
+                    assertThat(region.unmarkedRanges()).isEmpty();
+                }
+                content.verify(merged, page -> page % contents);
+                content.verify(unique, page -> 1_000_000 + page);
+                assertThat(merged.stats().residentBytes()).isEqualTo(MERGED);
+                assertThat(unique.stats().residentBytes()).isEqualTo(UNIQUE);
+                Child.awaitParent("intact");
+
+                content.verify(merged, page -> page % contents);
+                merged.markUnmergeable();
+                Merging.assertStats(merged, MERGED, 0, 0);
+                content.verify(merged, page -> page % contents);
+                content.verify(unique, page -> 1_000_000 + page);
+                Child.say("done");
+            }
+        }
+    }
+
+    @Test
+    void pagesThatWereSwappedOutKeepTheirBytesAndMergeAgain(RunningKsmd ksmd) {
+        assumeTrue(Feature.RECLAIM.isThere(), "this kernel has no memory.reclaim");
+        Sharing.awaitNone();
+        Sharing before = Sharing.now();
+        try (Cgroup cgroup = Cgroup.create("swapping");
+                Jvm child = Jvm.start(cgroup.commandPrefix(), Program.class)) {
+            long merged = Long.parseLong(child.awaitLine("merged at "));
+            long unique = Long.parseLong(child.awaitLine("unique at "));
+            child.awaitLine("filled");
+            awaitMerged(ksmd, child, merged, before);
+            ksmd.set(KsmSetting.RUN, 0);
+
+            await().atMost(PATIENCE).until(() -> {
+                cgroup.reclaim(64 << 20);
+                return KernelFiles.mapping(child.pid(), merged, "Swap") >= MERGED / 2
+                        && KernelFiles.mapping(child.pid(), unique, "Swap") >= UNIQUE / 2;
+            });
+            child.proceed();
+            child.awaitLine("intact");
+            ksmd.set(KsmSetting.RUN, 1);
+            awaitMerged(ksmd, child, merged, before);
+            ksmd.set(KsmSetting.RUN, 0);
+            child.proceed();
+            child.awaitLine("done");
+            assertThat(child.awaitExit()).isZero();
+        }
+    }
+
+    /** What has been swapped in is counted as merged until ksmd comes by, but not in smaps. */
+    private static void awaitMerged(RunningKsmd ksmd, Jvm child, long merged, Sharing before) {
+        await().atMost(PATIENCE).until(() -> {
+            ksmd.awaitFullScans(3);
+            return Feature.SMAPS_KSM.isThere()
+                    ? KernelFiles.mapping(child.pid(), merged, "KSM") == MERGED
+                    : Unmerging.mergedPages(child.pid(), before)
+                            >= MERGED / Backend.ksm().pageSize();
+        });
+    }
+}

@@ -1,0 +1,94 @@
+package io.ksm4j.kernels;
+
+import static io.ksm4j.testsupport.Patience.PATIENCE;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.awaitility.Awaitility.await;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.Unmerge;
+import io.ksm4j.UnmergeRefusedException;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import java.io.IOException;
+import org.junit.jupiter.api.Test;
+
+/** Taking merged pages apart under a real limit: the program is told instead of killed. */
+@EnabledIfKsm(control = true)
+@In(Situation.PLAIN)
+final class Unmerging {
+
+    private static final long MERGED = 64L << 20;
+
+    /** What the limit leaves; of that, 16 MiB are a reserve. */
+    private static final long ROOM = 32L << 20;
+
+    /** Has memory merged, and takes it apart. */
+    static final class Program {
+
+        private Program() {}
+
+        public static void main(String[] arguments) throws IOException {
+            Ksm ksm = Backend.ksm();
+            Content content = Content.unique();
+            try (MergeRegion region = ksm.allocate(MERGED, Merging.SMALL_PAGES)) {
+                long contents = Child.contents(region, ksm.pageSize());
+                content.fill(region, page -> page % contents);
+                Child.awaitParent("filled");
+
+                UnmergeRefusedException refusal = catchThrowableOfType(
+                        UnmergeRefusedException.class, () -> region.markUnmergeable(Unmerge.CHECKED));
+                assertThat(refusal).isNotNull();
+                assertThat(refusal.neededBytes()).isEqualTo(MERGED);
+                assertThat(refusal.unmarkedBytes()).isZero();
+                assertThat(refusal.leftBytes()).as("%s", refusal).isBetween(0L, ROOM);
+                assertThat(refusal.limitedBy()).isEqualTo(arguments[0] + "/memory.max");
+                assertThat(refusal).hasMessageContaining(MERGED + " bytes").hasMessageContaining(arguments[0]);
+                assertThat(refusal.mayRetry()).isTrue();
+                assertThat(region.isMergeable()).isTrue();
+                assertThat(region.unmarkedRanges()).isEmpty();
+                assertThat(region.stats().mergedBytes()).isEqualTo(Merging.ifTold(Feature.SMAPS_KSM, MERGED));
+                assertThat(region.stats().savedBytes()).isGreaterThan(MERGED / 10 * 9);
+
+                Child.awaitParent("told");
+                region.markUnmergeable();
+                assertThat(region.isMergeable()).isFalse();
+                assertThat(region.stats().savedBytes()).isZero();
+                content.verify(region, page -> page % contents);
+                Child.say("done");
+            }
+        }
+    }
+
+    @Test
+    void underALimitItIsRefusedUntilThereIsRoom(RunningKsmd ksmd) {
+        long wanted = MERGED / Backend.ksm().pageSize();
+        Sharing before = Sharing.now();
+        try (Cgroup cgroup = Cgroup.create("unmerging");
+                Jvm child = Jvm.start(
+                        cgroup.commandPrefix(), Program.class, cgroup.folder().toString())) {
+            child.awaitLine("filled");
+            await().atMost(PATIENCE).until(() -> {
+                ksmd.awaitFullScans(1);
+                return mergedPages(child.pid(), before) >= wanted;
+            });
+            // What it merged stays merged.
+            ksmd.set(KsmSetting.RUN, 0);
+            cgroup.limitTo(cgroup.usage() + ROOM);
+            child.proceed();
+            child.awaitLine("told");
+            cgroup.limitTo(cgroup.usage() + 2 * MERGED);
+            child.proceed();
+            child.awaitLine("done");
+            assertThat(child.awaitExit()).isZero();
+        }
+    }
+
+    /** Of a process, or of the whole machine where the kernel does not tell. */
+    static long mergedPages(long pid, Sharing before) {
+        Sharing since = Sharing.since(before);
+        return KernelFiles.mergingPages(pid).orElse(since.shared() + since.sharing());
+    }
+}
