@@ -19,8 +19,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The command {@code ksm} and the first sample, as processes of their own. */
-@EnabledIfKsm(control = true)
 @In(Situation.PLAIN)
+@EnabledIfKsm(control = true)
 final class Commands {
 
     private final Ksm ksm = Backend.ksm();

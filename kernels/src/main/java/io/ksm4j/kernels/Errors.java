@@ -25,8 +25,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** What cannot be done is told with its cause, and nothing has changed. */
-@EnabledIfKsm
 @In({Situation.PLAIN, Situation.READ_ONLY, Situation.HIDDEN})
+@EnabledIfKsm
 final class Errors {
 
     private static final int EINVAL = 22;

@@ -19,8 +19,8 @@ import java.time.Duration;
 import org.junit.jupiter.api.Test;
 
 /** {@code /sys/kernel/mm/ksm} is hidden, as some containers do. */
-@EnabledIfKsm
 @In(Situation.HIDDEN)
+@EnabledIfKsm
 final class HiddenFiles {
 
     private final Ksm ksm = Backend.ksm();

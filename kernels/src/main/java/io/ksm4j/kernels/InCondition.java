@@ -26,6 +26,6 @@ final class InCondition implements ExecutionCondition {
                 ? ConditionEvaluationResult.enabled("in this situation")
                 : ConditionEvaluationResult.disabled(wanted.stream()
                         .map(Situation::word)
-                        .collect(Collectors.joining(", ", "for the situation ", " only")));
+                        .collect(Collectors.joining(", ", "in the situation ", " only")));
     }
 }

@@ -12,8 +12,8 @@ import io.ksm4j.test.Mapping;
 import org.junit.jupiter.api.Test;
 
 /** Memory that gets huge pages without asking for them. */
-@EnabledIfKsm(control = true)
 @In(Situation.THP)
+@EnabledIfKsm(control = true)
 final class LargePages {
 
     private static final long SIZE = 16L << 20;

@@ -22,8 +22,8 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /** A machine whose memory is almost used up. */
-@EnabledIfKsm(control = true)
 @In(Situation.SMALL)
+@EnabledIfKsm(control = true)
 final class LittleMemory {
 
     private static final long MERGED = 64L << 20;

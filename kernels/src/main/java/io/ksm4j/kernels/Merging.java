@@ -26,8 +26,8 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 /** The kernel merges what is marked, takes apart what is written or unmarked, nobody's bytes change, and the numbers are exact. */
-@EnabledIfKsm(control = true)
 @In({Situation.PLAIN, Situation.THP})
+@EnabledIfKsm(control = true)
 final class Merging {
 
     private static final int PAGES = 64;

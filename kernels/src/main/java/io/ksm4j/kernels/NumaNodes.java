@@ -18,8 +18,8 @@ import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 
 /** Two programs with equal pages, each with its memory on a node of its own. */
-@EnabledIfKsm(control = true)
 @In(Situation.NUMA)
+@EnabledIfKsm(control = true)
 final class NumaNodes {
 
     private static final int PAGES = 256;

@@ -33,8 +33,8 @@ import org.junit.jupiter.api.Test;
  * Keeps what the kernel says of a known load, as a tree of files below {@code /tmp/recording}, each byte as the kernel wrote it. {@code
  * proc/1} is this process.
  */
-@EnabledIfKsm(control = true)
 @In(Situation.PLAIN)
+@EnabledIfKsm(control = true)
 final class Recording {
 
     private static final Path RECORDING = Path.of("/tmp/recording");

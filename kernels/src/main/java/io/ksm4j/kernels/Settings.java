@@ -23,8 +23,8 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /** The kernel takes what ksm4j writes, and has its own settings again afterwards. */
-@EnabledIfKsm(control = true)
 @In(Situation.PLAIN)
+@EnabledIfKsm(control = true)
 final class Settings {
 
     private final KsmDaemon ksmd = KsmDaemon.system();

@@ -11,8 +11,8 @@ import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 
 /** What the kernel tells is told, and what it does not tell is empty. */
-@EnabledIfKsm
 @In({Situation.PLAIN, Situation.READ_ONLY, Situation.NUMA, Situation.SWAP})
+@EnabledIfKsm
 final class Statistics {
 
     @Test

@@ -17,8 +17,8 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /** What was merged or only marked, and then swapped out, keeps its bytes, and the numbers stay right. */
-@EnabledIfKsm(control = true)
 @In(Situation.SWAP)
+@EnabledIfKsm(control = true)
 final class Swapping {
 
     private static final long MERGED = 16L << 20;

@@ -19,8 +19,8 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /** The tuner drives {@code ksmd} until all is merged, and all is as it was afterwards. */
-@EnabledIfKsm(control = true)
 @In(Situation.PLAIN)
+@EnabledIfKsm(control = true)
 final class Tuning {
 
     private static final int PAGES = 1024;

@@ -16,8 +16,8 @@ import java.io.IOException;
 import org.junit.jupiter.api.Test;
 
 /** Taking merged pages apart under a real limit: the program is told instead of killed. */
-@EnabledIfKsm(control = true)
 @In(Situation.PLAIN)
+@EnabledIfKsm(control = true)
 final class Unmerging {
 
     private static final long MERGED = 64L << 20;
