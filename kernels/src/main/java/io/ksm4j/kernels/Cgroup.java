@@ -4,8 +4,11 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -68,8 +71,10 @@ final class Cgroup implements AutoCloseable {
 
     /** Has the kernel take so much memory from the group's processes, or as much as it can. */
     void reclaim(long bytes) {
-        try {
-            Files.writeString(folder.resolve("memory.reclaim"), Long.toString(bytes));
+        // Not a channel, which takes the kernel's EAGAIN for nothing written and throws a RuntimeException.
+        try (OutputStream file =
+                new FileOutputStream(folder.resolve("memory.reclaim").toFile())) {
+            file.write(Long.toString(bytes).getBytes(StandardCharsets.US_ASCII));
         } catch (IOException e) {
             // It was less.
         }
