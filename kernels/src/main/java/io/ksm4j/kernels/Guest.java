@@ -27,6 +27,7 @@ public final class Guest {
             Ffm.class,
             Marks.class,
             Errors.class,
+            LockedMemory.class,
             Statistics.class,
             Merging.class,
             Unmerging.class,
