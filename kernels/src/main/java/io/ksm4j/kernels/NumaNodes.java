@@ -58,6 +58,8 @@ final class NumaNodes {
         Sharing.awaitNone();
         Sharing before = Sharing.now();
         ksmd.set(KsmSetting.MERGE_ACROSS_NODES, 1);
+        // Until it is seen on which node they are.
+        ksmd.set(KsmSetting.RUN, 0);
         String salt = Long.toString(new SecureRandom().nextLong());
         try (Jvm first = Jvm.start(List.of("taskset", "1"), Program.class, salt);
                 Jvm second = Jvm.start(List.of("taskset", "2"), Program.class, salt)) {
@@ -67,6 +69,7 @@ final class NumaNodes {
             both.forEach(child -> child.awaitLine("filled"));
             assertIsOn(0, first, inFirst);
             assertIsOn(1, second, inSecond);
+            ksmd.set(KsmSetting.RUN, 1);
             Merging.awaitMerging(
                     ksmd,
                     () -> assertThat(Sharing.since(before)).isEqualTo(new Sharing(CONTENTS, 2 * PAGES - CONTENTS)));
