@@ -126,6 +126,9 @@ final class Commands {
         assertThat(quickstart.status()).as("%s", quickstart).isZero();
         assertThat(quickstart.output())
                 .contains("ksmd is stopped: it runs fast for a moment, then every setting is put back");
+        assertThat(quickstart.output().contains("\nshared is not known: "))
+                .as("%s", quickstart)
+                .isEqualTo(!Feature.SMAPS_KSM.isThere());
         Matcher saved = Pattern.compile("saved ([0-9.]+) MiB of ([0-9.]+) MiB in [0-9.]+ s \\(backend \\w+\\)")
                 .matcher(quickstart.output().strip().lines().reduce("", (one, next) -> next));
         assertThat(saved.matches()).as("%s", quickstart).isTrue();

@@ -159,7 +159,9 @@ public final class Numbers {
         System.out.println("\nregions, MiB");
         printRow("", "resident", "marked", "merged", "saved");
         ksm.stats(regions).forEach((region, stats) -> printRow(region.owner(), stats));
-        printRow("all", ksm.stats());
+        RegionStats all = ksm.stats();
+        printRow("all", all);
+        new Quickstart.Usage(all).explain("merged");
     }
 
     private static void printRow(String name, RegionStats stats) {

@@ -106,6 +106,7 @@ public final class Quickstart {
             printRow("", "resident", "shared", "saved", "time");
             before.print("before", "");
             after.print("after", progress.seconds() + " s");
+            after.explain("shared");
             System.out.printf(
                     "%nsaved %s MiB of %s MiB in %s s (backend %s)%n",
                     mebibytes(after.saved()), mebibytes(totalSize()), progress.seconds(), ksm.backend());
@@ -191,6 +192,14 @@ public final class Quickstart {
 
         long saved() {
             return stats.savedBytes();
+        }
+
+        /** Says why the kernel does not tell what is in this column, if so. */
+        void explain(String column) {
+            if (stats.residentBytes() > 0 && stats.mergedBytes().isEmpty()) {
+                System.out.println(
+                        column + " is not known: this kernel's /proc/self/smaps has no line KSM:, as later ones have");
+            }
         }
 
         void print(String when, String time) {
