@@ -23,7 +23,6 @@ import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 
 /** At every quiet moment the registry, the kernel's {@code VmFlags} and a plain model say the same about every page. */
-@In({Situation.PLAIN, Situation.THP, Situation.READ_ONLY, Situation.HIDDEN})
 @EnabledIfKsm
 final class Marks {
 

@@ -26,7 +26,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 /** The kernel merges what is marked, takes apart what is written or unmarked, nobody's bytes change, and the numbers are exact. */
-@In({Situation.PLAIN, Situation.THP})
+@In({Situation.PLAIN, Situation.NUMA, Situation.SWAP, Situation.THP})
 @EnabledIfKsm(control = true)
 final class Merging {
 

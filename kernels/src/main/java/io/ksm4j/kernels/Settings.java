@@ -23,7 +23,7 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /** The kernel takes what ksm4j writes, and has its own settings again afterwards. */
-@In(Situation.PLAIN)
+@In({Situation.PLAIN, Situation.NUMA})
 @EnabledIfKsm(control = true)
 final class Settings {
 

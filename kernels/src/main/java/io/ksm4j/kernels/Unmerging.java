@@ -16,7 +16,7 @@ import java.io.IOException;
 import org.junit.jupiter.api.Test;
 
 /** Taking merged pages apart under a real limit: the program is told instead of killed. */
-@In(Situation.PLAIN)
+@In({Situation.PLAIN, Situation.SMALL})
 @EnabledIfKsm(control = true)
 final class Unmerging {
 
