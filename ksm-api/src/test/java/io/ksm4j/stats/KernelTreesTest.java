@@ -14,6 +14,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Old and new kernels: what each tells is read, and what it does not tell is absent. */
 class KernelTreesTest {
@@ -105,24 +106,88 @@ class KernelTreesTest {
         assertTellsNothing(Tree.of("5.15").process());
     }
 
+    /** Made by one program, {@code io.ksm4j.kernels.Recording}, on a kernel where nothing else merges. */
+    @ParameterizedTest
+    @ValueSource(strings = {"5.10", "6.1", "6.12", "7.2"})
+    void recordedKernelsCountTheSameLoad(String kernel) {
+        KsmStats stats = Tree.of(kernel).stats();
+        assertThat(stats.run()).hasValue(1);
+        assertThat(stats.pagesShared()).hasValue(64);
+        assertThat(stats.pagesSharing()).hasValue(4032);
+        assertThat(stats.pagesUnshared().orElseThrow() + stats.pagesVolatile().orElseThrow())
+                .isEqualTo(1100);
+        assertThat(stats.sharingRatio()).hasValue(63);
+        assertThat(stats.savedBytes()).hasValue((4032 + stats.ksmZeroPages().orElse(0)) * Tree.PAGE);
+    }
+
     @Test
-    void linux6_1() {
+    void pagesOf16KibibytesAsRecorded() {
+        long page = 16384;
+        Path root = Tree.of("6.12-arm64-16k").root();
+        KsmStats stats = KsmStats.read(root, page);
+        assertThat(stats.savedBytes()).hasValue((4032 + 200) * page);
+        assertThat(stats.profitBytes()).isEqualTo(stats.generalProfit());
+        ProcessKsmStats process = ProcessKsmStats.read(root, Tree.PID, page);
+        assertThat(process.mergedBytes()).hasValue((4096 + 200) * page);
+        assertThat(process.profitBytes()).isEqualTo(process.processProfit());
+    }
+
+    @Test
+    void linux5_10AsRecorded() {
+        KsmStats stats = Tree.of("5.10").stats();
+        assertThat(stats.generalProfit()).isEmpty();
+        assertThat(stats.ksmZeroPages()).isEmpty();
+        assertThat(stats.cowKsm()).isEmpty();
+        assertThat(stats.ksmSwpinCopy()).isEmpty();
+        assertThat(stats.profitBytes()).hasValue(4032 * Tree.PAGE - (64 + 4032 + 1100) * 64);
+        assertTellsNothing(Tree.of("5.10").process());
+    }
+
+    @Test
+    void linux6_1AsRecorded() {
         KsmStats stats = Tree.of("6.1").stats();
         assertThat(stats.generalProfit()).isEmpty();
         assertThat(stats.ksmZeroPages()).isEmpty();
-        assertThat(stats.savedBytes()).hasValue(240_000 * 4096);
-        assertThat(stats.cowKsm()).hasValue(48_211);
-        assertThat(stats.ksmSwpinCopy()).hasValue(29);
+        assertThat(stats.cowKsm()).isPresent();
+        assertThat(stats.ksmSwpinCopy()).hasValue(0);
 
         ProcessKsmStats process = Tree.of("6.1").process();
         assertThat(process.pid()).isEqualTo(1);
-        assertThat(process.entries()).containsOnly(Map.entry("ksm_rmap_items", "81920"));
-        assertThat(process.mergingPages()).as("from a file by itself").hasValue(65_536);
+        assertThat(process.entries()).containsOnly(Map.entry("ksm_rmap_items", "5196"));
+        assertThat(process.mergingPages()).as("from a file by itself").hasValue(4096);
         assertThat(process.zeroPages()).isEmpty();
         assertThat(process.processProfit()).isEmpty();
-        assertThat(process.mergedBytes()).hasValue(256 << 20);
-        assertThat(process.profitBytes()).hasValue((256 << 20) - 81_920 * 64);
-        assertThat(process.rmapItemsPerMergedPage()).hasValue(1.25);
+        assertThat(process.mergedBytes()).hasValue(16 << 20);
+        assertThat(process.profitBytes()).hasValue((16 << 20) - 5196 * 64);
+    }
+
+    @Test
+    void linux6_12AsRecorded() {
+        KsmStats stats = Tree.of("6.12").stats();
+        assertThat(stats.advisorMode()).hasValue("none");
+        assertThat(stats.ksmZeroPages()).hasValue(200);
+        assertThat(stats.profitBytes()).isEqualTo(stats.generalProfit()).hasValue(17_001_728);
+
+        ProcessKsmStats process = Tree.of("6.12").process();
+        assertThat(process.mergeAny()).isEmpty();
+        assertThat(process.mergeable()).isEmpty();
+        assertThat(process.mergingPages()).hasValue(4096);
+        assertThat(process.zeroPages()).hasValue(200);
+        assertThat(process.rmapItems()).hasValue(5196);
+        assertThat(process.profitBytes()).isEqualTo(process.processProfit()).hasValue(17_263_872);
+    }
+
+    @Test
+    void linux7_2AsRecorded() {
+        KsmStats stats = Tree.of("7.2").stats();
+        assertThat(stats.ksmZeroPages()).hasValue(200);
+        assertThat(stats.profitBytes()).isEqualTo(stats.generalProfit());
+
+        ProcessKsmStats process = Tree.of("7.2").process();
+        assertThat(process.mergeAny()).hasValue(false);
+        assertThat(process.mergeable()).hasValue(true);
+        assertThat(process.mergingPages()).hasValue(4096);
+        assertThat(process.zeroPages()).hasValue(200);
     }
 
     @Test

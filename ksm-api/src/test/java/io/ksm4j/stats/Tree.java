@@ -15,7 +15,7 @@ record Tree(Path root) {
     static final long PID = 1;
 
     /** The trees of {@code src/test/resources/kernels}; the README of each says where it comes from. */
-    static final List<String> KERNELS = List.of("2.6.32", "4.19", "5.15", "6.1", "6.8", "6.18");
+    static final List<String> KERNELS = List.of("2.6.32", "4.19", "5.10", "5.15", "6.1", "6.8", "6.12", "6.18", "7.2");
 
     static Tree of(String kernel) {
         try {
