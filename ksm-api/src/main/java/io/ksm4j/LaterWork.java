@@ -41,6 +41,11 @@ abstract class LaterWork implements Runnable {
     /** Throws whatever keeps it from being done. */
     abstract void work() throws Exception;
 
+    /** Whether another thread waits for it, so that it must be done even as the JVM exits. */
+    boolean isAwaited() {
+        return false;
+    }
+
     /** What is to be done if it failed for good, or until a region is opened. */
     abstract void failed(Throwable failure);
 
@@ -127,7 +132,10 @@ abstract class LaterWork implements Runnable {
             exit = newThread(() -> await(worker), name + "-exit");
             Runtime.getRuntime().addShutdownHook(exit);
         } catch (IllegalStateException exiting) {
-            // Too late to be waited for; others may wait for the work all the same.
+            // Too late to be waited for.
+            if (!isAwaited()) {
+                return null;
+            }
         } catch (Throwable t) {
             return t;
         }

@@ -220,11 +220,16 @@ final class SharedTable {
             return new RegionTable(RegionTable.newShared());
         }
 
+        @Override
+        boolean isAwaited() {
+            return String.valueOf(System.getProperties().get(PROPERTY)).endsWith(AWAITED);
+        }
+
         /** Until another copy waits, or the program is likely to have started. */
         @Override
         void pause() {
             long began = System.nanoTime();
-            while (!String.valueOf(System.getProperties().get(PROPERTY)).endsWith(AWAITED)
+            while (!isAwaited()
                     && System.nanoTime() - began < TimeUnit.MILLISECONDS.toNanos(PAUSE_MILLIS)
                     && !Thread.currentThread().isInterrupted()) {
                 LockSupport.parkNanos(2 * POLL_NANOS);
