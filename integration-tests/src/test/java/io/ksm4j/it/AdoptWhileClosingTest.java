@@ -26,7 +26,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 @Tag("long")
 class AdoptWhileClosingTest {
 
-    private static final int ROUNDS = TestLength.times(10);
+    private static final int ROUNDS = TestLength.times(4);
     private static final int REGIONS = 100;
 
     /** Keeps its address mapped. */
