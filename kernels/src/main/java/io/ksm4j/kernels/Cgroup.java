@@ -18,10 +18,10 @@ final class Cgroup implements AutoCloseable {
 
     private static final Path ROOT = Path.of("/sys/fs/cgroup");
 
-    private final Path folder;
+    private final Path directory;
 
-    private Cgroup(Path folder) {
-        this.folder = folder;
+    private Cgroup(Path directory) {
+        this.directory = directory;
     }
 
     /** Skips the test where the kernel has none. */
@@ -31,31 +31,32 @@ final class Cgroup implements AutoCloseable {
                         && KernelFiles.text(ROOT.resolve("cgroup.subtree_control"))
                                 .contains("memory"),
                 "no memory cgroup of version 2 can be made below " + ROOT);
-        Path folder =
+        Path directory =
                 ROOT.resolve("ksm4j-" + name + "-" + ProcessHandle.current().pid());
         try {
-            return new Cgroup(Files.createDirectory(folder));
+            return new Cgroup(Files.createDirectory(directory));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
-    Path folder() {
-        return folder;
+    Path directory() {
+        return directory;
     }
 
     /** The command that moves itself into this group and becomes the given one. */
     List<String> commandPrefix() {
-        return List.of("sh", "-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\"", folder.toString());
+        return List.of("sh", "-c", "echo $$ >\"$0/cgroup.procs\" && exec \"$@\"", directory.toString());
     }
 
     long usage() {
-        return Long.parseLong(KernelFiles.text(folder.resolve("memory.current")).strip());
+        return Long.parseLong(
+                KernelFiles.text(directory.resolve("memory.current")).strip());
     }
 
     void write(String file, String text) {
         try {
-            Files.writeString(folder.resolve(file), text);
+            Files.writeString(directory.resolve(file), text);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -63,7 +64,7 @@ final class Cgroup implements AutoCloseable {
 
     /** A limit that bites: with swap, the kernel would swap first instead of killing. */
     void limitTo(long bytes) {
-        if (Files.exists(folder.resolve("memory.swap.max"))) {
+        if (Files.exists(directory.resolve("memory.swap.max"))) {
             write("memory.swap.max", "0");
         }
         write("memory.max", Long.toString(bytes));
@@ -73,7 +74,7 @@ final class Cgroup implements AutoCloseable {
     void reclaim(long bytes) {
         // Not a channel, which takes the kernel's EAGAIN for nothing written and throws a RuntimeException.
         try (OutputStream file =
-                new FileOutputStream(folder.resolve("memory.reclaim").toFile())) {
+                new FileOutputStream(directory.resolve("memory.reclaim").toFile())) {
             file.write(Long.toString(bytes).getBytes(StandardCharsets.US_ASCII));
         } catch (IOException e) {
             // It was less.
@@ -83,11 +84,11 @@ final class Cgroup implements AutoCloseable {
     @Override
     public void close() {
         for (String pid :
-                KernelFiles.text(folder.resolve("cgroup.procs")).lines().toList()) {
+                KernelFiles.text(directory.resolve("cgroup.procs")).lines().toList()) {
             ProcessHandle.of(Long.parseLong(pid)).ifPresent(ProcessHandle::destroyForcibly);
         }
         await().atMost(PATIENCE).ignoreExceptionsInstanceOf(IOException.class).until(() -> {
-            Files.delete(folder);
+            Files.delete(directory);
             return true;
         });
     }

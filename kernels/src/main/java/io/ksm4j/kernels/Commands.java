@@ -112,14 +112,14 @@ final class Commands {
     }
 
     @Test
-    void theQuickstartMergesFourCopiesAndPutsEverySettingBack(RunningKsmd ksmd, @TempDir Path folder)
+    void theQuickstartMergesFourCopiesAndPutsEverySettingBack(RunningKsmd ksmd, @TempDir Path directory)
             throws IOException {
         ksmd.set(KsmSetting.RUN, 0);
         Map<String, String> before = KernelFiles.settings();
         // Random, so that a page has nothing to merge with but its copies.
         byte[] data = new byte[(1 << 20) + 100];
         new Random(1).nextBytes(data);
-        Path file = Files.write(folder.resolve("data"), data);
+        Path file = Files.write(directory.resolve("data"), data);
 
         Jvm.Ended quickstart = Jvm.run(Jvm.command("io.ksm4j.samples.quickstart.Quickstart", file.toString()));
 

@@ -102,8 +102,8 @@ enum Feature {
 
     /** Each size has a setting of its own. */
     private static boolean hasHugePagesBySize() {
-        String[] sizes =
-                new File("/sys/kernel/mm/transparent_hugepage").list((folder, name) -> name.startsWith("hugepages-"));
+        String[] sizes = new File("/sys/kernel/mm/transparent_hugepage")
+                .list((directory, name) -> name.startsWith("hugepages-"));
         return sizes != null && sizes.length > 0;
     }
 

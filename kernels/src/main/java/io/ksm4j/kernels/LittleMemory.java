@@ -1,9 +1,7 @@
 package io.ksm4j.kernels;
 
-import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
-import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.Ksm;
@@ -85,11 +83,7 @@ final class LittleMemory {
         Sharing before = Sharing.now();
         try (Jvm child = Jvm.start(List.of(), Program.class)) {
             child.awaitLine("filled");
-            await().atMost(PATIENCE).until(() -> {
-                ksmd.awaitFullScans(1);
-                return Unmerging.mergedPages(child.pid(), before)
-                        >= MERGED / Backend.ksm().pageSize();
-            });
+            Unmerging.awaitMerged(ksmd, child, MERGED, before);
             ksmd.set(KsmSetting.RUN, 0);
             child.proceed();
             child.awaitLine("used up");

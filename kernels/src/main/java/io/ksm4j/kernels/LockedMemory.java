@@ -28,7 +28,7 @@ final class LockedMemory {
         Long mlock = MLOCK.get(System.getProperty("os.arch"));
         assumeTrue(mlock != null, "the number of mlock(2) is not known for this processor");
         for (KsmBackend backend : Backend.usable().values()) {
-            Ksm ksm = Ksm.with(backend);
+            Ksm ksm = Backend.ksm(backend.name());
             MergeRegion region = ksm.allocate(PAGES * ksm.pageSize());
             long address = region.address();
             ByteBuffer view = region.buffer();
@@ -36,6 +36,10 @@ final class LockedMemory {
                 view.put((byte) 42);
             }
             assertThat(backend.syscall(mlock, address, region.size(), 0, 0, 0)).isZero();
+
+            assertThat(readable(address, (int) region.size()))
+                    .as("before, by %s", backend.name())
+                    .containsOnly(42);
 
             region.close();
 

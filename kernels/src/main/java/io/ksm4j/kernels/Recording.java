@@ -111,7 +111,7 @@ final class Recording {
         files.put("proc/sys/kernel/osrelease", read(Path.of("/proc/sys/kernel/osrelease")));
         files.put("proc/self/cgroup", read(Path.of("/proc/self/cgroup")));
         for (String file : List.of("memory.max", "memory.current", "memory.stat")) {
-            Path path = cgroup.folder().resolve(file);
+            Path path = cgroup.directory().resolve(file);
             files.put(path.toString().substring(1), read(path));
         }
         files.put("proc/1/smaps", smaps(regions));

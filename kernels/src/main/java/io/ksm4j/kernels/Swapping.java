@@ -102,12 +102,14 @@ final class Swapping {
 
     /** What has been swapped in is counted as merged until ksmd comes by, but not in smaps. */
     private static void awaitMerged(RunningKsmd ksmd, Jvm child, long merged, Sharing before) {
+        if (!Feature.SMAPS_KSM.isThere()) {
+            ksmd.awaitFullScans(3);
+            Unmerging.awaitMerged(ksmd, child, MERGED, before);
+            return;
+        }
         await().atMost(PATIENCE).until(() -> {
             ksmd.awaitFullScans(3);
-            return Feature.SMAPS_KSM.isThere()
-                    ? KernelFiles.mapping(child.pid(), merged, "KSM") == MERGED
-                    : Unmerging.mergedPages(child.pid(), before)
-                            >= MERGED / Backend.ksm().pageSize();
+            return KernelFiles.mapping(child.pid(), merged, "KSM") == MERGED;
         });
     }
 }

@@ -64,16 +64,14 @@ final class Unmerging {
 
     @Test
     void underALimitItIsRefusedUntilThereIsRoom(RunningKsmd ksmd) {
-        long wanted = MERGED / Backend.ksm().pageSize();
         Sharing before = Sharing.now();
         try (Cgroup cgroup = Cgroup.create("unmerging");
                 Jvm child = Jvm.start(
-                        cgroup.commandPrefix(), Program.class, cgroup.folder().toString())) {
+                        cgroup.commandPrefix(),
+                        Program.class,
+                        cgroup.directory().toString())) {
             child.awaitLine("filled");
-            await().atMost(PATIENCE).until(() -> {
-                ksmd.awaitFullScans(1);
-                return mergedPages(child.pid(), before) >= wanted;
-            });
+            awaitMerged(ksmd, child, MERGED, before);
             // What it merged stays merged.
             ksmd.set(KsmSetting.RUN, 0);
             cgroup.limitTo(cgroup.usage() + ROOM);
@@ -86,8 +84,16 @@ final class Unmerging {
         }
     }
 
+    /** Waits until so many bytes of a child are merged. */
+    static void awaitMerged(RunningKsmd ksmd, Jvm child, long bytes, Sharing before) {
+        await().atMost(PATIENCE).until(() -> {
+            ksmd.awaitFullScans(1);
+            return mergedPages(child.pid(), before) >= bytes / Backend.ksm().pageSize();
+        });
+    }
+
     /** Of a process, or of the whole machine where the kernel does not tell. */
-    static long mergedPages(long pid, Sharing before) {
+    private static long mergedPages(long pid, Sharing before) {
         Sharing since = Sharing.since(before);
         return KernelFiles.mergingPages(pid).orElse(since.shared() + since.sharing());
     }
