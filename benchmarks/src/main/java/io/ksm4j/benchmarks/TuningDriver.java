@@ -30,7 +30,7 @@ enum TuningDriver {
     KSMTUNED("ksmtuned"),
     DEFAULT("default");
 
-    private static final Duration UNTIL_IDLE = Duration.ofSeconds(20);
+    private static final Duration UNTIL_IDLE = Duration.ofMinutes(3);
 
     private final String label;
 
