@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.SystemProperties;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
 import java.util.ArrayList;
@@ -55,14 +56,14 @@ final class Backends {
         }
         throw new KsmUnsupportedException((wanted == null
                         ? "no usable backend"
-                        : "no usable backend is named \"" + wanted + "\" (-D" + Ksm.BACKEND_PROPERTY + ")")
+                        : "no usable backend is named \"" + wanted + "\" (-D" + SystemProperties.BACKEND + ")")
                 + (refused.isEmpty() ? ": none was found. " : ":\n  " + String.join("\n  ", refused) + "\n")
                 + ADVICE);
     }
 
     private static List<KsmBackendProvider> providers(List<String> refused) {
         List<KsmBackendProvider> providers = new ArrayList<>();
-        Iterator<KsmBackendProvider> found = ServiceLoader.load(KsmBackendProvider.class, Ksm.class.getClassLoader())
+        Iterator<KsmBackendProvider> found = ServiceLoader.load(KsmBackendProvider.class, Backends.class.getClassLoader())
                 .iterator();
         while (true) {
             try {

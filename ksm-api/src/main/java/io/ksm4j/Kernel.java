@@ -329,7 +329,7 @@ final class Kernel {
     FailedCall undo(List<AddressRange> ranges, int advice) {
         FailedCall notTakenBack = null;
         try {
-            if (advice == Linux.MADV_UNMERGEABLE && ProcessMerging.isOptedIn(this)) {
+            if (advice == Linux.MADV_UNMERGEABLE && isOptedIn()) {
                 return null;
             }
             for (int i = 0; i < ranges.size(); i++) {
@@ -346,7 +346,7 @@ final class Kernel {
     @Nullable
     FailedCall undo(AddressRange range, int advice) {
         try {
-            return advice == Linux.MADV_UNMERGEABLE && ProcessMerging.isOptedIn(this) ? null : undoOne(range, advice);
+            return advice == Linux.MADV_UNMERGEABLE && isOptedIn() ? null : undoOne(range, advice);
         } catch (Throwable t) {
             return null;
         }
@@ -376,6 +376,11 @@ final class Kernel {
         if (!missing.isEmpty()) {
             throw new MarkNotTakenException(missing);
         }
+    }
+
+    /** Whether the process is opted in as a whole; false where the kernel cannot say. */
+    boolean isOptedIn() {
+        return backend.prctl(Linux.PR_GET_MEMORY_MERGE, 0, 0, 0, 0) == 1;
     }
 
     int prctl(String name, int option, long arg2) {
@@ -481,7 +486,7 @@ final class Kernel {
         if (range != null && call.errno() == Linux.ENOMEM) {
             List<AddressRange> gaps = proc.gaps(range);
             if (!gaps.isEmpty()) {
-                return new UnmappedRangeException(call, gaps, range, ProcessMerging.isOptedIn(this));
+                return new UnmappedRangeException(call, gaps, range, isOptedIn());
             }
         }
         OptionalLong limit = proc.maxMapCount();

@@ -2,6 +2,7 @@ package io.ksm4j;
 
 import io.ksm4j.internal.KernelConfig;
 import io.ksm4j.internal.StackRoom;
+import io.ksm4j.internal.SystemProperties;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmStats;
@@ -39,12 +40,10 @@ import org.jspecify.annotations.Nullable;
 public final class Ksm {
 
     /** Names the backend that {@link #system()} must use: {@code ffm}, {@code jnr} or {@code jna}. */
-    public static final String BACKEND_PROPERTY = "io.ksm4j.backend";
+    public static final String BACKEND_PROPERTY = SystemProperties.BACKEND;
 
     /** Set to {@code true}, leak reports say where the region was opened, at the cost of a stack trace for each region. */
-    public static final String TRACK_LEAKS_PROPERTY = "io.ksm4j.trackLeaks";
-
-    static final boolean TRACK_LEAKS = Boolean.getBoolean(TRACK_LEAKS_PROPERTY);
+    public static final String TRACK_LEAKS_PROPERTY = SystemProperties.TRACK_LEAKS;
 
     private static final ReentrantLock OPENING = new ReentrantLock();
     private static volatile @Nullable Ksm system;

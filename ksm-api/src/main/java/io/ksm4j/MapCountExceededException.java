@@ -1,5 +1,7 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.SystemProperties;
+
 /**
  * The process has as many mappings as {@code vm.max_map_count} allows, so the kernel cannot split another one; or as many as leave the JVM
  * a reserve. Trying again does not help: use fewer and larger regions, or raise the limit with {@code sysctl vm.max_map_count=N}.
@@ -31,7 +33,7 @@ public final class MapCountExceededException extends KsmException {
         super(call + " was not made: the process has " + count + " mappings, vm.max_map_count is " + limit + ", and "
                 + reserve
                 + " are kept for the JVM, which dies without: use fewer and larger regions, raise the limit with"
-                + " sysctl vm.max_map_count=" + limit * 4 + ", or keep fewer with -D" + MappingReserve.PROPERTY + "=N");
+                + " sysctl vm.max_map_count=" + limit * 4 + ", or keep fewer with -D" + SystemProperties.MAPPING_RESERVE + "=N");
         this.count = count;
         this.limit = limit;
     }

@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.SystemProperties;
 import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
@@ -13,9 +14,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class MappingReserve {
 
-    /** How many are kept free; 0 to keep none. */
-    static final String PROPERTY = "io.ksm4j.mappingReserve";
-
     private static final int DEFAULT = 256;
 
     private final ProcSelf proc;
@@ -23,7 +21,7 @@ final class MappingReserve {
 
     MappingReserve(ProcSelf proc) {
         this.proc = proc;
-        this.kept = Math.max(0, Integer.getInteger(PROPERTY, DEFAULT));
+        this.kept = Math.max(0, Integer.getInteger(SystemProperties.MAPPING_RESERVE, DEFAULT));
     }
 
     /**

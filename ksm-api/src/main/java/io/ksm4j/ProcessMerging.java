@@ -100,7 +100,7 @@ public final class ProcessMerging {
         if (unmerge == Unmerge.UNCHECKED
                 || kernel.recordsOnly
                 || !kernel.unmergeCheck.isLarge()
-                || !isOptedIn(kernel)) {
+                || !kernel.isOptedIn()) {
             optOutAndMarkAgain(regions);
         } else {
             kernel.unmergeCheck.takeTurn();
@@ -127,7 +127,7 @@ public final class ProcessMerging {
         } finally {
             boolean isStillIn = false;
             try {
-                isStillIn = isOptedIn(kernel);
+                isStillIn = kernel.isOptedIn();
             } catch (Throwable t) {
                 // To mark what is marked does no harm.
             }
@@ -284,10 +284,5 @@ public final class ProcessMerging {
 
     private static RegionTable table() {
         return SharedTable.table();
-    }
-
-    /** For code that only wants to know, on kernels that may not know the question. */
-    static boolean isOptedIn(Kernel kernel) {
-        return kernel.backend.prctl(Linux.PR_GET_MEMORY_MERGE, 0, 0, 0, 0) == 1;
     }
 }

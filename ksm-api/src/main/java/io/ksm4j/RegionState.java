@@ -1,6 +1,7 @@
 package io.ksm4j;
 
 import io.ksm4j.internal.StackRoom;
+import io.ksm4j.internal.SystemProperties;
 import io.ksm4j.spi.NativeMapping;
 import io.ksm4j.stats.RegionStats;
 import java.util.ArrayList;
@@ -28,6 +29,8 @@ final class RegionState implements Runnable, Kernel.Attempt {
 
     /** Regions that are out of reach and could not be closed; a list by {@link #nextUnclosed}, so that adding to it cannot fail. */
     private static final AtomicReference<@Nullable RegionState> UNCLOSED = new AtomicReference<>();
+
+    private static final boolean TRACKS_LEAKS = Boolean.getBoolean(SystemProperties.TRACK_LEAKS);
 
     /** In place of an error number: the region could not be owned at once. */
     private static final int NOT_OWNED = -1;
@@ -98,7 +101,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
         this.memoryHolder = memoryHolder;
         this.verify = verify;
         this.unmerge = unmerge;
-        this.openedAt = Ksm.TRACK_LEAKS
+        this.openedAt = TRACKS_LEAKS
                 ? new Throwable(
                         "opened here by thread " + Thread.currentThread().getName())
                 : null;
@@ -522,7 +525,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
             table.unlock();
         }
         // A process that is opted in stays so.
-        return freed.isEmpty() || ProcessMerging.isOptedIn(kernel) ? List.of() : freed;
+        return freed.isEmpty() || kernel.isOptedIn() ? List.of() : freed;
     }
 
     private void addWithdrawn(List<AddressRange> freed) {
@@ -557,7 +560,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
                     table.unlock();
                 }
             }
-            if (freed != null && !freed.isEmpty() && isAlive() && !ProcessMerging.isOptedIn(kernel)) {
+            if (freed != null && !freed.isEmpty() && isAlive() && !kernel.isOptedIn()) {
                 boolean told = true;
                 try {
                     FailedCall failed = hasGaps
@@ -665,7 +668,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
         boolean isMarked = isMergeable;
         for (int attempts = 0; isMarked && attempts < 2; attempts++) {
             try {
-                isMarked = !ProcessMerging.isOptedIn(kernel)
+                isMarked = !kernel.isOptedIn()
                         && kernel.advise(range.start(), range.length(), Linux.MADV_UNMERGEABLE) != 0;
             } catch (Throwable t) {
                 // Once more, if it was the first time.

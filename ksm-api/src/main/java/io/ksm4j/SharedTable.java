@@ -1,6 +1,7 @@
 package io.ksm4j;
 
 import io.ksm4j.internal.StackRoom;
+import io.ksm4j.internal.SystemProperties;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.lang.reflect.InvocationHandler;
@@ -48,8 +49,6 @@ final class SharedTable {
     /** Behind a claim: the MBean is one of copies that are gone, and about to be removed. */
     private static final String CLAIMING = " claiming";
 
-    private static final String JMX_PROPERTY = "io.ksm4j.jmx";
-
     private static final long PATIENCE_SECONDS = 30;
     private static final long POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(5);
 
@@ -69,7 +68,7 @@ final class SharedTable {
         try {
             RegionTable found = table;
             if (found == null) {
-                found = JdkModules.MANAGEMENT && !"false".equals(System.getProperty(JMX_PROPERTY))
+                found = JdkModules.MANAGEMENT && !"false".equals(System.getProperty(SystemProperties.JMX))
                         ? Publication.find()
                         : new RegionTable(RegionTable.newShared());
                 table = found;

@@ -16,7 +16,7 @@ final class Startup {
             return;
         }
         try {
-            ServiceLoader.load(KsmStartup.class, Ksm.class.getClassLoader()).forEach(KsmStartup::start);
+            ServiceLoader.load(KsmStartup.class, Startup.class.getClassLoader()).forEach(KsmStartup::start);
         } catch (Throwable t) {
             DONE.set(false);
             Log.debug("not done at the start", t);
