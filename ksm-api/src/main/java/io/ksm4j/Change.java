@@ -82,7 +82,12 @@ final class Change implements Kernel.Attempt {
 
     static void apply(List<Part> parts, boolean mergeable, Unmerge how) {
         if (JdkModules.FLIGHT_RECORDER && RegionEvents.isRecorded(mergeable)) {
-            RegionEvents.record(parts, mergeable, () -> applyUnrecorded(parts, mergeable, how));
+            RegionEvents.record(
+                    parts.stream()
+                            .map(part -> new RegionEvents.Subject(part.range(), part.region().owner))
+                            .toList(),
+                    mergeable,
+                    () -> applyUnrecorded(parts, mergeable, how));
         } else {
             applyUnrecorded(parts, mergeable, how);
         }
@@ -114,7 +119,7 @@ final class Change implements Kernel.Attempt {
             if (how == Unmerge.STEPWISE) {
                 unmarkInSteps(parts);
             } else {
-                check.requireRoom(parts, parts, parts, 0);
+                requireRoom(parts);
                 applyAtOnce(parts, false, null);
             }
         } finally {
@@ -124,14 +129,13 @@ final class Change implements Kernel.Attempt {
 
     /** Unmarks step by step, with a look before each; if one is refused or fails, those before it are marked again. The caller has the turn. */
     static void unmarkInSteps(List<Part> parts) {
-        UnmergeCheck check = parts.get(0).region().kernel.unmergeCheck;
-        List<List<Part>> steps = UnmergeCheck.steps(parts);
+        List<List<Part>> steps = steps(parts);
         List<Change> done = new ArrayList<>(steps.size());
         long bytes = 0;
         try {
             for (int i = 0; i < steps.size(); i++) {
                 List<Part> step = steps.get(i);
-                check.requireRoom(
+                requireRoom(
                         parts,
                         step,
                         steps.subList(i, steps.size()).stream()
@@ -149,6 +153,59 @@ final class Change implements Kernel.Attempt {
             }
             throw t;
         }
+    }
+
+    /** Checks that there is room to unmark parts at once. The caller has the turn. */
+    static void requireRoom(List<Part> parts) {
+        requireRoom(parts, parts, parts, 0);
+    }
+
+    /**
+     * Checks that there is room for a step of unmarking.
+     *
+     * @param all what the caller was asked to unmark
+     * @param next what is about to be unmarked
+     * @param rest that, and what is to follow
+     * @param done how many bytes were unmarked before
+     */
+    private static void requireRoom(List<Part> all, List<Part> next, List<Part> rest, long done) {
+        List<AddressRange> ranges = wantedByNoOthers(next);
+        all.get(0)
+                .region()
+                .kernel
+                .unmergeCheck
+                .requireRoom(
+                        () -> "unmarking " + length(all) + " bytes from " + all.get(0).range() + " on",
+                        ranges,
+                        () -> next.size() == rest.size() ? ranges : wantedByNoOthers(rest),
+                        done);
+    }
+
+    /** Regions as they are while they are small, and parts of a step's length of larger ones. */
+    private static List<List<Part>> steps(List<Part> parts) {
+        List<List<Part>> steps = new ArrayList<>();
+        List<Part> step = new ArrayList<>();
+        long room = UnmergeCheck.STEP;
+        for (Part part : parts) {
+            long length = part.to() - part.from();
+            if (length > room && !step.isEmpty()) {
+                steps.add(step);
+                step = new ArrayList<>();
+                room = UnmergeCheck.STEP;
+            }
+            if (length <= room) {
+                step.add(part);
+                room -= length;
+                continue;
+            }
+            for (long from = part.from(); from < part.to(); from += UnmergeCheck.STEP) {
+                steps.add(List.of(new Part(part.region(), from, Math.min(part.to(), from + UnmergeCheck.STEP))));
+            }
+        }
+        if (!step.isEmpty()) {
+            steps.add(step);
+        }
+        return steps;
     }
 
     /** Lets regions want again what they wanted before. */

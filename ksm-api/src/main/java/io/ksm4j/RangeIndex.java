@@ -117,6 +117,11 @@ final class RangeIndex {
         return block;
     }
 
+    /** Visits nodes in order of start address; returns whether to go on. */
+    interface NodeVisitor {
+        boolean visit(int node);
+    }
+
     /** Adds a range. */
     void add(long start, long end, int node) {
         if (count(top()) == CAPACITY) {
@@ -139,7 +144,7 @@ final class RangeIndex {
     /**
      * Visits the nodes of the ranges that overlap a range, in order of start address. The visitor must not change the index.
      */
-    void forEachOverlapping(long from, long to, RegionTable.NodeVisitor visitor) {
+    void forEachOverlapping(long from, long to, NodeVisitor visitor) {
         visit(top(), from, to, visitor);
     }
 
@@ -147,7 +152,7 @@ final class RangeIndex {
         return shared[top];
     }
 
-    private static boolean visit(Object block, long from, long to, RegionTable.NodeVisitor visitor) {
+    private static boolean visit(Object block, long from, long to, NodeVisitor visitor) {
         long[] entries = entries(block);
         int behind = word((int) entries[COUNT]);
         for (int at = ENTRIES; ; at += WORDS) {

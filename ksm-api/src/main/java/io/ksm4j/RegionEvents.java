@@ -71,6 +71,9 @@ final class RegionEvents {
         static final Unmark UNMARK = new Unmark();
     }
 
+    /** A region, or a part of one, as events show it. */
+    record Subject(AddressRange range, String owner) {}
+
     private RegionEvents() {}
 
     /** While nobody records, this is a field's value: nothing is allocated. */
@@ -78,16 +81,12 @@ final class RegionEvents {
         return FlightRecorder.isInitialized() && (mergeable ? Asked.MARK.isEnabled() : Asked.UNMARK.isEnabled());
     }
 
-    /** Marks or unmarks parts of regions, and records an event for each if anybody wants them. */
-    static void record(List<Change.Part> parts, boolean mergeable, Runnable change) {
-        if (!isRecorded(mergeable)) {
-            change.run();
-            return;
-        }
+    /** Makes a change of what regions want, and records an event for each of their parts. */
+    static void record(List<Subject> parts, boolean mergeable, Runnable change) {
         List<Advice> events = new ArrayList<>();
-        for (Change.Part part : parts) {
+        for (Subject part : parts) {
             Advice event = mergeable ? new Mark() : new Unmark();
-            describe(event, part.region(), part.from(), part.to());
+            describe(event, part.range(), part.owner());
             events.add(event);
         }
         events.forEach(Event::begin);
@@ -102,18 +101,18 @@ final class RegionEvents {
         }
     }
 
-    static void recordLeak(RegionState region) {
+    static void recordLeak(AddressRange range, String owner) {
         if (!FlightRecorder.isInitialized()) {
             return;
         }
         Leak event = new Leak();
-        describe(event, region, region.range.start(), region.range.end());
+        describe(event, range, owner);
         event.commit();
     }
 
-    private static void describe(RegionEvent event, RegionState region, long from, long to) {
-        event.address = from;
-        event.bytes = to - from;
-        event.owner = region.owner;
+    private static void describe(RegionEvent event, AddressRange range, String owner) {
+        event.address = range.start();
+        event.bytes = range.length();
+        event.owner = owner;
     }
 }

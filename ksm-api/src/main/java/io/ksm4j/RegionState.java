@@ -245,7 +245,8 @@ final class RegionState implements Runnable, Kernel.Attempt {
     /** Marks or unmarks the whole region. */
     void mark(boolean mergeable, Unmerge how) {
         if (JdkModules.FLIGHT_RECORDER && RegionEvents.isRecorded(mergeable)) {
-            RegionEvents.record(whole(), mergeable, () -> markUnrecorded(mergeable, how));
+            RegionEvents.record(
+                    List.of(new RegionEvents.Subject(range, owner)), mergeable, () -> markUnrecorded(mergeable, how));
         } else {
             markUnrecorded(mergeable, how);
         }
@@ -492,7 +493,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
                 if (unmerge == Unmerge.STEPWISE) {
                     Change.unmarkInSteps(whole());
                 } else {
-                    check.requireRoom(whole(), whole(), whole(), 0);
+                    Change.requireRoom(whole());
                 }
                 withdraw();
             } finally {
@@ -747,7 +748,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
                         failure);
             }
             if (JdkModules.FLIGHT_RECORDER) {
-                RegionEvents.recordLeak(this);
+                RegionEvents.recordLeak(range, owner);
             }
         } catch (Throwable t) {
             // The region is closed all the same, or will be.

@@ -143,7 +143,7 @@ final class RegionTable {
     private final FirstOther firstOther = new FirstOther();
     private final WantedBytes wantedBytes = new WantedBytes();
     private final OverlappedSetter overlappedSetter = new OverlappedSetter();
-    private final NodeVisitor clearOverlapped = new OverlappedClearer();
+    private final RangeIndex.NodeVisitor clearOverlapped = new OverlappedClearer();
 
     RegionTable(Object[] shared) {
         this.shared = shared;
@@ -221,11 +221,6 @@ final class RegionTable {
                 seen = state();
             } while (!compareAndSet(seen, (seen & ~clear) | set));
         }
-    }
-
-    /** Visits nodes in order of start address; answers whether to go on. */
-    interface NodeVisitor {
-        boolean visit(int node);
     }
 
     // ---- The lock
@@ -666,7 +661,7 @@ final class RegionTable {
     // ---- Searches, made once: none may be allocated while the table is being changed
 
     /** Finds the first node of a kind. */
-    private abstract class First implements NodeVisitor {
+    private abstract class First implements RangeIndex.NodeVisitor {
         private int found;
 
         final int first(long from, long to) {
@@ -729,7 +724,7 @@ final class RegionTable {
     }
 
     /** Counts what some region wants, each byte once. */
-    private final class WantedBytes implements NodeVisitor {
+    private final class WantedBytes implements RangeIndex.NodeVisitor {
         private long reached;
         private long limit;
         private long bytes;
@@ -753,7 +748,7 @@ final class RegionTable {
         }
     }
 
-    private final class OverlappedSetter implements NodeVisitor {
+    private final class OverlappedSetter implements RangeIndex.NodeVisitor {
         private boolean metBusy;
 
         /** Returns false if a region is busy. */
@@ -778,7 +773,7 @@ final class RegionTable {
         }
     }
 
-    private final class OverlappedClearer implements NodeVisitor {
+    private final class OverlappedClearer implements RangeIndex.NodeVisitor {
         @Override
         public boolean visit(int node) {
             if (!is(node, PIECE) && firstOther.in(start(node), end(node), node) == NIL) {
@@ -820,7 +815,7 @@ final class RegionTable {
         return new Slot(node, (int) ((long) WORD.getVolatile(chunk, state) >>> 32), chunk, state);
     }
 
-    void forEachOverlapping(long from, long to, NodeVisitor visitor) {
+    void forEachOverlapping(long from, long to, RangeIndex.NodeVisitor visitor) {
         index.forEachOverlapping(from, to, visitor);
     }
 

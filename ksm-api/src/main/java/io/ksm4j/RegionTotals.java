@@ -26,7 +26,7 @@ final class RegionTotals {
     private long mappingEnd;
     private long reached;
     private long wanted;
-    private final RegionTable.NodeVisitor adding = this::addWanted;
+    private final RangeIndex.NodeVisitor adding = this::addWanted;
 
     private RegionTotals(Kernel kernel) {
         this.kernel = kernel;

@@ -3,7 +3,6 @@ package io.ksm4j;
 import io.ksm4j.internal.MemoryLeft;
 import io.ksm4j.internal.StackRoom;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
@@ -64,38 +63,18 @@ final class UnmergeCheck {
     }
 
     /**
-     * Looks whether there is room to take some parts of regions apart.
+     * Checks that the copies of merged pages fit into memory before ranges are unmarked.
      *
-     * @param all what the caller was asked to unmark
-     * @param next what it is about to unmark
-     * @param rest that, and what is to follow
-     * @param done how many bytes it has unmarked
-     * @throws UnmergeRefusedException if there is not
+     * @param what names the operation; used for the exception only
+     * @param next what is about to be unmarked
+     * @param rest that, and what is to follow; used for the exception only
+     * @param done how many bytes were unmarked before
+     * @throws UnmergeRefusedException if they do not fit
      */
-    void requireRoom(List<Change.Part> all, List<Change.Part> next, List<Change.Part> rest, long done) {
-        List<AddressRange> ranges = Change.wantedByNoOthers(next);
-        if (!ranges.isEmpty()) {
-            requireRoom(
-                    ranges,
-                    () -> next.size() == rest.size() ? ranges : Change.wantedByNoOthers(rest),
-                    () -> "unmarking " + Change.length(all) + " bytes from "
-                            + all.get(0).range() + " on",
-                    done);
+    void requireRoom(Supplier<String> what, List<AddressRange> next, Supplier<List<AddressRange>> rest, long done) {
+        if (next.isEmpty()) {
+            return;
         }
-    }
-
-    /** As {@link #requireRoom(List, List, List, long)}, for all the memory of the process. */
-    void requireRoomForAll() {
-        requireRoom(List.of(EVERYTHING), () -> List.of(EVERYTHING), () -> "opting the process out", 0);
-    }
-
-    /** Whether so many pages of the process may be merged that opting it out has to be looked at. */
-    boolean isLarge() {
-        return mergedAtMost(Long.MAX_VALUE) > LARGE;
-    }
-
-    private void requireRoom(
-            List<AddressRange> next, Supplier<List<AddressRange>> rest, Supplier<String> what, long done) {
         long bound = mergedAtMost(length(next));
         MemoryLeft.Left room = bound == 0 ? null : left.read();
         if (room != null && bound > room.bytes() - RESERVE) {
@@ -107,10 +86,21 @@ final class UnmergeCheck {
                         what.get(),
                         all.equals(next) ? needed : mergedBytes(all, mergedAtMost(length(all))),
                         room,
+                        RESERVE,
                         done);
             }
         }
         UNSEEN.set(0);
+    }
+
+    /** Checks the same before the whole process is opted out. */
+    void requireRoomForAll() {
+        requireRoom(() -> "opting the process out", List.of(EVERYTHING), () -> List.of(EVERYTHING), 0);
+    }
+
+    /** Whether so many pages of the process may be merged that opting it out has to be looked at. */
+    boolean isLarge() {
+        return mergedAtMost(Long.MAX_VALUE) > LARGE;
     }
 
     /** Bytes that may be merged in memory of this length; all of it if the kernel doesn't tell. */
@@ -128,33 +118,6 @@ final class UnmergeCheck {
             Log.debug("cannot read how much is merged; taking what may be", e);
             return bound;
         }
-    }
-
-    /** Regions as they are while they are small, and parts of a step's length of larger ones. */
-    static List<List<Change.Part>> steps(List<Change.Part> parts) {
-        List<List<Change.Part>> steps = new ArrayList<>();
-        List<Change.Part> step = new ArrayList<>();
-        long room = STEP;
-        for (Change.Part part : parts) {
-            long length = part.to() - part.from();
-            if (length > room && !step.isEmpty()) {
-                steps.add(step);
-                step = new ArrayList<>();
-                room = STEP;
-            }
-            if (length <= room) {
-                step.add(part);
-                room -= length;
-                continue;
-            }
-            for (long from = part.from(); from < part.to(); from += STEP) {
-                steps.add(List.of(new Change.Part(part.region(), from, Math.min(part.to(), from + STEP))));
-            }
-        }
-        if (!step.isEmpty()) {
-            steps.add(step);
-        }
-        return steps;
     }
 
     private static long length(List<AddressRange> ranges) {

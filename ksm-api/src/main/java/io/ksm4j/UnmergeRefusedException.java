@@ -22,12 +22,12 @@ public final class UnmergeRefusedException extends KsmException {
     /** What was unmarked before, and marked again. */
     private final long unmarkedBytes;
 
-    UnmergeRefusedException(String what, long neededBytes, MemoryLeft.Left left, long unmarkedBytes) {
+    UnmergeRefusedException(String what, long neededBytes, MemoryLeft.Left left, long reserve, long unmarkedBytes) {
         super(what + " was refused"
                 + (unmarkedBytes == 0 ? "" : " after " + unmarkedBytes + " bytes, which are marked again")
                 + ": up to " + neededBytes + " bytes of merged pages must be copied, and "
                 + (left.unreadable() == null
-                        ? left.limitedBy() + " leaves " + left.bytes() + " bytes, of which " + UnmergeCheck.RESERVE
+                        ? left.limitedBy() + " leaves " + left.bytes() + " bytes, of which " + reserve
                                 + " are kept in reserve: free memory or raise the limit, unmark a part at a time or"
                                 + " with Unmerge.STEPWISE, or with Unmerge.UNCHECKED at the risk of being killed"
                         : "how much memory is left is unknown, because " + left.limitedBy() + " cannot be read ("
