@@ -16,47 +16,47 @@ record KsmStatsBean(Supplier<KsmStats> read) implements KsmStatsMXBean {
 
     @Override
     public @Nullable Long getRun() {
-        return Beans.number(read.get().run());
+        return Attributes.number(read.get().run());
     }
 
     @Override
     public @Nullable Long getPagesToScan() {
-        return Beans.number(read.get().pagesToScan());
+        return Attributes.number(read.get().pagesToScan());
     }
 
     @Override
     public @Nullable Long getSleepMillisecs() {
-        return Beans.number(read.get().sleepMillisecs());
+        return Attributes.number(read.get().sleepMillisecs());
     }
 
     @Override
     public @Nullable Long getMergeAcrossNodes() {
-        return Beans.number(read.get().mergeAcrossNodes());
+        return Attributes.number(read.get().mergeAcrossNodes());
     }
 
     @Override
     public @Nullable Long getMaxPageSharing() {
-        return Beans.number(read.get().maxPageSharing());
+        return Attributes.number(read.get().maxPageSharing());
     }
 
     @Override
     public @Nullable Long getUseZeroPages() {
-        return Beans.number(read.get().useZeroPages());
+        return Attributes.number(read.get().useZeroPages());
     }
 
     @Override
     public @Nullable Long getSmartScan() {
-        return Beans.number(read.get().smartScan());
+        return Attributes.number(read.get().smartScan());
     }
 
     @Override
     public @Nullable Long getMaxKernelPages() {
-        return Beans.number(read.get().maxKernelPages());
+        return Attributes.number(read.get().maxKernelPages());
     }
 
     @Override
     public @Nullable Long getStableNodeChainsPruneMillisecs() {
-        return Beans.number(read.get().stableNodeChainsPruneMillisecs());
+        return Attributes.number(read.get().stableNodeChainsPruneMillisecs());
     }
 
     @Override
@@ -66,122 +66,122 @@ record KsmStatsBean(Supplier<KsmStats> read) implements KsmStatsMXBean {
 
     @Override
     public @Nullable Long getAdvisorMaxCpu() {
-        return Beans.number(read.get().advisorMaxCpu());
+        return Attributes.number(read.get().advisorMaxCpu());
     }
 
     @Override
     public @Nullable Long getAdvisorTargetScanTime() {
-        return Beans.number(read.get().advisorTargetScanTime());
+        return Attributes.number(read.get().advisorTargetScanTime());
     }
 
     @Override
     public @Nullable Long getAdvisorMinPagesToScan() {
-        return Beans.number(read.get().advisorMinPagesToScan());
+        return Attributes.number(read.get().advisorMinPagesToScan());
     }
 
     @Override
     public @Nullable Long getAdvisorMaxPagesToScan() {
-        return Beans.number(read.get().advisorMaxPagesToScan());
+        return Attributes.number(read.get().advisorMaxPagesToScan());
     }
 
     @Override
     public @Nullable Long getPagesShared() {
-        return Beans.number(read.get().pagesShared());
+        return Attributes.number(read.get().pagesShared());
     }
 
     @Override
     public @Nullable Long getPagesSharing() {
-        return Beans.number(read.get().pagesSharing());
+        return Attributes.number(read.get().pagesSharing());
     }
 
     @Override
     public @Nullable Long getPagesUnshared() {
-        return Beans.number(read.get().pagesUnshared());
+        return Attributes.number(read.get().pagesUnshared());
     }
 
     @Override
     public @Nullable Long getPagesVolatile() {
-        return Beans.number(read.get().pagesVolatile());
+        return Attributes.number(read.get().pagesVolatile());
     }
 
     @Override
     public @Nullable Long getPagesScanned() {
-        return Beans.number(read.get().pagesScanned());
+        return Attributes.number(read.get().pagesScanned());
     }
 
     @Override
     public @Nullable Long getPagesSkipped() {
-        return Beans.number(read.get().pagesSkipped());
+        return Attributes.number(read.get().pagesSkipped());
     }
 
     @Override
     public @Nullable Long getFullScans() {
-        return Beans.number(read.get().fullScans());
+        return Attributes.number(read.get().fullScans());
     }
 
     @Override
     public @Nullable Long getStableNodeChains() {
-        return Beans.number(read.get().stableNodeChains());
+        return Attributes.number(read.get().stableNodeChains());
     }
 
     @Override
     public @Nullable Long getStableNodeDups() {
-        return Beans.number(read.get().stableNodeDups());
+        return Attributes.number(read.get().stableNodeDups());
     }
 
     @Override
     public @Nullable Long getKsmZeroPages() {
-        return Beans.number(read.get().ksmZeroPages());
+        return Attributes.number(read.get().ksmZeroPages());
     }
 
     @Override
     public @Nullable Long getGeneralProfit() {
-        return Beans.number(read.get().generalProfit());
+        return Attributes.number(read.get().generalProfit());
     }
 
     @Override
     public @Nullable Long getCowKsm() {
-        return Beans.number(read.get().cowKsm());
+        return Attributes.number(read.get().cowKsm());
     }
 
     @Override
     public @Nullable Long getKsmSwpinCopy() {
-        return Beans.number(read.get().ksmSwpinCopy());
+        return Attributes.number(read.get().ksmSwpinCopy());
     }
 
     @Override
     public @Nullable Long getSavedBytes() {
-        return Beans.number(read.get().savedBytes());
+        return Attributes.number(read.get().savedBytes());
     }
 
     @Override
     public @Nullable Long getUsedBytes() {
-        return Beans.number(read.get().usedBytes());
+        return Attributes.number(read.get().usedBytes());
     }
 
     @Override
     public @Nullable Long getRmapItems() {
-        return Beans.number(read.get().rmapItems());
+        return Attributes.number(read.get().rmapItems());
     }
 
     @Override
     public @Nullable Long getProfitBytes() {
-        return Beans.number(read.get().profitBytes());
+        return Attributes.number(read.get().profitBytes());
     }
 
     @Override
     public @Nullable Double getSharingRatio() {
-        return Beans.ratio(read.get().sharingRatio());
+        return Attributes.ratio(read.get().sharingRatio());
     }
 
     @Override
     public @Nullable Double getWastedEffort() {
-        return Beans.ratio(read.get().wastedEffort());
+        return Attributes.ratio(read.get().wastedEffort());
     }
 
     @Override
     public @Nullable Double getVolatileShare() {
-        return Beans.ratio(read.get().volatileShare());
+        return Attributes.ratio(read.get().volatileShare());
     }
 
     @Override

@@ -42,7 +42,7 @@ public final class MergeRegistry {
      * @return the marks in order of address
      */
     public List<Mark> marks() {
-        return marks(0, Long.MAX_VALUE, Integer.MAX_VALUE);
+        return marks(0, Long.MAX_VALUE);
     }
 
     /**
@@ -52,27 +52,16 @@ public final class MergeRegistry {
      * @return one mark for each region that wants this address merged; empty if none does
      */
     public List<Mark> marksCovering(long address) {
-        return address < 0 || address == Long.MAX_VALUE ? List.of() : marks(address, address + 1, Integer.MAX_VALUE);
+        return address < 0 || address == Long.MAX_VALUE ? List.of() : marks(address, address + 1);
     }
 
-    List<Mark> marks(long from, long to, int limit) {
-        RegionTable table = SharedTable.table();
-        List<Mark> marks = new ArrayList<>();
-        table.lock();
-        try {
-            table.forEachOverlapping(from, to, node -> {
-                if (table.isWanted(node)) {
-                    marks.add(new Mark(
-                            AddressRange.between(table.start(node), table.end(node)),
-                            table.owner(node),
-                            Instant.ofEpochMilli(table.since(node))));
-                }
-                return marks.size() < limit;
-            });
-        } finally {
-            table.unlock();
-        }
-        return marks;
+    private static List<Mark> marks(long from, long to) {
+        return SharedTable.table().marks(from, to, Integer.MAX_VALUE).stream()
+                .map(mark -> new Mark(
+                        AddressRange.between(mark.start(), mark.end()),
+                        mark.owner(),
+                        Instant.ofEpochMilli(mark.since())))
+                .toList();
     }
 
     /**
@@ -123,13 +112,7 @@ public final class MergeRegistry {
      * @return a count
      */
     public long openRegions() {
-        RegionTable table = SharedTable.table();
-        table.lock();
-        try {
-            return table.openRegions();
-        } finally {
-            table.unlock();
-        }
+        return SharedTable.table().countOpenRegions();
     }
 
     /**

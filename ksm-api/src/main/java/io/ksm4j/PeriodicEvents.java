@@ -13,6 +13,7 @@ import java.util.Set;
 import javax.security.auth.Subject;
 import jdk.jfr.Event;
 import jdk.jfr.FlightRecorder;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Has Java Flight Recorder ask for {@link StatisticsEvent}s.
@@ -35,21 +36,32 @@ final class PeriodicEvents {
                 StatisticsEvent.ProcessStatistics.class,
                 ifAsked(StatisticsEvent.ProcessStatistics::emit),
                 StatisticsEvent.RegistryStatistics.class,
-                ifAsked(StatisticsEvent.RegistryStatistics::emit));
+                ifAsked(PeriodicEvents::emitRegistryStatistics));
     }
+
+    /** The registry that this copy shows; null before {@link #registerSoon}. */
+    private static volatile @Nullable RegionTable table;
 
     private PeriodicEvents() {}
 
+    private static void emitRegistryStatistics() {
+        RegionTable shown = table;
+        if (shown != null) {
+            StatisticsEvent.RegistryStatistics.emit(shown);
+        }
+    }
+
     private static Runnable ifAsked(Runnable emit) {
         return () -> {
-            if (!JdkModules.MANAGEMENT || Beans.isAskedFirst()) {
+            if (!JdkModules.MANAGEMENT || MBeans.isAskedFirst()) {
                 emit.run();
             }
         };
     }
 
     /** Not at once: the first method handle takes a JVM more time than everything else that ksm4j does at start. */
-    static void registerSoon() {
+    static void registerSoon(RegionTable table) {
+        PeriodicEvents.table = table;
         new LaterWork("ksm4j-jfr") {
 
             // Those that JFR would ask for twice, if they were registered once more.

@@ -15,22 +15,22 @@ record ProcessKsmStatsBean(Supplier<ProcessKsmStats> read) implements ProcessKsm
 
     @Override
     public @Nullable Long getRmapItems() {
-        return Beans.number(read.get().rmapItems());
+        return Attributes.number(read.get().rmapItems());
     }
 
     @Override
     public @Nullable Long getMergingPages() {
-        return Beans.number(read.get().mergingPages());
+        return Attributes.number(read.get().mergingPages());
     }
 
     @Override
     public @Nullable Long getZeroPages() {
-        return Beans.number(read.get().zeroPages());
+        return Attributes.number(read.get().zeroPages());
     }
 
     @Override
     public @Nullable Long getProcessProfit() {
-        return Beans.number(read.get().processProfit());
+        return Attributes.number(read.get().processProfit());
     }
 
     @Override
@@ -45,16 +45,16 @@ record ProcessKsmStatsBean(Supplier<ProcessKsmStats> read) implements ProcessKsm
 
     @Override
     public @Nullable Long getMergedBytes() {
-        return Beans.number(read.get().mergedBytes());
+        return Attributes.number(read.get().mergedBytes());
     }
 
     @Override
     public @Nullable Long getProfitBytes() {
-        return Beans.number(read.get().profitBytes());
+        return Attributes.number(read.get().profitBytes());
     }
 
     @Override
     public @Nullable Double getRmapItemsPerMergedPage() {
-        return Beans.ratio(read.get().rmapItemsPerMergedPage());
+        return Attributes.ratio(read.get().rmapItemsPerMergedPage());
     }
 }

@@ -3,7 +3,9 @@ package io.ksm4j;
 import io.ksm4j.internal.StackRoom;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.IntPredicate;
@@ -494,11 +496,41 @@ final class RegionTable {
         setFlags(base, DETACHED, 0);
     }
 
-    long openRegions() {
-        return header[OPEN_REGIONS];
+    /** How many regions are open. Takes the lock. */
+    long countOpenRegions() {
+        lock();
+        try {
+            return header[OPEN_REGIONS];
+        } finally {
+            unlock();
+        }
     }
 
     // ---- What regions want
+
+    /**
+     * What one region wants of its pages.
+     *
+     * @param since when it was marked, in milliseconds since the epoch
+     */
+    record Mark(long start, long end, String owner, long since) {}
+
+    /** The marks that overlap a range, in order of address, but at most so many. Takes the lock. */
+    List<Mark> marks(long from, long to, int max) {
+        List<Mark> marks = new ArrayList<>();
+        lock();
+        try {
+            forEachOverlapping(from, to, node -> {
+                if (isWanted(node)) {
+                    marks.add(new Mark(start(node), end(node), owner(node), since(node)));
+                }
+                return marks.size() < max;
+            });
+        } finally {
+            unlock();
+        }
+        return marks;
+    }
 
     boolean isWanted(int node) {
         return is(node, MARKED) || (is(node, PIECE) && !is(node, EXCLUDED));

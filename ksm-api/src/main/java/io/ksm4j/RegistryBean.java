@@ -4,46 +4,46 @@ import java.time.Instant;
 import java.util.List;
 import java.util.function.Supplier;
 
-/** What JMX shows of the registry. */
-record RegistryBean(Supplier<MergeRegistry> registry) implements MergeRegistryMXBean {
+/** The MBean of the registry. */
+record RegistryBean(Supplier<RegionTable> table) implements MergeRegistryMXBean {
 
-    /** What is not needed as long as there is no mark. */
+    /** Loads the classes that are needed only once there is a mark. */
     static void loadClasses() {
-        new View(new MergeRegistry.Mark(AddressRange.between(0, 1), "", Instant.EPOCH)).getAddress();
+        new View(new RegionTable.Mark(0, 1, "", 0)).getSince();
     }
 
     @Override
     public long getOpenRegions() {
-        return registry.get().openRegions();
+        return table.get().countOpenRegions();
     }
 
     @Override
     public long getMergeableBytes() {
-        return registry.get().mergeableBytes();
+        return table.get().mergeableBytes.get();
     }
 
     @Override
     public long getLeaks() {
-        return registry.get().leaks();
+        return table.get().leaks.get();
     }
 
     @Override
     public List<MarkView> getMarks() {
-        return registry.get().marks(0, Long.MAX_VALUE, MAX_MARKS).stream()
+        return table.get().marks(0, Long.MAX_VALUE, MAX_MARKS).stream()
                 .<MarkView>map(View::new)
                 .toList();
     }
 
-    private record View(MergeRegistry.Mark mark) implements MarkView {
+    private record View(RegionTable.Mark mark) implements MarkView {
 
         @Override
         public String getAddress() {
-            return Long.toHexString(mark.range().start());
+            return Long.toHexString(mark.start());
         }
 
         @Override
         public long getBytes() {
-            return mark.range().length();
+            return mark.end() - mark.start();
         }
 
         @Override
@@ -53,7 +53,7 @@ record RegistryBean(Supplier<MergeRegistry> registry) implements MergeRegistryMX
 
         @Override
         public String getSince() {
-            return mark.since().toString();
+            return Instant.ofEpochMilli(mark.since()).toString();
         }
     }
 }

@@ -28,7 +28,7 @@ import org.jspecify.annotations.Nullable;
  * that ksm4j does at start. So the first copy does not wait for it: it makes a table, says in a system property that it has
  * one, and registers the MBean from a thread of its own. A later copy sees the property and waits for the MBean.
  *
- * <p>The MBean keeps no copy ({@link Beans}). When the last copy is gone there are no regions left to show, and the next copy
+ * <p>The MBean keeps no copy ({@link MBeans}). When the last copy is gone there are no regions left to show, and the next copy
  * starts anew.
  *
  * <p>A copy counts alone, and warns, where the MBean is that of a copy with another {@link RegionTable#LAYOUT}; where the first copy cannot
@@ -73,7 +73,7 @@ final class SharedTable {
                         : new RegionTable(RegionTable.newShared());
                 table = found;
                 if (JdkModules.FLIGHT_RECORDER) {
-                    PeriodicEvents.registerSoon();
+                    PeriodicEvents.registerSoon(found);
                 }
             }
             return found;
@@ -160,7 +160,7 @@ final class SharedTable {
                     return null;
                 }
                 if (!claim.endsWith(CLAIMING)) {
-                    if (server.isRegistered(Beans.REGISTRY)) {
+                    if (server.isRegistered(MBeans.REGISTRY)) {
                         return join(server, process, claim);
                     }
                     if (!claim.endsWith(AWAITED)) {
@@ -178,7 +178,7 @@ final class SharedTable {
         private static @Nullable RegionTable join(MBeanServer server, String process, String claim) {
             Object[] published;
             try {
-                published = (Object[]) server.getAttribute(Beans.REGISTRY, Beans.SHARED_ATTRIBUTE);
+                published = (Object[]) server.getAttribute(MBeans.REGISTRY, MBeans.SHARED_ATTRIBUTE);
             } catch (AttributeNotFoundException e) {
                 return keepOwn("the registry in this JVM is that of another version of ksm4j");
             } catch (JMException | RuntimeException e) {
@@ -190,7 +190,7 @@ final class SharedTable {
             Map<InvocationHandler, Boolean> copies = (Map<InvocationHandler, Boolean>) published[1];
             // What is read to load the classes of the answers comes from there.
             table = found;
-            Beans.answerFor(found, copies);
+            MBeans.answerFor(found, copies);
             return found;
         }
 
@@ -203,7 +203,7 @@ final class SharedTable {
             }
             try {
                 // Until the claim is complete, no other copy looks at the MBean.
-                server.unregisterMBean(Beans.REGISTRY);
+                server.unregisterMBean(MBeans.REGISTRY);
             } catch (JMException alreadyGone) {
                 Log.debug("it is not there any more", alreadyGone);
             } finally {
@@ -239,9 +239,9 @@ final class SharedTable {
         void work() throws JMException, ReflectiveOperationException {
             MBeanServer server = ManagementFactory.getPlatformMBeanServer();
             Map<InvocationHandler, Boolean> copies = Collections.synchronizedMap(new WeakHashMap<>());
-            Beans.answerFor(new RegionTable(shared), copies);
+            MBeans.answerFor(new RegionTable(shared), copies);
             try {
-                Beans.register(server, copies);
+                MBeans.register(server, copies);
             } catch (InstanceAlreadyExistsException e) {
                 Log.warning(
                         "the registry's MBean is there already: it is that of another version of ksm4j, or the system property "

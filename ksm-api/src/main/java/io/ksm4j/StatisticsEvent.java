@@ -194,12 +194,11 @@ abstract class StatisticsEvent extends Event {
         @Description("Regions that were forgotten and reclaimed since the JVM started")
         long leaks;
 
-        static void emit() {
+        static void emit(RegionTable table) {
             RegistryStatistics event = new RegistryStatistics();
-            MergeRegistry registry = MergeRegistry.system();
-            event.openRegions = registry.openRegions();
-            event.mergeableBytes = registry.mergeableBytes();
-            event.leaks = registry.leaks();
+            event.openRegions = table.countOpenRegions();
+            event.mergeableBytes = table.mergeableBytes.get();
+            event.leaks = table.leaks.get();
             event.commit();
         }
     }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.lang.ref.PhantomReference;
 import java.lang.ref.Reference;
 import java.lang.ref.ReferenceQueue;
+import java.lang.reflect.Constructor;
 import java.lang.reflect.Method;
 import java.net.URL;
 import java.net.URLClassLoader;
@@ -43,10 +44,13 @@ class PeriodicEventsTest {
     private ClassLoader registerInALoaderOfItsOwn() throws Exception {
         URL classes = Ksm.class.getProtectionDomain().getCodeSource().getLocation();
         ClassLoader loader = new URLClassLoader(new URL[] {classes}, ClassLoader.getPlatformClassLoader());
+        Class<?> table = Class.forName(RegionTable.class.getName(), true, loader);
+        Constructor<?> newTable = table.getDeclaredConstructor(Object[].class);
+        newTable.setAccessible(true);
         Method register =
-                Class.forName(PeriodicEvents.class.getName(), true, loader).getDeclaredMethod("registerSoon");
+                Class.forName(PeriodicEvents.class.getName(), true, loader).getDeclaredMethod("registerSoon", table);
         register.setAccessible(true);
-        register.invoke(null);
+        register.invoke(null, newTable.newInstance((Object) RegionTable.newShared()));
         for (Thread thread : Thread.getAllStackTraces().keySet()) {
             if (thread.getName().equals("ksm4j-jfr")) {
                 thread.join();

@@ -199,7 +199,7 @@ class RegionTablePropertiesTest {
         }
 
         void compare() {
-            assertThat(table.openRegions()).isEqualTo(regions.size());
+            assertThat(table.countOpenRegions()).isEqualTo(regions.size());
             BitSet wanted = new BitSet();
             regions.forEach(region -> wanted.or(region.wanted));
             assertThat(table.mergeableBytes.get()).isEqualTo(wanted.cardinality());
@@ -376,7 +376,7 @@ class RegionTablePropertiesTest {
             table.close(slot);
         }
         assertThat(new Layout(table).check()).isEqualTo(10_000);
-        assertThat(table.openRegions()).isEqualTo(10_000);
+        assertThat(table.countOpenRegions()).isEqualTo(10_000);
     }
 
     @Example
@@ -474,7 +474,7 @@ class RegionTablePropertiesTest {
         table.lock();
         try {
             standing.forEach(table::close);
-            assertThat(table.openRegions()).isZero();
+            assertThat(table.countOpenRegions()).isZero();
             assertThat(new Layout(table).check()).isZero();
         } finally {
             table.unlock();

@@ -15,8 +15,6 @@ import java.lang.reflect.Proxy;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalDouble;
-import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.function.Supplier;
@@ -37,7 +35,7 @@ import org.jspecify.annotations.Nullable;
  * <p>The MBean server keeps what is registered for ever, and must not keep a class loader that way. So the MBeans are made of JDK
  * classes only: proxies that ask any living copy, out of a map with weak keys, for the answer.
  */
-final class Beans {
+final class MBeans {
 
     static final ObjectName REGISTRY = name(MergeRegistryMXBean.OBJECT_NAME);
 
@@ -50,13 +48,13 @@ final class Beans {
     /** Keeps this copy's answers alive for as long as this class is. */
     private static volatile @Nullable InvocationHandler answers;
 
-    private Beans() {}
+    private MBeans() {}
 
     /** Makes this copy one of those that answer. */
     static void answerFor(RegionTable table, Map<InvocationHandler, Boolean> copies) {
         Map<String, Bean<?, ?>> beans = Map.of(
                 MergeRegistryMXBean.OBJECT_NAME,
-                new Bean<>(MergeRegistryMXBean.class, MergeRegistry::system, RegistryBean::new),
+                new Bean<>(MergeRegistryMXBean.class, () -> table, RegistryBean::new),
                 KsmStatsMXBean.OBJECT_NAME,
                 new Bean<>(KsmStatsMXBean.class, KsmStats::read, KsmStatsBean::new),
                 ProcessKsmStatsMXBean.OBJECT_NAME,
@@ -75,7 +73,7 @@ final class Beans {
         };
         copies.put(answer, Boolean.TRUE);
         answers = answer;
-        Beans.copies = copies;
+        MBeans.copies = copies;
     }
 
     /** Whether this copy is the one that the MBeans ask now, or answers to none. */
@@ -149,16 +147,6 @@ final class Beans {
         } catch (JMException e) {
             throw new AssertionError(e);
         }
-    }
-
-    // JMX knows no optional numbers.
-
-    static @Nullable Long number(OptionalLong number) {
-        return number.isPresent() ? number.getAsLong() : null;
-    }
-
-    static @Nullable Double ratio(OptionalDouble ratio) {
-        return ratio.isPresent() ? ratio.getAsDouble() : null;
     }
 
     /** An MXBean whose attributes say what they mean, and are read at one time when many are asked for. */
