@@ -15,6 +15,9 @@ module io.ksm4j {
             io.ksm4j.jnr,
             io.ksm4j.test,
             io.ksm4j.tools;
+    exports io.ksm4j.internal.linux to
+            io.ksm4j.test,
+            io.ksm4j.tools;
     exports io.ksm4j.pool;
     exports io.ksm4j.spi;
     exports io.ksm4j.stats;

@@ -1,6 +1,8 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.Log;
 import io.ksm4j.internal.StackRoom;
+import io.ksm4j.internal.linux.Linux;
 import io.ksm4j.spi.NativeMapping;
 import java.nio.ByteBuffer;
 import java.util.concurrent.locks.LockSupport;

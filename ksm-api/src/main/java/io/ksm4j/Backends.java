@@ -63,7 +63,8 @@ final class Backends {
 
     private static List<KsmBackendProvider> providers(List<String> refused) {
         List<KsmBackendProvider> providers = new ArrayList<>();
-        Iterator<KsmBackendProvider> found = ServiceLoader.load(KsmBackendProvider.class, Backends.class.getClassLoader())
+        Iterator<KsmBackendProvider> found = ServiceLoader.load(
+                        KsmBackendProvider.class, Backends.class.getClassLoader())
                 .iterator();
         while (true) {
             try {

@@ -1,6 +1,10 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.JdkModules;
 import io.ksm4j.internal.StackRoom;
+import io.ksm4j.internal.linux.Linux;
+import io.ksm4j.internal.linux.Smaps;
+import io.ksm4j.internal.registry.RegionTable;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -175,7 +179,8 @@ final class Change implements Kernel.Attempt {
                 .kernel
                 .unmergeCheck
                 .requireRoom(
-                        () -> "unmarking " + length(all) + " bytes from " + all.get(0).range() + " on",
+                        () -> "unmarking " + length(all) + " bytes from "
+                                + all.get(0).range() + " on",
                         ranges,
                         () -> next.size() == rest.size() ? ranges : wantedByNoOthers(rest),
                         done);

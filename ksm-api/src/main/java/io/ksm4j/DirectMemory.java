@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.linux.Linux;
 import io.ksm4j.spi.BufferMapping;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.NativeMapping;

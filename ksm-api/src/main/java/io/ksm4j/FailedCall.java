@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.linux.Linux;
 import java.io.Serializable;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;

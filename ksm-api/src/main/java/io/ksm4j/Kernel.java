@@ -1,5 +1,9 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.Log;
+import io.ksm4j.internal.linux.Linux;
+import io.ksm4j.internal.linux.MergedPages;
+import io.ksm4j.internal.linux.Smaps;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.NativeMapping;
 import java.io.UncheckedIOException;

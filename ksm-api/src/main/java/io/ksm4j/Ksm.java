@@ -1,8 +1,10 @@
 package io.ksm4j;
 
-import io.ksm4j.internal.KernelConfig;
+import io.ksm4j.internal.Backoff;
+import io.ksm4j.internal.Log;
 import io.ksm4j.internal.StackRoom;
 import io.ksm4j.internal.SystemProperties;
+import io.ksm4j.internal.linux.KernelConfig;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmStats;

@@ -33,7 +33,8 @@ public final class MapCountExceededException extends KsmException {
         super(call + " was not made: the process has " + count + " mappings, vm.max_map_count is " + limit + ", and "
                 + reserve
                 + " are kept for the JVM, which dies without: use fewer and larger regions, raise the limit with"
-                + " sysctl vm.max_map_count=" + limit * 4 + ", or keep fewer with -D" + SystemProperties.MAPPING_RESERVE + "=N");
+                + " sysctl vm.max_map_count=" + limit * 4 + ", or keep fewer with -D" + SystemProperties.MAPPING_RESERVE
+                + "=N");
         this.count = count;
         this.limit = limit;
     }

@@ -1,6 +1,7 @@
 package io.ksm4j;
 
 import io.ksm4j.internal.SystemProperties;
+import io.ksm4j.internal.management.SharedTable;
 import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;

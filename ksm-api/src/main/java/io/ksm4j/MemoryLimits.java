@@ -1,6 +1,7 @@
 package io.ksm4j;
 
 import io.ksm4j.internal.ByteCount;
+import io.ksm4j.internal.linux.Linux;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.util.List;

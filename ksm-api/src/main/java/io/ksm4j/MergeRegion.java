@@ -1,6 +1,7 @@
 package io.ksm4j;
 
 import io.ksm4j.internal.LateCleaner;
+import io.ksm4j.internal.registry.RegionTable;
 import io.ksm4j.spi.NativeMapping;
 import io.ksm4j.stats.RegionStats;
 import java.lang.ref.Cleaner;

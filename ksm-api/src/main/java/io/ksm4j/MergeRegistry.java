@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.management.SharedTable;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,6 +1,8 @@
 package io.ksm4j;
 
 import io.ksm4j.internal.Descriptors;
+import io.ksm4j.internal.linux.Pagemap;
+import io.ksm4j.internal.linux.Smaps;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.UncheckedIOException;

@@ -1,6 +1,9 @@
 package io.ksm4j;
 
 import io.ksm4j.internal.StackRoom;
+import io.ksm4j.internal.linux.Linux;
+import io.ksm4j.internal.management.SharedTable;
+import io.ksm4j.internal.registry.RegionTable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;

@@ -1,6 +1,12 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.Backoff;
 import io.ksm4j.internal.StackRoom;
+import io.ksm4j.internal.linux.Linux;
+import io.ksm4j.internal.linux.Pagemap;
+import io.ksm4j.internal.linux.Smaps;
+import io.ksm4j.internal.management.SharedTable;
+import io.ksm4j.internal.registry.RegionTable;
 import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
 import java.util.ArrayList;

@@ -1,7 +1,14 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.Backoff;
+import io.ksm4j.internal.JdkModules;
+import io.ksm4j.internal.Log;
 import io.ksm4j.internal.StackRoom;
 import io.ksm4j.internal.SystemProperties;
+import io.ksm4j.internal.linux.Linux;
+import io.ksm4j.internal.management.LaterWork;
+import io.ksm4j.internal.management.SharedTable;
+import io.ksm4j.internal.registry.RegionTable;
 import io.ksm4j.spi.NativeMapping;
 import io.ksm4j.stats.RegionStats;
 import java.util.ArrayList;

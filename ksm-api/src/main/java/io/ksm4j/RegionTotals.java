@@ -1,5 +1,10 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.linux.Pagemap;
+import io.ksm4j.internal.linux.Smaps;
+import io.ksm4j.internal.management.SharedTable;
+import io.ksm4j.internal.registry.RangeIndex;
+import io.ksm4j.internal.registry.RegionTable;
 import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
 import java.util.ArrayList;

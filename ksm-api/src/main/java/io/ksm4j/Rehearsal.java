@@ -1,6 +1,10 @@
 package io.ksm4j;
 
 import io.ksm4j.internal.ByteCount;
+import io.ksm4j.internal.Log;
+import io.ksm4j.internal.linux.Linux;
+import io.ksm4j.internal.management.LaterWork;
+import io.ksm4j.internal.registry.RegionTable;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -27,12 +31,12 @@ final class Rehearsal extends LaterWork {
     }
 
     @Override
-    void pause() throws InterruptedException {
+    protected void pause() throws InterruptedException {
         Thread.sleep(PAUSE_MILLIS);
     }
 
     @Override
-    void work() {
+    protected void work() {
         reclaim();
         fail();
     }
@@ -83,7 +87,7 @@ final class Rehearsal extends LaterWork {
     }
 
     @Override
-    void failed(Throwable failure) {
+    protected void failed(Throwable failure) {
         Log.debug("the way to reclaim forgotten regions could not be rehearsed", failure);
     }
 }

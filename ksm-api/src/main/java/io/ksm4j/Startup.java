@@ -1,5 +1,6 @@
 package io.ksm4j;
 
+import io.ksm4j.internal.Log;
 import io.ksm4j.spi.KsmStartup;
 import java.util.ServiceLoader;
 import java.util.concurrent.atomic.AtomicBoolean;

@@ -3,6 +3,7 @@ package io.ksm4j;
 import io.ksm4j.KsmSupport.Kind;
 import io.ksm4j.KsmSupport.Obstacle;
 import io.ksm4j.internal.Descriptors;
+import io.ksm4j.internal.linux.Linux;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

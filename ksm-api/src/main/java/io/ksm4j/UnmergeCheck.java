@@ -1,7 +1,11 @@
 package io.ksm4j;
 
-import io.ksm4j.internal.MemoryLeft;
+import io.ksm4j.internal.Backoff;
+import io.ksm4j.internal.Log;
 import io.ksm4j.internal.StackRoom;
+import io.ksm4j.internal.linux.MemoryLeft;
+import io.ksm4j.internal.linux.MergedPages;
+import io.ksm4j.internal.management.SharedTable;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;

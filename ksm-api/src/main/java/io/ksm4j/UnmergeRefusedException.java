@@ -1,6 +1,6 @@
 package io.ksm4j;
 
-import io.ksm4j.internal.MemoryLeft;
+import io.ksm4j.internal.linux.MemoryLeft;
 
 /**
  * Merged pages were not taken apart because there is not enough memory for the copies, and the kernel would have killed a process of

@@ -3,7 +3,7 @@ package io.ksm4j;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
-import io.ksm4j.internal.KernelConfig;
+import io.ksm4j.internal.linux.KernelConfig;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
 import io.ksm4j.testsupport.Warnings;

@@ -1,6 +1,8 @@
 package io.ksm4j;
 
 import io.ksm4j.faults.Faults;
+import io.ksm4j.internal.management.SharedTable;
+import io.ksm4j.internal.registry.RegionTable;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;

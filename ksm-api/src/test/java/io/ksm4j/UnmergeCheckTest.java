@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import io.ksm4j.internal.management.SharedTable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;

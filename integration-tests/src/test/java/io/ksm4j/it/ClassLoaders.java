@@ -6,10 +6,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.Ksm;
-import io.ksm4j.MergeRegistryMXBean;
 import io.ksm4j.ffm.FfmBackendProvider;
 import io.ksm4j.jna.JnaBackendProvider;
 import io.ksm4j.jnr.JnrBackendProvider;
+import io.ksm4j.stats.MergeRegistryMXBean;
 import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.FileInputStream;

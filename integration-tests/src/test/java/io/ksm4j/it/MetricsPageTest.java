@@ -2,8 +2,8 @@ package io.ksm4j.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.MergeRegistryMXBean;
 import io.ksm4j.stats.KsmStatsMXBean;
+import io.ksm4j.stats.MergeRegistryMXBean;
 import io.ksm4j.stats.ProcessKsmStatsMXBean;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -88,7 +88,7 @@ class ModuleBoundariesTest {
                 .onlyDependOnClassesThat()
                 .resideInAnyPackage(
                         "io.ksm4j",
-                        "io.ksm4j.internal",
+                        "io.ksm4j.internal..",
                         "io.ksm4j.pool",
                         "io.ksm4j.spi",
                         "io.ksm4j.stats",

@@ -4,6 +4,8 @@ import static io.ksm4j.stats.Derived.bytes;
 import static io.ksm4j.stats.Derived.ratio;
 import static io.ksm4j.stats.Derived.sum;
 
+import io.ksm4j.internal.linux.KernelText;
+import io.ksm4j.internal.linux.PageSize;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ksm4j.internal.linux.KernelText;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;

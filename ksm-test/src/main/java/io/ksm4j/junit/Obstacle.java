@@ -4,7 +4,7 @@ import io.ksm4j.Ksm;
 import io.ksm4j.KsmSupport;
 import io.ksm4j.KsmUnsupportedException;
 import io.ksm4j.control.KsmDaemon;
-import io.ksm4j.internal.KernelConfig;
+import io.ksm4j.internal.linux.KernelConfig;
 import java.util.Optional;
 import java.util.stream.Collectors;
 

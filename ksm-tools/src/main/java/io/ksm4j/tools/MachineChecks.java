@@ -1,6 +1,6 @@
 package io.ksm4j.tools;
 
-import io.ksm4j.internal.MemoryLeft;
+import io.ksm4j.internal.linux.MemoryLeft;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;

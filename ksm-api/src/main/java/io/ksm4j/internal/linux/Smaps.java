@@ -1,0 +1,256 @@
+package io.ksm4j.internal.linux;
+
+import java.io.FileInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/**
+ * Goes through {@code /proc/PID/smaps} (proc_pid_smaps(5)), mapping by mapping. Reads bytes into fields, so that a pass makes no
+ * garbage but this object, however many mappings there are. For one thread.
+ */
+public final class Smaps implements AutoCloseable {
+
+    private static final byte[] RSS = ascii("Rss");
+    private static final byte[] PSS = ascii("Pss");
+    private static final byte[] KSM = ascii("KSM");
+    private static final byte[] ANONYMOUS = ascii("Anonymous");
+    private static final byte[] ANON_HUGE_PAGES = ascii("AnonHugePages");
+    private static final byte[] VM_FLAGS = ascii("VmFlags");
+
+    private static final int END = -1;
+    private static final long MAX_KILOBYTES = Long.MAX_VALUE >> 10;
+
+    private final InputStream file;
+    private final byte[] buffer = new byte[8192];
+    private int position;
+    private int limit;
+
+    private final byte[] key = new byte[16];
+    private int keyLength;
+
+    private boolean headerRead;
+    private long nextStart;
+    private long nextEnd;
+
+    /**
+     * Where the mapping before this one ended. The kernel lets others change mappings between two reads of the file; one that has
+     * grown to the left meanwhile is printed whole, what was printed already included. Then this is more than {@link #start}.
+     */
+    public long previousEnd;
+    /** The mapping's first address; negative for the vsyscall page, the one line of the kernel's half. */
+    public long start;
+    /** The first address after the mapping. */
+    public long end;
+    /** Resident bytes. */
+    public long rss;
+    /** Resident bytes, each page divided by the number of mappings that share it. */
+    public long pss;
+    /** Bytes of merged pages; -1 on kernels that do not tell. */
+    public long ksm;
+    /** Resident bytes that no file stands behind. */
+    public long anonymous;
+    /** Resident bytes in huge pages. */
+    public long huge;
+    /** Whether {@code ksmd} may merge the pages: flag {@code mg}. */
+    public boolean mergeable;
+    /** What {@code madvise} was last told about the order of reads, as the advice that would say so again. */
+    public int readAdvice;
+
+    public Smaps(Path path) throws IOException {
+        file = new FileInputStream(path.toFile());
+    }
+
+    private static byte[] ascii(String name) {
+        return name.getBytes(StandardCharsets.US_ASCII);
+    }
+
+    /**
+     * Goes to the next mapping.
+     *
+     * @return false if there is none
+     * @throws IOException if the file cannot be read, or is not what the kernel writes
+     */
+    public boolean next() throws IOException {
+        if (!headerRead) {
+            int first = read();
+            if (first == END) {
+                return false;
+            }
+            readHeader(first);
+        }
+        headerRead = false;
+        previousEnd = end;
+        start = nextStart;
+        end = nextEnd;
+        rss = -1;
+        pss = -1;
+        ksm = -1;
+        anonymous = 0;
+        huge = 0;
+        mergeable = false;
+        readAdvice = Linux.MADV_NORMAL;
+        for (int first = read(); first != END; first = read()) {
+            if (hexDigit(first) >= 0) {
+                readHeader(first);
+                break;
+            }
+            readField(first);
+        }
+        if (rss < 0 || pss < 0) {
+            throw new IOException("no Rss or no Pss of the mapping at " + Long.toHexString(start));
+        }
+        return true;
+    }
+
+    /** {@code start-end}, in lower-case hexadecimal; every other line starts with a capital letter. */
+    private void readHeader(int first) throws IOException {
+        nextStart = readAddress(first, '-');
+        nextEnd = readAddress(readInLine(), ' ');
+        skipLine();
+        headerRead = true;
+    }
+
+    private long readAddress(int first, int terminator) throws IOException {
+        long address = 0;
+        int digits = 0;
+        int c = first;
+        for (; hexDigit(c) >= 0; c = readInLine()) {
+            address = address << 4 | hexDigit(c);
+            digits++;
+        }
+        if (c != terminator || digits == 0 || digits > 16) {
+            throw malformed("no address where a mapping should begin");
+        }
+        return address;
+    }
+
+    private void readField(int first) throws IOException {
+        keyLength = 0;
+        for (int c = first; c != ':'; c = readInLine()) {
+            if (c == '\n') {
+                throw malformed("a line without a colon");
+            }
+            if (keyLength < key.length) {
+                key[keyLength++] = (byte) c;
+            }
+        }
+        if (isKey(RSS)) {
+            rss = readBytes();
+        } else if (isKey(PSS)) {
+            pss = readBytes();
+        } else if (isKey(KSM)) {
+            ksm = readBytes();
+        } else if (isKey(ANONYMOUS)) {
+            anonymous = readBytes();
+        } else if (isKey(ANON_HUGE_PAGES)) {
+            huge = readBytes();
+        } else if (isKey(VM_FLAGS)) {
+            readFlags();
+        } else {
+            skipLine();
+        }
+    }
+
+    private boolean isKey(byte[] name) {
+        return Arrays.equals(key, 0, keyLength, name, 0, name.length);
+    }
+
+    /** A number of kilobytes and its unit. */
+    private long readBytes() throws IOException {
+        int c = readInLine();
+        while (c == ' ') {
+            c = readInLine();
+        }
+        long kilobytes = 0;
+        int digits = 0;
+        for (; c >= '0' && c <= '9'; c = readInLine()) {
+            if (kilobytes > (MAX_KILOBYTES - (c - '0')) / 10) {
+                throw malformed("a number too large for an address space");
+            }
+            kilobytes = kilobytes * 10 + (c - '0');
+            digits++;
+        }
+        if (digits == 0 || c != ' ' || readInLine() != 'k' || readInLine() != 'B' || readInLine() != '\n') {
+            throw malformed("no number of kB");
+        }
+        return kilobytes << 10;
+    }
+
+    /** Two letters each, with a space before or behind every one. */
+    private void readFlags() throws IOException {
+        int last = ' ';
+        int secondLast = ' ';
+        int thirdLast = ' ';
+        for (int c = readInLine(); ; c = readInLine()) {
+            if ((c == ' ' || c == '\n') && thirdLast == ' ') {
+                if (secondLast == 'm' && last == 'g') {
+                    mergeable = true;
+                } else if (secondLast == 'r' && last == 'r') {
+                    readAdvice = Linux.MADV_RANDOM;
+                } else if (secondLast == 's' && last == 'r') {
+                    readAdvice = Linux.MADV_SEQUENTIAL;
+                }
+            }
+            if (c == '\n') {
+                return;
+            }
+            thirdLast = secondLast;
+            secondLast = last;
+            last = c;
+        }
+    }
+
+    private void skipLine() throws IOException {
+        while (readInLine() != '\n') {
+            // names of files, and counters that nobody asked for
+        }
+    }
+
+    private static int hexDigit(int c) {
+        if (c >= '0' && c <= '9') {
+            return c - '0';
+        }
+        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    }
+
+    private int readInLine() throws IOException {
+        int c = read();
+        if (c == END) {
+            throw malformed("the last line is cut off");
+        }
+        return c;
+    }
+
+    private int read() throws IOException {
+        if (position == limit) {
+            limit = file.read(buffer);
+            position = 0;
+            if (limit <= 0) {
+                limit = 0;
+                return END;
+            }
+        }
+        return buffer[position++] & 0xff;
+    }
+
+    private IOException malformed(String what) {
+        return new IOException(what + ", after the mapping at " + Long.toHexString(nextStart));
+    }
+
+    /** Whether some of this mapping was read before, as another. */
+    public boolean isReadTwice() {
+        return start < previousEnd;
+    }
+
+    @Override
+    public void close() {
+        try {
+            file.close();
+        } catch (IOException e) {
+            // It was only read.
+        }
+    }
+}

@@ -1,0 +1,19 @@
+package io.ksm4j.internal.management;
+
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
+
+/** Turns optional numbers into attributes of MBeans: JMX has null for a missing number. */
+final class Attributes {
+
+    private Attributes() {}
+
+    static @Nullable Long number(OptionalLong number) {
+        return number.isPresent() ? number.getAsLong() : null;
+    }
+
+    static @Nullable Double ratio(OptionalDouble ratio) {
+        return ratio.isPresent() ? ratio.getAsDouble() : null;
+    }
+}
