@@ -5,6 +5,7 @@ import io.ksm4j.internal.StackRoom;
 import io.ksm4j.internal.linux.Linux;
 import io.ksm4j.internal.linux.Smaps;
 import io.ksm4j.internal.registry.RegionTable;
+import io.ksm4j.internal.registry.Slot;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -38,7 +39,7 @@ final class Change implements Kernel.Attempt {
     private final List<Part> parts;
     private final boolean mergeable;
     private final RegionState[] regions;
-    private final RegionTable.Slot[] slots;
+    private final Slot[] slots;
     private final RegionTable table;
     private final Kernel kernel;
 
@@ -51,13 +52,16 @@ final class Change implements Kernel.Attempt {
     /** What the regions wanted of their parts before. */
     private final List<Wanted> before = new ArrayList<>();
 
+    /** What the table will be told. */
+    private final List<RegionTable.Want> wants = new ArrayList<>();
+
     /** What the kernel is told. */
     private final List<AddressRange> advised = new ArrayList<>();
 
     /** What no region wanted before (marking) or wants any more (unmarking): what must be taken back on failure. */
     private final List<AddressRange> changed = new ArrayList<>();
 
-    /** How many nodes the table has promised. */
+    /** For how many parts the table has reserved what it needs. */
     private int reserved;
 
     private @Nullable FailedCall notTakenBack;
@@ -76,7 +80,7 @@ final class Change implements Kernel.Attempt {
         }
         this.regions = distinct.toArray(new RegionState[0]);
         this.verified = verified;
-        this.slots = new RegionTable.Slot[regions.length];
+        this.slots = new Slot[regions.length];
         for (int i = 0; i < regions.length; i++) {
             slots[i] = regions[i].slot;
         }
@@ -262,7 +266,7 @@ final class Change implements Kernel.Attempt {
     }
 
     private @Nullable FailedCall makeOwned(@Nullable Smaps mappings, NativeBuffers.@Nullable NativeBuffer buffer) {
-        RegionTable.Slot closed = table.acquire(slots);
+        Slot closed = table.acquire(slots);
         if (closed != null) {
             throw regionOf(closed).closedException();
         }
@@ -273,11 +277,11 @@ final class Change implements Kernel.Attempt {
             plan();
             return tellAndCommit(mappings, buffer);
         } finally {
-            RegionTable.release(slots);
+            Slot.release(slots);
         }
     }
 
-    private RegionState regionOf(RegionTable.Slot slot) {
+    private RegionState regionOf(Slot slot) {
         int i = 0;
         while (slots[i] != slot) {
             i++;
@@ -286,7 +290,7 @@ final class Change implements Kernel.Attempt {
     }
 
     private void requireChangeable(RegionState region) {
-        if (mergeable && (region.slot.state() & RegionTable.EXCLUDED) != 0) {
+        if (mergeable && region.slot.is(Slot.EXCLUDED)) {
             throw new IllegalStateException("region " + region + " was opened with Marking.NEVER: it must not merge");
         }
         region.requireMemory();
@@ -295,32 +299,29 @@ final class Change implements Kernel.Attempt {
     /** Owned regions and those that overlap them stay as they are until they are released, so this is still true after the call. */
     private void plan() {
         before.clear();
+        wants.clear();
         advised.clear();
         changed.clear();
-        table.lockAsOwner();
-        try {
-            for (Part part : parts) {
-                table.forEachWantedBy(
-                        part.region().slot.node,
-                        part.from(),
-                        part.to(),
-                        (from, to, time) -> before.add(new Wanted(new Part(part.region(), from, to), time)));
-            }
+        long now = System.currentTimeMillis();
+        for (int i = 0; i < parts.size(); i++) {
+            Part part = parts.get(i);
+            table.forEachWantedBy(
+                    part.region().slot,
+                    part.from(),
+                    part.to(),
+                    (from, to, time) -> before.add(new Wanted(new Part(part.region(), from, to), time)));
+            wants.add(new RegionTable.Want(part.region().slot, part.from(), part.to(), since == null ? now : since[i]));
             if (mergeable) {
-                for (Part part : parts) {
-                    advised.add(part.range());
-                }
+                advised.add(part.range());
             }
-            IntPredicate ignored = mergeable ? base -> false : nodes(parts)::contains;
-            for (AddressRange range : joined(parts)) {
-                table.forEachUnwanted(range.start(), range.end(), ignored, (from, to, time) -> planned(from, to));
-            }
-            int nodes = RegionTable.NODES_TO_CHANGE_A_PART * (parts.size() - wholeRegions());
-            table.reserve(nodes);
-            reserved = nodes;
-        } finally {
-            table.unlock();
         }
+        IntPredicate ignored = mergeable ? base -> false : nodes(parts)::contains;
+        for (AddressRange range : joined(parts)) {
+            table.forEachUnwanted(range.start(), range.end(), ignored, (from, to, time) -> planned(from, to));
+        }
+        int partial = parts.size() - wholeRegions();
+        table.reserve(partial);
+        reserved = partial;
     }
 
     /** What no region wants before a mark, or after an unmark. */
@@ -382,9 +383,7 @@ final class Change implements Kernel.Attempt {
                 notTakenBack = kernel.undo(changed, mergeable ? Linux.MADV_UNMERGEABLE : Linux.MADV_MERGEABLE);
             }
             if (reserved > 0) {
-                table.lockAsOwner();
                 table.unreserve(reserved);
-                table.unlock();
                 reserved = 0;
             }
         }
@@ -392,22 +391,9 @@ final class Change implements Kernel.Attempt {
 
     /** Allocates nothing, and was promised its stack: so it does not fail. */
     private void commit() {
-        long now = System.currentTimeMillis();
-        table.lockAsOwner();
-        try {
-            table.unreserve(reserved);
-            reserved = 0;
-            for (int i = 0; i < parts.size(); i++) {
-                Part part = parts.get(i);
-                if (mergeable) {
-                    table.want(part.region().slot, part.from(), part.to(), since == null ? now : since[i]);
-                } else {
-                    table.unwant(part.region().slot.node, part.from(), part.to());
-                }
-            }
-        } finally {
-            table.unlock();
-        }
+        int promised = reserved;
+        reserved = 0;
+        table.commit(wants, mergeable, promised);
     }
 
     // ---- Parts
@@ -424,18 +410,13 @@ final class Change implements Kernel.Attempt {
     static List<AddressRange> wantedByNoOthers(List<Part> parts) {
         RegionTable table = parts.get(0).region().table;
         List<AddressRange> ranges = new ArrayList<>();
-        table.lock();
-        try {
-            Set<Integer> nodes = nodes(parts);
-            for (AddressRange range : joined(parts)) {
-                table.forEachUnwanted(
-                        range.start(),
-                        range.end(),
-                        nodes::contains,
-                        (from, to, since) -> ranges.add(AddressRange.between(from, to)));
-            }
-        } finally {
-            table.unlock();
+        Set<Integer> nodes = nodes(parts);
+        for (AddressRange range : joined(parts)) {
+            table.forEachUnwanted(
+                    range.start(),
+                    range.end(),
+                    nodes::contains,
+                    (from, to, since) -> ranges.add(AddressRange.between(from, to)));
         }
         return ranges;
     }

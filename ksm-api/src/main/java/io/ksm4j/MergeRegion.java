@@ -1,7 +1,7 @@
 package io.ksm4j;
 
 import io.ksm4j.internal.LateCleaner;
-import io.ksm4j.internal.registry.RegionTable;
+import io.ksm4j.internal.registry.Slot;
 import io.ksm4j.spi.NativeMapping;
 import io.ksm4j.stats.RegionStats;
 import java.lang.ref.Cleaner;
@@ -313,10 +313,10 @@ public final class MergeRegion implements AutoCloseable {
      */
     public boolean isMergeable() {
         long word = state.slot.state();
-        if (!state.slot.isCurrent(word)) {
+        if (!state.slot.isOpen(word)) {
             throw state.closedException();
         }
-        return (word & RegionTable.MARKED) != 0;
+        return (word & Slot.MARKED) != 0;
     }
 
     /**

@@ -113,7 +113,7 @@ public final class MergeRegistry {
      * @return a count
      */
     public long openRegions() {
-        return SharedTable.table().countOpenRegions();
+        return SharedTable.table().openRegions();
     }
 
     /**

@@ -4,10 +4,10 @@ import io.ksm4j.internal.StackRoom;
 import io.ksm4j.internal.linux.Linux;
 import io.ksm4j.internal.management.SharedTable;
 import io.ksm4j.internal.registry.RegionTable;
+import io.ksm4j.internal.registry.Slot;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
-import java.util.function.IntPredicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -52,7 +52,7 @@ public final class ProcessMerging {
     public void markMergeable() {
         StackRoom.requireForOpening();
         boolean wasMergeable = isMergeable();
-        List<RegionTable.Slot[]> regions = openRegions();
+        List<Slot[]> regions = openRegions();
         kernel.prctl("PR_SET_MEMORY_MERGE", Linux.PR_SET_MEMORY_MERGE, 1);
         try {
             // Once more: one that was opened before the call may not be in the first list.
@@ -98,7 +98,7 @@ public final class ProcessMerging {
     public void markUnmergeable(Unmerge unmerge) {
         Objects.requireNonNull(unmerge, "unmerge");
         StackRoom.requireForOpening();
-        List<RegionTable.Slot[]> regions = openRegions();
+        List<Slot[]> regions = openRegions();
         // A process that isn't opted in has nothing taken apart.
         if (unmerge == Unmerge.UNCHECKED
                 || kernel.recordsOnly
@@ -121,8 +121,8 @@ public final class ProcessMerging {
      *
      * @param known the open regions
      */
-    private void optOutAndMarkAgain(List<RegionTable.Slot[]> known) {
-        List<RegionTable.Slot[]> regions = known;
+    private void optOutAndMarkAgain(List<Slot[]> known) {
+        List<Slot[]> regions = known;
         try {
             optOut();
             // Once more: one that was opened before the call may not be in the first list.
@@ -148,22 +148,24 @@ public final class ProcessMerging {
      * Also where it is not known whether the memory still exists, as of regions that other copies of ksm4j opened: what was kept out must
      * not merge. If other memory is there by now, it is not merged either, until it is marked again.
      */
-    private @Nullable FailedCall exclude(RegionTable.Slot slot) {
-        List<AddressRange> excluded = rangesOf(slot.node, node -> table().is(node, RegionTable.EXCLUDED));
+    private @Nullable FailedCall exclude(Slot slot) {
+        List<AddressRange> excluded = new ArrayList<>();
+        table().forEachExcludedBy(slot, (from, to, since) -> excluded.add(AddressRange.between(from, to)));
         return kernel.adviseMapped(excluded, Linux.MADV_UNMERGEABLE);
     }
 
     /** What cannot be marked again, or may be other memory by now, is not wanted any more: the registry must not lie. */
-    private @Nullable FailedCall markAgain(RegionTable.Slot slot) {
+    private @Nullable FailedCall markAgain(Slot slot) {
         boolean isRight = false;
         List<AddressRange> notWantedByOthers = null;
         try {
-            List<AddressRange> wanted = rangesOf(slot.node, table()::isWanted);
+            List<AddressRange> wanted = new ArrayList<>();
+            table().forEachWantedBy(slot, (from, to, since) -> wanted.add(AddressRange.between(from, to)));
             if (wanted.isEmpty()) {
                 isRight = true;
                 return null;
             }
-            if (!RegionState.isKnownAlive(table(), slot.node)) {
+            if (!RegionState.isKnownAlive(slot)) {
                 return null;
             }
             notWantedByOthers = notWantedByOthers(slot.node, wanted);
@@ -172,7 +174,7 @@ public final class ProcessMerging {
             return failed;
         } finally {
             if (!isRight) {
-                forget(slot.node);
+                table().unwantAll(slot);
                 if (notWantedByOthers != null) {
                     kernel.undo(notWantedByOthers, Linux.MADV_UNMERGEABLE);
                 }
@@ -182,41 +184,24 @@ public final class ProcessMerging {
 
     private static List<AddressRange> notWantedByOthers(int base, List<AddressRange> wanted) {
         List<AddressRange> ranges = new ArrayList<>();
-        RegionTable table = table();
-        table.lockAsOwner();
-        try {
-            for (AddressRange range : wanted) {
-                table.forEachUnwanted(
-                        range.start(),
-                        range.end(),
-                        other -> other == base,
-                        (from, to, since) -> ranges.add(AddressRange.between(from, to)));
-            }
-        } finally {
-            table.unlock();
+        for (AddressRange range : wanted) {
+            table().forEachUnwanted(
+                            range.start(),
+                            range.end(),
+                            other -> other == base,
+                            (from, to, since) -> ranges.add(AddressRange.between(from, to)));
         }
         return ranges;
-    }
-
-    /** Lets a region want nothing. Allocates nothing. */
-    private static void forget(int base) {
-        RegionTable table = table();
-        table.lockAsOwner();
-        try {
-            table.unwant(base, table.start(base), table.end(base));
-        } finally {
-            table.unlock();
-        }
     }
 
     private interface Action {
         /** Does something to an owned region. Returns the call that failed, or null. */
         @Nullable
-        FailedCall perform(RegionTable.Slot slot);
+        FailedCall perform(Slot slot);
     }
 
     /** Owns the regions one after the other, those of fallbacks excepted. All get their turn; then the first failure is thrown. */
-    private void forEach(List<RegionTable.Slot[]> regions, Action action) {
+    private void forEach(List<Slot[]> regions, Action action) {
         Throwable failure = null;
         for (int i = 0; i < regions.size(); i++) {
             Throwable failed = perform(action, regions.get(i));
@@ -234,7 +219,7 @@ public final class ProcessMerging {
         }
     }
 
-    private @Nullable Throwable perform(Action action, RegionTable.Slot[] region) {
+    private @Nullable Throwable perform(Action action, Slot[] region) {
         try {
             if (table().acquire(region) != null) {
                 return null;
@@ -243,7 +228,7 @@ public final class ProcessMerging {
             try {
                 failed = action.perform(region[0]);
             } finally {
-                RegionTable.release(region);
+                Slot.release(region);
             }
             return failed == null ? null : kernel.explain(failed);
         } catch (RuntimeException | Error e) {
@@ -251,38 +236,8 @@ public final class ProcessMerging {
         }
     }
 
-    /** Each as {@link RegionTable#acquire} takes it, so that owning it takes no memory. */
-    private List<RegionTable.Slot[]> openRegions() {
-        List<RegionTable.Slot[]> slots = new ArrayList<>();
-        table().lock();
-        try {
-            table().forEachOverlapping(0, Long.MAX_VALUE, node -> {
-                if (node == table().base(node) && table().is(node, RegionTable.RECORDED) == kernel.recordsOnly) {
-                    slots.add(new RegionTable.Slot[] {table().slotOf(node)});
-                }
-                return true;
-            });
-        } finally {
-            table().unlock();
-        }
-        return slots;
-    }
-
-    private static List<AddressRange> rangesOf(int base, IntPredicate which) {
-        List<AddressRange> ranges = new ArrayList<>();
-        RegionTable table = table();
-        table.lockAsOwner();
-        try {
-            table.forEachOverlapping(table.start(base), table.end(base), node -> {
-                if (table.base(node) == base && which.test(node)) {
-                    ranges.add(AddressRange.between(table.start(node), table.end(node)));
-                }
-                return true;
-            });
-        } finally {
-            table.unlock();
-        }
-        return ranges;
+    private List<Slot[]> openRegions() {
+        return table().slots(kernel.recordsOnly);
     }
 
     private static RegionTable table() {

@@ -6,7 +6,7 @@ import io.ksm4j.internal.linux.Linux;
 import io.ksm4j.internal.linux.Pagemap;
 import io.ksm4j.internal.linux.Smaps;
 import io.ksm4j.internal.management.SharedTable;
-import io.ksm4j.internal.registry.RegionTable;
+import io.ksm4j.internal.registry.Slot;
 import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -63,7 +63,7 @@ final class RegionScan {
     }
 
     /** A region that must stay open while a mapping is split, and where it is. */
-    record Owner(RegionTable.Slot slot, AddressRange range) {}
+    record Owner(Slot slot, AddressRange range) {}
 
     private final Kernel kernel;
     private final Collection<Owner> owners;
@@ -175,14 +175,15 @@ final class RegionScan {
      * @return null, or a region that was closed meanwhile: then nothing is counted
      * @throws MapCountExceededException if a mapping must be split and the process has too many
      */
-    RegionTable.@Nullable Slot run() {
+    @Nullable
+    Slot run() {
         if (!pass()) {
             // One thread at a time, whichever class loader it comes from: others would take the split mappings for
             // joined ones.
             StackRoom.requireForOpening();
             Backoff.lock(SharedTable.table().splitTurn);
             try {
-                RegionTable.Slot closed = runApart();
+                Slot closed = runApart();
                 if (closed != null) {
                     return closed;
                 }
@@ -194,16 +195,16 @@ final class RegionScan {
         return null;
     }
 
-    private RegionTable.@Nullable Slot runApart() {
+    private @Nullable Slot runApart() {
         for (int attempt = 0; !pass(); attempt++) {
             if (attempt == ATTEMPTS) {
                 throw tooFast(bounds[0]);
             }
-            RegionTable.Slot[] touched = slotsOver(joined);
+            Slot[] touched = slotsOver(joined);
             // What may wait, be it for a lock of the JDK's own, comes before the regions are owned.
             try (Smaps mappings = kernel.proc.openSmaps()) {
                 // A thread that closes or changes one of these regions waits, so that nothing else takes its place.
-                RegionTable.Slot closed = SharedTable.table().acquire(touched);
+                Slot closed = SharedTable.table().acquire(touched);
                 if (closed != null) {
                     return closed;
                 }
@@ -211,7 +212,7 @@ final class RegionScan {
                 try {
                     failed = split(mappings);
                 } finally {
-                    RegionTable.release(touched);
+                    Slot.release(touched);
                 }
                 if (isCounted) {
                     return null;
@@ -230,7 +231,7 @@ final class RegionScan {
                 + " on change too fast to be counted: try again, or allocate regions with guard pages");
     }
 
-    private RegionTable.Slot[] slotsOver(List<Piece> pieces) {
+    private Slot[] slotsOver(List<Piece> pieces) {
         NavigableMap<Long, Piece> byStart = new TreeMap<>();
         pieces.forEach(piece -> byStart.put(piece.from(), piece));
         return owners.stream()
@@ -240,7 +241,7 @@ final class RegionScan {
                     return last != null && last.getValue().to() > owner.range().start();
                 })
                 .map(Owner::slot)
-                .toArray(RegionTable.Slot[]::new);
+                .toArray(Slot[]::new);
     }
 
     /** Pages of zeros are present and not resident. There is nothing to count where {@code ksmd} has made none. */

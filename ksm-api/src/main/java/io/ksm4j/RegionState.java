@@ -9,6 +9,7 @@ import io.ksm4j.internal.linux.Linux;
 import io.ksm4j.internal.management.LaterWork;
 import io.ksm4j.internal.management.SharedTable;
 import io.ksm4j.internal.registry.RegionTable;
+import io.ksm4j.internal.registry.Slot;
 import io.ksm4j.spi.NativeMapping;
 import io.ksm4j.stats.RegionStats;
 import java.util.ArrayList;
@@ -47,7 +48,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
 
     final Kernel kernel;
     final RegionTable table;
-    final RegionTable.Slot slot;
+    final Slot slot;
     final AddressRange range;
     final String owner;
 
@@ -68,7 +69,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
     final Unmerge unmerge;
 
     /** {@link #slot} alone, to be owned by {@link RegionTable#acquire}: closing takes no memory. */
-    private final RegionTable.Slot[] slots;
+    private final Slot[] slots;
 
     private final @Nullable Throwable openedAt;
 
@@ -89,7 +90,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
     private RegionState(
             Kernel kernel,
             RegionTable table,
-            RegionTable.Slot slot,
+            Slot slot,
             AddressRange range,
             String owner,
             @Nullable MappedMemory mapped,
@@ -100,7 +101,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
         this.kernel = kernel;
         this.table = table;
         this.slot = slot;
-        this.slots = new RegionTable.Slot[] {slot};
+        this.slots = new Slot[] {slot};
         this.range = range;
         this.owner = owner;
         this.mapped = mapped;
@@ -140,11 +141,13 @@ final class RegionState implements Runnable, Kernel.Attempt {
             RegionOptions options) {
         StackRoom.requireForOpening();
         LaterWork.startWaiting();
-        long flags = (options.marking() == Marking.NEVER ? RegionTable.EXCLUDED : 0)
-                | (kernel.recordsOnly ? RegionTable.RECORDED : 0)
-                | (alive != null ? RegionTable.GUARDED : 0);
+        long flags = (options.marking() == Marking.NEVER ? Slot.EXCLUDED : 0)
+                | (kernel.recordsOnly ? Slot.RECORDED : 0)
+                | (alive != null ? Slot.GUARDED : 0);
         String owner = options.name().isEmpty() ? Thread.currentThread().getName() : options.name();
-        RegionTable.Slot slot = addToTable(table, range, mapped, flags, owner);
+        Slot slot = mapped != null
+                ? table.openMapped(range.start(), range.end(), mapped.start(), mapped.end(), flags, owner)
+                : table.open(range.start(), range.end(), flags, owner);
         RegionState state = null;
         try {
             state = new RegionState(
@@ -161,18 +164,13 @@ final class RegionState implements Runnable, Kernel.Attempt {
             if (state.key != null) {
                 GUARDED.put(state.key, state);
             }
-            if (mapped != null && (slot.state() & RegionTable.OVERLAPPED) != 0) {
+            if (mapped != null && slot.is(Slot.OVERLAPPED)) {
                 // A region that stands for memory that is gone may have marked the new memory before it was detached.
                 Kernel.report(kernel.undo(range, Linux.MADV_UNMERGEABLE));
             }
             return state;
         } catch (Throwable t) {
-            table.lock();
-            try {
-                table.close(slot);
-            } finally {
-                table.unlock();
-            }
+            table.close(slot);
             if (state != null && state.key != null) {
                 GUARDED.remove(state.key, state);
             }
@@ -180,39 +178,15 @@ final class RegionState implements Runnable, Kernel.Attempt {
         }
     }
 
-    /** Waits until no region that overlaps the new one is busy. */
-    private static RegionTable.Slot addToTable(
-            RegionTable table, AddressRange range, @Nullable MappedMemory mapped, long flags, String owner) {
-        Backoff backoff = new Backoff();
-        try {
-            while (true) {
-                table.lock();
-                try {
-                    RegionTable.Slot slot = mapped != null
-                            ? table.openNew(range.start(), range.end(), mapped.start(), mapped.end(), flags, owner)
-                            : table.open(range.start(), range.end(), flags, owner);
-                    if (slot != null) {
-                        return slot;
-                    }
-                } finally {
-                    table.unlock();
-                }
-                backoff.pause();
-            }
-        } finally {
-            backoff.end();
-        }
-    }
-
     /**
-     * Whether the memory behind a node is known to exist. Of regions that other copies of ksm4j opened it is not, if their owners
-     * can free the memory.
+     * Whether a region's memory is known to exist. It is not where the memory's owner can free it and another copy of ksm4j has opened the
+     * region.
      */
-    static boolean isKnownAlive(RegionTable table, int node) {
-        if (!table.is(node, RegionTable.GUARDED)) {
+    static boolean isKnownAlive(Slot slot) {
+        if (!slot.is(Slot.GUARDED)) {
             return true;
         }
-        RegionState state = GUARDED.get(node);
+        RegionState state = GUARDED.get(slot.node);
         return state != null && state.isAlive();
     }
 
@@ -246,7 +220,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
     }
 
     boolean isOpen() {
-        return slot.isCurrent(slot.state());
+        return slot.isOpen();
     }
 
     /** Marks or unmarks the whole region. */
@@ -278,11 +252,11 @@ final class RegionState implements Runnable, Kernel.Attempt {
     }
 
     private boolean isMarked() {
-        return (slot.state() & RegionTable.MARKED) != 0;
+        return slot.is(Slot.MARKED);
     }
 
     private boolean wantsSomething() {
-        return (slot.state() & (RegionTable.MARKED | RegionTable.PARTIAL)) != 0;
+        return slot.is(Slot.MARKED | Slot.PARTIAL);
     }
 
     private static int advice(boolean mergeable) {
@@ -295,11 +269,11 @@ final class RegionState implements Runnable, Kernel.Attempt {
      * @return 0; {@link #NOT_OWNED}; or the error number, with nothing changed
      */
     private int tryAdvise(boolean mergeable) {
-        if (!RegionTable.tryAcquire(slot)) {
+        if (!slot.tryAcquire()) {
             return NOT_OWNED;
         }
-        long flags = slot.chunk[slot.state];
-        boolean wasMarked = (flags & RegionTable.MARKED) != 0;
+        long flags = slot.words[slot.state];
+        boolean wasMarked = (flags & Slot.MARKED) != 0;
         boolean isMarked = wasMarked;
         boolean told = false;
         try {
@@ -321,18 +295,18 @@ final class RegionState implements Runnable, Kernel.Attempt {
                 }
                 if (isMarked != wasMarked) {
                     if (isMarked) {
-                        RegionTable.setSince(slot, System.currentTimeMillis());
+                        slot.setSince(System.currentTimeMillis());
                     }
                     table.mergeableBytes.addAndGet(isMarked ? range.length() : -range.length());
                     counted = true;
                 }
-                RegionTable.release(slot, isMarked ? RegionTable.MARKED : 0, isMarked ? 0 : RegionTable.MARKED);
+                slot.release(isMarked ? Slot.MARKED : 0, isMarked ? 0 : Slot.MARKED);
                 released = true;
             } finally {
                 if (!released) {
-                    slot.chunk[slot.state] = (flags & ~(RegionTable.BUSY | RegionTable.MARKED))
-                            | (isMarked ? RegionTable.MARKED : 0)
-                            | (counted ? 0 : RegionTable.UNCOUNTED);
+                    slot.words[slot.state] = (flags & ~(Slot.BUSY | Slot.MARKED))
+                            | (isMarked ? Slot.MARKED : 0)
+                            | (counted ? 0 : Slot.UNCOUNTED);
                 }
             }
         }
@@ -408,7 +382,7 @@ final class RegionState implements Runnable, Kernel.Attempt {
 
     /** That the memory still is this region's. */
     void requireMemory() {
-        if ((slot.state() & RegionTable.DETACHED) != 0) {
+        if (slot.is(Slot.DETACHED)) {
             throw new IllegalStateException(
                     "the memory of " + this + " was unmapped when the region it belongs to was closed");
         }
@@ -427,16 +401,11 @@ final class RegionState implements Runnable, Kernel.Attempt {
             return kernel.proc.notMergeable(List.of(range));
         }
         List<AddressRange> unmarked = new ArrayList<>();
-        table.lock();
-        try {
-            table.forEachUnwanted(
-                    range.start(),
-                    range.end(),
-                    base -> false,
-                    (from, to, since) -> unmarked.add(AddressRange.between(from, to)));
-        } finally {
-            table.unlock();
-        }
+        table.forEachUnwanted(
+                range.start(),
+                range.end(),
+                base -> false,
+                (from, to, since) -> unmarked.add(AddressRange.between(from, to)));
         return unmarked;
     }
 
@@ -525,49 +494,36 @@ final class RegionState implements Runnable, Kernel.Attempt {
 
     /** What is told to the kernel when this region goes: what it wants, and no other region does. */
     private List<AddressRange> withdrawn() {
-        List<AddressRange> freed = new ArrayList<>();
-        table.lock();
-        try {
-            addWithdrawn(freed);
-        } finally {
-            table.unlock();
-        }
+        List<AddressRange> freed = wantedAlone();
         // A process that is opted in stays so.
         return freed.isEmpty() || kernel.isOptedIn() ? List.of() : freed;
     }
 
-    private void addWithdrawn(List<AddressRange> freed) {
+    /** Returns what this region wants and no other region does. */
+    private List<AddressRange> wantedAlone() {
+        List<AddressRange> ranges = new ArrayList<>();
         table.forEachWantedBy(
-                slot.node,
-                range.start(),
-                range.end(),
+                slot,
                 (from, to, since) -> table.forEachUnwanted(
                         from,
                         to,
                         base -> base == slot.node,
-                        (start, end, never) -> freed.add(AddressRange.between(start, end))));
+                        (start, end, never) -> ranges.add(AddressRange.between(start, end))));
+        return ranges;
     }
 
     /** Withdraws from adopted memory. */
     @Override
     public @Nullable FailedCall make() {
         StackRoom.requireForChange();
-        if (!RegionTable.tryAcquire(slot) && table.acquire(slots) != null) {
+        if (!slot.tryAcquire() && table.acquire(slots) != null) {
             return null;
         }
         boolean closed = false;
         FailedCall notTakenBack = null;
         try {
-            List<AddressRange> freed = null;
-            if (wantsSomething()) {
-                freed = new ArrayList<>();
-                table.lockAsOwner();
-                try {
-                    addWithdrawn(freed);
-                } finally {
-                    table.unlock();
-                }
-            }
+            // Where nothing is wanted, as after opening has failed, closing needs no memory.
+            List<AddressRange> freed = wantsSomething() ? wantedAlone() : null;
             if (freed != null && !freed.isEmpty() && isAlive() && !kernel.isOptedIn()) {
                 boolean told = true;
                 try {
@@ -589,23 +545,22 @@ final class RegionState implements Runnable, Kernel.Attempt {
             return null;
         } finally {
             if (!closed) {
-                RegionTable.release(slot, 0, 0);
+                slot.release(0, 0);
             }
             Kernel.report(notTakenBack);
         }
     }
 
-    /** Allocates nothing: does not fail once it has begun. The slot is stale afterwards, and need not be released. */
-    private void closeInTable(int @Nullable [] detached) {
-        table.lockAsOwner();
-        try {
-            if (detached != null) {
-                table.unreserve(RegionTable.nodesToDetach(detached));
-                table.detach(detached, range.start(), range.end());
-            }
+    /**
+     * Removes the region from the table. Allocates nothing, so it does not fail. The slot is stale afterwards and need not be released.
+     *
+     * @param others regions that are detached from its memory; null if the memory stays
+     */
+    private void closeInTable(int @Nullable [] others) {
+        if (others == null) {
             table.close(slot);
-        } finally {
-            table.unlock();
+        } else {
+            table.close(slot, others);
         }
         if (key != null) {
             GUARDED.remove(key, this);
@@ -619,37 +574,27 @@ final class RegionState implements Runnable, Kernel.Attempt {
         endDiscarding();
         boolean reachable;
         try {
-            if (!RegionTable.tryAcquire(slot) && table.acquire(slots) != null) {
+            if (!slot.tryAcquire() && table.acquire(slots) != null) {
                 return;
             }
-            int[] detached = null;
-            boolean wasMergeable = false;
+            int[] others = null;
             boolean closed = false;
             try {
-                table.lockAsOwner();
-                try {
-                    int[] others = table.basesOverlapping(range.start(), range.end(), slot.node);
-                    table.reserve(RegionTable.nodesToDetach(others));
-                    detached = others;
-                    wasMergeable = table.isAnyWanted(range.start(), range.end());
-                } finally {
-                    table.unlock();
-                }
+                others = table.reserveToDetach(slot);
+                boolean wasMergeable = table.isAnyWanted(slot);
                 reachable = views != null && !views.revoke();
                 if (reachable) {
                     // Before the region leaves the table: a buffer may be adopted from then on, and be marked.
                     emptyPages(wasMergeable);
                 }
-                closeInTable(detached);
+                closeInTable(others);
                 closed = true;
             } finally {
                 if (!closed) {
-                    if (detached != null) {
-                        table.lockAsOwner();
-                        table.unreserve(RegionTable.nodesToDetach(detached));
-                        table.unlock();
+                    if (others != null) {
+                        table.unreserveToDetach(others);
                     }
-                    RegionTable.release(slot, 0, 0);
+                    slot.release(0, 0);
                 }
             }
         } finally {

@@ -3,7 +3,7 @@ package io.ksm4j;
 import io.ksm4j.internal.linux.Pagemap;
 import io.ksm4j.internal.linux.Smaps;
 import io.ksm4j.internal.management.SharedTable;
-import io.ksm4j.internal.registry.RangeIndex;
+import io.ksm4j.internal.registry.RangeVisitor;
 import io.ksm4j.internal.registry.RegionTable;
 import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
@@ -27,11 +27,13 @@ final class RegionTotals {
     /** Mappings that hold marked memory and other memory. */
     private final List<AddressRange> mixed = new ArrayList<>();
 
-    // What the table says about one mapping.
-    private long mappingEnd;
-    private long reached;
+    /** The start of the mapping that was looked at last. */
+    private long address;
+
+    /** Bytes of that mapping that regions want. */
     private long wanted;
-    private final RangeIndex.NodeVisitor adding = this::addWanted;
+
+    private final RangeVisitor adding = this::addWanted;
 
     private RegionTotals(Kernel kernel) {
         this.kernel = kernel;
@@ -42,7 +44,7 @@ final class RegionTotals {
         RegionTotals totals = new RegionTotals(kernel);
         for (int attempt = 0; !(totals.pass() && totals.countMixed()); attempt++) {
             if (attempt == RegionScan.ATTEMPTS) {
-                throw RegionScan.tooFast(totals.reached);
+                throw RegionScan.tooFast(totals.address);
             }
         }
         return totals.counts.toStats(totals.ksmZeroBytes);
@@ -83,28 +85,14 @@ final class RegionTotals {
 
     /** Bytes of a mapping that open regions want merged, each counted once. */
     private long wantedIn(long start, long end) {
-        mappingEnd = end;
-        reached = start;
+        address = start;
         wanted = 0;
-        table.lock();
-        try {
-            table.forEachOverlapping(start, end, adding);
-        } finally {
-            table.unlock();
-        }
+        table.forEachMarked(start, end, adding);
         return wanted;
     }
 
-    private boolean addWanted(int node) {
-        if (table.isWanted(node) && !table.is(table.base(node), RegionTable.RECORDED)) {
-            long from = Math.max(table.start(node), reached);
-            long to = Math.min(table.end(node), mappingEnd);
-            if (from < to) {
-                wanted += to - from;
-                reached = to;
-            }
-        }
-        return true;
+    private void addWanted(long start, long end, long since) {
+        wanted += end - start;
     }
 
     /**
@@ -118,11 +106,14 @@ final class RegionTotals {
         }
         List<AddressRange> ranges = new ArrayList<>();
         Map<Integer, RegionScan.Owner> owners = new LinkedHashMap<>();
-        table.lock();
-        try {
-            mixed.forEach(mapping -> addMarked(mapping, ranges, owners));
-        } finally {
-            table.unlock();
+        for (AddressRange mapping : mixed) {
+            List<RegionTable.Region> regions = table.marking(
+                    mapping.start(), mapping.end(), (from, to, since) -> ranges.add(AddressRange.between(from, to)));
+            for (RegionTable.Region region : regions) {
+                owners.putIfAbsent(
+                        region.slot().node,
+                        new RegionScan.Owner(region.slot(), AddressRange.between(region.start(), region.end())));
+            }
         }
         if (ranges.isEmpty()) {
             return true;
@@ -133,25 +124,5 @@ final class RegionTotals {
         }
         ranges.forEach(range -> counts.add(scan.countsOf(range)));
         return true;
-    }
-
-    private void addMarked(AddressRange mapping, List<AddressRange> ranges, Map<Integer, RegionScan.Owner> owners) {
-        long[] from = {mapping.start()};
-        table.forEachOverlapping(mapping.start(), mapping.end(), node -> {
-            int base = table.base(node);
-            if (table.isWanted(node) && !table.is(base, RegionTable.RECORDED)) {
-                long start = Math.max(table.start(node), from[0]);
-                long end = Math.min(table.end(node), mapping.end());
-                if (start < end) {
-                    ranges.add(AddressRange.between(start, end));
-                    from[0] = end;
-                }
-                owners.computeIfAbsent(
-                        base,
-                        region -> new RegionScan.Owner(
-                                table.slotOf(region), AddressRange.between(table.start(region), table.end(region))));
-            }
-            return true;
-        });
     }
 }

@@ -2,7 +2,7 @@ package io.ksm4j;
 
 import io.ksm4j.faults.Faults;
 import io.ksm4j.internal.management.SharedTable;
-import io.ksm4j.internal.registry.RegionTable;
+import io.ksm4j.internal.registry.Slot;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
@@ -324,7 +324,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
         }
         boolean optedIn = world.ksm.process().isMergeable();
         for (MergeRegion region : world.regions) {
-            if (region.isOpen() && (region.state().slot.state() & RegionTable.BUSY) != 0) {
+            if (region.isOpen() && region.state().slot.is(Slot.BUSY)) {
                 faults.add(when + ": busy for ever: " + region);
                 return;
             }

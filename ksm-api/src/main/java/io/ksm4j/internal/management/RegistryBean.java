@@ -16,7 +16,7 @@ record RegistryBean(Supplier<RegionTable> table) implements MergeRegistryMXBean 
 
     @Override
     public long getOpenRegions() {
-        return table.get().countOpenRegions();
+        return table.get().openRegions();
     }
 
     @Override

@@ -197,7 +197,7 @@ abstract class StatisticsEvent extends Event {
 
         static void emit(RegionTable table) {
             RegistryStatistics event = new RegistryStatistics();
-            event.openRegions = table.countOpenRegions();
+            event.openRegions = table.openRegions();
             event.mergeableBytes = table.mergeableBytes.get();
             event.leaks = table.leaks.get();
             event.commit();

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Adding allocates nothing, and so cannot fail, if {@link #reserve} was asked before: then the blocks that splits take are there
  * already. Removing never allocates.
  */
-public final class RangeIndex {
+final class RangeIndex {
 
     /** Fewer make the tree higher, more make it slower to search and to shift a block. */
     private static final int CAPACITY = 32;
@@ -118,7 +118,7 @@ public final class RangeIndex {
     }
 
     /** Visits nodes in order of start address; returns whether to go on. */
-    public interface NodeVisitor {
+    interface NodeVisitor {
         boolean visit(int node);
     }
 

@@ -88,14 +88,14 @@ class RegionTablePropertiesTest {
 
     /** A region of the model: which pages it wants, and since when. */
     private static final class Region {
-        private final RegionTable.Slot slot;
+        private final Slot slot;
         private final int start;
         private final int end;
         private final boolean excluded;
         private final BitSet wanted = new BitSet();
         private final long[] since = new long[PAGES];
 
-        Region(RegionTable.Slot slot, int start, int end, boolean excluded) {
+        Region(Slot slot, int start, int end, boolean excluded) {
             this.slot = slot;
             this.start = start;
             this.end = end;
@@ -118,9 +118,9 @@ class RegionTablePropertiesTest {
 
     /** The table and the model side by side. */
     private static final class Tables {
-        final RegionTable table = newLockedTable();
+        final RegionTable table = newTable();
         final List<Region> regions = new ArrayList<>();
-        final List<RegionTable.Slot> closed = new ArrayList<>();
+        final List<Slot> closed = new ArrayList<>();
         long clock;
 
         void apply(Step step) {
@@ -141,14 +141,14 @@ class RegionTablePropertiesTest {
             int from = step.from();
             int to = Math.min(PAGES, from + step.length());
             boolean conflict = regions.stream().anyMatch(r -> r.overlaps(from, to) && r.excluded != excluded);
-            long flags = excluded ? RegionTable.EXCLUDED : 0;
+            long flags = excluded ? Slot.EXCLUDED : 0;
             String owner = "step " + clock;
             if (conflict) {
                 assertThatThrownBy(() -> table.open(from, to, flags, owner)).isInstanceOf(IllegalStateException.class);
             } else {
-                RegionTable.Slot slot = table.open(from, to, flags, owner);
+                Slot slot = table.open(from, to, flags, owner);
                 regions.add(new Region(slot, from, to, excluded));
-                assertThat(table.owner(slot.node)).isEqualTo(owner);
+                assertThat(table.nodes.owner(slot.node)).isEqualTo(owner);
             }
         }
 
@@ -162,7 +162,7 @@ class RegionTablePropertiesTest {
             boolean all = step.kind() == Kind.WANT_ALL || step.kind() == Kind.UNWANT_ALL;
             int from = all ? region.start : region.start + step.from() % size;
             int to = all ? region.end : Math.min(region.end, from + step.length());
-            assertThat(table.acquire(new RegionTable.Slot[] {region.slot})).isNull();
+            assertThat(table.acquire(new Slot[] {region.slot})).isNull();
             if (step.kind() == Kind.WANT || step.kind() == Kind.WANT_ALL) {
                 reserveAndWant(table, region.slot, from, to, clock);
                 want(region, from, to);
@@ -170,7 +170,7 @@ class RegionTablePropertiesTest {
                 reserveAndUnwant(table, region.slot, from, to);
                 region.wanted.clear(from, to);
             }
-            RegionTable.release(region.slot, 0, 0);
+            region.slot.release(0, 0);
         }
 
         /** What becomes one with its neighbours is as old as the oldest part. */
@@ -193,13 +193,13 @@ class RegionTablePropertiesTest {
 
         void close(int index) {
             Region region = regions.remove(index);
-            assertThat(table.acquire(new RegionTable.Slot[] {region.slot})).isNull();
+            assertThat(table.acquire(new Slot[] {region.slot})).isNull();
             table.close(region.slot);
             closed.add(region.slot);
         }
 
         void compare() {
-            assertThat(table.countOpenRegions()).isEqualTo(regions.size());
+            assertThat(table.openRegions()).isEqualTo(regions.size());
             BitSet wanted = new BitSet();
             regions.forEach(region -> wanted.or(region.wanted));
             assertThat(table.mergeableBytes.get()).isEqualTo(wanted.cardinality());
@@ -212,23 +212,23 @@ class RegionTablePropertiesTest {
             for (Region region : regions) {
                 compareFlags(region);
             }
-            for (RegionTable.Slot slot : closed) {
-                assertThat(slot.isCurrent(slot.state())).isFalse();
-                assertThat(RegionTable.tryAcquire(slot)).isFalse();
-                assertThat(table.acquire(new RegionTable.Slot[] {slot})).isSameAs(slot);
+            for (Slot slot : closed) {
+                assertThat(slot.isOpen()).isFalse();
+                assertThat(slot.tryAcquire()).isFalse();
+                assertThat(table.acquire(new Slot[] {slot})).isSameAs(slot);
             }
             new Layout(table).check();
         }
 
         private void compareFlags(Region region) {
             long state = region.slot.state();
-            assertThat(region.slot.isCurrent(state)).isTrue();
+            assertThat(region.slot.isOpen(state)).isTrue();
             boolean overlapped =
                     regions.stream().anyMatch(other -> other != region && other.overlaps(region.start, region.end));
-            long expected = (overlapped ? RegionTable.OVERLAPPED : 0)
-                    | (region.excluded ? RegionTable.EXCLUDED : 0)
-                    | (region.wantsAll() ? RegionTable.MARKED : 0)
-                    | (!region.wantsAll() && !region.wanted.isEmpty() ? RegionTable.PARTIAL : 0);
+            long expected = (overlapped ? Slot.OVERLAPPED : 0)
+                    | (region.excluded ? Slot.EXCLUDED : 0)
+                    | (region.wantsAll() ? Slot.MARKED : 0)
+                    | (!region.wantsAll() && !region.wanted.isEmpty() ? Slot.PARTIAL : 0);
             assertThat((int) state).isEqualTo((int) expected);
         }
 
@@ -257,10 +257,7 @@ class RegionTablePropertiesTest {
                     part.clear(to, PAGES);
                     List<Span> wantedBy = new ArrayList<>();
                     table.forEachWantedBy(
-                            region.slot.node,
-                            from,
-                            to,
-                            (start, end, since) -> wantedBy.add(new Span(start, end, since)));
+                            region.slot, from, to, (start, end, since) -> wantedBy.add(new Span(start, end, since)));
                     assertThat(wantedBy).isEqualTo(spans(part, region.since));
                 }
             }
@@ -277,12 +274,16 @@ class RegionTablePropertiesTest {
         private List<Node> nodesIn(int from, int to) {
             List<Node> nodes = new ArrayList<>();
             long[] last = {-1};
-            table.forEachOverlapping(from, to, node -> {
-                assertThat(table.start(node)).as("in order").isGreaterThanOrEqualTo(last[0]);
-                last[0] = table.start(node);
-                boolean wanted = table.isWanted(node);
+            table.index.forEachOverlapping(from, to, node -> {
+                assertThat(table.nodes.start(node)).as("in order").isGreaterThanOrEqualTo(last[0]);
+                last[0] = table.nodes.start(node);
+                boolean wanted = table.nodes.isWanted(node);
                 nodes.add(new Node(
-                        table.base(node), table.start(node), table.end(node), wanted, wanted ? table.since(node) : 0));
+                        table.nodes.base(node),
+                        table.nodes.start(node),
+                        table.nodes.end(node),
+                        wanted,
+                        wanted ? table.nodes.since(node) : 0));
                 return true;
             });
             return nodes;
@@ -336,7 +337,7 @@ class RegionTablePropertiesTest {
                 assertThat(seen.add(entry.node())).isTrue();
                 assertThat(entry.start()).isEqualTo(word(entry.node(), 0));
                 assertThat(entry.end()).isEqualTo(word(entry.node(), 1));
-                boolean piece = (state(entry.node()) & RegionTable.PIECE) != 0;
+                boolean piece = (state(entry.node()) & Slot.PIECE) != 0;
                 assertThat(word(entry.node(), 3) != entry.node()).isEqualTo(piece);
             }
             int live = seen.size();
@@ -351,18 +352,15 @@ class RegionTablePropertiesTest {
         }
     }
 
-    /** Nobody else will want the lock that changes need. */
-    private static RegionTable newLockedTable() {
-        RegionTable table = new RegionTable(RegionTable.newShared());
-        table.lock();
-        return table;
+    private static RegionTable newTable() {
+        return new RegionTable(RegionTable.newShared());
     }
 
     @Example
     void slotsStayGoodWhileAHundredThousandRegionsComeAndGo() {
-        RegionTable table = newLockedTable();
+        RegionTable table = newTable();
         Random order = new Random(1);
-        List<RegionTable.Slot> slots = new ArrayList<>();
+        List<Slot> slots = new ArrayList<>();
         for (int i = 0; i < 100_000; i++) {
             // Half in order, and half anywhere, on top of the others.
             long start = i % 2 == 0 ? i * 10L : order.nextInt(1_000_000);
@@ -370,33 +368,33 @@ class RegionTablePropertiesTest {
         }
         assertThat(new Layout(table).check()).isEqualTo(100_000);
         // Slots taken before the table grew to many chunks are as good as new ones.
-        assertThat(slots).allMatch(slot -> slot.isCurrent(slot.state()));
+        assertThat(slots).allMatch(slot -> slot.isOpen());
         Collections.shuffle(slots, order);
-        for (RegionTable.Slot slot : slots.subList(0, 90_000)) {
+        for (Slot slot : slots.subList(0, 90_000)) {
             table.close(slot);
         }
         assertThat(new Layout(table).check()).isEqualTo(10_000);
-        assertThat(table.countOpenRegions()).isEqualTo(10_000);
+        assertThat(table.openRegions()).isEqualTo(10_000);
     }
 
     @Example
     void nodesOfClosedRegionsAreUsedAgainUnderANewGeneration() {
-        RegionTable table = newLockedTable();
-        List<RegionTable.Slot> closed = new ArrayList<>();
+        RegionTable table = newTable();
+        List<Slot> closed = new ArrayList<>();
         for (int round = 0; round < 20; round++) {
-            List<RegionTable.Slot> open = new ArrayList<>();
+            List<Slot> open = new ArrayList<>();
             for (int i = 0; i < 1000; i++) {
                 open.add(table.open(4L * i, 4L * i + 4, 0, "round " + round));
                 reserveAndWant(table, open.get(i), 4L * i + 1, 4L * i + 2, round);
             }
-            for (RegionTable.Slot slot : open) {
+            for (Slot slot : open) {
                 table.close(slot);
             }
             closed.addAll(open);
         }
         assertThat(((Object[]) table.shared()[3])).as("chunks for 2,000 nodes").hasSize(2);
         assertThat(new Layout(table).check()).isZero();
-        assertThat(closed).noneMatch(slot -> slot.isCurrent(slot.state()) || RegionTable.tryAcquire(slot));
+        assertThat(closed).noneMatch(slot -> slot.isOpen() || slot.tryAcquire());
         assertThat((Object[]) ((Object[]) table.shared()[4])[0])
                 .as("names of closed regions")
                 .containsOnlyNulls();
@@ -406,7 +404,7 @@ class RegionTablePropertiesTest {
     void theSharedArraysHoldNothingButJdkTypes() {
         RegionTable table = new RegionTable(RegionTable.newShared());
         for (int i = 0; i < 3000; i++) {
-            RegionTable.Slot slot = table.open(4L * i, 4L * i + 6, 0, "owner " + i);
+            Slot slot = table.open(4L * i, 4L * i + 6, 0, "owner " + i);
             reserveAndWant(table, slot, 4L * i + 1, 4L * i + 3, i);
         }
         Set<Object> reached = Collections.newSetFromMap(new IdentityHashMap<>());
@@ -454,7 +452,7 @@ class RegionTablePropertiesTest {
         RegionTable table = new RegionTable(RegionTable.newShared());
         Pages pages = new Pages();
         Random random = new Random(7);
-        List<RegionTable.Slot> standing = new ArrayList<>();
+        List<Slot> standing = new ArrayList<>();
         for (int i = 0; i < 12; i++) {
             int start = random.nextInt(PAGES - 8);
             standing.add(table.open(start, start + 1 + random.nextInt(8), 0, "standing"));
@@ -471,14 +469,9 @@ class RegionTablePropertiesTest {
         } finally {
             threads.shutdownNow();
         }
-        table.lock();
-        try {
-            standing.forEach(table::close);
-            assertThat(table.countOpenRegions()).isZero();
-            assertThat(new Layout(table).check()).isZero();
-        } finally {
-            table.unlock();
-        }
+        standing.forEach(table::close);
+        assertThat(table.openRegions()).isZero();
+        assertThat(new Layout(table).check()).isZero();
     }
 
     private static void finish(Future<?> result) throws ExecutionException, InterruptedException {
@@ -489,7 +482,7 @@ class RegionTablePropertiesTest {
         }
     }
 
-    private static void work(RegionTable table, Pages pages, List<RegionTable.Slot> standing, int me) {
+    private static void work(RegionTable table, Pages pages, List<Slot> standing, int me) {
         Random random = new Random(me);
         for (int i = 0; i < 3000; i++) {
             switch (random.nextInt(3)) {
@@ -500,76 +493,54 @@ class RegionTablePropertiesTest {
         }
     }
 
-    private static void workOnSome(
-            RegionTable table, Pages pages, List<RegionTable.Slot> standing, int me, Random random) {
-        RegionTable.Slot[] set =
-                standing.stream().filter(slot -> random.nextInt(4) == 0).toArray(RegionTable.Slot[]::new);
+    private static void workOnSome(RegionTable table, Pages pages, List<Slot> standing, int me, Random random) {
+        Slot[] set = standing.stream().filter(slot -> random.nextInt(4) == 0).toArray(Slot[]::new);
         assertThat(table.acquire(set)).isNull();
         BitSet owned = new BitSet();
-        for (RegionTable.Slot slot : set) {
+        for (Slot slot : set) {
             owned.or(pagesOf(table, slot));
         }
         pages.workOn(owned, me);
-        for (RegionTable.Slot slot : set) {
-            RegionTable.release(slot, 0, 0);
+        for (Slot slot : set) {
+            slot.release(0, 0);
         }
     }
 
-    private static void workOnOne(RegionTable table, Pages pages, RegionTable.Slot slot, int me) {
-        if (!RegionTable.tryAcquire(slot)) {
-            assertThat(table.acquire(new RegionTable.Slot[] {slot})).isNull();
+    private static void workOnOne(RegionTable table, Pages pages, Slot slot, int me) {
+        if (!slot.tryAcquire()) {
+            assertThat(table.acquire(new Slot[] {slot})).isNull();
         }
         pages.workOn(pagesOf(table, slot), me);
-        RegionTable.release(slot, 0, 0);
+        slot.release(0, 0);
     }
 
     /** Opened on top of the others while they may be owned without the lock, wanted, and closed. */
     private static void workOnNew(RegionTable table, Pages pages, int me, Random random) {
         int start = random.nextInt(PAGES);
         int end = Math.min(PAGES, start + 1 + random.nextInt(4));
-        RegionTable.Slot slot;
-        do {
-            table.lock();
-            try {
-                slot = table.open(start, end, 0, "new");
-            } finally {
-                table.unlock();
-            }
-        } while (slot == null);
+        Slot slot = table.open(start, end, 0, "new");
         workOnOne(table, pages, slot, me);
-        assertThat(table.acquire(new RegionTable.Slot[] {slot})).isNull();
+        assertThat(table.acquire(new Slot[] {slot})).isNull();
         pages.workOn(pagesOf(table, slot), me);
-        table.lock();
-        try {
-            reserveAndWant(table, slot, start, end, 1);
-            reserveAndUnwant(table, slot, start, start + 1);
-            table.close(slot);
-        } finally {
-            table.unlock();
-        }
-        assertThat(table.acquire(new RegionTable.Slot[] {slot})).isSameAs(slot);
+        reserveAndWant(table, slot, start, end, 1);
+        reserveAndUnwant(table, slot, start, start + 1);
+        table.close(slot);
+        assertThat(table.acquire(new Slot[] {slot})).isSameAs(slot);
     }
 
-    private static void reserveAndWant(RegionTable table, RegionTable.Slot slot, long from, long to, long since) {
-        table.reserve(RegionTable.NODES_TO_CHANGE_A_PART);
-        table.want(slot, from, to, since);
-        table.unreserve(RegionTable.NODES_TO_CHANGE_A_PART);
+    private static void reserveAndWant(RegionTable table, Slot slot, long from, long to, long since) {
+        table.reserve(1);
+        table.commit(List.of(new RegionTable.Want(slot, from, to, since)), true, 1);
     }
 
-    private static void reserveAndUnwant(RegionTable table, RegionTable.Slot slot, long from, long to) {
-        table.reserve(RegionTable.NODES_TO_CHANGE_A_PART);
-        table.unwant(slot.node, from, to);
-        table.unreserve(RegionTable.NODES_TO_CHANGE_A_PART);
+    private static void reserveAndUnwant(RegionTable table, Slot slot, long from, long to) {
+        table.reserve(1);
+        table.commit(List.of(new RegionTable.Want(slot, from, to, 0)), false, 1);
     }
 
-    private static BitSet pagesOf(RegionTable table, RegionTable.Slot slot) {
+    private static BitSet pagesOf(RegionTable table, Slot slot) {
         BitSet pages = new BitSet();
-        table.lock();
-        try {
-            pages.set((int) table.start(slot.node), (int) table.end(slot.node));
-        } finally {
-            table.unlock();
-        }
+        pages.set((int) table.nodes.start(slot.node), (int) table.nodes.end(slot.node));
         return pages;
     }
 }
