@@ -66,7 +66,7 @@ final class Allocation {
             if (!options.name().isEmpty()) {
                 kernel.nameMapping(range.start(), length, options.name());
             }
-            state = RegionState.ofAllocated(kernel, range, mapped, options);
+            state = AllocatedState.open(kernel, range, mapped, options);
             MergeRegion region = new MergeRegion(state);
             state.markAsOpened(options);
             if (options.populate()) {

@@ -74,7 +74,7 @@ final class Change implements Kernel.Attempt {
         List<AddressRange> verified = new ArrayList<>();
         for (Part part : parts) {
             distinct.add(part.region());
-            if (verify && part.region().verify) {
+            if (verify && part.region().isVerified()) {
                 verified.add(part.range());
             }
         }

@@ -352,8 +352,7 @@ public final class Ksm {
         }
         StackRoom.requireForOpening();
         RegionState.closeUnclosed();
-        RegionState state =
-                RegionState.ofAdopted(kernel, AddressRange.between(start, end), alive, keptReachable, options);
+        RegionState state = AdoptedState.open(kernel, AddressRange.between(start, end), alive, keptReachable, options);
         try {
             MergeRegion region = new MergeRegion(state);
             state.markAsOpened(options);

@@ -165,7 +165,7 @@ public final class ProcessMerging {
                 isRight = true;
                 return null;
             }
-            if (!RegionState.isKnownAlive(slot)) {
+            if (!AdoptedState.isKnownAlive(slot)) {
                 return null;
             }
             notWantedByOthers = notWantedByOthers(slot.node, wanted);

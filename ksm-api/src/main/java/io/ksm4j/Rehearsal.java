@@ -50,14 +50,14 @@ final class Rehearsal extends LaterWork {
         Deque<RegionState> regions = new ArrayDeque<>();
         try {
             // First, as new memory detaches all regions that are there, and closed last, as that unmaps it.
-            regions.push(RegionState.open(kernel, table, all, memory, null, null, OPTIONS));
-            regions.push(RegionState.open(kernel, table, middle, null, () -> true, memory, OPTIONS));
+            regions.push(AllocatedState.open(kernel, table, all, memory, OPTIONS));
+            regions.push(AdoptedState.open(kernel, table, middle, () -> true, memory, OPTIONS));
             regions.peek().markUnrecorded(true, Unmerge.UNCHECKED);
-            RegionState ends = RegionState.open(kernel, table, all, null, null, null, OPTIONS);
+            RegionState ends = AdoptedState.open(kernel, table, all, null, null, OPTIONS);
             regions.push(ends);
             ends.markUnrecorded(true, Unmerge.UNCHECKED);
             ends.markUnrecorded(middle.start(), middle.end(), false);
-            regions.push(RegionState.open(kernel, table, middle, null, () -> true, memory, OPTIONS));
+            regions.push(AdoptedState.open(kernel, table, middle, () -> true, memory, OPTIONS));
             regions.peek().markUnrecorded(true, Unmerge.UNCHECKED);
         } finally {
             if (regions.isEmpty()) {

@@ -1,0 +1,190 @@
+package io.ksm4j;
+
+import io.ksm4j.internal.Backoff;
+import io.ksm4j.internal.StackRoom;
+import io.ksm4j.internal.linux.Linux;
+import io.ksm4j.internal.management.SharedTable;
+import io.ksm4j.internal.registry.RegionTable;
+import io.ksm4j.internal.registry.Slot;
+import io.ksm4j.spi.NativeMapping;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
+
+/** A region of memory that ksm4j has mapped: private and anonymous, so that the kernel takes every mark. Closing it unmaps the memory. */
+final class AllocatedState extends RegionState {
+
+    /** In {@link #discarding}: the region is being closed. Added twice it is 0. */
+    private static final int CLOSING = Integer.MIN_VALUE;
+
+    /** All that {@code mmap} returned, guard pages included. */
+    private final MappedMemory mapped;
+
+    /** How many threads are giving pages back, with {@link #CLOSING} added when no other may begin: what was unmapped may be another's. */
+    private final AtomicInteger discarding = new AtomicInteger();
+
+    private AllocatedState(
+            Kernel kernel,
+            RegionTable table,
+            Slot slot,
+            AddressRange range,
+            String owner,
+            MappedMemory mapped,
+            RegionOptions options) {
+        super(kernel, table, slot, range, owner, options.unmerge());
+        this.mapped = mapped;
+    }
+
+    /** Opens a region in the JVM's registry. */
+    static AllocatedState open(Kernel kernel, AddressRange range, MappedMemory mapped, RegionOptions options) {
+        return open(kernel, SharedTable.table(), range, mapped, options);
+    }
+
+    static AllocatedState open(
+            Kernel kernel, RegionTable table, AddressRange range, MappedMemory mapped, RegionOptions options) {
+        prepareOpening();
+        String owner = owner(options);
+        Slot slot = table.openMapped(
+                range.start(), range.end(), mapped.start(), mapped.end(), flags(kernel, options), owner);
+        try {
+            AllocatedState state = new AllocatedState(kernel, table, slot, range, owner, mapped, options);
+            if (slot.is(Slot.OVERLAPPED)) {
+                // A region that stands for memory that is gone may have marked the new memory before it was detached.
+                Kernel.report(kernel.undo(range, Linux.MADV_UNMERGEABLE));
+            }
+            return state;
+        } catch (Throwable t) {
+            table.close(slot);
+            throw t;
+        }
+    }
+
+    @Override
+    boolean isAdopted() {
+        return false;
+    }
+
+    @Override
+    boolean isVerified() {
+        return false;
+    }
+
+    /** What was just mapped cannot be merged yet. */
+    @Override
+    Unmerge unmergeToExclude() {
+        return Unmerge.UNCHECKED;
+    }
+
+    @Override
+    boolean isAlive() {
+        return true;
+    }
+
+    @Override
+    void discard(long from, long length) {
+        beginDiscarding();
+        try {
+            kernel.discard(from, length);
+        } finally {
+            discarding.getAndDecrement();
+        }
+    }
+
+    private void beginDiscarding() {
+        if (discarding.getAndIncrement() >= 0 && isOpen()) {
+            return;
+        }
+        discarding.getAndDecrement();
+        Backoff backoff = new Backoff();
+        try {
+            // A close that fails leaves the region open.
+            while (isOpen()) {
+                int threads = discarding.get();
+                if (threads >= 0 && discarding.compareAndSet(threads, threads + 1)) {
+                    return;
+                }
+                backoff.pause();
+            }
+        } finally {
+            backoff.end();
+        }
+        throw closedException();
+    }
+
+    /** Waits until no thread is giving pages back, and keeps others from beginning. */
+    private void endDiscarding() {
+        if (discarding.compareAndSet(0, CLOSING)) {
+            return;
+        }
+        Backoff backoff = new Backoff();
+        try {
+            while (!discarding.compareAndSet(0, CLOSING)) {
+                backoff.pause();
+            }
+        } finally {
+            backoff.end();
+        }
+    }
+
+    /** Of allocated memory nothing stays mergeable, whatever other regions want: the pages are about to go. */
+    @Override
+    void close(@Nullable NativeMapping views) {
+        StackRoom.requireForChange();
+        // Before the region is owned: an owner waits for nothing.
+        endDiscarding();
+        boolean reachable;
+        try {
+            if (!slot.tryAcquire() && table.acquire(slots) != null) {
+                return;
+            }
+            int[] others = null;
+            boolean closed = false;
+            try {
+                others = table.reserveToDetach(slot);
+                boolean wasMergeable = table.isAnyWanted(slot);
+                reachable = views != null && !views.revoke();
+                if (reachable) {
+                    // Before the region leaves the table: a buffer may be adopted from then on, and be marked.
+                    emptyPages(wasMergeable);
+                }
+                table.close(slot, others);
+                closed = true;
+            } finally {
+                if (!closed) {
+                    if (others != null) {
+                        table.unreserveToDetach(others);
+                    }
+                    slot.release(0, 0);
+                }
+            }
+        } finally {
+            discarding.getAndAdd(CLOSING);
+        }
+        if (reachable && views != null) {
+            mapped.shrinkTo(range);
+            mapped.unmapLater(views);
+        } else {
+            mapped.unmap();
+        }
+    }
+
+    /** Gives the pages back while buffers that cannot be revoked reach them. Dropping them first leaves nothing for unmarking to copy. */
+    private void emptyPages(boolean isMergeable) {
+        int errno = kernel.tryDiscard(range.start(), range.length());
+        if (errno == Linux.EINVAL) {
+            // Locked memory, before Linux 5.18: it stays resident, but old bytes must not stay readable.
+            kernel.clear(range);
+        } else if (errno != 0) {
+            throw kernel.explain(Kernel.failedAdvice(Linux.MADV_DONTNEED, range, errno));
+        }
+        // There is no way back from here: the bytes are gone.
+        boolean isMarked = isMergeable;
+        for (int attempts = 0; isMarked && attempts < 2; attempts++) {
+            try {
+                isMarked = !kernel.isOptedIn()
+                        && kernel.advise(range.start(), range.length(), Linux.MADV_UNMERGEABLE) != 0;
+            } catch (Throwable t) {
+                // Once more, if it was the first time.
+            }
+        }
+    }
+}
