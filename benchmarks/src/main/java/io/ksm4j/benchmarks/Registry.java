@@ -2,7 +2,6 @@ package io.ksm4j.benchmarks;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
-import io.ksm4j.MeasuredTable;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
@@ -264,7 +263,7 @@ final class Registry implements Part {
         for (int range : order) {
             table.add(range, start(range), start(range) + LENGTH);
         }
-        table.forgetPlaces();
+        table.dropSlots();
         double bytes = (double) (usedHeap() - before) / size;
         // So that neither is collected meanwhile.
         if (!table.isMergeable(start(order[0]))) {
