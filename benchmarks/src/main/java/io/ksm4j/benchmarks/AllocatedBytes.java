@@ -13,9 +13,9 @@ import org.openjdk.jmh.results.IterationResult;
 import org.openjdk.jmh.results.ScalarResult;
 
 /**
- * Bytes that a call allocates on the heap. JMH's own profiler counts the whole JVM, its own work included, which is a few bytes for
- * each of a short iteration's calls; this one counts what the threads allocate that make the calls, while they make them. Public,
- * because JMH is to create it.
+ * Measures the bytes that a call allocates on the heap. JMH's own profiler counts the whole JVM including JMH's work,
+ * which adds a few bytes per call to short iterations. This one counts only what the measured threads allocate while
+ * they make the calls. It is public because JMH creates it.
  */
 public final class AllocatedBytes implements InternalProfiler {
 
@@ -24,22 +24,22 @@ public final class AllocatedBytes implements InternalProfiler {
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
     private static final LongAdder ALLOCATED = new LongAdder();
 
-    /** What JMH needs. */
+    /** Called by JMH. */
     public AllocatedBytes() {}
 
-    /** To be called by each thread before its first call of an iteration. */
+    /** Starts counting. Each thread calls this before its first call of an iteration. */
     static void begin() {
         ALLOCATED.add(-THREADS.getCurrentThreadAllocatedBytes());
     }
 
-    /** To be called by each thread after its last call of an iteration. */
+    /** Stops counting. Each thread calls this after its last call of an iteration. */
     static void end() {
         ALLOCATED.add(THREADS.getCurrentThreadAllocatedBytes());
     }
 
     @Override
     public String getDescription() {
-        return "bytes allocated by the threads that are measured";
+        return "bytes allocated by the measured threads";
     }
 
     @Override

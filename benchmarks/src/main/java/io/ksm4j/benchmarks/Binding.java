@@ -18,36 +18,36 @@ import java.lang.invoke.VarHandle;
 import java.util.ServiceLoader;
 import net.openhft.posix.PosixAPI;
 
-/** All the ways to mark a range that are compared. The name of the technology comes first, as the backends have it. */
+/** The compared ways to mark a range. Each name begins with the name of a backend. */
 enum Binding {
     FFM_SPI("ffm", "SPI"),
     FFM_API("ffm", "public API"),
-    FFM_BY_HAND("ffm", "a handle called by hand, errno captured in an arena of the call"),
-    FFM_BY_HAND_NO_ERRNO("ffm", "a handle called by hand, without errno"),
+    FFM_BY_HAND("ffm", "method handle called directly, errno captured in an arena per call"),
+    FFM_BY_HAND_NO_ERRNO("ffm", "method handle called directly, errno not captured"),
     JNR_SPI("jnr", "SPI"),
     JNR_API("jnr", "public API"),
     JNR_OPENHFT("jnr", "OpenHFT posix"),
     JNA_SPI("jna", "SPI"),
     JNA_API("jna", "public API"),
-    JNA_INTERFACE("jna", "an interface mapping");
+    JNA_INTERFACE("jna", "interface mapping");
 
     private final String technology;
-    private final String way;
+    private final String variant;
 
-    Binding(String technology, String way) {
+    Binding(String technology, String variant) {
         this.technology = technology;
-        this.way = way;
+        this.variant = variant;
     }
 
     String technology() {
         return technology;
     }
 
-    String way() {
-        return way;
+    String variant() {
+        return variant;
     }
 
-    /** The backend on the same technology. */
+    /** Returns the backend that uses the same technology. */
     KsmBackend backend() {
         return ServiceLoader.load(KsmBackendProvider.class).stream()
                 .map(ServiceLoader.Provider::get)
@@ -57,8 +57,8 @@ enum Binding {
                 .open();
     }
 
-    /** Marks this region, which is open as long. */
-    Marker marker(KsmBackend backend, MergeRegion region) {
+    /** Returns a marker for a region, which must stay open while the marker is used. */
+    RangeMarker marker(KsmBackend backend, MergeRegion region) {
         long address = region.range().start();
         long length = region.range().length();
         return switch (this) {
@@ -78,7 +78,7 @@ enum Binding {
         }
     }
 
-    private record ThroughApi(MergeRegion region) implements Marker {
+    private record ThroughApi(MergeRegion region) implements RangeMarker {
 
         @Override
         public void madvise(int advice) {
@@ -90,7 +90,7 @@ enum Binding {
         }
     }
 
-    private record ThroughSpi(KsmBackend backend, long address, long length) implements Marker {
+    private record ThroughSpi(KsmBackend backend, long address, long length) implements RangeMarker {
 
         @Override
         public void madvise(int advice) {
@@ -98,9 +98,11 @@ enum Binding {
         }
     }
 
-    /** As examples have it: the address a segment, errno in memory that lives as long as the call. */
+    /**
+     * Written like common examples: the address is a segment, and errno is captured in memory allocated for the call.
+     */
     @SuppressWarnings("restricted")
-    private record ByHand(MemorySegment range, long length) implements Marker {
+    private record ByHand(MemorySegment range, long length) implements RangeMarker {
 
         private static final MemoryLayout CAPTURED = Linker.Option.captureStateLayout();
         private static final VarHandle ERRNO = CAPTURED.varHandle(MemoryLayout.PathElement.groupElement("errno"));
@@ -123,9 +125,9 @@ enum Binding {
         }
     }
 
-    /** The least that there is, which cannot say why it failed. */
+    /** The cheapest call. It cannot report the reason of a failure. */
     @SuppressWarnings("restricted")
-    private record ByHandNoErrno(MemorySegment range, long length) implements Marker {
+    private record ByHandNoErrno(MemorySegment range, long length) implements RangeMarker {
 
         private static final MethodHandle MADVISE = Linker.nativeLinker().downcallHandle(symbol(), DESCRIPTOR);
 
@@ -148,7 +150,7 @@ enum Binding {
         return Linker.nativeLinker().defaultLookup().find("madvise").orElseThrow();
     }
 
-    private record OpenHft(PosixAPI posix, long address, long length) implements Marker {
+    private record OpenHft(PosixAPI posix, long address, long length) implements RangeMarker {
 
         @Override
         public void madvise(int advice) {
@@ -156,13 +158,13 @@ enum Binding {
         }
     }
 
-    /** Public, since JNA makes the class that implements it. */
+    /** Public because JNA generates the class that implements it. */
     public interface CLibrary extends Library {
 
         int madvise(Pointer address, NativeLong length, int advice);
     }
 
-    private record JnaInterface(CLibrary c, Pointer range, NativeLong length) implements Marker {
+    private record JnaInterface(CLibrary c, Pointer range, NativeLong length) implements RangeMarker {
 
         @Override
         public void madvise(int advice) {

@@ -12,8 +12,9 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * A C program that was compiled on the spot, and answers commands while Java measures the same beside it. Its source is a resource
- * of this package, and includes {@code commands.h} from there. Not for use by several threads.
+ * A C program that runs the same measurements as Java and takes commands through its standard input. It is compiled
+ * when it is started. Its source is a resource of this package and includes {@code commands.h} from the same place. Not
+ * thread-safe.
  */
 final class CProgram implements AutoCloseable {
 
@@ -30,29 +31,30 @@ final class CProgram implements AutoCloseable {
         this.answers = child.process().inputReader(StandardCharsets.UTF_8);
     }
 
-    static boolean isCompilerThere() {
+    static boolean isCompilerInstalled() {
         return compilers(System.getenv("PATH")).findFirst().isPresent();
     }
 
     /**
-     * Compiles with {@code -O2} and starts it.
+     * Compiles the program with {@code -O2} and starts it.
      *
-     * @throws IllegalStateException if there is no compiler, or the source does not compile; the message is the compiler's
+     * @throws IllegalStateException if there is no compiler, or if the source does not compile; then the message
+     *     contains the compiler's output
      */
     static CProgram start(String source, String... arguments) throws IOException, InterruptedException {
         Path compiler = compiler(System.getenv("PATH"));
-        Path folder = Files.createTempDirectory("ksm4j-c");
-        Path program = folder.resolve(source.replaceFirst("\\.c$", ""));
+        Path directory = Files.createTempDirectory("ksm4j-c");
+        Path program = directory.resolve(source.replaceFirst("\\.c$", ""));
         try {
-            copy(HEADER, folder);
-            copy(source, folder);
-            compile(compiler, folder.resolve(source), program);
+            copy(HEADER, directory);
+            copy(source, directory);
+            compile(compiler, directory.resolve(source), program);
             List<String> command = new ArrayList<>(List.of(program.toString()));
             command.addAll(List.of(arguments));
             return new CProgram(ChildProcess.start(new ProcessBuilder(command).redirectErrorStream(true)));
         } finally {
-            // What runs doesn't need its file.
-            for (Path file : List.of(folder.resolve(HEADER), folder.resolve(source), program, folder)) {
+            // A running program does not need its file.
+            for (Path file : List.of(directory.resolve(HEADER), directory.resolve(source), program, directory)) {
                 Files.deleteIfExists(file);
             }
         }
@@ -61,22 +63,22 @@ final class CProgram implements AutoCloseable {
     static Path compiler(String searchPath) {
         return compilers(searchPath)
                 .findFirst()
-                .orElseThrow(() -> new IllegalStateException("a C compiler is needed to compare with C: none of "
-                        + COMPILERS + " is on the PATH (Debian's package is gcc)"));
+                .orElseThrow(() -> new IllegalStateException("the comparison with C needs a C compiler: none of "
+                        + COMPILERS + " is on the PATH (the Debian package is gcc)"));
     }
 
     private static Stream<Path> compilers(String searchPath) {
         return COMPILERS.stream()
-                .flatMap(name -> Stream.of(searchPath.split(":", -1)).map(folder -> Path.of(folder, name)))
+                .flatMap(name -> Stream.of(searchPath.split(":", -1)).map(directory -> Path.of(directory, name)))
                 .filter(file -> Files.isRegularFile(file) && Files.isExecutable(file));
     }
 
-    private static void copy(String resource, Path folder) throws IOException {
+    private static void copy(String resource, Path directory) throws IOException {
         try (InputStream stream = CProgram.class.getResourceAsStream(resource)) {
             if (stream == null) {
-                throw new IllegalArgumentException("there is no resource " + resource);
+                throw new IllegalArgumentException("no such resource: " + resource);
             }
-            Files.copy(stream, folder.resolve(resource));
+            Files.copy(stream, directory.resolve(resource));
         }
     }
 
@@ -92,16 +94,16 @@ final class CProgram implements AutoCloseable {
     }
 
     /**
-     * Has a command of the program run.
+     * Runs a command of the program.
      *
-     * @return the nanoseconds that the program says it took
-     * @throws IllegalStateException if it says something else, or has ended
+     * @return the nanoseconds that the command took, as measured by the program
+     * @throws IllegalStateException if the program does not answer with a number, or has ended
      */
     long run(String name, long count) throws IOException {
         String command = "run " + name + " " + count;
         String answer = ask(command);
         if (!answer.matches("\\d{1,18}")) {
-            throw new IllegalStateException(child + " answers " + command + ": " + answer);
+            throw new IllegalStateException(child + " answered " + command + ": " + answer);
         }
         return Long.parseLong(answer);
     }
@@ -109,7 +111,7 @@ final class CProgram implements AutoCloseable {
     /**
      * Sends a line.
      *
-     * @return the line it answers
+     * @return the line that the program answers
      * @throws IllegalStateException if the program has ended
      */
     String ask(String line) throws IOException {
@@ -119,15 +121,15 @@ final class CProgram implements AutoCloseable {
             commands.flush();
             answer = answers.readLine();
         } catch (IOException e) {
-            throw new IllegalStateException(child + " has ended before " + line, e);
+            throw new IllegalStateException(child + " has ended before the command " + line, e);
         }
         if (answer == null) {
-            throw new IllegalStateException(child + " has ended at " + line);
+            throw new IllegalStateException(child + " has ended without an answer to " + line);
         }
         return answer;
     }
 
-    /** Ends it. */
+    /** Ends the program. */
     @Override
     public void close() {
         child.close();

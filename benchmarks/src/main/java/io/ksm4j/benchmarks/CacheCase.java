@@ -5,11 +5,11 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * What {@code redis-benchmark} asks of a server.
+ * One kind of load that {@code redis-benchmark} puts on a server.
  *
  * @param command GET or SET
- * @param clients that ask at the same time
- * @param pipeline requests that a client sends before it waits
+ * @param clients the number of concurrent clients
+ * @param pipeline the number of requests that a client sends before it waits for replies
  */
 record CacheCase(String command, int valueBytes, int clients, int pipeline) {
 
@@ -29,7 +29,7 @@ record CacheCase(String command, int valueBytes, int clients, int pipeline) {
         return List.copyOf(cases);
     }
 
-    /** For people. */
+    /** Returns the description in the table. */
     String label() {
         return String.format(
                 Locale.ROOT,
@@ -37,10 +37,10 @@ record CacheCase(String command, int valueBytes, int clients, int pipeline) {
                 command,
                 valueBytes >> 10,
                 clients == 1 ? "1 client" : clients + " clients",
-                pipeline == 1 ? "one at a time" : pipeline + " at once");
+                pipeline == 1 ? "1 request at a time" : pipeline + " requests at a time");
     }
 
-    /** As in {@code set-4k-50-clients-16-at-once}, without what is one. */
+    /** Returns the name in targets, such as {@code set-4k-50-clients-16-at-once}; numbers that are one are left out. */
     String name() {
         return command.toLowerCase(Locale.ROOT)
                 + "-" + (valueBytes >> 10) + "k"
@@ -48,12 +48,14 @@ record CacheCase(String command, int valueBytes, int clients, int pipeline) {
                 + (pipeline == 1 ? "" : "-" + pipeline + "-at-once");
     }
 
-    /** A database for each kind of value, and one for what is only read. */
+    /**
+     * Returns the database: there is one per command and value size, so that values that are only read stay unchanged.
+     */
     int database() {
         return (command.equals("GET") ? 0 : 2) + (valueBytes > 4 << 10 ? 1 : 0);
     }
 
-    /** So many that the values take some tens of MiB. */
+    /** Returns the number of keys. It makes the values take some tens of MiB. */
     int keys() {
         return valueBytes > 4 << 10 ? 1_000 : 10_000;
     }

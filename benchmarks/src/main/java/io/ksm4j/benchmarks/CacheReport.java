@@ -8,20 +8,22 @@ import java.util.function.ToDoubleFunction;
 import java.util.stream.Collectors;
 
 /**
- * What {@link Cache} has measured, as the documents show it.
+ * The results of {@link CacheBenchmark} as shown in the documentation.
  *
- * @param rounds by case: requests a second, in each round
+ * @param rounds the rounds of each case
+ * @param one memory with one tenant
+ * @param eight memory with eight tenants
  */
 record CacheReport(Map<CacheCase, List<Round>> rounds, Memory one, Memory eight) {
 
-    /** Requests a second of the three servers, one after the other. */
+    /** Requests per second of the three servers: Redis, and the cache server with merging off and on. */
     record Round(double redis, double off, double on) {}
 
     /**
-     * Bytes that a server takes.
+     * The memory of a server in bytes. Merged pages count once.
      *
-     * @param values the pages of its pool, merged ones once
-     * @param process all of it, merged pages once
+     * @param values the pages of its pool
+     * @param process the whole process
      */
     record Memory(double values, double process) {}
 
@@ -31,7 +33,7 @@ record CacheReport(Map<CacheCase, List<Round>> rounds, Memory one, Memory eight)
         return sorted.length == 0 ? Double.NaN : sorted[sorted.length / 2];
     }
 
-    /** The share of the throughput that merging takes: over all cases, each of which counts the same. */
+    /** Returns the share of throughput lost to merging: the geometric mean over all cases. */
     private double mergingCost() {
         double logarithms = rounds.keySet().stream()
                 .mapToDouble(which -> Math.log(median(which, round -> round.on / round.off)))
@@ -43,18 +45,18 @@ record CacheReport(Map<CacheCase, List<Round>> rounds, Memory one, Memory eight)
     List<Target> targets() {
         List<Target> targets = new ArrayList<>();
         for (CacheCase which : rounds.keySet()) {
-            targets.add(Target.atLeast(
+            targets.add(Target.minimum(
                     "cache.throughput-" + which.name(), median(which, round -> round.on / round.redis), 0.9));
         }
-        targets.add(Target.atMost("cache.merging-cost", mergingCost(), 0.03));
-        targets.add(Target.atMost("cache.eight-tenants-memory", eight.values / one.values, 1.1));
-        targets.add(Target.atMost("cache.eight-tenants-process-memory", eight.process / one.process, 1.1));
+        targets.add(Target.maximum("cache.merging-cost", mergingCost(), 0.03));
+        targets.add(Target.maximum("cache.eight-tenants-memory", eight.values / one.values, 1.1));
+        targets.add(Target.maximum("cache.eight-tenants-process-memory", eight.process / one.process, 1.1));
         return targets;
     }
 
     String text() {
         StringBuilder text = new StringBuilder("""
-                | Requests a second | Redis | cache server, merging off | merging on | on to Redis | on to off |
+                | Requests per second | Redis | cache server, merging off | merging on | on / Redis | on / off |
                 | --- | --- | --- | --- | --- | --- |
                 """);
         for (CacheCase which : rounds.keySet()) {
@@ -75,7 +77,7 @@ record CacheReport(Map<CacheCase, List<Round>> rounds, Memory one, Memory eight)
                 | Memory, merged pages counted once | one tenant | eight tenants with the same data |
                 | --- | --- | --- |
                 | values | %.1f MiB | %.1f MiB |
-                | the whole process | %.1f MiB | %.1f MiB |
+                | whole process | %.1f MiB | %.1f MiB |
 
                 """,
                 mebibytes(one.values),

@@ -6,7 +6,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 
-/** A process that ends with this one, however this one ends; SIGKILL is the exception. */
+/** A process that ends when this one ends, unless this one is killed by SIGKILL. */
 final class ChildProcess implements AutoCloseable {
 
     private static final int SECONDS_TO_END = 20;
@@ -44,7 +44,7 @@ final class ChildProcess implements AutoCloseable {
         return String.join(" ", command);
     }
 
-    /** Asks it to end, and kills it if it doesn't. */
+    /** Terminates the process, and kills it if it does not end in time. */
     @Override
     public void close() {
         end(process);

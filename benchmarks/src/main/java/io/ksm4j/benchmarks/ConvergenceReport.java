@@ -19,11 +19,11 @@ import java.util.stream.Collectors;
 import java.util.stream.DoubleStream;
 
 /**
- * What {@link Convergence} has measured.
+ * The results of {@link ConvergenceBenchmark}.
  *
- * @param reference the data set of the targets, which all drivers have got
- * @param limit for the slow drivers
- * @param rows in the order of the table; each data set has a row of full tilt
+ * @param reference the data set that the targets refer to, measured with all drivers
+ * @param limit the limit for the slow drivers
+ * @param rows the rows in the order of the table; each data set has a row of full tilt
  */
 record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow> rows) {
 
@@ -61,7 +61,7 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
                             .mapToObj(seconds -> new Point(of.applyAsDouble(row.data()), seconds)))
                     .sorted(Comparator.comparingDouble(Point::x))
                     .toList();
-            // One point is no line.
+            // A single point does not make a line.
             if (points.size() > 1) {
                 lines.add(new Line(driver.label(), points));
             }
@@ -71,9 +71,9 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
 
     private String text() {
         StringBuilder text = new StringBuilder();
-        text.append("| GiB | copies | unique | driven by | 99 % merged after | times full tilt |"
-                + " CPU of `ksmd` until then | its share at the end | CPU of the tuner until then |"
-                + " its share at the end | MiB saved |\n");
+        text.append("| GiB | copies | unique | driver | 99 % merged after | relative to full tilt |"
+                + " `ksmd` CPU until then | `ksmd` share at the end | tuner CPU until then |"
+                + " tuner share at the end | MiB saved |\n");
         text.append("| --- ".repeat(11)).append("|\n");
         for (ConvergenceRow row : rows) {
             TuningSample until = row.median().mergedOrLast();
@@ -86,13 +86,13 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
                     100 * row.data().unique(),
                     row.driver().label(),
                     time(row),
-                    row.driver() == TuningDriver.FULL_TILT ? "" : orMore(row, timesFullTilt(row)),
+                    row.driver() == TuningDriver.FULL_TILT ? "" : exactOrLowerBound(row, timesFullTilt(row)),
                     until.ksmdSeconds(),
-                    row.watched().map(run -> percent(run.ksmdAtTheEnd())).orElse(""),
+                    row.watched().map(run -> percent(run.idleKsmdShare())).orElse(""),
                     hasTuner ? String.format(Locale.ROOT, "%.2f s", until.tunerSeconds()) : "",
                     row.watched()
                             .filter(run -> hasTuner)
-                            .map(run -> percent(run.tunerAtTheEnd()))
+                            .map(run -> percent(run.idleTunerShare()))
                             .orElse(""),
                     row.savedMib()));
         }
@@ -105,10 +105,11 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
                 Locale.ROOT,
                 """
 
-                The targets are those of %s, where full tilt and %s had %d rounds in turn, of which the median counts. Over
-                all data sets, %2$s took %.2f to %.2f times as long as full tilt, in the median %.2f. The others were
-                stopped where a time has a `>`: what they had merged until then is in brackets. That was after %s s at most.
-                They did not get every data set, since they take minutes for a large one.
+                The targets refer to %s. There, full tilt and %s were measured in turn, %d rounds each, and the median
+                counts. Over all data sets, %2$s took %.2f to %.2f times as long as full tilt, with a median of %.2f. A
+                `>` marks a run of another driver that was stopped early, after %s s at the latest; the share merged by
+                then is in parentheses. These drivers were not run on every data set, because they take minutes for a
+                large one.
 
                 ![Time by size](%s)
 
@@ -129,7 +130,7 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
         return text.append(constants()).toString();
     }
 
-    /** What the page on operations calculates with; empty if nothing was merged. */
+    /** Returns the table and constants that the page on operations calculates with; empty if nothing was merged. */
     private String constants() {
         List<ConvergenceRow> merged = rows.stream()
                 .filter(row ->
@@ -142,11 +143,11 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
         text.append(String.format(
                 Locale.ROOT, """
 
-                CPU time of `ksmd` under %s until 99 %% were merged, for each GiB that was marked, least and most over all sizes, and its
-                share of a core once all was merged. The constants, with which [sizing](operations.md#sizing) calculates, are those of
-                %d copies with %.0f %% unique, over all sizes.
+                The next table shows the CPU time of `ksmd` with %s until 99 %% was merged, per GiB marked, as minimum
+                and maximum over all sizes, and its share of a core after everything was merged. The constants, which
+                [sizing](operations.md#sizing) uses, are those of %d copies with %.0f %% unique, over all sizes.
 
-                | copies | unique | GiB | s a GiB | share at the end |
+                | copies | unique | GiB | s per GiB | share at the end |
                 | --- | --- | --- | --- | --- |
                 """, TuningDriver.CONVERGE.label(), reference.copies(), 100 * reference.unique()));
         Map<String, List<ConvergenceRow>> byKind = merged.stream()
@@ -193,18 +194,20 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
     }
 
     private static DoubleStream idleShares(List<ConvergenceRow> rows) {
-        return rows.stream().flatMap(row -> row.watched().stream()).mapToDouble(TuningRun::ksmdAtTheEnd);
+        return rows.stream().flatMap(row -> row.watched().stream()).mapToDouble(TuningRun::idleKsmdShare);
     }
 
-    /** Nothing, one number, or the least and the greatest. */
+    /**
+     * Returns the minimum and maximum, only one number if they are equal, or an empty string if there are no values.
+     */
     private static String range(String format, DoubleStream values) {
         DoubleSummaryStatistics all = values.summaryStatistics();
         if (all.getCount() == 0) {
             return "";
         }
-        String least = String.format(Locale.ROOT, format, all.getMin());
-        String greatest = String.format(Locale.ROOT, format, all.getMax());
-        return least.equals(greatest) ? least : least + " to " + greatest;
+        String min = String.format(Locale.ROOT, format, all.getMin());
+        String max = String.format(Locale.ROOT, format, all.getMax());
+        return min.equals(max) ? min : min + " to " + max;
     }
 
     private static String time(ConvergenceRow row) {
@@ -215,7 +218,7 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
                 : String.format(Locale.ROOT, "> %s (%.0f %%)", time, 100 * until.saved());
     }
 
-    private static String orMore(ConvergenceRow row, double times) {
+    private static String exactOrLowerBound(ConvergenceRow row, double times) {
         return String.format(Locale.ROOT, row.seconds().isPresent() ? "%.2f" : "> %.0f", times);
     }
 
@@ -228,7 +231,7 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
     }
 
     private double timesFullTilt(ConvergenceRow row) {
-        return row.atLeast() / row(row.data(), TuningDriver.FULL_TILT).atLeast();
+        return row.secondsOrLimit() / row(row.data(), TuningDriver.FULL_TILT).secondsOrLimit();
     }
 
     private ConvergenceRow row(DataSet data, TuningDriver driver) {
@@ -243,7 +246,7 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
     }
 
     private List<Target> targets() {
-        // One that has not ended is no lower bound for the target's other side.
+        // An unfinished run has only a lower bound, which cannot be the divisor of a minimum.
         double tuner = row(TuningDriver.CONVERGE).seconds().orElse(Double.NaN);
         double fullTilt = row(TuningDriver.FULL_TILT).seconds().orElse(Double.NaN);
         double idle = idleShares(rows.stream()
@@ -252,19 +255,19 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
                 .max()
                 .orElse(Double.NaN);
         return List.of(
-                Target.atMost("convergence-to-full-tilt", tuner / fullTilt, 1.15),
-                Target.atLeast(
+                Target.maximum("convergence-to-full-tilt", tuner / fullTilt, 1.15),
+                Target.minimum(
                         "convergence-default-to-tuner",
-                        row(TuningDriver.DEFAULT).atLeast() / tuner,
+                        row(TuningDriver.DEFAULT).secondsOrLimit() / tuner,
                         50),
-                Target.atLeast(
+                Target.minimum(
                         "convergence-ksmtuned-to-tuner",
-                        row(TuningDriver.KSMTUNED).atLeast() / tuner,
+                        row(TuningDriver.KSMTUNED).secondsOrLimit() / tuner,
                         4),
-                Target.atLeast(
-                        "convergence-ksmtuned-at-its-most-to-tuner",
-                        row(TuningDriver.KSMTUNED_MOST).atLeast() / tuner,
+                Target.minimum(
+                        "convergence-ksmtuned-at-maximum-to-tuner",
+                        row(TuningDriver.KSMTUNED_MAX).secondsOrLimit() / tuner,
                         4),
-                Target.atMost("convergence-idle-core", idle, 0.02));
+                Target.maximum("convergence-idle-core", idle, 0.02));
     }
 }

@@ -6,11 +6,11 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 
 /**
- * What a driver did with a data set.
+ * The results of one driver with one data set.
  *
- * @param savableMib what there is less once all is merged
- * @param runs an odd number of them
- * @param isWatched whether the first one went on once all was merged
+ * @param savableMib the MiB saved once everything is merged
+ * @param runs an odd number of runs
+ * @param isWatched whether the first run went on after everything was merged
  */
 record ConvergenceRow(DataSet data, TuningDriver driver, double savableMib, List<TuningRun> runs, boolean isWatched) {
 
@@ -18,7 +18,7 @@ record ConvergenceRow(DataSet data, TuningDriver driver, double savableMib, List
         runs = List.copyOf(runs);
     }
 
-    /** The run that is in the middle of them by its time. */
+    /** Returns the run with the median time. */
     TuningRun median() {
         return runs.stream()
                 .sorted(Comparator.comparingDouble(
@@ -28,13 +28,13 @@ record ConvergenceRow(DataSet data, TuningDriver driver, double savableMib, List
                 .orElseThrow();
     }
 
-    /** Until all was merged; empty if it ended at its limit. */
+    /** Returns the seconds until everything was merged; empty if the run was stopped at its limit. */
     OptionalDouble seconds() {
         return median().merged().stream().mapToDouble(TuningSample::seconds).findFirst();
     }
 
-    /** Until all was merged, or the run ended. */
-    double atLeast() {
+    /** Returns the seconds until everything was merged or the run was stopped at its limit. */
+    double secondsOrLimit() {
         return median().mergedOrLast().seconds();
     }
 
@@ -42,7 +42,7 @@ record ConvergenceRow(DataSet data, TuningDriver driver, double savableMib, List
         return median().last().saved() * savableMib;
     }
 
-    /** The run that went on once all was merged. */
+    /** Returns the run that went on after everything was merged. */
     Optional<TuningRun> watched() {
         return isWatched && runs.get(0).merged().isPresent() ? Optional.of(runs.get(0)) : Optional.empty();
     }

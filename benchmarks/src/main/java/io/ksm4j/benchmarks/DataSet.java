@@ -12,11 +12,11 @@ import java.util.Locale;
 import java.util.SplittableRandom;
 
 /**
- * Equal copies of random bytes, in which some pages are no copies.
+ * Equal copies of random bytes in which some pages are unique.
  *
- * @param size bytes of all copies together
- * @param copies how many
- * @param unique share of the pages that no other page is equal to; they lie evenly among the others
+ * @param size the bytes of all copies together
+ * @param copies the number of copies
+ * @param unique the share of pages that equal no other page; they are spread evenly
  */
 record DataSet(long size, int copies, double unique) {
 
@@ -33,19 +33,22 @@ record DataSet(long size, int copies, double unique) {
         return size / copies / pageSize;
     }
 
-    /** How many unique pages a copy has before this one. */
+    /** Returns how many unique pages a copy has before this page. */
     private long uniqueBefore(long page) {
         return (long) (page * unique);
     }
 
-    /** How many pages less there are once all is merged, if no page may stand for more than {@code maxPageSharing}. */
+    /**
+     * Returns how many pages are saved once everything is merged, if at most {@code maxPageSharing} pages may share
+     * one.
+     */
     long savablePages(long pageSize, long maxPageSharing) {
         long pages = pagesOfACopy(pageSize);
         long kept = Math.ceilDiv(copies, maxPageSharing);
         return (pages - uniqueBefore(pages)) * (copies - kept);
     }
 
-    /** Adds the filled copies, which are not marked yet, to a list that the caller closes whatever happens. */
+    /** Adds the filled, unmarked copies to a list. The caller must close its regions even if this method fails. */
     void allocate(Ksm ksm, List<MergeRegion> regions) {
         long pages = pagesOfACopy(ksm.pageSize());
         SplittableRandom seeds = new SplittableRandom();

@@ -9,12 +9,12 @@ import java.time.ZoneOffset;
 import java.util.Locale;
 import java.util.stream.Stream;
 
-/** What stands beside every number. */
+/** The description of the machine that is shown with every result. */
 final class Machine {
 
     private Machine() {}
 
-    /** In one line: kernel, processors, memory, JDK and today's date. */
+    /** Returns kernel, processors, memory, JDK and the current date in one line. */
     static String describe() {
         return String.format(
                 Locale.ROOT,
@@ -34,7 +34,7 @@ final class Machine {
                     .findFirst()
                     .orElseThrow();
         } catch (IOException e) {
-            throw new UncheckedIOException("cannot read the size of memory", e);
+            throw new UncheckedIOException("cannot read the memory size", e);
         }
     }
 }

@@ -2,12 +2,15 @@ package io.ksm4j.benchmarks;
 
 import java.util.Arrays;
 
-/** Of measured values. */
+/** The median of measured values. */
 final class Median {
 
     private Median() {}
 
-    /** Of an even number the mean of the two in the middle; NaN of none. */
+    /**
+     * Returns the median, which is the mean of the two middle values if their number is even; NaN if there are no
+     * values.
+     */
     static double of(double... values) {
         double[] sorted = values.clone();
         Arrays.sort(sorted);

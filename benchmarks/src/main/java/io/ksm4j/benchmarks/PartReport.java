@@ -5,10 +5,11 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What a part has measured.
+ * The results of one part.
  *
- * @param text Markdown, with a table of all that was measured; shows a plot as {@code performance-NAME.svg}
- * @param plots by name
+ * @param text Markdown with tables of all results; each plot is included as {@code performance-NAME.svg}
+ * @param plots the plots by name
+ * @param targets the targets with their measured values
  */
 record PartReport(String text, Map<String, Plot> plots, List<Target> targets) {
 
@@ -17,7 +18,7 @@ record PartReport(String text, Map<String, Plot> plots, List<Target> targets) {
         targets = List.copyOf(targets);
         for (String name : plots.keySet()) {
             if (!text.contains("(" + svg(name) + ")")) {
-                throw new IllegalArgumentException("the text doesn't show " + svg(name));
+                throw new IllegalArgumentException("the text does not include " + svg(name));
             }
         }
     }

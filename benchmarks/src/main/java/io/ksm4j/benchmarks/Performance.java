@@ -5,28 +5,34 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.function.Supplier;
 
-/** Measures one part of {@code docs/performance.md}. A JVM for each, so that none is compiled for another's calls. */
+/**
+ * Measures one part of {@code docs/performance.md}. Each part has its own JVM, so that compiled code is not influenced
+ * by the calls of other parts.
+ */
 final class Performance {
 
-    /** By the names that {@code benchmarks/run} knows. */
-    static final Map<String, Supplier<Part>> PARTS = Map.of(
-            "calls", Calls::new,
-            "convergence", Convergence::new,
-            "heap", Heap::new,
-            "kernel", KernelFigures::new,
-            "registry", Registry::new,
-            "startup", Startup::new,
-            "stats", Stats::new);
+    /** The parts by their names in {@code benchmarks/run}. */
+    static final Map<String, Supplier<PerformancePart>> PARTS = Map.of(
+            "calls", CallsBenchmark::new,
+            "convergence", ConvergenceBenchmark::new,
+            "heap", HeapBenchmark::new,
+            "kernel", KernelBenchmark::new,
+            "registry", RegistryBenchmark::new,
+            "startup", StartupBenchmark::new,
+            "stats", StatsBenchmark::new);
 
     private Performance() {}
 
-    /** Measures and writes. The arguments are the root of the repository, {@code short} or {@code long}, and the part's name. */
+    /**
+     * Measures a part and updates the page. The arguments are the root of the repository, {@code short} or
+     * {@code long}, and the name of the part.
+     */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
-        Length length = Length.valueOf(args[1].toUpperCase(Locale.ROOT));
+        RunLength length = RunLength.valueOf(args[1].toUpperCase(Locale.ROOT));
         String name = args[2];
         PartReport report = PARTS.get(name).get().measure(length);
-        // First, so that minutes of measuring are not lost where the page cannot be written.
+        // Printed first, so that the results are not lost if the page cannot be written.
         System.out.println(report.text());
         report.targets().forEach(System.out::println);
         new PerformancePage(root).write(name, "./benchmarks/run " + args[1] + " " + name, report);

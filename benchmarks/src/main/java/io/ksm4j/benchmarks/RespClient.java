@@ -13,44 +13,44 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** A connection that speaks RESP2, for one thread. */
+/** A RESP2 client connection. Not thread-safe. */
 final class RespClient implements AutoCloseable {
 
-    private static final int PATIENCE_MILLIS = 30_000;
+    private static final int TIMEOUT_MILLIS = 30_000;
     private static final int BUFFER = 64 << 10;
 
     private final Socket socket;
     private final DataInputStream in;
     private final OutputStream out;
 
-    /** Connects to a port of this machine. */
+    /** Connects to a loopback port. */
     RespClient(int port) throws IOException {
         socket = new Socket(InetAddress.getLoopbackAddress(), port);
         socket.setTcpNoDelay(true);
-        socket.setSoTimeout(PATIENCE_MILLIS);
+        socket.setSoTimeout(TIMEOUT_MILLIS);
         in = new DataInputStream(new BufferedInputStream(socket.getInputStream(), BUFFER));
         out = new BufferedOutputStream(socket.getOutputStream(), BUFFER);
     }
 
-    /** An answer that begins with a minus. */
+    /** A reply that begins with a minus. */
     record ErrorReply(String message) {}
 
-    /** One command and its reply: as {@link #read}. */
+    /** Sends a command and returns its reply, as {@link #read} does. */
     @Nullable
     Object call(Object... words) throws IOException {
         send(words);
         return read();
     }
 
-    /** A reply that holds bytes, as text. */
+    /** Sends a command and returns its bulk reply as text. */
     String text(Object... words) throws IOException {
         if (call(words) instanceof byte[] bytes) {
             return new String(bytes, StandardCharsets.UTF_8);
         }
-        throw new IOException("no text in answer to " + words[0]);
+        throw new IOException("reply is not text: " + words[0]);
     }
 
-    /** Writes a command without waiting for its reply: words are byte arrays, or what their text says. */
+    /** Writes a command without waiting for its reply. Words that are not byte arrays are sent as their text. */
     void send(Object... words) throws IOException {
         line("*" + words.length);
         for (Object word : words) {
@@ -62,7 +62,7 @@ final class RespClient implements AutoCloseable {
         }
     }
 
-    /** Sends the first bytes of a command, and no more of it. */
+    /** Sends an incomplete command. */
     void sendHalf(String key, byte[] value) throws IOException {
         line("*3\r\n$3\r\nSET\r\n$" + key.length() + "\r\n" + key);
         line("$" + value.length);
@@ -76,7 +76,9 @@ final class RespClient implements AutoCloseable {
         out.write('\n');
     }
 
-    /** The next reply: text, an {@link ErrorReply}, a Long, a byte array, a list of replies, or null for nil. */
+    /**
+     * Returns the next reply: text, an {@link ErrorReply}, a Long, a byte array, a list of replies, or null for nil.
+     */
     @Nullable
     Object read() throws IOException {
         out.flush();
@@ -88,7 +90,7 @@ final class RespClient implements AutoCloseable {
             case ':' -> Long.valueOf(rest);
             case '$' -> readBytes(Integer.parseInt(rest));
             case '*' -> readAll(Integer.parseInt(rest));
-            default -> throw new IOException("no reply: " + line);
+            default -> throw new IOException("not a reply: " + line);
         };
     }
 
@@ -123,7 +125,7 @@ final class RespClient implements AutoCloseable {
             next = in.read();
         }
         if (in.read() != '\n') {
-            throw new IOException("a line ends in no line feed");
+            throw new IOException("a line does not end in a line feed");
         }
         return line.toString();
     }

@@ -3,50 +3,50 @@ package io.ksm4j.benchmarks;
 import io.ksm4j.benchmarks.SoakValues.WrongValueException;
 
 /**
- * What may be read of one key, which one thread changes. Each change is a version: a store, or a deletion. Nothing older than the last
- * change that was answered may be seen, nothing newer than the last one sent, and nothing whose time is over. That a value is gone is never wrong: it
- * may have been evicted.
+ * The versions that may be read of one key. One thread changes the key, and each change, a store or a deletion, is a
+ * version. A reader must not see a version older than the last change that was answered, newer than the last one sent,
+ * or expired. A missing value is never an error, because it may have been evicted.
  */
 final class SoakKey {
 
-    /** In nanoseconds of {@link System#nanoTime}; the server counts in milliseconds. */
-    private static final long ROUNDING = 5_000_000;
+    /** Nanoseconds by which deadlines may differ, because the server counts in milliseconds. */
+    private static final long TOLERANCE_NANOS = 5_000_000;
 
     private long sent;
-    private long answered;
+    private long lastAnswered;
 
-    /** Of the version that was answered last: when it was over at the latest. */
+    /** The latest time at which the version that was answered last expires. */
     private long deadline;
 
     private boolean expires;
 
-    /** The version of a change that will be sent now. */
+    /** Returns the version of the change that will be sent now. */
     synchronized long send() {
         return ++sent;
     }
 
-    /** The server has made the change: what was there before is gone. */
-    synchronized void made(long version) {
-        answered = version;
+    /** Records that the server has made a change, so that older versions are gone. */
+    synchronized void answered(long version) {
+        lastAnswered = version;
         expires = false;
     }
 
-    /** The server gives this version, whose store or new deadline was just answered, so long. */
+    /** Records the time to live of this version, whose store or new deadline was just answered. */
     synchronized void expiresIn(long millis) {
-        deadline = System.nanoTime() + millis * 1_000_000 + ROUNDING;
+        deadline = System.nanoTime() + millis * 1_000_000 + TOLERANCE_NANOS;
         expires = true;
     }
 
-    /** The oldest version that may be seen by who asks from now on. */
+    /** Returns the oldest version that a read sent from now on may see. */
     synchronized long oldest() {
-        return expires && System.nanoTime() > deadline ? answered + 1 : answered;
+        return expires && System.nanoTime() > deadline ? lastAnswered + 1 : lastAnswered;
     }
 
-    /** Judges what was read between a call of {@link #oldest} and now. */
+    /** Checks a version that was read between a call of {@link #oldest} and now. */
     synchronized void check(long oldest, long version) {
         if (version < oldest || version > sent) {
             throw new WrongValueException(
-                    "version " + version + " was read, where only " + oldest + " to " + sent + " can be");
+                    "version " + version + " was read, but only " + oldest + " to " + sent + " are possible");
         }
     }
 }

@@ -5,17 +5,17 @@ import java.util.Arrays;
 import java.util.Random;
 
 /**
- * Values that tell which key and version they belong to, so that each can be checked by itself: key, version, length, and bytes that
- * follow from them. Some keys and versions have those in common, so that pages merge.
+ * Values that contain their key and version, so that each can be checked alone: key, version, length, and bytes that
+ * depend on key and version. Some keys and versions have the same bytes, so that pages merge.
  */
 final class SoakValues {
 
-    static final int MOST_BYTES = 64 << 10;
+    static final int MAX_BYTES = 64 << 10;
 
     private static final int HEADER = Integer.BYTES + Long.BYTES + Integer.BYTES;
     private static final int PATTERNS = 64;
 
-    private final byte[][] patterns = new byte[PATTERNS][MOST_BYTES];
+    private final byte[][] patterns = new byte[PATTERNS][MAX_BYTES];
 
     SoakValues() {
         for (int i = 0; i < PATTERNS; i++) {
@@ -23,7 +23,7 @@ final class SoakValues {
         }
     }
 
-    /** With at least 16 and at most {@link #MOST_BYTES} bytes. */
+    /** Returns a value of 16 to {@link #MAX_BYTES} bytes. */
     byte[] value(int key, long version, int length) {
         byte[] value = pattern(key, version).clone();
         ByteBuffer.wrap(value).putInt(key).putLong(version).putInt(length);
@@ -35,24 +35,24 @@ final class SoakValues {
     }
 
     /**
-     * The version of a value that was read.
+     * Returns the version of a value that was read.
      *
-     * @throws WrongValueException if it is not exactly what was stored for this key, in some version
+     * @throws WrongValueException if the value was not stored in exactly this form for any version of this key
      */
     long version(int key, byte[] value) {
         if (value.length < HEADER) {
-            throw new WrongValueException("key " + key + " has but " + value.length + " bytes");
+            throw new WrongValueException("key " + key + " has only " + value.length + " bytes");
         }
         ByteBuffer header = ByteBuffer.wrap(value);
         int writtenFor = header.getInt();
         long version = header.getLong();
         int length = header.getInt();
         if (writtenFor != key || length != value.length) {
-            throw new WrongValueException("key " + key + " has " + value.length + " bytes, those written for key "
-                    + writtenFor + " as " + length + " bytes");
+            throw new WrongValueException("key " + key + " has " + value.length
+                    + " bytes, but they were written for key " + writtenFor + " as " + length + " bytes");
         }
         int wrong = Arrays.mismatch(
-                value, HEADER, value.length, pattern(key, version), HEADER, Math.min(length, MOST_BYTES));
+                value, HEADER, value.length, pattern(key, version), HEADER, Math.min(length, MAX_BYTES));
         if (wrong >= 0) {
             throw new WrongValueException(
                     "key " + key + ", version " + version + ": wrong from byte " + (HEADER + wrong) + " of " + length);
@@ -60,7 +60,7 @@ final class SoakValues {
         return version;
     }
 
-    /** Something was read that nobody has written so. */
+    /** A value was read that was never written. */
     static final class WrongValueException extends RuntimeException {
 
         private static final long serialVersionUID = 1;

@@ -3,23 +3,23 @@ package io.ksm4j.benchmarks;
 import java.util.Locale;
 
 /**
- * A number that is to be at most a goal, or at least.
+ * A measured number and its goal.
  *
- * @param measured NaN if the run did not get as far, which is missed
- * @param atLeast whether more is better
+ * @param measured NaN if the run did not get that far; the target is then missed
+ * @param isMinimum whether the goal is a minimum; otherwise it is a maximum
  */
-record Target(String name, double measured, double goal, boolean atLeast) {
+record Target(String name, double measured, double goal, boolean isMinimum) {
 
-    static Target atMost(String name, double measured, double goal) {
+    static Target maximum(String name, double measured, double goal) {
         return new Target(name, measured, goal, false);
     }
 
-    static Target atLeast(String name, double measured, double goal) {
+    static Target minimum(String name, double measured, double goal) {
         return new Target(name, measured, goal, true);
     }
 
     boolean isMet() {
-        return atLeast ? measured >= goal : measured <= goal;
+        return isMinimum ? measured >= goal : measured <= goal;
     }
 
     @Override

@@ -15,18 +15,18 @@ import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
-/** What drives {@code ksmd} in one run. In the order of the documents. */
+/** What drives {@code ksmd} in a run, in the order of the documentation. */
 enum TuningDriver {
     FULL_TILT("full tilt"),
     CONVERGE("converge(1)"),
     CONVERGE_HALF("converge(0.5)"),
     CONVERGE_FIFTH("converge(0.2)"),
     ADVISOR_SOON("advisor (10 s)"),
-    /** With the numbers that the kernel starts with. */
+    /** The kernel's defaults. */
     ADVISOR("advisor (200 s)"),
-    /** As when memory has been short for minutes. */
-    KSMTUNED_MOST("ksmtuned at its most"),
-    /** As from the moment at which memory gets short. */
+    /** The state after memory has been short for minutes. */
+    KSMTUNED_MAX("ksmtuned at maximum"),
+    /** The state from the moment at which memory gets short. */
     KSMTUNED("ksmtuned"),
     DEFAULT("default");
 
@@ -42,7 +42,7 @@ enum TuningDriver {
         return label;
     }
 
-    /** Returns once it is as it would be before there is anything to merge. */
+    /** Starts the driver, and returns once it is in the state it has when there is nothing to merge. */
     AutoCloseable start() {
         return switch (this) {
             case FULL_TILT -> borrow(1_000_000, 0, 0);
@@ -51,7 +51,7 @@ enum TuningDriver {
             case CONVERGE_FIFTH -> start(TuningPolicy.converge(0.2));
             case ADVISOR_SOON -> start(TuningPolicy.advisor(Duration.ofSeconds(10), 0.7));
             case ADVISOR -> start(TuningPolicy.advisor(Duration.ofSeconds(200), 0.7));
-            case KSMTUNED_MOST -> ksmtuned(1250);
+            case KSMTUNED_MAX -> ksmtuned(1250);
             case KSMTUNED -> ksmtuned(300);
             case DEFAULT -> borrow(100, 20, 1);
         };
@@ -68,7 +68,7 @@ enum TuningDriver {
                 .presentIn(ksmd.settings()));
     }
 
-    /** Where all memory that there is counts as too little. */
+    /** Starts {@code ksmtuned} with a threshold that makes it regard memory as short. */
     private static KsmTuner ksmtuned(long boost) {
         return start(TuningPolicy.ksmtuned(Map.of("KSM_THRES_COEF", 100L, "KSM_NPAGES_BOOST", boost)));
     }
@@ -82,16 +82,16 @@ enum TuningDriver {
         });
         try {
             if (idle.getCount() > 0 && !awaitWithSomethingToScan(idle)) {
-                throw new IllegalStateException("the tuner found work: is there other mergeable memory?");
+                throw new IllegalStateException("the tuner did not go idle: is there other mergeable memory?");
             }
             return tuner;
         } catch (InterruptedException | RuntimeException e) {
             tuner.close();
-            throw new IllegalStateException("the tuner did not come to rest", e);
+            throw new IllegalStateException("the tuner did not go idle", e);
         }
     }
 
-    /** With nothing to scan, it takes the tuner seconds to believe it. */
+    /** Provides a mergeable page, because the tuner takes seconds to go idle when there is nothing to scan. */
     private static boolean awaitWithSomethingToScan(CountDownLatch idle) throws InterruptedException {
         Ksm ksm = Ksm.system();
         MergeRegion something = ksm.allocate(ksm.pageSize());

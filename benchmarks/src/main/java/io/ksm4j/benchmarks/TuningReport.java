@@ -13,12 +13,12 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 
-/** Plot, table and targets, all from the samples: nothing in the documents is typed by hand. */
+/** The plot, table and targets of the documentation, all generated from the samples. */
 record TuningReport(String machine, List<TuningSample> samples) {
 
     private static final Path CSV = Path.of("docs", "data", "tuning.csv");
     private static final Path SVG = Path.of("docs", "tuning.svg");
-    private static final MeasuredPart PART = new MeasuredPart(Path.of("docs", "tuning.md"), "tuning");
+    private static final GeneratedSection SECTION = new GeneratedSection(Path.of("docs", "tuning.md"), "tuning");
 
     private static final double FIRST_SECOND = 0.1;
     private static final double LAST_SECOND = 200;
@@ -41,25 +41,25 @@ record TuningReport(String machine, List<TuningSample> samples) {
     }
 
     void write(Path root) throws IOException {
-        // What the data says with its digits, so that the documents can be made from it again.
+        // Rounded as in the data file, so that the documentation can be generated from that file again.
         Files.createDirectories(root.resolve(CSV).getParent());
         Files.writeString(root.resolve(CSV), csv());
         TuningReport rounded = parse(csv());
         String page = rounded.page(root);
         Files.writeString(root.resolve(SVG), rounded.svg());
-        Files.writeString(root.resolve(PART.page()), page);
+        Files.writeString(root.resolve(SECTION.page()), page);
     }
 
-    /** The page with its measured part replaced. */
+    /** Returns the text of the page with its generated section replaced. */
     String page(Path root) throws IOException {
-        return PART.replaced(root, table());
+        return SECTION.replaced(root, table());
     }
 
     String svg() {
         List<Line> saved = new ArrayList<>();
         List<Line> cpu = new ArrayList<>();
         for (TuningDriver driver : TuningDriver.values()) {
-            // Lies between the others, and says nothing more.
+            // Lies between the other lines and adds no information.
             if (driver == TuningDriver.CONVERGE_HALF) {
                 continue;
             }
@@ -75,7 +75,7 @@ record TuningReport(String machine, List<TuningSample> samples) {
                         "1 GiB in four copies, from the moment it is marked",
                         new Axis("seconds", FIRST_SECOND, LAST_SECOND, true),
                         List.of(
-                                new Panel(new Axis("saved, % of what can be", 0, 100, false), saved),
+                                new Panel(new Axis("saved, % of maximum", 0, 100, false), saved),
                                 new Panel(new Axis("ksmd, % of one core", 0, 100, false), cpu)))
                 .svg();
     }
@@ -84,7 +84,7 @@ record TuningReport(String machine, List<TuningSample> samples) {
         List<Point> points = new ArrayList<>();
         TuningSample from = run.get(0);
         for (TuningSample sample : run) {
-            // Shorter times than a few of its cycles show when it slept, and not how much.
+            // Intervals shorter than a few cycles show when ksmd slept, not how much.
             if (sample.seconds() - from.seconds() >= Math.max(0.1, from.seconds() / 4)) {
                 points.add(new Point(
                         (sample.seconds() + from.seconds()) / 2,
@@ -98,8 +98,7 @@ record TuningReport(String machine, List<TuningSample> samples) {
     String table() {
         StringBuilder table = new StringBuilder();
         table.append("Measured on ").append(machine).append(".\n\n");
-        table.append(
-                "| Driven by | 99 % saved after | CPU of `ksmd` until then | at the end | of the tuner at the end |\n");
+        table.append("| Driver | 99 % saved after | `ksmd` CPU until then | `ksmd` at the end | tuner at the end |\n");
         table.append("| --- | --- | --- | --- | --- |\n");
         for (TuningDriver driver : TuningDriver.values()) {
             TuningRun run = run(driver, 1);
@@ -108,10 +107,11 @@ record TuningReport(String machine, List<TuningSample> samples) {
                     Locale.ROOT,
                     "| %s | %s | %s | %s | %s |%n",
                     driver.label(),
-                    String.format(Locale.ROOT, run.merged().isPresent() ? "%.2f s" : "not in %.0f s", until.seconds()),
+                    String.format(
+                            Locale.ROOT, run.merged().isPresent() ? "%.2f s" : "not within %.0f s", until.seconds()),
                     percent(until.ksmdSeconds() / until.seconds()),
-                    percent(run.ksmdAtTheEnd()),
-                    run.last().tunerSeconds() == 0 ? "" : percent(run.tunerAtTheEnd())));
+                    percent(run.idleKsmdShare()),
+                    run.last().tunerSeconds() == 0 ? "" : percent(run.idleTunerShare())));
         }
         table.append("\n");
         targets().forEach(target -> table.append("    ").append(target).append('\n'));
@@ -124,16 +124,16 @@ record TuningReport(String machine, List<TuningSample> samples) {
 
     List<Target> targets() {
         return List.of(
-                Target.atMost(
+                Target.maximum(
                         "tuning.converge-to-full-tilt",
                         median(TuningDriver.CONVERGE) / median(TuningDriver.FULL_TILT),
                         1.15),
-                Target.atMost(
+                Target.maximum(
                         "tuning.idle-after-a-minute",
-                        run(TuningDriver.CONVERGE, 1).ksmdAtTheEnd(),
+                        run(TuningDriver.CONVERGE, 1).idleKsmdShare(),
                         0.02),
-                Target.atMost("tuning.over-budget-0.5", overBudget(TuningDriver.CONVERGE_HALF, 0.5), 0.1),
-                Target.atMost("tuning.over-budget-0.2", overBudget(TuningDriver.CONVERGE_FIFTH, 0.2), 0.1));
+                Target.maximum("tuning.over-budget-0.5", overBudget(TuningDriver.CONVERGE_HALF, 0.5), 0.1),
+                Target.maximum("tuning.over-budget-0.2", overBudget(TuningDriver.CONVERGE_FIFTH, 0.2), 0.1));
     }
 
     private double median(TuningDriver driver) {
@@ -152,7 +152,7 @@ record TuningReport(String machine, List<TuningSample> samples) {
                         .orElse(Double.NaN);
     }
 
-    /** How far the share taken until all was merged is above the budget, as a part of the budget. */
+    /** Returns by how much the share used until everything was merged exceeds the budget, relative to the budget. */
     private double overBudget(TuningDriver driver, double budget) {
         return run(driver, 1)
                 .merged()

@@ -5,17 +5,17 @@ import java.util.Optional;
 import java.util.function.ToDoubleFunction;
 
 /**
- * What there was in one run.
+ * The samples of one run.
  *
- * @param samples the first one first; at least one
+ * @param samples in the order of time; at least one
  */
 record TuningRun(List<TuningSample> samples) {
 
-    /** Merged, as the targets have it: this share of what can be saved. */
-    static final double ALL = 0.99;
+    /** The share of savable pages that counts as everything merged. */
+    static final double MERGED_SHARE = 0.99;
 
-    /** The time over which an idle {@code ksmd} is watched. */
-    private static final double AT_THE_END = 10;
+    /** The seconds at the end of a run over which an idle {@code ksmd} is measured. */
+    private static final double IDLE_SECONDS = 10;
 
     TuningRun {
         samples = List.copyOf(samples);
@@ -26,28 +26,28 @@ record TuningRun(List<TuningSample> samples) {
     }
 
     Optional<TuningSample> merged() {
-        return samples.stream().filter(sample -> sample.saved() >= ALL).findFirst();
+        return samples.stream().filter(sample -> sample.saved() >= MERGED_SHARE).findFirst();
     }
 
-    /** The end of the run, if it came first. */
+    /** Returns the sample at which everything was merged, or the last one if that was never reached. */
     TuningSample mergedOrLast() {
         return merged().orElseGet(this::last);
     }
 
-    /** The share of a core in the last ten seconds. */
-    double ksmdAtTheEnd() {
-        return share(late(), last(), TuningSample::ksmdSeconds);
+    /** Returns the share of a core that {@code ksmd} used in the last ten seconds. */
+    double idleKsmdShare() {
+        return share(idleStart(), last(), TuningSample::ksmdSeconds);
     }
 
-    /** The share of a core in the last ten seconds. */
-    double tunerAtTheEnd() {
-        return share(late(), last(), TuningSample::tunerSeconds);
+    /** Returns the share of a core that the tuner used in the last ten seconds. */
+    double idleTunerShare() {
+        return share(idleStart(), last(), TuningSample::tunerSeconds);
     }
 
-    private TuningSample late() {
+    private TuningSample idleStart() {
         double last = last().seconds();
         return samples.stream()
-                .filter(sample -> sample.seconds() <= last - AT_THE_END)
+                .filter(sample -> sample.seconds() <= last - IDLE_SECONDS)
                 .reduce((first, second) -> second)
                 .orElse(samples.get(0));
     }

@@ -3,20 +3,20 @@ package io.ksm4j.benchmarks;
 import java.util.Locale;
 
 /**
- * What there was at one moment of one run.
+ * The measurements at one moment of a run.
  *
- * @param driver what drove {@code ksmd}
- * @param round counted from 1
- * @param seconds since the memory was marked
- * @param saved pages saved since then, as a share of what can be
- * @param ksmdSeconds CPU time that {@code ksmd} took since then
- * @param tunerSeconds CPU time that the tuner's thread took since then; 0 without one
+ * @param driver the label of the driver of {@code ksmd}
+ * @param round the number of the round, from 1
+ * @param seconds the seconds since the memory was marked
+ * @param saved the pages saved since then, as a share of the savable pages
+ * @param ksmdSeconds the CPU time of {@code ksmd} since then
+ * @param tunerSeconds the CPU time of the tuner's thread since then; 0 without a tuner
  */
 record TuningSample(String driver, int round, double seconds, double saved, double ksmdSeconds, double tunerSeconds) {
 
     TuningSample {
         if (driver.contains(",")) {
-            throw new IllegalArgumentException("a comma ends a field of the file: " + driver);
+            throw new IllegalArgumentException("the label must not contain a comma, which separates fields: " + driver);
         }
     }
 

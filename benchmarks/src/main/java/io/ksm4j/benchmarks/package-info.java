@@ -1,4 +1,4 @@
-/** Measures ksm4j, and writes what the documents show of it. Started by {@code benchmarks/run}. */
+/** Benchmarks of ksm4j, which generate the numbers in the documentation. Started by {@code benchmarks/run}. */
 @NullMarked
 package io.ksm4j.benchmarks;
 

@@ -1,4 +1,5 @@
-/* The calls that Java's are compared with. A range is 64 KiB, each page of it written once, between two inaccessible pages. */
+/* The operations that Java is compared with. A range is 64 KiB between two inaccessible pages. Each of its pages was
+   written once. */
 #define _GNU_SOURCE
 #include "commands.h"
 #include <pthread.h>
@@ -59,7 +60,7 @@ static long change(long count) {
     return nanos() - start;
 }
 
-/* As change, for many ranges in turn. */
+/* Like change, for many ranges in turn. */
 static long many(long count) {
     long start = nanos();
     for (long i = 0; i < count; i++) {
@@ -101,7 +102,7 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* As again, by two threads at once, each on a range of its own. */
+/* Like again, in two threads at the same time, each with its own range. */
 static long again_by_two(long count) {
     pthread_barrier_t barrier;
     pthread_t other;

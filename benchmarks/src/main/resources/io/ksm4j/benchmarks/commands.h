@@ -1,4 +1,4 @@
-/* What the C programs have in common: each answers "run NAME COUNT", a line, with nanoseconds, a line, until its input ends. */
+/* Shared by the C programs: each answers lines "run NAME COUNT" with a line of nanoseconds, until its input ends. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,11 +7,11 @@
 
 struct command {
     const char *name;
-    /* Does it so often, and returns the nanoseconds it took. */
+    /* Runs the command count times, and returns the nanoseconds it took. */
     long (*run)(long count);
 };
 
-/* Ends the program, with errno as the reason. */
+/* Ends the program and reports errno as the reason. */
 static inline void fail(const char *what) {
     printf("failed: %s: %s\n", what, strerror(errno));
     fflush(stdout);
@@ -24,7 +24,7 @@ static inline long nanos(void) {
     return now.tv_sec * 1000000000L + now.tv_nsec;
 }
 
-/* To be called by main, with what it knows, and to be returned. */
+/* Answers commands until the input ends. main calls this with its commands, and returns the result. */
 static inline int answer(const struct command *commands, int length) {
     char line[256], name[64];
     long count;

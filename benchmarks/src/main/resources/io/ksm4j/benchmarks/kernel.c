@@ -1,11 +1,11 @@
-/* What KernelFigures measures, from C. Every order of calls and of pages is as in KernelRegion.java. */
+/* The steps of KernelBenchmark in C. All calls and page accesses are in the same order as in JavaKernelSteps.java. */
 #include "commands.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* One region at a time, between two pages that are not accessible. */
+/* There is one region at a time, between two inaccessible pages. */
 static char *region;
 static size_t size;
 static size_t page;
@@ -20,7 +20,7 @@ static void map(size_t bytes) {
     if (mprotect(region, size, PROT_READ | PROT_WRITE) != 0) {
         fail("mprotect");
     }
-    /* Fails where the kernel has no huge pages, which is as good. */
+    /* Fails if the kernel has no huge pages, which has the same effect. */
     madvise(region, size, MADV_NOHUGEPAGE);
 }
 
@@ -67,7 +67,7 @@ static long merge(long bytes) {
     return nanos() - start;
 }
 
-/* What merge has left. */
+/* Unmerges the region that merge has left. */
 static long unmerge(long bytes) {
     (void)bytes;
     long start = nanos();
@@ -85,7 +85,7 @@ static long write_private(long bytes) {
     return write_even_pages();
 }
 
-/* What write_private has left: equal pages in pairs, and no two pairs alike. */
+/* Writes pairs of equal pages, each pair different from the others, to the region that write_private has left. */
 static long prepare(long bytes) {
     (void)bytes;
     for (size_t pair = 0; pair < size / page / 2; pair++) {

@@ -1,9 +1,9 @@
 /*
- * Reads what ksm4j's statistics read, and makes numbers of it: opens a file, reads to its end, closes it.
+ * Reads and parses the same files as ksm4j's statistics: opens a file, reads it to its end, and closes it.
  *
  *     stats PID [START-END...]
  *
- * PID is the process to look at, START-END are its regions in order.
+ * PID is the process to read, and START-END are its regions in order.
  */
 #define _GNU_SOURCE
 #include "commands.h"
@@ -30,7 +30,7 @@ static struct region *regions;
 static int region_count;
 static struct counts total;
 
-/* Where numbers go, so that nothing is left out. */
+/* Receives all numbers, so that the compiler does not optimize parsing away. */
 static volatile long sink;
 
 static int open_file(const char *path) {
@@ -85,7 +85,7 @@ static void read_process(void) {
     }
 }
 
-/* One mapping of smaps, as far as it has been read. */
+/* The current mapping of smaps, as far as it has been read. */
 static struct {
     unsigned long start, end;
     long rss, pss, ksm, huge;
@@ -104,7 +104,7 @@ static void add(struct counts *to) {
     to->saved += shared < mapping.ksm ? shared : mapping.ksm;
 }
 
-/* A mapping is complete. */
+/* Counts a complete mapping. */
 static void count(void) {
     if (region_count == 0) {
         if (mapping.mergeable) {
@@ -147,7 +147,7 @@ static void read_line(const char *line) {
     }
 }
 
-/* In pieces of the size that ksm4j reads. Stops behind the last region. */
+/* Reads in blocks of the same size as ksm4j, and stops after the last region. */
 static void read_regions(void) {
     static char buffer[4096 + 8192 + 1];
     int file = open_file(smaps_path);
@@ -181,7 +181,7 @@ static void read_regions(void) {
         count();
     }
     close(file);
-    /* Where zero pages would be told. */
+    /* This file has the number of zero pages. */
     read_process();
     sink = total.resident;
 }
@@ -216,7 +216,7 @@ static long all(long count) {
     return timed(read_all, count);
 }
 
-/* Not a time: what the last pass has found, to be compared. */
+/* Returns the marked bytes that a pass finds, not a time. */
 static long marked(long count) {
     long sum = 0;
     (void)count;
@@ -231,16 +231,16 @@ static const struct command COMMANDS[] = {
     {"machine", machine}, {"process", process}, {"pass", pass}, {"all", all}, {"marked", marked}};
 
 int main(int argc, char **argv) {
-    DIR *folder = opendir(KSM);
-    if (folder == NULL) {
+    DIR *directory = opendir(KSM);
+    if (directory == NULL) {
         fail(KSM);
     }
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL && file_count < 64;) {
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL && file_count < 64;) {
         if (entry->d_name[0] != '.') {
             snprintf(files[file_count++], sizeof files[0], KSM "/%s", entry->d_name);
         }
     }
-    closedir(folder);
+    closedir(directory);
     const char *pid = argc > 1 ? argv[1] : "self";
     snprintf(stat_path, sizeof stat_path, "/proc/%s/ksm_stat", pid);
     snprintf(smaps_path, sizeof smaps_path, "/proc/%s/smaps", pid);

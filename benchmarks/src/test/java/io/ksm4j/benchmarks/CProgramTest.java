@@ -14,18 +14,18 @@ import org.junit.jupiter.api.io.TempDir;
 class CProgramTest {
 
     @BeforeEach
-    void compilerIsThere() {
+    void requireCompiler() {
         if (!Boolean.getBoolean("ksm.required")) {
-            Assumptions.assumeTrue(CProgram.isCompilerThere(), "no C compiler");
+            Assumptions.assumeTrue(CProgram.isCompilerInstalled(), "no C compiler");
         }
     }
 
     @Test
-    void aProgramAnswersOneCommandAfterTheOther() throws Exception {
+    void programAnswersSeveralCommands() throws Exception {
         try (CProgram program = CProgram.start("echo.c", "40")) {
             assertThat(program.run("add", 2)).isEqualTo(42);
             assertThat(program.run("add", 1_000_000_000_000L)).isEqualTo(1_000_000_000_040L);
-            assertThatThrownBy(() -> program.run("add", -50)).hasMessageEndingWith("echo 40 answers run add -50: -10");
+            assertThatThrownBy(() -> program.run("add", -50)).hasMessageEndingWith("echo 40 answered run add -50: -10");
             assertThatThrownBy(() -> program.run("multiply", 1))
                     .hasMessageEndingWith("unknown command: run multiply 1");
             assertThat(program.ask("sing")).isEqualTo("failed: unknown command: sing");
@@ -34,7 +34,7 @@ class CProgramTest {
     }
 
     @Test
-    void aProgramThatFailsSaysWhy() throws Exception {
+    void failingProgramReportsTheReason() throws Exception {
         try (CProgram program = CProgram.start("echo.c")) {
             assertThatThrownBy(() -> program.run("end", 12)).hasMessageEndingWith("end: Cannot allocate memory");
             assertThatThrownBy(() -> program.run("add", 1))
@@ -44,7 +44,7 @@ class CProgramTest {
     }
 
     @Test
-    void whatDoesNotCompileIsToldInTheCompilersWords() {
+    void compileErrorsAreReportedWithTheCompilersOutput() {
         assertThatThrownBy(() -> CProgram.start("broken.c"))
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("broken.c:2:")
@@ -52,9 +52,9 @@ class CProgramTest {
     }
 
     @Test
-    void withoutACompilerTheMessageSaysWhatToInstall(@TempDir Path folder) throws IOException {
-        Files.createDirectory(folder.resolve("cc"));
-        assertThatThrownBy(() -> CProgram.compiler("/nonexistent:" + folder))
+    void missingCompilerIsReportedWithThePackageToInstall(@TempDir Path directory) throws IOException {
+        Files.createDirectory(directory.resolve("cc"));
+        assertThatThrownBy(() -> CProgram.compiler("/nonexistent:" + directory))
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("[cc, gcc, clang]")
                 .hasMessageContaining("package is gcc");

@@ -16,7 +16,7 @@ class ConvergenceReportTest {
 
     private final List<ConvergenceRow> rows = new ArrayList<>();
 
-    /** Half of the time it merges, then takes a hundredth of a core. */
+    /** A run in which ksmd uses half a core while it merges, and a hundredth of a core afterwards. */
     private static TuningRun merged(double seconds) {
         return new TuningRun(List.of(
                 new TuningSample("made up", 1, seconds, 0.99, seconds / 2, 0),
@@ -43,11 +43,11 @@ class ConvergenceReportTest {
     }
 
     @Test
-    void theTargetsAreRatiosOfMediansOnTheReference() {
+    void targetsAreRatiosOfMediansOnTheReference() {
         merged(SMALL, TuningDriver.FULL_TILT, 3, 1, 2);
         merged(SMALL, TuningDriver.CONVERGE, 2.2, 9, 1);
         merged(SMALL, TuningDriver.KSMTUNED, 11);
-        merged(SMALL, TuningDriver.KSMTUNED_MOST, 7);
+        merged(SMALL, TuningDriver.KSMTUNED_MAX, 7);
         merged(SMALL, TuningDriver.DEFAULT, 99);
         merged(LARGE, TuningDriver.FULL_TILT, 1);
         merged(LARGE, TuningDriver.CONVERGE, 5);
@@ -65,11 +65,11 @@ class ConvergenceReportTest {
     }
 
     @Test
-    void aSlowDriverThatWasStoppedCountsWithItsLimitAndSaysSo() {
+    void stoppedSlowDriverCountsWithItsLimitAndIsMarked() {
         merged(SMALL, TuningDriver.FULL_TILT, 1);
         merged(SMALL, TuningDriver.CONVERGE, 1);
         merged(SMALL, TuningDriver.KSMTUNED, 5);
-        merged(SMALL, TuningDriver.KSMTUNED_MOST, 5);
+        merged(SMALL, TuningDriver.KSMTUNED_MAX, 5);
         stopped(TuningDriver.DEFAULT, 80);
         assertThat(report().text())
                 .contains("| 0.25 | 4 | 0 % | default | > 80 s (25 %) | > 80 |")
@@ -78,18 +78,18 @@ class ConvergenceReportTest {
     }
 
     @Test
-    void aTunerThatWasStoppedHasMissedAllTargets() {
+    void stoppedTunerMissesAllTargets() {
         merged(SMALL, TuningDriver.FULL_TILT, 1);
         stopped(TuningDriver.CONVERGE, 80);
         stopped(TuningDriver.KSMTUNED, 80);
-        stopped(TuningDriver.KSMTUNED_MOST, 80);
+        stopped(TuningDriver.KSMTUNED_MAX, 80);
         stopped(TuningDriver.DEFAULT, 80);
         assertThat(report().targets()).hasSize(5).noneMatch(Target::isMet);
         assertThat(report().text()).doesNotContain("constant ", "NaN");
     }
 
     @Test
-    void theConstantsAreWhatAGibTakesOverAllSizesOfTheReference() {
+    void constantsAreSecondsPerGibOverAllSizesOfTheReference() {
         merged(SMALL, TuningDriver.FULL_TILT, 1);
         merged(SMALL, TuningDriver.CONVERGE, 1);
         merged(LARGE, TuningDriver.FULL_TILT, 4);
@@ -98,9 +98,10 @@ class ConvergenceReportTest {
         merged(unique, TuningDriver.FULL_TILT, 8);
         merged(unique, TuningDriver.CONVERGE, 8);
         merged(SMALL, TuningDriver.KSMTUNED, 11);
-        merged(SMALL, TuningDriver.KSMTUNED_MOST, 7);
+        merged(SMALL, TuningDriver.KSMTUNED_MAX, 7);
         merged(SMALL, TuningDriver.DEFAULT, 99);
-        // ksmd takes half a core until all is merged: half a second for a quarter of a GiB, and three for another one.
+        // ksmd takes half a core until everything is merged: half a second for a quarter of a GiB, three seconds for
+        // one GiB.
         assertThat(report().text())
                 .contains("| 4 | 0 % | 0.25 to 1.00 | 2.00 to 3.00 | 1.00 % |")
                 .contains("| 4 | 50 % | 1.00 | 4.00 | 1.00 % |")
@@ -112,13 +113,13 @@ class ConvergenceReportTest {
     }
 
     @Test
-    void plotsShowLinesThroughAtLeastTwoDataSets() {
+    void plotsShowOnlyLinesWithTwoOrMorePoints() {
         for (DataSet data : List.of(SMALL, LARGE)) {
             merged(data, TuningDriver.FULL_TILT, data.gib());
             merged(data, TuningDriver.CONVERGE, data.gib());
         }
         merged(SMALL, TuningDriver.KSMTUNED, 11);
-        merged(SMALL, TuningDriver.KSMTUNED_MOST, 7);
+        merged(SMALL, TuningDriver.KSMTUNED_MAX, 7);
         merged(SMALL, TuningDriver.DEFAULT, 99);
         PartReport report = report();
         assertThat(report.plots().get("convergence-size").panels().get(0).lines())

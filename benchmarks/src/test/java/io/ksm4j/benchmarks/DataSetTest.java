@@ -23,7 +23,7 @@ class DataSetTest {
     @EnabledIfKsm
     @ParameterizedTest
     @CsvSource({"1, 0", "2, 0", "4, 0.5", "16, 0.9", "64, 0.25", "3, 1"})
-    void asManyPagesCanBeSavedAsHaveAnEqualOneBefore(int copies, double unique) {
+    void savablePagesAreThoseEqualToAnEarlierPage(int copies, double unique) {
         Ksm ksm = Ksm.system();
         DataSet data = new DataSet(4L << 20, copies, unique);
         List<MergeRegion> regions = new ArrayList<>();
@@ -48,7 +48,7 @@ class DataSetTest {
     }
 
     @Test
-    void aPageStandsForNoMoreThanTheKernelAllows() {
+    void savablePagesRespectMaxPageSharing() {
         DataSet data = new DataSet(512 * PAGE, 512, 0);
         assertThat(data.savablePages(PAGE, 512)).isEqualTo(511);
         assertThat(data.savablePages(PAGE, 511)).isEqualTo(510);
@@ -57,7 +57,7 @@ class DataSetTest {
     }
 
     @Test
-    void saysWhatItIs() {
+    void hasADescription() {
         assertThat(new DataSet(256L << 20, 16, 0.9)).hasToString("0.25 GiB in 16 copies, 90 % unique");
     }
 }

@@ -33,37 +33,37 @@ class PerformancePageTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"calls", "registry", "convergence", "kernel", "startup", "stats", "heap"})
-    void eachPartHasItsPlaceAndTheMachineBesideIt(String part) throws IOException {
+    void eachPartHasASectionThatNamesTheMachine(String part) throws IOException {
         new PerformancePage(root).write(part, "./benchmarks/run", new PartReport("Made up.", Map.of(), List.of()));
         assertThat(Files.readString(root.resolve(PAGE)))
                 .containsPattern("short\\|long " + part
-                        + " -->\n\nMeasured on Linux .*, JDK .*, by `./benchmarks/run`\\.\n\n" + "Made up\\.\n");
+                        + " -->\n\nMeasured on Linux .*, JDK .*,\nby `./benchmarks/run`\\.\n\n" + "Made up\\.\n");
     }
 
     @Test
-    void sumsUpTheTargetsOfAllParts() throws IOException {
+    void summarizesTheTargetsOfAllParts() throws IOException {
         PerformancePage page = new PerformancePage(root);
         for (String part : List.of("calls", "registry", "convergence", "kernel", "startup", "stats", "heap")) {
             page.write(part, "test", new PartReport("", Map.of(), List.of()));
         }
-        page.write("calls", "test", new PartReport("", Map.of(), List.of(Target.atMost("one", 1, 2))));
+        page.write("calls", "test", new PartReport("", Map.of(), List.of(Target.maximum("one", 1, 2))));
         page.write(
                 "heap",
                 "test",
                 new PartReport(
-                        "", Map.of(), List.of(Target.atMost("two", Double.NaN, 2), Target.atLeast("three", 3, 2))));
+                        "", Map.of(), List.of(Target.maximum("two", Double.NaN, 2), Target.minimum("three", 3, 2))));
         assertThat(Files.readString(root.resolve(PAGE)))
-                .contains("-->\n\n2 of 3 targets are met. These are not:\n\n- `two` measured NaN goal 2.0\n");
-        assertThat(page.sum()).as("must not count itself").startsWith("2 of 3 ");
+                .contains("-->\n\n2 of 3 targets are met. These are missed:\n\n- `two` measured NaN goal 2.0\n");
+        assertThat(page.summary()).as("must not count itself").startsWith("2 of 3 ");
     }
 
     @Test
-    void thePageInTheRepositorySumsUpWhatStandsOnIt() throws IOException {
-        assertThat(Files.readString(REPOSITORY.resolve(PAGE))).contains(new PerformancePage(REPOSITORY).sum());
+    void pageInTheRepositoryHasTheSummaryOfItsTargets() throws IOException {
+        assertThat(Files.readString(REPOSITORY.resolve(PAGE))).contains(new PerformancePage(REPOSITORY).summary());
     }
 
     @Test
-    void plotsStandBesideThePageThatShowsThem() throws IOException {
+    void plotsAreWrittenToTheDirectoryOfThePage() throws IOException {
         Plot plot = new Plot(
                 "Made up", new Axis("x", 0, 1, false), List.of(new Panel(new Axis("y", 0, 1, false), List.of())));
         PartReport report = new PartReport("![Made up](performance-made-up.svg)", Map.of("made-up", plot), List.of());

@@ -14,7 +14,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 @Tag("long")
 class PerformanceTest {
 
-    private static final Set<String> BESIDE_C = Set.of("calls", "kernel", "stats");
+    private static final Set<String> COMPARED_WITH_C = Set.of("calls", "kernel", "stats");
 
     static Set<String> parts() {
         return Performance.PARTS.keySet();
@@ -24,10 +24,10 @@ class PerformanceTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("parts")
     void eachPartMeasuresAllOfItsTargets(String part) throws Exception {
-        assumeThat(CProgram.isCompilerThere() || !BESIDE_C.contains(part))
+        assumeThat(CProgram.isCompilerInstalled() || !COMPARED_WITH_C.contains(part))
                 .as("a C compiler")
                 .isTrue();
-        PartReport report = Performance.PARTS.get(part).get().measure(Length.INSTANT);
+        PartReport report = Performance.PARTS.get(part).get().measure(RunLength.INSTANT);
         assertThat(report.targets())
                 .isNotEmpty()
                 .allSatisfy(target ->

@@ -26,7 +26,7 @@ class TuningReportTest {
     }
 
     @Test
-    void whatThePageShowsIsWhatTheDataSays() throws IOException {
+    void pageMatchesTheData() throws IOException {
         TuningReport report = TuningReport.read(ROOT);
         assertThat(ROOT.resolve("docs/tuning.md")).hasContent(report.page(ROOT));
         assertThat(ROOT.resolve("docs/tuning.svg")).hasContent(report.svg());
@@ -35,7 +35,7 @@ class TuningReportTest {
     }
 
     @Test
-    void targetsAreMediansSharesAndDistances() {
+    void targetsAreMediansSharesAndDifferences() {
         for (int round = 1; round <= 3; round++) {
             run(TuningDriver.FULL_TILT, round, 2 * round, 2 * round, 1);
             run(TuningDriver.CONVERGE, round, 5, 5, 0.007);
@@ -47,19 +47,19 @@ class TuningReportTest {
         assertThat(targets.get(1).measured()).isCloseTo(0.007, within(1e-9));
         assertThat(targets.get(2).measured()).isCloseTo(0.05, within(1e-9));
         assertThat(targets.get(2).isMet()).isTrue();
-        assertThat(targets.get(3).isMet()).as("never got as far").isFalse();
+        assertThat(targets.get(3).isMet()).as("not measured").isFalse();
     }
 
     @Test
-    void samplesSurviveTheFile() {
+    void samplesCanBeWrittenAndRead() {
         TuningSample sample = new TuningSample("converge(1)", 2, 1.234, 0.5, 0.25, 0.125);
         assertThat(TuningSample.parse(sample.csv())).isEqualTo(sample);
     }
 
     @Test
-    void aPageWithoutItsMarksIsNotWritten(@TempDir Path root) throws IOException {
+    void pageWithoutMarkersIsNotWritten(@TempDir Path root) throws IOException {
         Path page = Files.createDirectories(root.resolve("docs")).resolve("tuning.md");
-        Files.writeString(page, "no marks");
+        Files.writeString(page, "no markers");
         for (TuningDriver driver : TuningDriver.values()) {
             run(driver, 1, 1, 1, 1);
         }
@@ -67,9 +67,9 @@ class TuningReportTest {
         assertThatThrownBy(() -> report.write(root))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("tuning.md");
-        assertThat(page).hasContent("no marks");
+        assertThat(page).hasContent("no markers");
         assertThat(root.resolve("docs/data/tuning.csv"))
-                .as("what took minutes to measure is kept")
+                .as("the measurements are kept")
                 .content()
                 .hasLineCount(2 + samples.size());
     }

@@ -11,32 +11,32 @@ import java.time.Duration;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
-/** The cache server holds what it is given for some seconds, and the soak would see it if it did not. */
-class SoakTest {
+/** Runs the soak test for some seconds, and checks that it would detect wrong values. */
+class CacheSoakTest {
 
     private final SoakValues values = new SoakValues();
 
     @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
-    void whatIsReadIsWhatWasWrittenWhileKeysGoAndPagesMerge(RunningKsmd ksmd) throws Exception {
-        Soak.Result result = new Soak().run(Duration.ofSeconds(20));
+    void readsReturnWrittenValuesWhileKeysExpireAndPagesMerge(RunningKsmd ksmd) throws Exception {
+        CacheSoak.Result result = new CacheSoak().run(Duration.ofSeconds(20));
         assertThat(result.stored()).isPositive();
         assertThat(result.read()).isPositive();
         assertThat(result.hungUp()).isPositive();
         assertThat(result.expired()).isPositive();
         assertThat(result.evicted()).isPositive();
-        assertThat(result.mostMerged()).isPositive();
+        assertThat(result.maxMerged()).isPositive();
     }
 
     @Test
-    void aValueTellsItsVersion() {
+    void valueContainsItsVersion() {
         assertThat(values.version(7, values.value(7, 123, 5000))).isEqualTo(123);
         assertThat(values.version(7, values.value(7, 123, 16))).isEqualTo(123);
     }
 
     @Test
-    void aValueThatDiffersInOneByteIsSeen() {
+    void detectsAValueThatDiffersInOneByte() {
         for (int at : new int[] {0, 11, 12, 16, 4095, 4096, 4999}) {
             byte[] value = values.value(7, 123, 5000);
             value[at] ^= 1;
@@ -50,11 +50,11 @@ class SoakTest {
     }
 
     @Test
-    void whatIsOlderThanTheLastAnswerOrNewerThanWhatWasSentIsSeen() {
+    void detectsVersionsOlderThanTheLastAnswerOrNewerThanTheLastRequest() {
         SoakKey key = new SoakKey();
-        key.made(key.send());
+        key.answered(key.send());
         long oldest = key.oldest();
-        key.made(key.send());
+        key.answered(key.send());
         assertThatCode(() -> key.check(oldest, 1)).doesNotThrowAnyException();
         assertThatCode(() -> key.check(oldest, 2)).doesNotThrowAnyException();
         assertThatExceptionOfType(WrongValueException.class).isThrownBy(() -> key.check(key.oldest(), 1));
@@ -62,9 +62,9 @@ class SoakTest {
     }
 
     @Test
-    void whatIsReadAfterItsTimeIsSeen() {
+    void detectsExpiredValues() {
         SoakKey key = new SoakKey();
-        key.made(key.send());
+        key.answered(key.send());
         key.expiresIn(60_000);
         assertThat(key.oldest()).isEqualTo(1);
         key.expiresIn(-60_000);

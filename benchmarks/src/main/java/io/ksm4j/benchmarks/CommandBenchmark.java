@@ -18,53 +18,56 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * The command {@code ksm}, as it is installed: how long {@code ksm status} takes, and how fast and how right {@code ksm estimate} is.
- * Writes the table of {@code docs/command.md}.
+ * Measures the installed command {@code ksm}: the duration of {@code ksm status}, and the speed and accuracy of
+ * {@code ksm estimate}. Writes the tables of {@code docs/command.md}.
  */
-final class Command {
+final class CommandBenchmark {
 
     private static final Path JDKS = Path.of("/usr/lib/jvm");
     private static final int JVMS = 2;
     private static final long HEAP = 64 << 20;
     private static final double GIB = 1 << 30;
 
-    /** The first sees each page, the second merges it; the JVMs' own memory is not all at rest. */
+    /**
+     * The first scan records each page and the second merges it; more are needed because the JVMs' own memory changes.
+     */
     private static final int SCANS = 6;
 
     private final Path launcher;
     private final Path jar;
 
-    Command(Path tools) throws IOException {
+    CommandBenchmark(Path tools) throws IOException {
         launcher = tools.resolve("src/main/dist/ksm");
         Path target = tools.resolve("target");
         try (Stream<Path> files = Files.list(target)) {
             jar = files.filter(file -> file.toString().endsWith("-runnable.jar"))
                     .findFirst()
-                    .orElseThrow(() -> new IOException("no runnable jar in " + target + ": ./mvnw package makes it"));
+                    .orElseThrow(
+                            () -> new IOException("no runnable jar in " + target + ": build it with ./mvnw package"));
         }
     }
 
-    /** Measures and writes. The argument is the root of the repository. */
+    /** Measures everything and updates the page. The argument is the root of the repository. */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
-        Command command = new Command(root.resolve("ksm-tools"));
+        CommandBenchmark command = new CommandBenchmark(root.resolve("ksm-tools"));
         StringBuilder text = new StringBuilder("Measured on " + Machine.describe() + ".\n\n");
         try (RunningKsmd ksmd = RunningKsmd.start()) {
             text.append(command.status(31)).append(command.estimate(ksmd, 1L << 30, 7));
         }
-        MeasuredPart part = new MeasuredPart(Path.of("docs", "command.md"), "command");
-        Files.writeString(root.resolve(part.page()), part.replaced(root, text.toString()));
+        GeneratedSection section = new GeneratedSection(Path.of("docs", "command.md"), "command");
+        Files.writeString(root.resolve(section.page()), section.replaced(root, text.toString()));
         System.out.print(text);
     }
 
-    /** Milliseconds until {@code ksm status} has ended, on each JDK in turn. */
+    /** Measures the duration of {@code ksm status} in milliseconds, with each JDK in turn. */
     String status(int rounds) throws Exception {
         Map<Path, List<Double>> millis = new LinkedHashMap<>();
         jdks().forEach(jdk -> millis.put(jdk, new ArrayList<>()));
         for (int round = 0; round <= rounds; round++) {
             for (Map.Entry<Path, List<Double>> each : millis.entrySet()) {
                 Run run = run(each.getKey(), "status");
-                // The first one reads files that the others find in memory, and makes what they then use.
+                // The first run fills the page cache and creates files that the later runs use.
                 if (round > 0) {
                     each.getValue().add(run.seconds() * 1000);
                 }
@@ -73,7 +76,7 @@ final class Command {
         StringBuilder text = new StringBuilder(String.format(Locale.ROOT, """
                 `ksm status`, started %d times with each JDK in turn:
 
-                | JDK | ms, median |
+                | JDK | median, ms |
                 | --- | --- |
                 """, rounds));
         List<Target> targets = new ArrayList<>();
@@ -83,12 +86,14 @@ final class Command {
                     each.getValue().stream().mapToDouble(Double::doubleValue).toArray());
             text.append(String.format(Locale.ROOT, "| %s | %.0f |%n", version, median));
             String feature = version.replaceFirst("[.+-].*", "");
-            targets.add(Target.atMost("command-status-jdk" + feature + "-seconds", median / 1000, 0.4));
+            targets.add(Target.maximum("command-status-jdk" + feature + "-seconds", median / 1000, 0.4));
         }
         return text.append('\n').append(lines(targets)).append('\n').toString();
     }
 
-    /** Of JVMs with the same data, all of whose memory may merge; then what they really save. */
+    /**
+     * Estimates the saving of JVMs with the same data whose whole memory may merge, then measures the actual saving.
+     */
     String estimate(RunningKsmd ksmd, long size, int rounds) throws Exception {
         ksmd.set(KsmSetting.RUN, 2);
         double before = saved(ksmd);
@@ -96,10 +101,11 @@ final class Command {
         try {
             List<String> arguments = new ArrayList<>(List.of("estimate", "--json"));
             for (int i = 0; i < JVMS; i++) {
-                jvms.add(HeapProcess.start(List.of("-XX:+UseSerialGC"), HEAP, HeapProcess.Holding.EVERYTHING, size));
+                jvms.add(DataHoldingJvm.start(
+                        List.of("-XX:+UseSerialGC"), HEAP, DataHoldingJvm.HeldData.EVERYTHING, size));
             }
             for (ChildProcess jvm : jvms) {
-                HeapProcess.awaitReady(jvm);
+                DataHoldingJvm.awaitReady(jvm);
                 arguments.add(Long.toString(jvm.process().pid()));
             }
             Path jdk = Path.of(System.getProperty("java.home"));
@@ -120,9 +126,9 @@ final class Command {
             return String.format(
                     Locale.ROOT,
                     """
-                    `ksm estimate` of %d JVMs, %d times, and what they saved when `ksmd` merged them:
+                    `ksm estimate` for %d JVMs, run %d times, and what was saved after `ksmd` had merged them:
 
-                    | GiB read | GiB/s from start to end, median | GiB saved: estimated | then really |
+                    | GiB read | median GiB/s from start to exit | GiB saved, estimated | GiB saved, actual |
                     | --- | --- | --- | --- |
                     | %.3f | %.2f | %.3f | %.3f |
 
@@ -134,8 +140,8 @@ final class Command {
                     estimated,
                     saved,
                     lines(List.of(
-                            Target.atLeast("command-estimate-gib-a-second", Median.of(rates), 1),
-                            Target.atMost("command-estimate-error", Math.abs(estimated / saved - 1), 0.05))));
+                            Target.minimum("command-estimate-gib-a-second", Median.of(rates), 1),
+                            Target.maximum("command-estimate-error", Math.abs(estimated / saved - 1), 0.05))));
         } finally {
             jvms.forEach(ChildProcess::close);
         }
@@ -152,16 +158,16 @@ final class Command {
         return lines.toString();
     }
 
-    /** This one and those that are installed, each once, by whatever names it goes. */
+    /** Returns the JDK of this program and all installed JDKs, without duplicates through symbolic links. */
     private static List<Path> jdks() throws IOException {
         List<Path> jdks =
                 new ArrayList<>(List.of(Path.of(System.getProperty("java.home")).toRealPath()));
         if (!Files.isDirectory(JDKS)) {
             return jdks;
         }
-        try (Stream<Path> folders = Files.list(JDKS)) {
-            for (Path folder : folders.sorted().toList()) {
-                Path home = folder.toRealPath();
+        try (Stream<Path> directories = Files.list(JDKS)) {
+            for (Path directory : directories.sorted().toList()) {
+                Path home = directory.toRealPath();
                 if (Files.isExecutable(home.resolve("bin/java")) && !jdks.contains(home)) {
                     jdks.add(home);
                 }
@@ -178,7 +184,7 @@ final class Command {
         return release.getProperty("JAVA_VERSION", "").replace("\"", "");
     }
 
-    /** What it wrote, and how long it took from its start to its end. */
+    /** The output of a run and its duration from start to exit. */
     private record Run(String output, double seconds) {}
 
     private Run run(Path jdk, String... arguments) throws IOException, InterruptedException {
@@ -200,7 +206,7 @@ final class Command {
         }
     }
 
-    /** The first of that name: of all processes together. */
+    /** Returns the first number of this name, which is the one for all processes together. */
     private static double number(String json, String name) {
         Matcher matcher = Pattern.compile("\"" + name + "\": ?(\\d+)").matcher(json);
         if (!matcher.find()) {

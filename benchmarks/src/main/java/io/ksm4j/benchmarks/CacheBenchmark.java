@@ -22,36 +22,37 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * The cache server beside the Redis of the distribution, asked by {@code redis-benchmark}, and its memory with one tenant and with eight.
- * Writes the tables of {@code docs/cache-server.md}.
+ * Compares the throughput of the cache server with that of the distribution's Redis, using {@code redis-benchmark}, and
+ * measures the memory of the cache server with one tenant and with eight. Writes the tables of
+ * {@code docs/cache-server.md}.
  *
- * <p>The three servers are there at the same time, and are asked one after the other. While another one is asked, {@code ksmd} stands
- * still, so that merging costs only the server whose pages it merges.
+ * <p>All three servers run at the same time and are measured one after the other. {@code ksmd} is stopped while a
+ * server without merging is measured, so that merging costs only the server whose pages it merges.
  */
-final class Cache {
+final class CacheBenchmark {
 
     private static final KsmSettings STOPPED = KsmSettings.EMPTY.with(KsmSetting.RUN, 0);
 
-    /** As on a machine where nobody merges. The cache server changes them for itself. */
-    private static final KsmSettings AS_FOUND =
+    /** The kernel's defaults. The cache server changes these settings itself. */
+    private static final KsmSettings DEFAULTS =
             STOPPED.with(KsmSetting.PAGES_TO_SCAN, 100).with(KsmSetting.SLEEP_MILLISECS, 20);
 
     private static final int TENANTS = 8;
-    private static final Duration BETWEEN_LOOKS = Duration.ofMillis(1100);
-    private static final Duration PATIENCE = Duration.ofMinutes(2);
+    private static final Duration POLL_INTERVAL = Duration.ofMillis(1100);
+    private static final Duration TIMEOUT = Duration.ofMinutes(2);
     private static final Pattern RATE = Pattern.compile("(?m)^\"[SG]ET\",\"([0-9.]+)\"");
 
-    private final Path folder;
+    private final Path directory;
 
-    /** Each call of {@code redis-benchmark} shall take about so long. */
+    /** The approximate duration of each run of {@code redis-benchmark}. */
     private final double seconds;
 
-    Cache(Path folder, double seconds) {
-        this.folder = folder;
+    CacheBenchmark(Path directory, double seconds) {
+        this.directory = directory;
         this.seconds = seconds;
     }
 
-    /** Measures and writes. The argument is the root of the repository. */
+    /** Measures everything and updates the page. The argument is the root of the repository. */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
         String missing = missing();
@@ -59,52 +60,52 @@ final class Cache {
             System.err.println("benchmarks/run cache: " + missing);
             System.exit(1);
         }
-        Path folder = Files.createTempDirectory("ksm4j-cache");
+        Path directory = Files.createTempDirectory("ksm4j-cache");
         CacheReport report;
         RunningKsmd lock = RunningKsmd.start();
         try {
-            Cache cache = new Cache(folder, 0.7);
+            CacheBenchmark cache = new CacheBenchmark(directory, 0.7);
             Map<CacheCase, List<CacheReport.Round>> rounds = cache.throughput(CacheCase.ALL, 5);
             report = cache.withMemory(rounds, 10_000, 1_000);
         } finally {
             lock.close();
-            delete(folder);
+            delete(directory);
         }
         String text = "Measured on " + Machine.describe() + ".\n\n" + report.text();
         System.out.print(text);
-        MeasuredPart part = new MeasuredPart(Path.of("docs", "cache-server.md"), "cache");
-        Files.writeString(root.resolve(part.page()), part.replaced(root, text));
+        GeneratedSection section = new GeneratedSection(Path.of("docs", "cache-server.md"), "cache");
+        Files.writeString(root.resolve(section.page()), section.replaced(root, text));
     }
 
-    /** What must be installed first; empty if nothing. */
+    /** Returns which program must be installed first, or an empty string. */
     static String missing() {
         for (String program : List.of("redis-server", "redis-benchmark")) {
             if (Stream.of(System.getenv("PATH").split(File.pathSeparator, -1))
                     .noneMatch(entry -> Files.isExecutable(Path.of(entry, program)))) {
-                return "there is no " + program + ": apt-get install redis-server redis-tools";
+                return program + " is not installed: apt-get install redis-server redis-tools";
             }
         }
         return "";
     }
 
-    private static void delete(Path folder) throws IOException {
-        try (Stream<Path> files = Files.list(folder)) {
+    private static void delete(Path directory) throws IOException {
+        try (Stream<Path> files = Files.list(directory)) {
             for (Path file : files.toList()) {
                 Files.delete(file);
             }
         }
-        Files.delete(folder);
+        Files.delete(directory);
     }
 
-    /** One round more than is asked for is run before, and counts for nothing. */
+    /** Runs the rounds after a warm-up round that is not counted. */
     Map<CacheCase, List<CacheReport.Round>> throughput(List<CacheCase> cases, int rounds) throws Exception {
         Map<CacheCase, List<CacheReport.Round>> measured = new LinkedHashMap<>();
         Map<CacheCase, Integer> requests = new LinkedHashMap<>();
-        KsmSession found = KsmDaemon.system().borrow(AS_FOUND);
-        try (CacheProcess redis = CacheProcess.redis(folder);
-                CacheProcess off = CacheProcess.sample(folder, List.of(), "--merge", "off");
-                CacheProcess on = CacheProcess.sample(folder, List.of())) {
-            for (CacheProcess server : List.of(redis, off, on)) {
+        KsmSession session = KsmDaemon.system().borrow(DEFAULTS);
+        try (CacheServerProcess redis = CacheServerProcess.redis(directory);
+                CacheServerProcess off = CacheServerProcess.sample(directory, List.of(), "--merge", "off");
+                CacheServerProcess on = CacheServerProcess.sample(directory, List.of())) {
+            for (CacheServerProcess server : List.of(redis, off, on)) {
                 fill(server, cases);
             }
             for (CacheCase which : cases) {
@@ -116,22 +117,27 @@ final class Cache {
             for (int round = 1; round <= rounds; round++) {
                 System.out.println("Round " + round + " of " + rounds);
                 for (CacheCase which : cases) {
-                    measured.get(which).add(round(which, requests.get(which), round % 2 == 0, redis, off, on));
+                    measured.get(which).add(measureRound(which, requests.get(which), round % 2 == 0, redis, off, on));
                 }
             }
         } finally {
-            found.close();
+            session.close();
         }
         return measured;
     }
 
-    private CacheReport.Round round(
-            CacheCase which, int requests, boolean backwards, CacheProcess redis, CacheProcess off, CacheProcess on)
+    private CacheReport.Round measureRound(
+            CacheCase which,
+            int requests,
+            boolean backwards,
+            CacheServerProcess redis,
+            CacheServerProcess off,
+            CacheServerProcess on)
             throws Exception {
         double onFirst = backwards ? ask(which, on, requests) : 0;
         double redisRate;
         double offRate;
-        KsmSession still = KsmDaemon.system().borrow(STOPPED);
+        KsmSession stopped = KsmDaemon.system().borrow(STOPPED);
         try {
             offRate = backwards ? ask(which, off, requests) : 0;
             redisRate = ask(which, redis, requests);
@@ -139,19 +145,19 @@ final class Cache {
                 offRate = ask(which, off, requests);
             }
         } finally {
-            still.close();
+            stopped.close();
         }
         return new CacheReport.Round(redisRate, offRate, backwards ? onFirst : ask(which, on, requests));
     }
 
-    /** Returns how many requests take about as long as they shall. */
-    private int warmUp(CacheCase which, CacheProcess redis) throws Exception {
+    /** Returns how many requests take about {@link #seconds}. */
+    private int warmUp(CacheCase which, CacheServerProcess redis) throws Exception {
         double rate = ask(which, redis, 2_000);
         return (int) Math.max(1_000, rate * seconds);
     }
 
-    /** Each value is there twice. */
-    private void fill(CacheProcess server, List<CacheCase> cases) throws IOException {
+    /** Stores each value under two keys. */
+    private void fill(CacheServerProcess server, List<CacheCase> cases) throws IOException {
         for (CacheCase which : cases.stream()
                 .filter(each -> each.pipeline() == 1 && each.clients() == 1)
                 .toList()) {
@@ -159,8 +165,8 @@ final class Cache {
         }
     }
 
-    /** Under the names that {@code redis-benchmark} uses. */
-    private static void fill(CacheProcess server, int database, int keys, int valueBytes) throws IOException {
+    /** Uses the key names of {@code redis-benchmark}. */
+    private static void fill(CacheServerProcess server, int database, int keys, int valueBytes) throws IOException {
         try (RespClient client = server.connect()) {
             client.call("SELECT", database);
             Random random = new Random(valueBytes);
@@ -177,9 +183,9 @@ final class Cache {
         }
     }
 
-    /** Requests a second. */
-    private double ask(CacheCase which, CacheProcess server, int requests) throws Exception {
-        Path output = folder.resolve("redis-benchmark.csv");
+    /** Runs {@code redis-benchmark} and returns the requests per second. */
+    private double ask(CacheCase which, CacheServerProcess server, int requests) throws Exception {
+        Path output = directory.resolve("redis-benchmark.csv");
         ProcessBuilder builder = new ProcessBuilder(
                         "redis-benchmark",
                         "-p",
@@ -212,24 +218,27 @@ final class Cache {
         }
     }
 
-    /** With so many different values of 4 KiB and of 64 KiB, which each tenant has. */
+    /**
+     * Measures memory when each tenant stores the same {@code small} values of 4 KiB and {@code large} values of 64
+     * KiB.
+     */
     CacheReport withMemory(Map<CacheCase, List<CacheReport.Round>> rounds, int small, int large) throws Exception {
         long dataBytes = ((long) small * 4 + (long) large * 64) << 10;
-        KsmSession found = KsmDaemon.system().borrow(AS_FOUND);
-        try (CacheProcess server = CacheProcess.sample(folder, List.of(), "--max-memory", "4g")) {
+        KsmSession session = KsmDaemon.system().borrow(DEFAULTS);
+        try (CacheServerProcess server = CacheServerProcess.sample(directory, List.of(), "--max-memory", "4g")) {
             System.out.println("Memory");
             load(server, 0, small, large);
-            CacheReport.Memory one = settled(server, 0);
+            CacheReport.Memory one = awaitSettled(server, 0);
             for (int tenant = 1; tenant < TENANTS; tenant++) {
                 load(server, tenant, small, large);
             }
-            return new CacheReport(rounds, one, settled(server, dataBytes * (TENANTS - 1)));
+            return new CacheReport(rounds, one, awaitSettled(server, dataBytes * (TENANTS - 1)));
         } finally {
-            found.close();
+            session.close();
         }
     }
 
-    private static void load(CacheProcess server, int tenant, int small, int large) throws IOException {
+    private static void load(CacheServerProcess server, int tenant, int small, int large) throws IOException {
         try (RespClient client = server.connect()) {
             client.call("SELECT", tenant);
             Random random = new Random(1);
@@ -244,16 +253,19 @@ final class Cache {
         }
     }
 
-    /** Once all but a hundredth of so many bytes are saved, and no more come from look to look; or when patience ends. */
-    private static CacheReport.Memory settled(CacheProcess server, long savable) throws Exception {
-        long end = System.nanoTime() + PATIENCE.toNanos();
+    /**
+     * Waits until 99 % of the savable bytes are saved and the resident size no longer changes, or until the timeout,
+     * and returns the memory in use.
+     */
+    private static CacheReport.Memory awaitSettled(CacheServerProcess server, long savable) throws Exception {
+        long end = System.nanoTime() + TIMEOUT.toNanos();
         try (RespClient client = server.connect()) {
             long resident = -1;
             long before;
             do {
                 before = resident;
-                // What is told is at most a second old, from the second time on.
-                Thread.sleep(BETWEEN_LOOKS);
+                // INFO's numbers are at most a second old, except for the first time.
+                Thread.sleep(POLL_INTERVAL);
                 resident = number(client, "resident_bytes");
             } while ((resident != before || number(client, "saved_bytes") < savable * 0.99) && System.nanoTime() < end);
             return new CacheReport.Memory(resident, server.bytes("smaps_rollup", "Pss"));

@@ -13,22 +13,16 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.ToDoubleFunction;
 
 /**
- * Merging, unmerging and copy-on-write, as the kernel's self-test {@code ksm_tests} defines them with its options P, D and C: from
- * Java and from C in turn.
+ * Measures merging, unmerging and copy-on-write as the kernel's self-test {@code ksm_tests} defines them with its
+ * options P, D and C, alternating between Java and C.
  *
- * <p>The self-test starts {@code ksmd} within the time it takes. Here {@code ksmd} runs, and sleeps because nothing is marked, until the
- * mark wakes it. So its first scan begins with the mark in either case, and C need not change settings that Java has borrowed.
+ * <p>The self-test starts {@code ksmd} within the measured time. Here {@code ksmd} is already running and asleep
+ * because nothing is marked, and the mark wakes it. In both cases its first scan begins with the mark, and C does not
+ * need to change settings that Java has borrowed.
  */
-final class KernelFigures implements Part {
+final class KernelBenchmark implements PerformancePart {
 
-    /** Runs one step, which may need those before it. */
-    interface Side {
-
-        /** Returns nanoseconds. */
-        long run(String step, long size) throws IOException;
-    }
-
-    /** One step of one round, in nanoseconds. */
+    /** The nanoseconds of one step in one round. */
     private record Pair(long java, long c) {
 
         double ratio() {
@@ -36,30 +30,33 @@ final class KernelFigures implements Part {
         }
     }
 
-    /** As many as the self-test has. The n-th pair differs from the others in its first n bytes, so there is an end to them. */
+    /**
+     * The number of pages in the self-test. It is limited, because the n-th pair differs from the others in its first n
+     * bytes.
+     */
     private static final int PAGES_TO_WRITE = 4000;
 
     private static final double GOAL = 1.02;
 
-    /** How many pages may share one, by the kernel's default, which nobody changes in passing. */
+    /** The kernel's default of max_page_sharing, which cannot be changed while pages are merged. */
     private static final int MAX_PAGE_SHARING = 256;
 
     private static final long IDLE_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
-    private static final long PATIENCE_NANOS = TimeUnit.SECONDS.toNanos(30);
+    private static final long TIMEOUT_NANOS = TimeUnit.SECONDS.toNanos(30);
 
-    private final Ksmd ksmdThread = new Ksmd();
+    private final KsmdCpuTime ksmdThread = new KsmdCpuTime();
 
     @Override
-    public PartReport measure(Length length) throws Exception {
+    public PartReport measure(RunLength length) throws Exception {
         long page = Ksm.system().pageSize();
         long mergeSize = length.of(8L, 128L, 256L) << 20;
         long writeSize = PAGES_TO_WRITE * page;
         try (RunningKsmd ksmd = RunningKsmd.start();
                 CProgram c = CProgram.start("kernel.c");
-                KernelRegion java = new KernelRegion(Ksm.system(), ksmd)) {
+                JavaKernelSteps java = new JavaKernelSteps(Ksm.system(), ksmd)) {
             warmUp(java, writeSize, length.of(20, 1000, 1000));
             Experiment merging = new Experiment(
-                    length != Length.INSTANT,
+                    length != RunLength.INSTANT,
                     ksmd,
                     java,
                     c::run,
@@ -68,7 +65,7 @@ final class KernelFigures implements Part {
                     mergeSize,
                     mergeSize / page * (MAX_PAGE_SHARING - 1) / MAX_PAGE_SHARING);
             Experiment writing = new Experiment(
-                    length != Length.INSTANT,
+                    length != RunLength.INSTANT,
                     ksmd,
                     java,
                     c::run,
@@ -83,24 +80,25 @@ final class KernelFigures implements Part {
         }
     }
 
-    /** Has the loop over the pages compiled. */
-    private static void warmUp(KernelRegion java, long size, int times) {
+    /** Makes the JVM compile the loop over the pages. */
+    private static void warmUp(JavaKernelSteps java, long size, int times) {
         for (int i = 0; i < times; i++) {
             java.run("write", size);
         }
     }
 
     /**
-     * Steps one after the other on each side.
+     * Steps that Java and C run in the same order.
      *
-     * @param isMeasured false in a test, where the figures say nothing, so that other memory may be in the way
-     * @param mergingStep after which so many pages must share others, or something else was in the way
+     * @param isMeasured false in a test, where the times are meaningless and other mergeable memory is tolerated
+     * @param mergingStep the step after which {@code pagesToShare} pages must be shared; fewer show that other memory
+     *     disturbed the round
      */
     private record Experiment(
             boolean isMeasured,
             RunningKsmd ksmd,
-            Side java,
-            Side c,
+            KernelSteps java,
+            KernelSteps c,
             List<String> steps,
             String mergingStep,
             long size,
@@ -117,8 +115,10 @@ final class KernelFigures implements Part {
             List<Long> late = steps(experiment, javaFirst ? experiment.c() : experiment.java());
             if (early.isEmpty() || late.isEmpty()) {
                 if (++disturbed > rounds + 10) {
-                    throw new IllegalStateException("ksmd has so much else to scan that after two scans "
-                            + experiment.mergingStep() + " has never merged its pages: end what is mergeable here");
+                    throw new IllegalStateException(
+                            "ksmd has too much other memory to scan: after two scans the pages of step "
+                                    + experiment.mergingStep()
+                                    + " were never all merged. End other programs with mergeable memory");
                 }
                 continue;
             }
@@ -128,13 +128,13 @@ final class KernelFigures implements Part {
             }
             round++;
         }
-        System.out.println(
-                String.join(", ", experiment.steps()) + ": " + rounds + " rounds, " + disturbed + " more disturbed");
+        System.out.println(String.join(", ", experiment.steps()) + ": " + rounds + " rounds, and " + disturbed
+                + " disturbed ones");
         return pairs;
     }
 
-    /** The nanoseconds of each step; empty if other memory was in the way. */
-    private List<Long> steps(Experiment experiment, Side side) throws IOException {
+    /** Returns the nanoseconds of each step; empty if other memory disturbed the round. */
+    private List<Long> steps(Experiment experiment, KernelSteps side) throws IOException {
         if (experiment.isMeasured()) {
             awaitIdle();
         }
@@ -149,13 +149,13 @@ final class KernelFigures implements Part {
         return isMerged || !experiment.isMeasured() ? nanos : List.of();
     }
 
-    /** Until {@code ksmd} has seen that what was marked is gone, and sleeps. */
+    /** Waits until {@code ksmd} has noticed that no memory is marked any more, and sleeps. */
     private void awaitIdle() {
-        long end = System.nanoTime() + PATIENCE_NANOS;
+        long end = System.nanoTime() + TIMEOUT_NANOS;
         double before = Double.NaN;
         for (double now = ksmdThread.seconds(); now != before; now = ksmdThread.seconds()) {
             if (System.nanoTime() > end) {
-                throw new IllegalStateException("ksmd does not come to rest: something else here is mergeable");
+                throw new IllegalStateException("ksmd does not go idle: other memory on this machine is mergeable");
             }
             before = now;
             LockSupport.parkNanos(IDLE_NANOS);
@@ -164,14 +164,15 @@ final class KernelFigures implements Part {
 
     private static PartReport report(Map<String, List<Pair>> pairs, long mergeSize, long writeSize) {
         StringBuilder text = new StringBuilder(String.format(Locale.ROOT, """
-                As the options P, D and C of `tools/testing/selftests/mm/ksm_tests.c` have it. Merging is timed from the mark until `ksmd`, at
-                full tilt and asleep before, has made two full scans: the first sees each page, the second merges it. All pages are equal.
-                Unmerging is `MADV_UNMERGEABLE` for them, from Java with the look at the memory that is left. Then one byte is written to every
-                second of %d pages: before anything has merged, and after each has merged with its neighbour, so that each write makes the
-                kernel copy a page. Java and C take turns, and lay the memory out alike. A ratio is the median of the rounds' ratios; in
-                brackets are the ends of the middle half of them.
+                The operations are those of the options P, D and C of `tools/testing/selftests/mm/ksm_tests.c`. Merging
+                is timed from the mark until `ksmd`, asleep before and then at full tilt, has made two full scans: the
+                first records each page, the second merges it. All pages are equal. Unmerging is `MADV_UNMERGEABLE` for
+                these pages; in Java it includes the check of the memory left. Then one byte is written to every second
+                of %d pages: before anything has merged, and after each page has merged with its neighbour, so that each
+                write makes the kernel copy a page. Java and C take turns and use the same memory layout. A ratio is the
+                median of the rounds' ratios; the first and third quartiles are in parentheses.
 
-                | | MiB | C, MiB/s | Java, MiB/s | Java's time, by C's | Rounds |
+                | | MiB | C, MiB/s | Java, MiB/s | Java time / C time | Rounds |
                 | --- | --- | --- | --- | --- | --- |
                 """, PAGES_TO_WRITE));
         text.append(row("Merging", pairs.get("merge"), mergeSize));
@@ -182,9 +183,9 @@ final class KernelFigures implements Part {
                 text.toString(),
                 Map.of(),
                 List.of(
-                        Target.atMost("kernel-merge", median(pairs.get("merge"), Pair::ratio), GOAL),
-                        Target.atMost("kernel-unmerge", median(pairs.get("unmerge"), Pair::ratio), GOAL),
-                        Target.atMost("kernel-copy-on-write", median(pairs.get("copy-on-write"), Pair::ratio), GOAL)));
+                        Target.maximum("kernel-merge", median(pairs.get("merge"), Pair::ratio), GOAL),
+                        Target.maximum("kernel-unmerge", median(pairs.get("unmerge"), Pair::ratio), GOAL),
+                        Target.maximum("kernel-copy-on-write", median(pairs.get("copy-on-write"), Pair::ratio), GOAL)));
     }
 
     private static String row(String name, List<Pair> pairs, long size) {
@@ -206,7 +207,7 @@ final class KernelFigures implements Part {
         return quantile(pairs, value, 0.5);
     }
 
-    /** Between two values, in proportion. */
+    /** Returns a quantile, interpolated linearly between two values. */
     private static double quantile(List<Pair> pairs, ToDoubleFunction<Pair> value, double share) {
         double[] sorted = pairs.stream().mapToDouble(value).sorted().toArray();
         double at = share * (sorted.length - 1);

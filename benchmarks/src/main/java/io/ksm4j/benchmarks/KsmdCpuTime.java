@@ -6,12 +6,12 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** The CPU time of the kernel's thread, to the nanosecond. */
-final class Ksmd {
+/** Reads the CPU time of the kernel thread {@code ksmd} with nanosecond resolution. */
+final class KsmdCpuTime {
 
     private final Path schedstat;
 
-    Ksmd() {
+    KsmdCpuTime() {
         try (DirectoryStream<Path> processes = Files.newDirectoryStream(Path.of("/proc"), "[0-9]*")) {
             for (Path process : processes) {
                 Path name = process.resolve("comm");
@@ -21,15 +21,15 @@ final class Ksmd {
                 }
             }
         } catch (IOException e) {
-            throw new UncheckedIOException("cannot look for ksmd", e);
+            throw new UncheckedIOException("cannot search /proc for ksmd", e);
         }
-        throw new IllegalStateException("there is no ksmd in /proc: does this container show kernel threads?");
+        throw new IllegalStateException("ksmd is not in /proc: does this container show kernel threads?");
     }
 
-    /** Since the machine started. */
+    /** Returns the CPU seconds since the machine started. */
     double seconds() {
         try {
-            // The first number of schedstat is nanoseconds on a processor.
+            // The first number of schedstat is the CPU time in nanoseconds.
             String text = Files.readString(schedstat);
             return Long.parseLong(text.substring(0, text.indexOf(' '))) / 1e9;
         } catch (IOException e) {

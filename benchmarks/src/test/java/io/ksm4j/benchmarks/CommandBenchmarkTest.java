@@ -8,15 +8,15 @@ import java.nio.file.Path;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
-/** The benchmark runs; what it measures in an instant means little. */
+/** Checks that the benchmark works. The numbers of such short runs are meaningless. */
 @Tag("long")
-class CommandTest {
+class CommandBenchmarkTest {
 
     @Test
     @EnabledIfKsm(control = true)
-    void theCommandIsStartedAndItsEstimateComparedWithTheKernel(RunningKsmd ksmd) throws Exception {
-        Command command =
-                new Command(Path.of("..", "ksm-tools").toAbsolutePath().normalize());
+    void measuresStatusAndComparesTheEstimateWithTheKernel(RunningKsmd ksmd) throws Exception {
+        CommandBenchmark command =
+                new CommandBenchmark(Path.of("..", "ksm-tools").toAbsolutePath().normalize());
 
         assertThat(command.status(1))
                 .containsPattern("(?m)^ {4}target command-status-jdk"

@@ -22,10 +22,10 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Threads;
 
-/** What {@code calls.c} does, in Java. Public, because JMH is to call it; run by {@link Calls}. */
+/** The operations of {@code calls.c} in Java, run by {@link CallsBenchmark}. Public because JMH calls them. */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
-public class CallBenchmark {
+public class JavaCalls {
 
     static final int RANGE = 64 << 10;
     static final int RANGES = 512;
@@ -45,24 +45,24 @@ public class CallBenchmark {
         }
     }
 
-    /** Counts what is allocated. */
+    /** Measures the allocated bytes. */
     @State(Scope.Thread)
     public abstract static class Counted {
 
-        /** Before the calls of an iteration. */
+        /** Starts counting before the calls of an iteration. */
         @Setup(Level.Iteration)
         public void begin() {
             AllocatedBytes.begin();
         }
 
-        /** After them. */
+        /** Stops counting after the calls of an iteration. */
         @TearDown(Level.Iteration)
         public void end() {
             AllocatedBytes.end();
         }
     }
 
-    /** One range for each thread, marked. */
+    /** One marked range per thread. */
     @State(Scope.Thread)
     public static class OneRange extends Counted {
 
@@ -71,26 +71,26 @@ public class CallBenchmark {
         public String binding;
 
         private MergeRegion region;
-        private Marker marker;
+        private RangeMarker marker;
 
-        /** Maps it. */
+        /** Maps the range. */
         @Setup
         public void open() {
-            Binding way = Binding.valueOf(binding);
-            KsmBackend backend = way.backend();
+            Binding chosen = Binding.valueOf(binding);
+            KsmBackend backend = chosen.backend();
             region = touched(Ksm.with(backend));
-            marker = way.marker(backend, region);
+            marker = chosen.marker(backend, region);
             marker.mark();
         }
 
-        /** Unmaps it. */
+        /** Unmaps the range. */
         @TearDown
         public void close() {
             region.close();
         }
     }
 
-    /** As many ranges as in C. */
+    /** The same number of ranges as in C. */
     @State(Scope.Thread)
     public static class ManyRanges extends Counted {
 
@@ -101,7 +101,7 @@ public class CallBenchmark {
         private Ksm ksm;
         private final List<MergeRegion> regions = new ArrayList<>();
 
-        /** Maps them. */
+        /** Maps the ranges. */
         @Setup
         public void open() {
             ksm = Ksm.with(Binding.valueOf(binding).backend());
@@ -110,7 +110,7 @@ public class CallBenchmark {
             }
         }
 
-        /** Unmaps them. */
+        /** Unmaps the ranges. */
         @TearDown
         public void close() {
             regions.forEach(MergeRegion::close);
@@ -118,7 +118,7 @@ public class CallBenchmark {
         }
     }
 
-    /** The API. */
+    /** The API without a range. */
     @State(Scope.Thread)
     public static class NoRange extends Counted {
 
@@ -135,13 +135,13 @@ public class CallBenchmark {
         }
     }
 
-    /** Marks what is marked: the least that the kernel has to do. */
+    /** Marks a range that is already marked, which is the least work for the kernel. */
     @Benchmark
     public void again(OneRange range) {
         range.marker.mark();
     }
 
-    /** The same by two threads at once. */
+    /** Marks ranges that are already marked in two threads at the same time. */
     @Benchmark
     @Threads(2)
     public void againByTwo(OneRange range) {
@@ -155,14 +155,14 @@ public class CallBenchmark {
         range.marker.unmark();
     }
 
-    /** Marks all, then unmarks all, in one call each. */
+    /** Marks all ranges with one call, then unmarks all with another. */
     @Benchmark
     public void batch(ManyRanges ranges) {
         ranges.ksm.markMergeable(ranges.regions);
         ranges.ksm.markUnmergeable(ranges.regions);
     }
 
-    /** Marks all, then unmarks all, in a call for each. */
+    /** Marks all ranges, then unmarks all, with one call per range. */
     @Benchmark
     public void loop(ManyRanges ranges) {
         for (MergeRegion region : ranges.regions) {
@@ -173,7 +173,7 @@ public class CallBenchmark {
         }
     }
 
-    /** Allocates a range, writes a byte to each page, closes it. */
+    /** Allocates a range, writes a byte to each page, and closes it. */
     @Benchmark
     public void allocate(NoRange none) {
         try (MergeRegion region = none.ksm.allocate(RANGE, OPTIONS)) {
@@ -181,7 +181,7 @@ public class CallBenchmark {
         }
     }
 
-    /** The same without an inaccessible page on each side, as in C. */
+    /** Does the same without guard pages, as in C. */
     @Benchmark
     public void allocateUnguarded(NoRange none) {
         try (MergeRegion region = none.ksm.allocate(RANGE, OPTIONS.withGuardPages(false))) {

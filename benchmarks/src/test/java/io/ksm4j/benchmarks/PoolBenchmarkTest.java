@@ -7,14 +7,14 @@ import io.ksm4j.junit.RunningKsmd;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** The benchmark runs; what it measures in an instant means little. */
+/** Checks that the benchmark works. The numbers of such short runs are meaningless. */
 @EnabledIfKsm(control = true)
-class PoolTest {
+class PoolBenchmarkTest {
 
     @Test
-    void timeAndMemoryAreMeasured() throws Exception {
+    void measuresTimeAndMemory() throws Exception {
         try (RunningKsmd ksmd = RunningKsmd.start()) {
-            Pool pool = new Pool(ksmd);
+            PoolBenchmark pool = new PoolBenchmark(ksmd);
             assertThat(pool.time(1, 10)).containsPattern("target pool.allocate-and-free-us measured \\S+ goal 2.0 ");
             assertThat(pool.memory(List.of(65536), List.of(1, 4)))
                     .containsPattern("(?m)^\\| 65536 \\| 1.00 \\| 1.0\\d \\| 0.2\\d \\|$");

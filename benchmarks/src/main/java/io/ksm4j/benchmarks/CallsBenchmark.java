@@ -21,33 +21,33 @@ import org.openjdk.jmh.runner.options.TimeValue;
 import org.openjdk.jmh.runner.options.VerboseMode;
 
 /**
- * System calls through ksm4j and through others, each beside the same calls in C. The C program is asked right before and right after a
- * JVM is forked, and a ratio is made of neighbours only.
+ * Compares system calls through ksm4j and through other libraries with the same calls in C. The C program runs right
+ * before and right after each forked JVM, and a ratio compares only these neighbours.
  */
-final class Calls implements Part {
+final class CallsBenchmark implements PerformancePart {
 
     private static final List<Binding> APIS = List.of(Binding.FFM_API, Binding.JNR_API, Binding.JNA_API);
 
-    /** What is measured: the method of {@link CallBenchmark}, and the operation of {@code calls.c} that it is compared with. */
+    /** A measured method of {@link JavaCalls} and the operation of {@code calls.c} that it is compared with. */
     private enum Operation {
-        AGAIN("again", "again", "mark what is marked already", 1, false),
+        AGAIN("again", "again", "mark a range that is already marked", 1, false),
         CHANGE("change", "change", "mark, then unmark", 1, false),
-        AGAIN_BY_TWO("againByTwo", "againByTwo", "mark what is marked already, two threads", 1, false),
-        LOOP("loop", "many", "mark 512 ranges, then unmark them, one by one", CallBenchmark.RANGES, true),
-        BATCH("batch", "many", "the same, as a list", CallBenchmark.RANGES, true),
+        AGAIN_BY_TWO("againByTwo", "againByTwo", "mark a range that is already marked, two threads", 1, false),
+        LOOP("loop", "many", "mark 512 ranges, then unmark them, one by one", JavaCalls.RANGES, true),
+        BATCH("batch", "many", "the same, as a list", JavaCalls.RANGES, true),
         ALLOCATE("allocate", "allocate", "allocate, touch, close", 1, true),
         ALLOCATE_UNGUARDED("allocateUnguarded", "allocate", "the same, without guard pages", 1, true);
 
         final String java;
         final String c;
-        final String says;
+        final String description;
         final int ranges;
         final boolean isForApis;
 
-        Operation(String java, String c, String says, int ranges, boolean isForApis) {
+        Operation(String java, String c, String description, int ranges, boolean isForApis) {
             this.java = java;
             this.c = c;
-            this.says = says;
+            this.description = description;
             this.ranges = ranges;
             this.isForApis = isForApis;
         }
@@ -57,7 +57,7 @@ final class Calls implements Part {
         }
     }
 
-    /** One fork, with what C took before and after. Nanoseconds for one range. */
+    /** The result of one forked JVM, and of C before and after it, in nanoseconds per range. */
     private record Sample(double java, double c, double bytes) {
 
         double ratio() {
@@ -70,15 +70,15 @@ final class Calls implements Part {
     private final Map<Operation, Map<Binding, List<Sample>>> samples = new EnumMap<>(Operation.class);
 
     @Override
-    public PartReport measure(Length length) throws Exception {
+    public PartReport measure(RunLength length) throws Exception {
         int rounds = length.of(1, 5, 12);
         try (RunningKsmd ksmd = RunningKsmd.start();
                 CProgram c = CProgram.start("calls.c")) {
-            // It would take a core, and work on the very pages.
+            // It would take a core and work on the measured pages.
             ksmd.set(KsmSetting.RUN, 0);
             for (int round = 1; round <= rounds; round++) {
                 for (Operation operation : Operation.values()) {
-                    // No target asks for these, and a JVM takes its time.
+                    // No target needs these, and starting a JVM takes time.
                     if (!TARGETED.contains(operation) && round % 5 != 1) {
                         continue;
                     }
@@ -87,7 +87,7 @@ final class Calls implements Part {
                         samples.computeIfAbsent(operation, o -> new EnumMap<>(Binding.class))
                                 .computeIfAbsent(binding, b -> new ArrayList<>())
                                 .add(sample);
-                        if (length != Length.INSTANT) {
+                        if (length != RunLength.INSTANT) {
                             System.out.printf(
                                     Locale.ROOT,
                                     "round %d of %d, %s, %s: C %.1f ns, Java %.1f ns, ratio %.3f, %.0f bytes%n",
@@ -107,7 +107,7 @@ final class Calls implements Part {
         return new PartReport(text(), Map.of(), targets());
     }
 
-    private static Sample sample(CProgram c, Length length, Operation operation, Binding binding) throws Exception {
+    private static Sample sample(CProgram c, RunLength length, Operation operation, Binding binding) throws Exception {
         double before = c(c, length, operation);
         RunResult run = java(length, operation, binding);
         double after = c(c, length, operation);
@@ -117,10 +117,10 @@ final class Calls implements Part {
                 run.getSecondaryResults().get(AllocatedBytes.LABEL).getScore() / operation.ranges);
     }
 
-    /** Nanoseconds for one call of the operation: the median of several batches. */
-    private static double c(CProgram c, Length length, Operation operation) throws Exception {
+    /** Returns the nanoseconds per call of the operation: the median of several batches. */
+    private static double c(CProgram c, RunLength length, Operation operation) throws Exception {
         long nanos = length.of(100_000L, 5_000_000L, 20_000_000L);
-        // The first warms the caches, and tells how many fit into a batch.
+        // The first run warms the caches and determines the size of a batch.
         long count = Math.max(1, nanos / Math.max(1, c.run(operation.c, 10) / 10));
         double[] batches = new double[length.of(1, 9, 21)];
         for (int i = 0; i < batches.length; i++) {
@@ -129,16 +129,16 @@ final class Calls implements Part {
         return Median.of(batches);
     }
 
-    private static RunResult java(Length length, Operation operation, Binding binding) throws RunnerException {
+    private static RunResult java(RunLength length, Operation operation, Binding binding) throws RunnerException {
         ChainedOptionsBuilder options = new OptionsBuilder()
-                .include("^" + CallBenchmark.class.getName().replace(".", "\\.") + "\\." + operation.java + "$")
+                .include("^" + JavaCalls.class.getName().replace(".", "\\.") + "\\." + operation.java + "$")
                 .param("binding", binding.name())
                 .addProfiler(AllocatedBytes.class)
                 .shouldFailOnError(true)
                 .verbosity(VerboseMode.SILENT)
-                // In this JVM for an instant: which then says nothing about speed.
+                // INSTANT runs in this JVM, so its times are meaningless.
                 .forks(length.of(0, 1, 1))
-                // JMH's own.
+                // JMH itself needs this.
                 .jvmArgsAppend("--sun-misc-unsafe-memory-access=allow")
                 .warmupIterations(length.of(0, 8, 10))
                 .warmupTime(TimeValue.milliseconds(length.of(1, 100, 200)))
@@ -151,7 +151,7 @@ final class Calls implements Part {
         return median(operation, binding, Sample::ratio);
     }
 
-    /** How long one takes beside another, each by its ratio to C in the same round. */
+    /** Returns how long one binding takes relative to another, comparing their ratios to C in the same round. */
     private double ratio(Operation operation, Binding ours, Binding other) {
         List<Sample> one = samples.get(operation).get(ours);
         List<Sample> two = samples.get(operation).get(other);
@@ -169,8 +169,8 @@ final class Calls implements Part {
         StringBuilder text = new StringBuilder();
         for (Operation operation : Operation.values()) {
             text.append("\n| ")
-                    .append(operation.says)
-                    .append(" | C, ns | Java, ns | ratio | least, greatest | bytes allocated |\n");
+                    .append(operation.description)
+                    .append(" | C, ns | Java, ns | ratio | min, max | bytes allocated |\n");
             text.append("| --- | --- | --- | --- | --- | --- |\n");
             for (Binding binding : operation.bindings()) {
                 DoubleSummaryStatistics ratios = samples.get(operation).get(binding).stream()
@@ -180,7 +180,7 @@ final class Calls implements Part {
                         Locale.ROOT,
                         "| %s: %s | %.0f | %.0f | %.2f | %.2f, %.2f | %.0f |%n",
                         binding.technology(),
-                        binding.way(),
+                        binding.variant(),
                         median(operation, binding, Sample::c),
                         median(operation, binding, Sample::java),
                         ratio(operation, binding),
@@ -191,9 +191,10 @@ final class Calls implements Part {
         }
         return text.append(String.format(Locale.ROOT, """
 
-                        A range is 64 KiB, each of its pages written once. Times and bytes are for one range, by each thread; each row has the
-                        times of C from right before and after its own. Numbers are medians of rounds, each of which is a JVM of its own: %d
-                        rounds, but %d for what takes many ranges or allocates.
+                        A range is 64 KiB, and each of its pages was written once. Times and bytes are per range and
+                        thread. Each row has the times of C from right before and after its own. Numbers are medians
+                        over rounds, each in a new JVM: %d rounds, or %d where many ranges are marked or ranges are
+                        allocated.
                         """, rounds(Operation.AGAIN), rounds(Operation.LOOP)))
                 .toString();
     }
@@ -224,19 +225,19 @@ final class Calls implements Part {
         for (Binding binding : List.of(Binding.FFM_SPI, Binding.FFM_API)) {
             double bytes = Math.max(
                     median(Operation.AGAIN, binding, Sample::bytes), median(Operation.CHANGE, binding, Sample::bytes));
-            // JMH's own objects, a few hundred bytes, are spread over all calls.
-            targets.add(Target.atMost("calls-bytes-" + name(binding), Math.rint(bytes), 0));
+            // A few hundred bytes of JMH's own objects are spread over all calls.
+            targets.add(Target.maximum("calls-bytes-" + name(binding), Math.rint(bytes), 0));
         }
         return targets;
     }
 
     private Target toC(Operation operation, Binding binding, double goal) {
-        return Target.atMost(
+        return Target.maximum(
                 "calls-" + operation.java + "-" + name(binding) + "-to-c", ratio(operation, binding), goal);
     }
 
     private Target toPeer(Operation operation, Binding ours, Binding peer) {
-        return Target.atMost(
+        return Target.maximum(
                 "calls-" + operation.java + "-" + name(ours) + "-to-"
                         + name(peer).substring(ours.technology().length() + 1),
                 ratio(operation, ours, peer),

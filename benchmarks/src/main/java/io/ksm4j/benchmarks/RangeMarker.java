@@ -1,16 +1,16 @@
 package io.ksm4j.benchmarks;
 
-/** One way to mark and unmark one range. */
+/** Marks and unmarks one range through one binding. */
 @FunctionalInterface
-interface Marker {
+interface RangeMarker {
 
     int MADV_MERGEABLE = 12;
     int MADV_UNMERGEABLE = 13;
 
     /**
-     * Makes the call.
+     * Calls {@code madvise} for the range.
      *
-     * @throws IllegalStateException if it fails
+     * @throws IllegalStateException if the call fails
      */
     void madvise(int advice);
 

@@ -10,8 +10,8 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 
-/** What {@link KernelFigures} measures, from Java. Every order of calls and of pages is as in {@code kernel.c}. */
-final class KernelRegion implements KernelFigures.Side, AutoCloseable {
+/** The steps in Java. All calls and page accesses are in the same order as in {@code kernel.c}. */
+final class JavaKernelSteps implements KernelSteps, AutoCloseable {
 
     private static final RegionOptions OPTIONS =
             RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE).withHugePages(HugePages.AVOID);
@@ -22,7 +22,7 @@ final class KernelRegion implements KernelFigures.Side, AutoCloseable {
     private MergeRegion region;
     private ByteBuffer bytes;
 
-    KernelRegion(Ksm ksm, RunningKsmd ksmd) {
+    JavaKernelSteps(Ksm ksm, RunningKsmd ksmd) {
         this.ksm = ksm;
         this.ksmd = ksmd;
         this.page = Math.toIntExact(ksm.pageSize());
@@ -61,7 +61,7 @@ final class KernelRegion implements KernelFigures.Side, AutoCloseable {
         };
     }
 
-    /** One region at a time: the steps that end with it close it. */
+    /** Allocates and fills a region. There is one at a time; the last step that uses it closes it. */
     private void map(long size) {
         region.close();
         region = ksm.allocate(size, OPTIONS);
@@ -79,7 +79,7 @@ final class KernelRegion implements KernelFigures.Side, AutoCloseable {
         return System.nanoTime() - start;
     }
 
-    /** Equal pages in pairs, and no two pairs alike. */
+    /** Writes pairs of equal pages, each pair different from the others. */
     private void preparePairs() {
         byte[] pluses = new byte[page];
         Arrays.fill(pluses, (byte) '+');
@@ -95,7 +95,7 @@ final class KernelRegion implements KernelFigures.Side, AutoCloseable {
         return System.nanoTime() - start;
     }
 
-    /** A method of its own, for the compiler. */
+    /** A separate method, so that the JVM compiles it. */
     private static void writeEvenPages(ByteBuffer bytes, int step) {
         for (int at = 0; at < bytes.capacity(); at += step) {
             bytes.put(at, (byte) '-');

@@ -19,10 +19,10 @@ import java.util.concurrent.atomic.LongAdder;
 import java.util.stream.IntStream;
 
 /**
- * The cache server with little memory, under clients that write, read, delete, let expire and hang up in the middle, while {@code ksmd} is
- * at full tilt. Every value that is read is checked.
+ * Soak test of the cache server: little memory, {@code ksmd} at full tilt, and clients that write, read, delete, let
+ * keys expire and disconnect in the middle of a request. Every value that is read is checked.
  */
-final class Soak {
+final class CacheSoak {
 
     private static final int WRITERS = 3;
     private static final int READERS = 3;
@@ -31,10 +31,10 @@ final class Soak {
     private static final int HEAP_MIB = 128;
     private static final int DIRECT_MIB = 96;
 
-    /** Code, threads, and what the JVM takes for itself. */
+    /** Memory for code, threads, and the JVM itself. */
     private static final int OTHER_MIB = 192;
 
-    private static final Duration BETWEEN_LOOKS = Duration.ofMillis(500);
+    private static final Duration POLL_INTERVAL = Duration.ofMillis(500);
 
     private final SoakValues values = new SoakValues();
     private final List<SoakKey> keys =
@@ -46,16 +46,16 @@ final class Soak {
     private final LongAdder hungUp = new LongAdder();
 
     /**
-     * What was done.
+     * The counts of a run.
      *
-     * @param stored values
-     * @param read values, each of them right
-     * @param gone keys asked for that were evicted, deleted or expired
-     * @param hungUp connections in the middle of a request
-     * @param evicted keys, as the server says
-     * @param expired keys, as the server says
-     * @param mostResident bytes of the server
-     * @param mostMerged pages of the server at a time
+     * @param stored stored values
+     * @param read values read, all of them correct
+     * @param gone reads of keys that were evicted, deleted or expired
+     * @param hungUp connections closed in the middle of a request
+     * @param evicted evicted keys, as reported by the server
+     * @param expired expired keys, as reported by the server
+     * @param maxResident maximum resident bytes of the server
+     * @param maxMerged maximum merged pages of the server
      */
     record Result(
             long stored,
@@ -64,63 +64,63 @@ final class Soak {
             long hungUp,
             long evicted,
             long expired,
-            long mostResident,
-            long mostMerged) {}
+            long maxResident,
+            long maxMerged) {}
 
-    /** Runs for so many seconds, 600 if nothing is said. The first argument is the root of the repository. */
+    /** Runs the soak test. The arguments are the root of the repository and the seconds to run (default: 600). */
     public static void main(String[] args) throws Exception {
         long seconds = args.length > 1 ? Long.parseLong(args[1]) : 600;
         RunningKsmd ksmd = RunningKsmd.start();
         try {
-            System.out.println(new Soak().run(Duration.ofSeconds(seconds)));
+            System.out.println(new CacheSoak().run(Duration.ofSeconds(seconds)));
         } finally {
             ksmd.close();
         }
     }
 
     /**
-     * Runs it once, beside a {@code ksmd} at full tilt.
+     * Runs the soak test once. {@code ksmd} must be running at full tilt.
      *
-     * @throws WrongValueException if something was read that should not be, was leaked, or was told in the server's log
+     * @throws WrongValueException if a wrong value was read, something was leaked, or the server has logged a problem
      */
     Result run(Duration time) throws Exception {
-        Path folder = Files.createTempDirectory("ksm4j-soak");
+        Path directory = Files.createTempDirectory("ksm4j-soak");
         List<String> jvmOptions = List.of(
                 "-Xmx" + HEAP_MIB + "m",
                 "-XX:MaxDirectMemorySize=" + DIRECT_MIB + "m",
                 "-Dio.netty.leakDetection.level=paranoid");
-        CacheProcess server = CacheProcess.sample(
-                folder, jvmOptions, "--max-memory", MEMORY_MIB + "m", "--ksmd", "off", "--io-threads", "2");
+        CacheServerProcess server = CacheServerProcess.sample(
+                directory, jvmOptions, "--max-memory", MEMORY_MIB + "m", "--ksmd", "off", "--io-threads", "2");
         Result result;
         try (server) {
             result = run(server, time);
             require(
-                    result.mostResident >> 20 < MEMORY_MIB + HEAP_MIB + DIRECT_MIB + OTHER_MIB,
-                    "too much memory",
+                    result.maxResident >> 20 < MEMORY_MIB + HEAP_MIB + DIRECT_MIB + OTHER_MIB,
+                    "the server uses too much memory",
                     result);
             try (RespClient client = server.connect()) {
-                // Netty tells of buffers that were leaked when the next ones are made.
+                // Netty reports leaked buffers when it allocates new ones.
                 client.call("FLUSHALL");
                 String info = client.text("INFO");
-                require(number(info, "used_memory") == 0, "blocks are leaked", info);
-                require(number(info, "value_bytes") == 0, "blocks are leaked", info);
+                require(number(info, "used_memory") == 0, "blocks have leaked", info);
+                require(number(info, "value_bytes") == 0, "blocks have leaked", info);
                 require(!info.contains("db0:"), "keys are left", info);
             }
         }
         require(
                 server.log().lines().allMatch(line -> line.startsWith("Ready on ")),
-                "the server tells of trouble",
+                "the server has logged problems",
                 server.log());
-        try (var files = Files.list(folder)) {
+        try (var files = Files.list(directory)) {
             for (Path file : files.toList()) {
                 Files.delete(file);
             }
         }
-        Files.delete(folder);
+        Files.delete(directory);
         return result;
     }
 
-    private Result run(CacheProcess server, Duration time) throws Exception {
+    private Result run(CacheServerProcess server, Duration time) throws Exception {
         List<Callable<Void>> clients = new ArrayList<>();
         for (int i = 0; i < WRITERS; i++) {
             int writer = i;
@@ -133,14 +133,14 @@ final class Soak {
         clients.add(() -> hangUp(server));
         try (ExecutorService executor = Executors.newFixedThreadPool(clients.size())) {
             List<Future<Void>> running = clients.stream().map(executor::submit).toList();
-            long mostResident = 0;
-            long mostMerged = 0;
+            long maxResident = 0;
+            long maxMerged = 0;
             try {
                 long end = System.nanoTime() + time.toNanos();
                 while (System.nanoTime() < end && running.stream().noneMatch(Future::isDone)) {
-                    mostResident = Math.max(mostResident, server.bytes("status", "VmRSS"));
-                    mostMerged = Math.max(mostMerged, server.mergedPages());
-                    Thread.sleep(BETWEEN_LOOKS);
+                    maxResident = Math.max(maxResident, server.bytes("status", "VmRSS"));
+                    maxMerged = Math.max(maxMerged, server.mergedPages());
+                    Thread.sleep(POLL_INTERVAL);
                 }
             } finally {
                 over.set(true);
@@ -157,14 +157,14 @@ final class Soak {
                         hungUp.sum(),
                         number(stats, "evicted_keys"),
                         number(stats, "expired_keys"),
-                        mostResident,
-                        mostMerged);
+                        maxResident,
+                        maxMerged);
             }
         }
     }
 
-    /** Changes the keys that are its own, one writer's each. */
-    private Void write(CacheProcess server, int writer) throws IOException {
+    /** Changes keys. Each writer has its own keys. */
+    private Void write(CacheServerProcess server, int writer) throws IOException {
         Random random = new Random();
         try (RespClient client = server.connect()) {
             while (!over.get()) {
@@ -184,12 +184,12 @@ final class Soak {
     }
 
     private static int length(Random random) {
-        // Most are small; some fill their last page, and some begin one more.
+        // Most values are small; some end exactly at a page boundary, and some one byte after it.
         return switch (random.nextInt(4)) {
             case 0 -> 16 + random.nextInt(4 << 10);
             case 1 -> (4 << 10) * (1 + random.nextInt(4));
             case 2 -> (4 << 10) * (1 + random.nextInt(4)) + 1;
-            default -> 16 + random.nextInt(SoakValues.MOST_BYTES - 15);
+            default -> 16 + random.nextInt(SoakValues.MAX_BYTES - 15);
         };
     }
 
@@ -200,7 +200,7 @@ final class Soak {
         words.addAll(List.of(options));
         Object reply = client.call(words.toArray());
         if ("OK".equals(reply)) {
-            state.made(version);
+            state.answered(version);
             if (options.length == 2) {
                 state.expiresIn((int) options[1]);
             }
@@ -220,8 +220,8 @@ final class Soak {
                 name(other),
                 values.value(other, second, length(random)));
         require("OK".equals(reply), "not stored", String.valueOf(reply));
-        keys.get(one).made(first);
-        keys.get(other).made(second);
+        keys.get(one).answered(first);
+        keys.get(other).answered(second);
         stored.add(2);
     }
 
@@ -229,7 +229,7 @@ final class Soak {
         SoakKey state = keys.get(key);
         long version = state.send();
         require(client.call("DEL", name(key)) instanceof Long, "not deleted", name(key));
-        state.made(version);
+        state.answered(version);
     }
 
     private void expire(RespClient client, int key, int millis) throws IOException {
@@ -238,8 +238,8 @@ final class Soak {
         }
     }
 
-    /** Reads keys of all writers, several at once. */
-    private Void read(CacheProcess server, int reader) throws IOException {
+    /** Reads keys of all writers, several in one pipeline. */
+    private Void read(CacheServerProcess server, int reader) throws IOException {
         Random random = new Random();
         int together = 1 + 4 * reader;
         try (RespClient client = server.connect()) {
@@ -265,11 +265,11 @@ final class Soak {
         return null;
     }
 
-    private Void hangUp(CacheProcess server) throws IOException, InterruptedException {
-        byte[] value = values.value(0, 0, SoakValues.MOST_BYTES);
+    private Void hangUp(CacheServerProcess server) throws IOException, InterruptedException {
+        byte[] value = values.value(0, 0, SoakValues.MAX_BYTES);
         while (!over.get()) {
             try (RespClient client = server.connect()) {
-                // Under a name that nobody reads.
+                // No reader uses this key.
                 client.sendHalf("half", value);
             }
             hungUp.increment();

@@ -11,26 +11,26 @@ import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** A server that speaks RESP on a port of loopback, in a process of its own. */
-final class CacheProcess implements AutoCloseable {
+/** A RESP server in a separate process that listens on a loopback port. */
+final class CacheServerProcess implements AutoCloseable {
 
-    private static final Duration PATIENCE = Duration.ofSeconds(30);
+    private static final Duration TIMEOUT = Duration.ofSeconds(30);
 
     private final int port;
     private final Path log;
     private final ChildProcess child;
 
-    private CacheProcess(int port, Path log, ChildProcess child) {
+    private CacheServerProcess(int port, Path log, ChildProcess child) {
         this.port = port;
         this.log = log;
         this.child = child;
     }
 
-    /** Debian's Redis, with one thread for its clients and without files. */
-    static CacheProcess redis(Path folder) throws IOException, InterruptedException {
+    /** Starts Debian's Redis with one I/O thread and without persistence. */
+    static CacheServerProcess redis(Path directory) throws IOException, InterruptedException {
         int port = freePort();
         return start(
-                folder.resolve("redis.log"),
+                directory.resolve("redis.log"),
                 port,
                 List.of(
                         "redis-server",
@@ -39,7 +39,7 @@ final class CacheProcess implements AutoCloseable {
                         "--bind",
                         "127.0.0.1",
                         "--dir",
-                        folder.toString(),
+                        directory.toString(),
                         "--save",
                         "",
                         "--appendonly",
@@ -48,8 +48,8 @@ final class CacheProcess implements AutoCloseable {
                         "1"));
     }
 
-    /** The sample, on the JVM and the class path of this program. */
-    static CacheProcess sample(Path folder, List<String> jvmOptions, String... options)
+    /** Starts the sample cache server with the JVM and the class path of this program. */
+    static CacheServerProcess sample(Path directory, List<String> jvmOptions, String... options)
             throws IOException, InterruptedException {
         int port = freePort();
         List<String> command = new ArrayList<>();
@@ -63,7 +63,7 @@ final class CacheProcess implements AutoCloseable {
                 "--port",
                 Integer.toString(port)));
         command.addAll(List.of(options));
-        return start(Files.createTempFile(folder, "cache-server", ".log"), port, command);
+        return start(Files.createTempFile(directory, "cache-server", ".log"), port, command);
     }
 
     private static int freePort() throws IOException {
@@ -72,11 +72,11 @@ final class CacheProcess implements AutoCloseable {
         }
     }
 
-    private static CacheProcess start(Path log, int port, List<String> command)
+    private static CacheServerProcess start(Path log, int port, List<String> command)
             throws IOException, InterruptedException {
         ChildProcess child = ChildProcess.start(
                 new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile()));
-        CacheProcess server = new CacheProcess(port, log, child);
+        CacheServerProcess server = new CacheServerProcess(port, log, child);
         boolean ready = false;
         try {
             server.awaitReady();
@@ -90,7 +90,7 @@ final class CacheProcess implements AutoCloseable {
     }
 
     private void awaitReady() throws IOException, InterruptedException {
-        long end = System.nanoTime() + PATIENCE.toNanos();
+        long end = System.nanoTime() + TIMEOUT.toNanos();
         while (true) {
             try (RespClient client = new RespClient(port)) {
                 client.call("PING");
@@ -112,12 +112,12 @@ final class CacheProcess implements AutoCloseable {
         return new RespClient(port);
     }
 
-    /** What it has printed. */
+    /** Returns the output of the server. */
     String log() throws IOException {
         return Files.readString(log);
     }
 
-    /** The sum of a field of {@code /proc/PID/FILE}, whose numbers are in KiB. */
+    /** Returns the sum of a field of {@code /proc/PID/FILE} in bytes. The file's numbers are in KiB. */
     long bytes(String file, String field) throws IOException {
         Path path = Path.of("/proc", Long.toString(child.process().pid()), file);
         try (Stream<String> lines = Files.lines(path)) {
@@ -127,14 +127,14 @@ final class CacheProcess implements AutoCloseable {
         }
     }
 
-    /** How many of its pages are merged. */
+    /** Returns the number of merged pages. */
     long mergedPages() throws IOException {
         return Long.parseLong(
                 Files.readString(Path.of("/proc", Long.toString(child.process().pid()), "ksm_merging_pages"))
                         .trim());
     }
 
-    /** Ends it. */
+    /** Ends the server. */
     @Override
     public void close() {
         child.close();

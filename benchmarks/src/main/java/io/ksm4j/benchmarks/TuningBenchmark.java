@@ -17,12 +17,13 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * Memory saved, and CPU taken, from the moment at which equal memory is marked: for each {@link TuningDriver}.
+ * Measures the memory saved and the CPU time used from the moment at which equal memory is marked, for each
+ * {@link TuningDriver}.
  *
- * <p>Needs root, and a machine with nothing else to merge. Takes ten minutes, and writes the data, the plot and the table of {@code
- * docs/tuning.md}.
+ * <p>Needs root and a machine with no other mergeable memory. Takes ten minutes, and writes the data, the plot and the
+ * table of {@code docs/tuning.md}.
  */
-final class Tuning {
+final class TuningBenchmark {
 
     private static final long MIB = 1 << 20;
 
@@ -31,10 +32,11 @@ final class Tuning {
 
     private static final int ROUNDS = 3;
 
-    private static final Duration A_LITTLE_LATER = Duration.ofSeconds(12);
-    private static final Duration A_MINUTE_LATER = Duration.ofSeconds(70);
+    private static final Duration SHORTLY_AFTER = Duration.ofSeconds(12);
+    private static final Duration A_MINUTE_AFTER = Duration.ofSeconds(70);
 
-    private static final KsmSettings AS_FOUND = KsmSettings.EMPTY
+    /** {@code ksmd} stopped, with the kernel's default speed. */
+    private static final KsmSettings STOPPED = KsmSettings.EMPTY
             .with(KsmSetting.RUN, 0)
             .with(KsmSetting.PAGES_TO_SCAN, 100)
             .with(KsmSetting.SLEEP_MILLISECS, 20);
@@ -44,24 +46,24 @@ final class Tuning {
     private static final double SAMPLE_GROWTH = 1.08;
 
     private final Ksm ksm = Ksm.system();
-    private final Ksmd ksmd = new Ksmd();
+    private final KsmdCpuTime ksmd = new KsmdCpuTime();
     private final ThreadMXBean threads = ManagementFactory.getThreadMXBean();
     private final RunningKsmd lock;
 
-    Tuning(RunningKsmd lock) {
+    TuningBenchmark(RunningKsmd lock) {
         this.lock = lock;
     }
 
-    /** Measures all and writes what the documents show. The argument is the root of the repository. */
+    /** Measures everything and updates the page. The argument is the root of the repository. */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
         List<TuningSample> samples = new ArrayList<>();
         try (RunningKsmd lock = RunningKsmd.start()) {
-            Tuning tuning = new Tuning(lock);
+            TuningBenchmark tuning = new TuningBenchmark(lock);
             for (int round = 1; round <= ROUNDS; round++) {
-                samples.addAll(tuning.run(DATA, TuningDriver.FULL_TILT, round, LIMIT, A_LITTLE_LATER)
+                samples.addAll(tuning.run(DATA, TuningDriver.FULL_TILT, round, LIMIT, SHORTLY_AFTER)
                         .samples());
-                Duration after = round == 1 ? A_MINUTE_LATER : Duration.ZERO;
+                Duration after = round == 1 ? A_MINUTE_AFTER : Duration.ZERO;
                 samples.addAll(tuning.run(DATA, TuningDriver.CONVERGE, round, LIMIT, after)
                         .samples());
             }
@@ -69,7 +71,7 @@ final class Tuning {
                 switch (driver) {
                     case FULL_TILT, CONVERGE -> {}
                     default ->
-                        samples.addAll(tuning.run(DATA, driver, 1, LIMIT, A_LITTLE_LATER)
+                        samples.addAll(tuning.run(DATA, driver, 1, LIMIT, SHORTLY_AFTER)
                                 .samples());
                 }
             }
@@ -79,9 +81,12 @@ final class Tuning {
         report.targets().forEach(System.out::println);
     }
 
-    /** One run, no longer than the limit, which ends so long after all is merged. */
+    /**
+     * Runs a driver until everything is merged, or until the limit, and goes on for {@code after} once everything is
+     * merged.
+     */
     TuningRun run(DataSet data, TuningDriver driver, int round, Duration limit, Duration after) throws Exception {
-        KsmSession found = KsmDaemon.system().borrow(AS_FOUND);
+        KsmSession session = KsmDaemon.system().borrow(STOPPED);
         List<MergeRegion> copies = new ArrayList<>();
         try (AutoCloseable running = driver.start()) {
             data.allocate(ksm, copies);
@@ -91,7 +96,7 @@ final class Tuning {
             return new TuningRun(sample(driver, round, limit, after, copies, (double) savablePages(data)));
         } finally {
             copies.forEach(MergeRegion::close);
-            found.close();
+            session.close();
         }
     }
 
@@ -104,7 +109,12 @@ final class Tuning {
     }
 
     private List<TuningSample> sample(
-            TuningDriver driver, int round, Duration limit, Duration after, List<MergeRegion> copies, double most) {
+            TuningDriver driver,
+            int round,
+            Duration limit,
+            Duration after,
+            List<MergeRegion> copies,
+            double savablePages) {
         List<TuningSample> samples = new ArrayList<>();
         long savedBefore = pagesSaved();
         double ksmdBefore = ksmd.seconds();
@@ -118,8 +128,8 @@ final class Tuning {
         do {
             LockSupport.parkNanos(SAMPLE_NANOS);
             now = (System.nanoTime() - start) / 1e9;
-            double saved = (pagesSaved() - savedBefore) / most;
-            boolean becameMerged = !isMerged && saved >= TuningRun.ALL;
+            double saved = (pagesSaved() - savedBefore) / savablePages;
+            boolean becameMerged = !isMerged && saved >= TuningRun.MERGED_SHARE;
             if (becameMerged || now >= next || now >= end) {
                 samples.add(new TuningSample(
                         driver.label(), round, now, saved, ksmd.seconds() - ksmdBefore, tunerSeconds() - tunerBefore));
@@ -127,7 +137,7 @@ final class Tuning {
             }
             if (becameMerged) {
                 isMerged = true;
-                // The limit is on merging.
+                // The limit applies to merging only.
                 end = now + seconds(after);
             }
         } while (now < end);

@@ -10,12 +10,12 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
 /**
- * The programs whose start is measured. Each prints how many nanoseconds its {@code main} took to get a marked page, and is gone. With
- * an argument it ends as programs do, which is when the JVM writes its cache.
+ * The programs whose start is measured. Each prints how many nanoseconds its {@code main} took to get a marked page,
+ * and halts. With an argument it exits normally, which makes the JVM write its AOT cache.
  */
-final class StartupProgram {
+final class StartupPrograms {
 
-    private StartupProgram() {}
+    private StartupPrograms() {}
 
     private static void marked(long start, boolean training) {
         System.out.println(System.nanoTime() - start);
@@ -31,7 +31,7 @@ final class StartupProgram {
         }
     }
 
-    /** The least that a program must do with {@code java.lang.foreign}. */
+    /** Makes only the necessary calls with {@code java.lang.foreign}. */
     static final class ByHand {
 
         private static final int PAGE = 4096;
@@ -71,7 +71,7 @@ final class StartupProgram {
         }
     }
 
-    /** The same through ksm4j. */
+    /** Does the same through ksm4j. */
     static final class Library {
         public static void main(String[] args) {
             long start = System.nanoTime();

@@ -17,23 +17,26 @@ import java.util.TreeMap;
 import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
-/** What a range costs in the registry, by how many there are. */
-final class Registry implements Part {
+/** Measures what a range costs in the registry for different numbers of ranges. */
+final class RegistryBenchmark implements PerformancePart {
 
-    /** Below all that the kernel maps by itself. Nothing is there: fallback regions tell nobody. */
+    /**
+     * An address below everything that the kernel maps itself. Nothing is mapped there: fallback regions make no system
+     * calls.
+     */
     private static final long FIRST = 1L << 40;
 
     private static final long LENGTH = 4096;
 
-    /** From a range to the next, so that each has a gap on both sides. */
+    /** The distance from one range to the next, which leaves a gap on both sides. */
     private static final long STRIDE = 2 * LENGTH;
 
-    /** How many ranges an overlap query finds. */
+    /** The number of ranges that an overlap query finds. */
     private static final int WINDOW = 4;
 
     private static final RegionOptions UNMARKED = RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE);
 
-    /** What can be asked to add, remove and find ranges, by number. */
+    /** A structure that adds, removes and finds ranges, which are identified by number. */
     private interface Ranges {
 
         void add(int range);
@@ -74,7 +77,7 @@ final class Registry implements Part {
         }
     }
 
-    /** Whole regions: opened and closed. Marks come before what is timed, and are told to nobody. */
+    /** Complete regions that are opened and closed. They are marked before the timed queries, without system calls. */
     private static final class Regions implements Ranges {
 
         private final Ksm ksm;
@@ -128,7 +131,7 @@ final class Registry implements Part {
         }
     }
 
-    /** The JDK's red-black tree, which knows ranges that don't overlap by their starts. */
+    /** The JDK's red-black tree, which maps the starts of ranges to their ends. The ranges do not overlap. */
     private record Tree(TreeMap<Long, Long> ends) implements Ranges {
 
         @Override
@@ -154,10 +157,10 @@ final class Registry implements Part {
         }
     }
 
-    /** Medians, in nanoseconds a call. */
+    /** Medians in nanoseconds per call. */
     private record Times(double add, double remove, double overlap, double lookUp) {}
 
-    /** What was measured with so many ranges. */
+    /** The results for one number of ranges. */
     private record Row(int ranges, Times table, Times regions, Times tree, double bytes) {}
 
     private static final List<Integer> SIZES = List.of(1000, 10_000, 100_000, 1_000_000);
@@ -165,7 +168,7 @@ final class Registry implements Part {
     private final Ksm ksm = Ksm.fallback();
 
     @Override
-    public PartReport measure(Length length) {
+    public PartReport measure(RunLength length) {
         int rounds = length.of(3, 9, 51);
         int calls = length.of(200, 50_000, 100_000);
         long before = usedHeap();
@@ -177,8 +180,8 @@ final class Registry implements Part {
             rows.add(row(size, rounds, calls));
             System.out.println("Measured with " + size + " ranges.");
         }
-        int most = rows.get(rows.size() - 1).ranges();
-        return report(rows, regionBytes(most, before));
+        int max = rows.get(rows.size() - 1).ranges();
+        return report(rows, regionBytes(max, before));
     }
 
     private Row row(int size, int rounds, int calls) {
@@ -190,7 +193,9 @@ final class Registry implements Part {
         return new Row(size, table, whole, tree, tableBytes(size));
     }
 
-    /** In each round some are removed and added again, so that there are always about as many. All in random order. */
+    /**
+     * In each round removes some ranges and adds them again in random order, so that their number stays about the same.
+     */
     private static Times times(Ranges ranges, int size, int rounds, int calls) {
         Random random = new Random(size);
         int[] order = shuffled(size, random);
@@ -244,7 +249,7 @@ final class Registry implements Part {
         return shuffledPart(order, size, random);
     }
 
-    /** Brings random elements to the front. */
+    /** Moves random elements to the front. */
     private static int[] shuffledPart(int[] order, int part, Random random) {
         for (int i = 0; i < part; i++) {
             int other = i + random.nextInt(order.length - i);
@@ -255,7 +260,7 @@ final class Registry implements Part {
         return order;
     }
 
-    /** What the table keeps of a range, in whatever order they come. */
+    /** Returns the heap bytes of the table per range, with ranges added in random order. */
     private static double tableBytes(int size) {
         int[] order = shuffled(size, new Random(size));
         long before = usedHeap();
@@ -265,14 +270,14 @@ final class Registry implements Part {
         }
         table.dropSlots();
         double bytes = (double) (usedHeap() - before) / size;
-        // So that neither is collected meanwhile.
+        // Keeps the table and the array from being collected too early.
         if (!table.isMergeable(start(order[0]))) {
             throw new IllegalStateException("a range is missing");
         }
         return bytes;
     }
 
-    /** What an open region keeps in all, with its part of the registry. */
+    /** Returns the heap bytes of an open region, including its part of the registry. */
     private double regionBytes(int size, long before) {
         Regions regions = new Regions(ksm, size);
         for (int range : shuffled(size, new Random(size))) {
@@ -284,7 +289,7 @@ final class Registry implements Part {
     }
 
     private static long usedHeap() {
-        // What has to be cleaned up after a first collection goes with the next.
+        // Objects that are cleaned up after a first collection are removed by the next.
         for (int i = 0; i < 2; i++) {
             System.gc();
         }
@@ -292,18 +297,20 @@ final class Registry implements Part {
     }
 
     private static PartReport report(List<Row> rows, double regionBytes) {
-        Row least = rows.get(0);
-        Row most = rows.get(rows.size() - 1);
-        double growth = growth(least.table(), most.table());
-        double treeGrowth = growth(least.tree(), most.tree());
+        Row smallest = rows.get(0);
+        Row largest = rows.get(rows.size() - 1);
+        double growth = growth(smallest.table(), largest.table());
+        double treeGrowth = growth(smallest.tree(), largest.tree());
         StringBuilder text = new StringBuilder("""
-                Ranges of one page with a page between each and the next, added, removed and asked for in random order, on one
-                thread; ns a call, medians of the rounds. *Table* is the table alone, with its lock: what opening a region, closing
-                it and looking an address up cost there. *API* is the whole public call: `adopt` and `close` of a region that isn't
-                marked, `marksCovering` and `isMergeable`, all of a fallback `Ksm`, whose marks make no system call. Bytes are what
-                the table keeps on the heap of each range.
+                One thread adds, removes and looks up ranges of one page, with a gap of one page between them, in random
+                order. Times are in nanoseconds per call, medians over the rounds. *Table* is the table alone, including
+                its lock: its share of opening a region, closing it and looking up an address. The columns with method
+                names are whole calls of the public API: `adopt` and `close` of an unmarked region, `marksCovering` and
+                `isMergeable`, all with a fallback `Ksm`, which makes no system calls. *Bytes* is the heap memory of the
+                table per range.
 
-                | ranges | add, table | remove, table | overlap, table | look-up, table | bytes | `adopt` | `close` | `marksCovering` | `isMergeable` |
+                | ranges | table: add | table: remove | table: overlap | table: look-up | bytes \
+                | `adopt` | `close` | `marksCovering` | `isMergeable` |
                 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
                 """);
         for (Row row : rows) {
@@ -317,30 +324,32 @@ final class Registry implements Part {
                 Locale.ROOT,
                 """
 
-                An open region takes %.0f bytes of heap in all, with its `MergeRegion`, what its cleaner needs, and its part of the table.
+                An open region takes %.0f bytes of heap in total: its `MergeRegion`, the state for its cleaner, and its
+                part of the table.
 
                 ![Time by number of ranges](%s)
 
-                The number of steps is logarithmic, so it doubles from a thousand ranges to a million. Time grows more, for any
-                structure: a thousand ranges lie in the processor's caches, and a million don't. So growth is compared with that
-                of a structure known to be logarithmic, a `TreeMap` of as many starts and ends in the same run. Add, remove and
-                look-up together take %.1f times as long with %,d ranges as with %,d, and %.1f times with the `TreeMap`. The target
-                is the one divided by the other.
+                The number of steps is logarithmic, so it doubles from a thousand ranges to a million. Time grows more
+                than that in any structure, because a thousand ranges fit in the processor's caches and a million do
+                not. Growth is therefore compared with that of a structure known to be logarithmic: a `TreeMap` with the
+                same ranges in the same run. Add, remove and look-up together take %.1f times as long with %,d ranges as
+                with %,d; with the `TreeMap`, they take %.1f times as long. The target is the first number divided by
+                the second.
                 """,
                 regionBytes,
                 PartReport.svg("registry"),
                 growth,
-                most.ranges(),
-                least.ranges(),
+                largest.ranges(),
+                smallest.ranges(),
                 treeGrowth));
         List<Target> targets = List.of(
-                Target.atMost(
+                Target.maximum(
                         "registry-change-1000000",
-                        Math.max(most.table().add(), most.table().remove()) / 1000,
+                        Math.max(largest.table().add(), largest.table().remove()) / 1000,
                         1),
-                Target.atMost("registry-look-up-1000000", most.regions().lookUp(), 300),
-                Target.atMost("registry-bytes-a-range", most.bytes(), 120),
-                Target.atMost("registry-growth", growth / treeGrowth, 1));
+                Target.maximum("registry-look-up-1000000", largest.regions().lookUp(), 300),
+                Target.maximum("registry-bytes-a-range", largest.bytes(), 120),
+                Target.maximum("registry-growth", growth / treeGrowth, 1));
         return new PartReport(text.toString(), Map.of("registry", plot(rows)), targets);
     }
 
@@ -378,7 +387,7 @@ final class Registry implements Part {
                         rows.get(0).ranges(),
                         rows.get(rows.size() - 1).ranges(),
                         true),
-                List.of(new Plot.Panel(new Plot.Axis("ns a call", 0, highest * 1.05, false), lines)));
+                List.of(new Plot.Panel(new Plot.Axis("ns per call", 0, highest * 1.05, false), lines)));
     }
 
     private static Plot.Line line(String name, List<Row> rows, ToDoubleFunction<Row> time) {

@@ -20,10 +20,10 @@ import java.util.Locale;
 import java.util.Random;
 
 /**
- * What a block of a pool costs: time beside the kernel's own call, and memory beside an array on the heap, by size of the value and
- * number of copies. Writes the tables of {@code docs/pool.md}.
+ * Measures what a block of a pool costs: its time compared with the kernel's own call, and its memory compared with an
+ * array on the heap, for different value sizes and numbers of copies. Writes the tables of {@code docs/pool.md}.
  */
-final class Pool {
+final class PoolBenchmark {
 
     private static final int BLOCK = 64 << 10;
     private static final int ROUNDS = 31;
@@ -32,43 +32,43 @@ final class Pool {
     private static final List<Integer> SIZES = List.of(256, 1024, 2048, 3072, 4096, 6144, 16384, 65536, 262144);
     private static final List<Integer> COPIES = List.of(1, 2, 3, 8);
 
-    /** Different values of a size take together about this much. */
+    /** The approximate total size of the distinct values of one size. */
     private static final int DATA = 4 << 20;
 
-    /** Of an array on the heap: its header and length. */
+    /** The header and length field of an array on the heap. */
     private static final int ARRAY_HEADER = 16;
 
-    /** What the kernel keeps for each page that it looks at: its rmap_item. */
-    private static final int RECORD = 64;
+    /** The size of an rmap_item, which the kernel keeps for each page it scans. */
+    private static final int RMAP_ITEM_BYTES = 64;
 
-    /** A MergeBlock on the heap. */
+    /** The size of a MergeBlock on the heap. */
     private static final int BLOCK_OBJECT = 32;
 
-    private static final Duration PATIENCE = Duration.ofSeconds(60);
+    private static final Duration TIMEOUT = Duration.ofSeconds(60);
 
     private final Ksm ksm = Ksm.system();
     private final RunningKsmd ksmd;
 
-    Pool(RunningKsmd ksmd) {
+    PoolBenchmark(RunningKsmd ksmd) {
         this.ksmd = ksmd;
     }
 
-    /** Measures and writes. The argument is the root of the repository. */
+    /** Measures everything and updates the page. The argument is the root of the repository. */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
         StringBuilder text = new StringBuilder("Measured on " + Machine.describe() + ".\n\n");
         try (RunningKsmd ksmd = RunningKsmd.start()) {
-            Pool pool = new Pool(ksmd);
+            PoolBenchmark pool = new PoolBenchmark(ksmd);
             text.append(pool.time(ROUNDS, CALLS)).append('\n').append(pool.memory(SIZES, COPIES));
         }
-        MeasuredPart part = new MeasuredPart(Path.of("docs", "pool.md"), "pool");
-        Files.writeString(root.resolve(part.page()), part.replaced(root, text.toString()));
+        GeneratedSection section = new GeneratedSection(Path.of("docs", "pool.md"), "pool");
+        Files.writeString(root.resolve(section.page()), section.replaced(root, text.toString()));
         System.out.print(text);
     }
 
-    /** Taking a block, filling it and freeing it, in turn with filling and discarding pages of a region. */
+    /** Measures allocating, filling and freeing a block, alternating with filling and discarding pages of a region. */
     String time(int rounds, int calls) {
-        // It would take a core, and work on the very pages.
+        // It would take a core and work on the measured pages.
         ksmd.set(KsmSetting.RUN, 0);
         ByteBuffer source = ByteBuffer.allocateDirect(BLOCK);
         double[] pooled = new double[rounds];
@@ -101,16 +101,16 @@ final class Pool {
         return String.format(
                 Locale.ROOT,
                 """
-                | A resident block of 64 KiB, one thread | µs, median |
+                | 64 KiB of resident memory, one thread | median, µs |
                 | --- | --- |
-                | write it to a region, and give its pages back by `discard` | %.2f |
-                | the same with a block of a pool: allocate, write, close | %.2f |
+                | write to a region and return its pages with `discard` | %.2f |
+                | allocate a block of a pool, write to it, and close it | %.2f |
 
                     %s
                 """,
                 median(bare),
                 median(pooled),
-                Target.atMost("pool.allocate-and-free-us", overhead, 2));
+                Target.maximum("pool.allocate-and-free-us", overhead, 2));
     }
 
     private static double median(double[] values) {
@@ -120,10 +120,9 @@ final class Pool {
     }
 
     String memory(List<Integer> sizes, List<Integer> copies) throws Exception {
-        StringBuilder table =
-                new StringBuilder("Bytes that a value takes, once its copies are merged, for each byte of it:\n\n");
-        table.append("| Value, bytes | on the heap, each copy |");
-        copies.forEach(count -> table.append(count == 1 ? " pool, no copy |" : " pool, " + count + " copies |"));
+        StringBuilder table = new StringBuilder("Memory used per byte of a value, once all copies are merged:\n\n");
+        table.append("| Value size, bytes | heap, each copy |");
+        copies.forEach(count -> table.append(" pool, " + count + (count == 1 ? " copy |" : " copies |")));
         table.append("\n| --- | --- |").append(" --- |".repeat(copies.size())).append('\n');
         for (int size : sizes) {
             table.append(String.format(Locale.ROOT, "| %d | %.2f |", size, (double) (size + ARRAY_HEADER) / size));
@@ -147,17 +146,17 @@ final class Pool {
                     blocks.add(pool.store(value));
                 }
             }
-            long end = System.nanoTime() + PATIENCE.toNanos();
-            // The kernel's roundings: a value's last page may be missing from its sum.
+            long end = System.nanoTime() + TIMEOUT.toNanos();
+            // The kernel rounds: the last page of a value may be missing from its sum.
             long wanted = pool.stats().usedBytes() / copies * (copies - 1) * 99 / 100;
             while (pool.mergeStats().savedBytes() < wanted) {
                 if (System.nanoTime() > end) {
-                    throw new IllegalStateException("not merged within " + PATIENCE);
+                    throw new IllegalStateException("not merged within " + TIMEOUT);
                 }
                 ksmd.awaitFullScans(1);
             }
             RegionStats stats = pool.mergeStats();
-            long records = stats.residentBytes() / ksm.pageSize() * RECORD;
+            long records = stats.residentBytes() / ksm.pageSize() * RMAP_ITEM_BYTES;
             long objects = (long) blocks.size() * BLOCK_OBJECT;
             return (double) (stats.residentBytes() - stats.savedBytes() + records + objects)
                     / ((long) blocks.size() * size);

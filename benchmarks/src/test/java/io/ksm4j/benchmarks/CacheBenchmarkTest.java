@@ -12,8 +12,8 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The benchmark runs; what it measures in an instant means little. */
-class CacheTest {
+/** Checks that the benchmark works. The numbers of such short runs are meaningless. */
+class CacheBenchmarkTest {
 
     private static final CacheCase ONE = new CacheCase("SET", 4 << 10, 1, 1);
     private static final CacheCase OTHER = new CacheCase("GET", 4 << 10, 50, 16);
@@ -21,9 +21,9 @@ class CacheTest {
     @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
-    void serversAreAskedAndMemoryIsMeasured(RunningKsmd ksmd, @TempDir Path folder) throws Exception {
-        Assumptions.assumeTrue(Cache.missing().isEmpty(), Cache::missing);
-        Cache cache = new Cache(folder, 0.01);
+    void measuresThroughputAndMemory(RunningKsmd ksmd, @TempDir Path directory) throws Exception {
+        Assumptions.assumeTrue(CacheBenchmark.missing().isEmpty(), CacheBenchmark::missing);
+        CacheBenchmark cache = new CacheBenchmark(directory, 0.01);
         Map<CacheCase, List<CacheReport.Round>> rounds = cache.throughput(List.of(ONE, OTHER), 2);
         assertThat(rounds).containsOnlyKeys(ONE, OTHER);
         assertThat(rounds.values())
@@ -38,7 +38,7 @@ class CacheTest {
     }
 
     @Test
-    void theReportComparesMediansOfRounds() {
+    void reportComparesMediansOfRounds() {
         CacheReport report = new CacheReport(
                 Map.of(
                         ONE,
@@ -55,12 +55,13 @@ class CacheTest {
                         "target cache.merging-cost measured 0.02000 goal 0.03 met",
                         "target cache.eight-tenants-memory measured 1.100 goal 1.1 met",
                         "target cache.eight-tenants-process-memory measured 1.150 goal 1.1 missed");
-        assertThat(report.text()).contains("| SET 4 KiB, 1 client, one at a time | 100 | 100 | 98 | 0.80 | 0.98 |");
+        assertThat(report.text())
+                .contains("| SET 4 KiB, 1 client, 1 request at a time | 100 | 100 | 98 | 0.80 | 0.98 |");
     }
 
     @Test
-    void whatWasNotMeasuredIsMissed() {
-        assertThat(Target.atLeast("none", Double.NaN, 1).isMet()).isFalse();
-        assertThat(Target.atMost("none", Double.NaN, 1).isMet()).isFalse();
+    void targetWithoutMeasurementIsMissed() {
+        assertThat(Target.minimum("none", Double.NaN, 1).isMet()).isFalse();
+        assertThat(Target.maximum("none", Double.NaN, 1).isMet()).isFalse();
     }
 }

@@ -24,23 +24,23 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * How long a JVM takes until its first region is marked, by backend, with and without the JDK's AOT cache (JEP 483). Beside it
- * programs that do without ksm4j: the difference is the library's share.
+ * Measures the time from the start of a JVM to its first marked region for each backend, with and without the JDK's AOT
+ * cache (JEP 483). Programs without ksm4j show the library's share.
  */
-final class Startup implements Part {
+final class StartupBenchmark implements PerformancePart {
 
-    /** What is started. */
+    /** The measured programs. */
     private enum Program {
-        EMPTY("an empty `main`", StartupProgram.Empty.class, "/none/"),
-        BY_HAND("`mmap` and `madvise` by hand, FFM", StartupProgram.ByHand.class, "/none/"),
-        FFM("ksm4j, `ffm`", StartupProgram.Library.class, "/ksm-(api|ffm)/target/"),
-        JNR("ksm4j, `jnr`", StartupProgram.Library.class, "/ksm-(api|jnr)/target/|/(jnr|jffi|asm)-[^/]*$"),
-        JNA("ksm4j, `jna`", StartupProgram.Library.class, "/ksm-(api|jna)/target/|/jna-[^/]*$");
+        EMPTY("empty `main`", StartupPrograms.Empty.class, "/none/"),
+        BY_HAND("`mmap` and `madvise` called directly, FFM", StartupPrograms.ByHand.class, "/none/"),
+        FFM("ksm4j, `ffm`", StartupPrograms.Library.class, "/ksm-(api|ffm)/target/"),
+        JNR("ksm4j, `jnr`", StartupPrograms.Library.class, "/ksm-(api|jnr)/target/|/(jnr|jffi|asm)-[^/]*$"),
+        JNA("ksm4j, `jna`", StartupPrograms.Library.class, "/ksm-(api|jna)/target/|/jna-[^/]*$");
 
         final String label;
         final Class<?> main;
 
-        /** What is found in the entries of the class path that it needs. */
+        /** Matches the class path entries that the program needs. */
         final Pattern libraries;
 
         Program(String label, Class<?> main, String libraries) {
@@ -51,32 +51,32 @@ final class Startup implements Part {
     }
 
     /**
-     * When the program said that it was there, in milliseconds.
+     * The milliseconds until the program printed its line.
      *
-     * @param wall since it was started
+     * @param wall since the program was started
      * @param inMain since its {@code main} began
      */
     private record Start(double wall, double inMain) {}
 
-    /** Starts of one program, without and with the cache. */
+    /** The starts of one program, without and with the cache. */
     private record Starts(Program program, List<String> command, Path cache, List<Start> plain, List<Start> cached) {
 
         void addOne() throws IOException {
             plain.add(start(command));
             List<String> withCache = new ArrayList<>(command);
-            // "on": a JVM that cannot use the cache must not start without it.
+            // With "on", a JVM that cannot use the cache fails instead of starting without it.
             withCache.addAll(1, List.of("-XX:AOTCache=" + cache, "-XX:AOTMode=on"));
             cached.add(start(withCache));
         }
     }
 
     @Override
-    public PartReport measure(Length length) throws Exception {
-        Path folder = Files.createTempDirectory("ksm4j-startup");
+    public PartReport measure(RunLength length) throws Exception {
+        Path directory = Files.createTempDirectory("ksm4j-startup");
         try {
-            return report(starts(length, folder));
+            return report(starts(length, directory));
         } finally {
-            try (Stream<Path> files = Files.walk(folder)) {
+            try (Stream<Path> files = Files.walk(directory)) {
                 for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
                     Files.delete(file);
                 }
@@ -84,13 +84,14 @@ final class Startup implements Part {
         }
     }
 
-    private static Map<Program, Starts> starts(Length length, Path folder) throws IOException, InterruptedException {
-        Path programs = programs(folder);
+    private static Map<Program, Starts> starts(RunLength length, Path directory)
+            throws IOException, InterruptedException {
+        Path programs = programs(directory);
         Map<Program, Starts> byProgram = new EnumMap<>(Program.class);
         for (Program program : Program.values()) {
-            if (length != Length.INSTANT || program.compareTo(Program.FFM) <= 0) {
-                Path cache = folder.resolve(program + ".aot");
-                List<String> command = command(program, programs, folder);
+            if (length != RunLength.INSTANT || program.compareTo(Program.FFM) <= 0) {
+                Path cache = directory.resolve(program + ".aot");
+                List<String> command = command(program, programs, directory);
                 byProgram.put(program, new Starts(program, command, cache, new ArrayList<>(), new ArrayList<>()));
             }
         }
@@ -100,7 +101,7 @@ final class Startup implements Part {
         int rounds = length.of(1, 15, 101);
         for (int round = 0; round < rounds; round++) {
             for (int i = 0; i < all.size(); i++) {
-                // Each follows each.
+                // The order varies, so that no program always follows the same one.
                 all.get((i * (round % 2 == 0 ? 1 : all.size() - 1) + round) % all.size())
                         .addOne();
             }
@@ -111,15 +112,15 @@ final class Startup implements Part {
         return byProgram;
     }
 
-    /** A cache holds no classes that come from a folder, so they are put into a jar. */
-    private static Path programs(Path folder) throws IOException {
-        Path jar = folder.resolve("programs.jar");
+    /** Packs the programs into a jar, because an AOT cache contains no classes from directories. */
+    private static Path programs(Path directory) throws IOException {
+        Path jar = directory.resolve("programs.jar");
         try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(jar))) {
-            List<Class<?>> classes = new ArrayList<>(List.of(StartupProgram.class));
-            classes.addAll(List.of(StartupProgram.class.getDeclaredClasses()));
+            List<Class<?>> classes = new ArrayList<>(List.of(StartupPrograms.class));
+            classes.addAll(List.of(StartupPrograms.class.getDeclaredClasses()));
             for (Class<?> each : classes) {
                 String name = each.getName().replace('.', '/') + ".class";
-                try (InputStream in = Startup.class.getClassLoader().getResourceAsStream(name)) {
+                try (InputStream in = StartupBenchmark.class.getClassLoader().getResourceAsStream(name)) {
                     out.putNextEntry(new JarEntry(name));
                     if (in != null) {
                         in.transferTo(out);
@@ -130,11 +131,11 @@ final class Startup implements Part {
         return jar;
     }
 
-    private static Path jarOf(Path entry, Path folder) throws IOException {
+    private static Path jarOf(Path entry, Path directory) throws IOException {
         if (!Files.isDirectory(entry)) {
             return entry;
         }
-        Path jar = folder.resolve(entry.toString().replace('/', '-') + ".jar");
+        Path jar = directory.resolve(entry.toString().replace('/', '-') + ".jar");
         if (!Files.exists(jar)) {
             try (OutputStream file = Files.newOutputStream(jar);
                     JarOutputStream out = new JarOutputStream(file);
@@ -148,12 +149,12 @@ final class Startup implements Part {
         return jar;
     }
 
-    private static List<String> command(Program program, Path programs, Path folder) throws IOException {
+    private static List<String> command(Program program, Path programs, Path directory) throws IOException {
         List<String> classPath = new ArrayList<>(List.of(programs.toString()));
         String entries = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
         for (String entry : entries.split(File.pathSeparator, -1)) {
             if (program.libraries.matcher(entry).find()) {
-                classPath.add(jarOf(Path.of(entry), folder).toString());
+                classPath.add(jarOf(Path.of(entry), directory).toString());
             }
         }
         return List.of(
@@ -184,7 +185,7 @@ final class Startup implements Part {
                 int status = trainings.get(i).process().waitFor();
                 Path cache = all.get(i).cache();
                 if (status != 0 || !Files.exists(cache)) {
-                    throw new IllegalStateException("no cache was written by " + trainings.get(i) + "\n"
+                    throw new IllegalStateException("no AOT cache was written by " + trainings.get(i) + "\n"
                             + Files.readString(cache.resolveSibling(all.get(i).program() + ".log")));
                 }
             }
@@ -201,7 +202,7 @@ final class Startup implements Part {
             double wall = (System.nanoTime() - start) / 1e6;
             if (line == null || !line.matches("\\d{1,18}")) {
                 throw new IllegalStateException(
-                        child + " says " + line + "\n" + output.lines().collect(Collectors.joining("\n")));
+                        child + " printed " + line + "\n" + output.lines().collect(Collectors.joining("\n")));
             }
             return new Start(wall, Long.parseLong(line) / 1e6);
         }
@@ -213,13 +214,13 @@ final class Startup implements Part {
         Starts ffm = of(all, Program.FFM);
         StringBuilder text =
                 new StringBuilder(String.format(Locale.ROOT, """
-                Each line is a JVM that ends once a page is marked, started %d times in turn with the others; milliseconds, medians.
-                *After* is from its start to its word, *in `main`* is its own view, *more* is what it took longer than the empty one
-                of the same round. What any program pays that makes these calls by `java.lang.foreign` is in the second line, so the
-                library's share is what `ffm` takes longer than that. The cache is the JDK's (`-XX:AOTCacheOutput`, `-XX:AOTCache`), \
-                made for each line by
-                one run before. What ksm4j tells JMX and the flight recorder begins half a second later, in threads of its own, and is in
-                none of these numbers.
+                Each row is a JVM that exits as soon as a page is marked. It was started %d times in turn with the
+                others; numbers are medians in milliseconds. *After* is the time from its start to its output, *in
+                `main`* is measured inside the program, and *more* is the difference from the empty program of the same
+                round. The second row is what any program pays that makes these calls through `java.lang.foreign`; the
+                library's share is what `ffm` takes longer than that. The AOT cache is the JDK's (`-XX:AOTCacheOutput`,
+                `-XX:AOTCache`), created for each row by one earlier run. ksm4j registers its MBeans and flight recorder
+                events half a second later, in threads of its own, which these numbers do not include.
 
                 | | after | in `main` | more | with AOT cache: after | in `main` | more |
                 | --- | --- | --- | --- | --- | --- | --- |
@@ -231,17 +232,18 @@ final class Startup implements Part {
                     starts.program().label,
                     median(starts.plain(), Start::wall),
                     median(starts.plain(), Start::inMain),
-                    longer(starts.plain(), empty.plain()),
+                    difference(starts.plain(), empty.plain()),
                     median(starts.cached(), Start::wall),
                     median(starts.cached(), Start::inMain),
-                    longer(starts.cached(), empty.cached())));
+                    difference(starts.cached(), empty.cached())));
         }
         return new PartReport(
                 text.toString(),
                 Map.of(),
                 List.of(
-                        Target.atMost("startup-library-share-ffm", longer(ffm.plain(), byHand.plain()), 60),
-                        Target.atMost("startup-library-share-ffm-aot", longer(ffm.cached(), byHand.cached()), 60)));
+                        Target.maximum("startup-library-share-ffm", difference(ffm.plain(), byHand.plain()), 60),
+                        Target.maximum(
+                                "startup-library-share-ffm-aot", difference(ffm.cached(), byHand.cached()), 60)));
     }
 
     private static Starts of(Map<Program, Starts> all, Program program) {
@@ -252,8 +254,11 @@ final class Startup implements Part {
         return Median.of(starts.stream().mapToDouble(time).toArray());
     }
 
-    /** By rounds: what disturbs the machine for a while disturbs both. */
-    private static double longer(List<Start> starts, List<Start> than) {
+    /**
+     * Returns the median difference, compared round by round, because a disturbance of the machine affects both
+     * programs.
+     */
+    private static double difference(List<Start> starts, List<Start> than) {
         return Median.of(IntStream.range(0, starts.size())
                 .mapToDouble(i -> starts.get(i).wall() - than.get(i).wall())
                 .toArray());

@@ -1,7 +1,7 @@
 package io.ksm4j.benchmarks;
 
 import io.ksm4j.Ksm;
-import io.ksm4j.benchmarks.HeapProcess.Holding;
+import io.ksm4j.benchmarks.DataHoldingJvm.HeldData;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSession;
 import io.ksm4j.control.KsmSetting;
@@ -18,32 +18,35 @@ import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.Stream;
 
-/** The same data in several JVMs, on heaps with the processes opted in, and in regions: what merges, and what that costs. */
-final class Heap implements Part {
+/**
+ * Compares the same data in several JVMs on heaps, with the whole processes opted in, and in regions: how much merges,
+ * and what that costs.
+ */
+final class HeapBenchmark implements PerformancePart {
 
     private static final String PRE_TOUCH = "-XX:+AlwaysPreTouch";
 
-    /** Of the pages with data: nothing stands in the way of any. */
+    /** The share of data pages in regions that must merge. */
     private static final double GOAL = 0.99;
 
-    /** What the kernel keeps for each page that it looks at: its rmap_item. */
-    private static final int RECORD = 64;
+    /** The size of an rmap_item, which the kernel keeps for each page it scans. */
+    private static final int RMAP_ITEM_BYTES = 64;
 
-    /** The first sees each page, the second merges it. */
+    /** The first scan records each page, the second merges it. */
     private static final int SCANS_TO_MERGE = 2;
 
-    private static final int SCANS_AT_MOST = 12;
+    private static final int MAX_SCANS = 12;
 
-    /** Settled when a scan has merged no more than this share. */
-    private static final double A_LITTLE = 0.001;
+    /** Merging has settled when a scan adds at most this share. */
+    private static final double SETTLED_SHARE = 0.001;
 
-    /** With nothing merged. Pages of zeros become the kernel's own, so that they are counted by themselves. */
+    /** Nothing merged, and merging into the kernel's zero page enabled, so that zero pages are counted separately. */
     private static final KsmSettings STOPPED =
             KsmSettings.EMPTY.with(KsmSetting.RUN, 2).with(KsmSetting.USE_ZERO_PAGES, 1);
 
     private static final KsmSettings RUNNING = STOPPED.with(KsmSetting.RUN, 1);
 
-    private record Case(Holding holding, String collector, boolean isPreTouched) {
+    private record Case(HeldData holding, String collector, boolean isPreTouched) {
 
         List<String> options() {
             String use = "-XX:+Use" + collector + "GC";
@@ -55,16 +58,16 @@ final class Heap implements Part {
         }
     }
 
-    /** Of one JVM, in bytes. */
+    /** The memory of one JVM in bytes. */
     private record Jvm(long data, long merged, long zeros, long records, long resident, long proportional) {}
 
     /**
-     * What came of a case.
+     * The result of one case.
      *
-     * @param saved bytes, by all JVMs together
-     * @param cpu of {@code ksmd}
+     * @param saved the bytes saved by all JVMs together
+     * @param cpu the CPU time of {@code ksmd}
      */
-    private record Result(Case of, List<Jvm> jvms, long saved, Cpu cpu) {
+    private record Result(Case measured, List<Jvm> jvms, long saved, Cpu cpu) {
 
         double mean(ToDoubleFunction<Jvm> bytes) {
             return jvms.stream().mapToDouble(bytes).average().orElseThrow();
@@ -72,18 +75,18 @@ final class Heap implements Part {
     }
 
     /**
-     * Seconds on a processor.
+     * CPU seconds of {@code ksmd}.
      *
-     * @param merging until nothing more came
-     * @param scan for the first full scan that brought next to nothing
+     * @param merging until merging had settled
+     * @param scan of the first full scan that added almost nothing
      */
     private record Cpu(double merging, double scan) {}
 
     private final long pageSize = Ksm.system().pageSize();
-    private final Ksmd ksmdThread = new Ksmd();
+    private final KsmdCpuTime ksmdThread = new KsmdCpuTime();
 
     @Override
-    public PartReport measure(Length length) throws Exception {
+    public PartReport measure(RunLength length) throws Exception {
         int jvms = length.of(2, 3, 3);
         long size = length.of(4L, 64L, 192L) << 20;
         long heap = length.of(64L, 256L, 768L) << 20;
@@ -98,46 +101,46 @@ final class Heap implements Part {
         return report(results, jvms, size, heap);
     }
 
-    private static List<Case> cases(Length length) {
+    private static List<Case> cases(RunLength length) {
         List<Case> cases = new ArrayList<>();
-        if (length == Length.INSTANT) {
-            cases.add(new Case(Holding.RECORDS, "Serial", false));
-            cases.add(new Case(Holding.REGION, "Serial", false));
+        if (length == RunLength.INSTANT) {
+            cases.add(new Case(HeldData.RECORDS, "Serial", false));
+            cases.add(new Case(HeldData.REGION, "Serial", false));
             return cases;
         }
-        cases.add(new Case(Holding.NOTHING, "G1", false));
+        cases.add(new Case(HeldData.NOTHING, "G1", false));
         for (String collector : List.of("G1", "Serial", "Parallel")) {
-            cases.add(new Case(Holding.RECORDS, collector, false));
+            cases.add(new Case(HeldData.RECORDS, collector, false));
         }
-        if (length == Length.LONG) {
+        if (length == RunLength.LONG) {
             for (String collector : List.of("G1", "Serial", "Parallel")) {
-                cases.add(new Case(Holding.RECORDS, collector, true));
+                cases.add(new Case(HeldData.RECORDS, collector, true));
             }
         }
         for (String collector : List.of("G1", "Serial")) {
-            cases.add(new Case(Holding.ARRAYS, collector, false));
+            cases.add(new Case(HeldData.ARRAYS, collector, false));
         }
-        cases.add(new Case(Holding.REGION, "G1", false));
+        cases.add(new Case(HeldData.REGION, "G1", false));
         return cases;
     }
 
     private Result measure(RunningKsmd ksmd, KsmSession session, Case each, int count, long size, long heap)
             throws IOException {
-        // While data is loaded, what it did would depend on how long that takes.
+        // If ksmd ran while data is loaded, its work would depend on how long loading takes.
         session.change(STOPPED);
         List<ChildProcess> children = new ArrayList<>();
         try {
             for (int i = 0; i < count; i++) {
-                children.add(HeapProcess.start(each.options(), heap, each.holding(), size));
+                children.add(DataHoldingJvm.start(each.options(), heap, each.holding(), size));
             }
             List<Long> data = new ArrayList<>();
             for (ChildProcess child : children) {
-                data.add(HeapProcess.awaitReady(child));
+                data.add(DataHoldingJvm.awaitReady(child));
             }
-            Cpu cpu = settle(ksmd, session, children);
+            Cpu cpu = awaitSettled(ksmd, session, children);
             List<Jvm> jvms = new ArrayList<>();
             for (int i = 0; i < count; i++) {
-                jvms.add(look(children.get(i).process().pid(), data.get(i)));
+                jvms.add(measure(children.get(i).process().pid(), data.get(i)));
             }
             long saved = ksmd.read("pages_sharing") * pageSize
                     + jvms.stream().mapToLong(Jvm::zeros).sum();
@@ -147,21 +150,22 @@ final class Heap implements Part {
         }
     }
 
-    private Cpu settle(RunningKsmd ksmd, KsmSession session, List<ChildProcess> children) throws IOException {
+    private Cpu awaitSettled(RunningKsmd ksmd, KsmSession session, List<ChildProcess> children) throws IOException {
         double start = ksmdThread.seconds();
         session.change(RUNNING);
         ksmd.awaitFullScans(SCANS_TO_MERGE);
         long merged = merged(children);
-        for (int scans = SCANS_TO_MERGE; scans < SCANS_AT_MOST; scans++) {
+        for (int scans = SCANS_TO_MERGE; scans < MAX_SCANS; scans++) {
             double before = ksmdThread.seconds();
             ksmd.awaitFullScans(1);
             long more = merged(children) - merged;
             merged += more;
-            if (more <= merged * A_LITTLE) {
+            if (more <= merged * SETTLED_SHARE) {
                 return new Cpu(before - start, ksmdThread.seconds() - before);
             }
         }
-        throw new IllegalStateException("after " + SCANS_AT_MOST + " scans pages still merge: who changes them?");
+        throw new IllegalStateException(
+                "pages still merge after " + MAX_SCANS + " scans: is another program changing memory?");
     }
 
     private long merged(List<ChildProcess> children) {
@@ -172,13 +176,13 @@ final class Heap implements Part {
                 .sum();
     }
 
-    private Jvm look(long pid, long data) throws IOException {
+    private Jvm measure(long pid, long data) throws IOException {
         ProcessKsmStats stats = ProcessKsmStats.read(pid);
         return new Jvm(
                 data,
                 stats.mergingPages().orElseThrow() * pageSize,
                 stats.zeroPages().orElse(0) * pageSize,
-                stats.rmapItems().orElseThrow() * RECORD,
+                stats.rmapItems().orElseThrow() * RMAP_ITEM_BYTES,
                 rollup(pid, "Rss"),
                 rollup(pid, "Pss"));
     }
@@ -195,30 +199,39 @@ final class Heap implements Part {
 
     private PartReport report(List<Result> results, int jvms, long size, long heap) {
         StringBuilder text = new StringBuilder(String.format(
-                Locale.ROOT, """
-                %d JVMs with heaps of %d MiB (`-Xms` and `-Xmx`) are loaded with the same %d MiB, in the same order, by one thread, and collect
-                garbage once. Records are a name and a value of %d to %d bytes. With data on the heap the whole process is opted in, so what
-                merges is the JVM's own memory as well; where a JVM holds nothing, it is only that. Then `ksmd` goes over it at full tilt,
-                until a scan brings next to nothing more. Numbers are means of the JVMs in MiB, but for the last three. *Resident* counts
-                merged pages in full; *its part* counts what several have in parts. *Saved* is by all JVMs together. The kernel's records are
-                64 bytes for each page it looks at.
+                Locale.ROOT,
+                """
+                %d JVMs with heaps of %d MiB (`-Xms` and `-Xmx`) load the same %d MiB in the same order with one thread,
+                then run one garbage collection. A record is a name and a value of %d to %d bytes. Where data is on the
+                heap, the whole process is opted in, so the JVM's own memory merges as well; where a JVM holds no data,
+                only its own memory merges. `ksmd` then runs at full tilt until a scan merges almost nothing more.
+                Numbers are means over the JVMs in MiB, except in the last three columns. *Resident* counts merged pages
+                in full; *proportional* counts a page shared by n processes as one n-th. *Saved by all* is the sum over
+                all JVMs in MiB. *Kernel's records* are 64 bytes for each page that `ksmd` scans.
 
-                The kernel compares whole pages, so equal data merges where it lies at the same place of its page in each JVM. A region begins
-                on a page, and so does what was written to it in the same order. On a heap that holds for arrays that G1 gives regions of
-                their own, and for other objects by chance.
+                The kernel compares whole pages, so equal data merges only if it lies at the same offset in its page in
+                each JVM. A region begins at a page boundary, so data written to it in the same order lies at the same
+                offsets. On a heap this is true of arrays that G1 stores in regions of their own, and of other objects
+                only by chance.
 
-                | Holds | Collector | Merged | Pages of zeros | Resident | Its part | Kernel's records | Saved by all | CPU of `ksmd`, s | a scan after, s |
+                | Data | Collector | Merged | Zero pages | Resident | Proportional | Kernel's records | Saved by all \
+                | `ksmd` CPU, s | CPU of a later scan, s |
                 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-                """, jvms, heap >> 20, size >> 20, HeapProcess.LEAST_VALUE, HeapProcess.MOST_VALUE));
+                """,
+                jvms,
+                heap >> 20,
+                size >> 20,
+                DataHoldingJvm.MIN_VALUE_BYTES,
+                DataHoldingJvm.MAX_VALUE_BYTES));
         results.forEach(result -> text.append(row(result)));
         Result region = results.stream()
-                .filter(result -> result.of().holding() == Holding.REGION)
+                .filter(result -> result.measured().holding() == HeldData.REGION)
                 .findFirst()
                 .orElseThrow();
         return new PartReport(
                 text.toString(),
                 Map.of(),
-                List.of(Target.atLeast(
+                List.of(Target.minimum(
                         "heap-regions-merge",
                         region.jvms().stream()
                                 .mapToDouble(this::mergedShare)
@@ -227,7 +240,7 @@ final class Heap implements Part {
                         GOAL)));
     }
 
-    /** Of the pages with data. */
+    /** Returns the share of the data pages that are merged. */
     private double mergedShare(Jvm jvm) {
         return jvm.merged() / (double) (Math.ceilDiv(jvm.data(), pageSize) * pageSize);
     }
@@ -236,8 +249,8 @@ final class Heap implements Part {
         return String.format(
                 Locale.ROOT,
                 "| %s | %s | %s | %s | %s | %s | %s | %s | %.1f | %.2f |%n",
-                result.of().label(),
-                result.of().collector(),
+                result.measured().label(),
+                result.measured().collector(),
                 mebibytes(result.mean(Jvm::merged)),
                 mebibytes(result.mean(Jvm::zeros)),
                 mebibytes(result.mean(Jvm::resident)),

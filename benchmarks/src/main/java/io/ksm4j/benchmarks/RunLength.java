@@ -1,14 +1,14 @@
 package io.ksm4j.benchmarks;
 
-/** How long a part may take. */
-enum Length {
-    /** In a test: whether it works at all. Says nothing about speed. */
+/** How long the benchmark of a part may take. */
+enum RunLength {
+    /** Only checks, in a test, that the benchmark works. Its times are meaningless. */
     INSTANT,
-    /** All parts together take ten minutes. */
+    /** Takes ten minutes for all parts together. */
     SHORT,
     LONG;
 
-    /** The value for this length. */
+    /** Returns the value for this length. */
     <T> T of(T whenInstant, T whenShort, T whenLong) {
         return switch (this) {
             case INSTANT -> whenInstant;

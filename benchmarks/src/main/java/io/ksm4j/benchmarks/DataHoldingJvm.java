@@ -15,20 +15,23 @@ import java.util.Map;
 import java.util.Random;
 import org.jspecify.annotations.Nullable;
 
-/** A JVM that holds the same data as its siblings, says "ready" with the bytes it filled, and waits for its input to end. */
-final class HeapProcess {
+/**
+ * A JVM that holds the same data as the other JVMs of this class. It prints "ready" and the number of bytes it filled,
+ * and ends when its standard input ends.
+ */
+final class DataHoldingJvm {
 
-    /** What it holds, and where. But for a region alone, the whole process is opted in. */
-    enum Holding {
+    /** What the JVM holds and where. The whole process is opted in, except for {@link #REGION}. */
+    enum HeldData {
         NOTHING("nothing"),
-        RECORDS("records, on the heap"),
-        ARRAYS("arrays of 1 MiB, on the heap"),
-        REGION("records, in a region"),
-        EVERYTHING("records, in a region, with all of the process opted in");
+        RECORDS("records on the heap"),
+        ARRAYS("arrays of 1 MiB on the heap"),
+        REGION("records in a region"),
+        EVERYTHING("records in a region, whole process opted in");
 
         private final String label;
 
-        Holding(String label) {
+        HeldData(String label) {
             this.label = label;
         }
 
@@ -38,20 +41,20 @@ final class HeapProcess {
     }
 
     private static final int ARRAY = 1 << 20;
-    static final int LEAST_VALUE = 100;
-    static final int MOST_VALUE = 999;
+    static final int MIN_VALUE_BYTES = 100;
+    static final int MAX_VALUE_BYTES = 999;
     private static final String NAME_PREFIX = "customer-";
 
     private final Random random = new Random(42);
     private final byte[] name = (NAME_PREFIX + "abcdefghijkl").getBytes(StandardCharsets.ISO_8859_1);
-    private final byte[] scratch = new byte[MOST_VALUE];
+    private final byte[] scratch = new byte[MAX_VALUE_BYTES];
     private final List<Object> onHeap = new ArrayList<>();
     private @Nullable MergeRegion region;
 
-    private HeapProcess() {}
+    private DataHoldingJvm() {}
 
-    /** Starts one with a heap and a holding of so many bytes. */
-    static ChildProcess start(List<String> options, long heap, Holding holding, long size) throws IOException {
+    /** Starts a JVM with a heap of {@code heap} bytes that holds {@code size} bytes of data. */
+    static ChildProcess start(List<String> options, long heap, HeldData holding, long size) throws IOException {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(options);
@@ -61,16 +64,16 @@ final class HeapProcess {
                 "--enable-native-access=ALL-UNNAMED",
                 "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-                HeapProcess.class.getName(),
+                DataHoldingJvm.class.getName(),
                 holding.name(),
                 Long.toString(size)));
         return ChildProcess.start(new ProcessBuilder(command).redirectErrorStream(true));
     }
 
-    /** Returns how many bytes it has filled. */
+    /** Waits until a JVM holds its data, and returns how many bytes it has filled. */
     static long awaitReady(ChildProcess child) throws IOException {
         List<String> said = new ArrayList<>();
-        // Not closed: what it reads from is the child's.
+        // Not closed: the stream belongs to the child.
         BufferedReader output = child.process().inputReader(StandardCharsets.UTF_8);
         for (String line = output.readLine(); line != null; line = output.readLine()) {
             if (line.startsWith("ready ")) {
@@ -81,13 +84,13 @@ final class HeapProcess {
         throw new IOException(child + " has ended:\n" + String.join("\n", said));
     }
 
-    /** The arguments are the holding, and how many bytes all values have together. */
+    /** Holds data. The arguments are the name of a {@link HeldData} and the total bytes of all values. */
     public static void main(String[] args) throws Exception {
-        Holding holding = Holding.valueOf(args[0]);
+        HeldData holding = HeldData.valueOf(args[0]);
         long size = Long.parseLong(args[1]);
-        HeapProcess process = new HeapProcess();
-        if (holding != Holding.REGION) {
-            // First of all, so that pages are mergeable as they come.
+        DataHoldingJvm process = new DataHoldingJvm();
+        if (holding != HeldData.REGION) {
+            // Before anything else, so that new pages are mergeable from the start.
             Ksm.system().process().markMergeable();
         }
         long filled = switch (holding) {
@@ -96,11 +99,11 @@ final class HeapProcess {
             case ARRAYS -> process.arrays(size);
             case REGION, EVERYTHING -> process.region(size);
         };
-        // Data that has been there for a while has survived a collection.
+        // Long-lived data has survived a collection.
         System.gc();
         System.out.println("ready " + filled);
         while (System.in.read() >= 0) {
-            // Nobody writes.
+            // Discards input until it ends.
         }
         System.out.println("held " + process.onHeap.size() + " objects, region " + process.region);
     }
@@ -125,9 +128,10 @@ final class HeapProcess {
         return onHeap.size() * (long) ARRAY;
     }
 
-    /** The records one behind the other, each with its length. */
+    /** Writes the records one after the other, each with its length. */
     private long region(long size) {
-        region = Ksm.system().allocate(size + MOST_VALUE + 64, RegionOptions.DEFAULT.withHugePages(HugePages.AVOID));
+        region = Ksm.system()
+                .allocate(size + MAX_VALUE_BYTES + 64, RegionOptions.DEFAULT.withHugePages(HugePages.AVOID));
         ByteBuffer target = region.buffer();
         while (target.position() < size) {
             int length = next();
@@ -136,12 +140,12 @@ final class HeapProcess {
         return target.position();
     }
 
-    /** Makes a name and a value, and returns the value's length. */
+    /** Generates a name and a value, and returns the value's length. */
     private int next() {
         for (int i = NAME_PREFIX.length(); i < name.length; i++) {
             name[i] = (byte) random.nextInt('a', 'z' + 1);
         }
         random.nextBytes(scratch);
-        return random.nextInt(LEAST_VALUE, MOST_VALUE + 1);
+        return random.nextInt(MIN_VALUE_BYTES, MAX_VALUE_BYTES + 1);
     }
 }
