@@ -36,23 +36,23 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 
-/** A cache that speaks the protocol of Redis and keeps its values in memory that merges. */
+/** A cache that implements the Redis protocol and stores its values in mergeable memory. */
 public final class CacheServer implements AutoCloseable {
 
-    private static final int MOST_INLINE_BYTES = 64 << 10;
+    private static final int MAX_INLINE_BYTES = 64 << 10;
 
-    /** For what clients send: enough for a value of 64 KiB and what is around it to be read at once. */
-    private static final int MOST_READ_BYTES = 256 << 10;
+    /** The maximum size of one read: enough for a request with a value of 64 KiB. */
+    private static final int MAX_READ_BYTES = 256 << 10;
 
-    /** Clients that leave more than this unread are not listened to until they have read half. */
-    private static final int MOST_UNREAD_BYTES = 1 << 20;
+    /** If a client leaves more than this unread, no requests are read from it until half of it is read. */
+    private static final int MAX_UNREAD_BYTES = 1 << 20;
 
     private static final int SECONDS_TO_FINISH = 10;
 
     private final Ksm ksm = Ksm.systemOrFallback();
     private final Options options;
     private final Store store;
-    private final Sampler sampler;
+    private final MergingSampler sampler;
     private final Map<String, String> configuration = new ConcurrentSkipListMap<>();
     private final Commands commands;
     private final RequestLimits limits;
@@ -75,21 +75,21 @@ public final class CacheServer implements AutoCloseable {
                         .withMarking(merges() ? Marking.MERGEABLE : Marking.UNMERGEABLE)
                         .withHugePages(HugePages.AVOID));
         store = new Store(pool, ksm.pageSize(), options.databases);
-        sampler = new Sampler(pool);
+        sampler = new MergingSampler(pool);
         configuration.put("appendonly", "no");
         configuration.put("databases", Integer.toString(options.databases));
         configuration.put("maxmemory", Long.toString(options.maxMemory));
         configuration.put("maxmemory-policy", "allkeys-lfu");
         configuration.put("save", "");
         commands = new Commands(store, this::snapshot, configuration);
-        limits = new RequestLimits(pool.stats().capacityBytes(), options.patience);
+        limits = new RequestLimits(pool.stats().capacityBytes(), options.timeout);
         group = new MultiThreadIoEventLoopGroup(options.ioThreads, NioIoHandler.newFactory());
     }
 
     /**
      * Starts a server.
      *
-     * @throws IOException if a port cannot be had
+     * @throws IOException if the server cannot listen on a port
      */
     static CacheServer start(Options options) throws IOException {
         CacheServer server = new CacheServer(options);
@@ -117,16 +117,16 @@ public final class CacheServer implements AutoCloseable {
                 .option(ChannelOption.SO_REUSEADDR, true)
                 .childOption(ChannelOption.TCP_NODELAY, true)
                 .childOption(
-                        ChannelOption.RECVBUF_ALLOCATOR, new AdaptiveRecvByteBufAllocator(64, 4 << 10, MOST_READ_BYTES))
+                        ChannelOption.RECVBUF_ALLOCATOR, new AdaptiveRecvByteBufAllocator(64, 4 << 10, MAX_READ_BYTES))
                 .childOption(
                         ChannelOption.WRITE_BUFFER_WATER_MARK,
-                        new WriteBufferWaterMark(MOST_UNREAD_BYTES / 2, MOST_UNREAD_BYTES))
+                        new WriteBufferWaterMark(MAX_UNREAD_BYTES / 2, MAX_UNREAD_BYTES))
                 .childHandler(new ChannelInitializer<>() {
                     @Override
                     protected void initChannel(Channel client) {
                         clients.add(client);
                         client.pipeline()
-                                .addLast(new RedisDecoder(MOST_INLINE_BYTES, FixedRedisMessagePool.INSTANCE, true))
+                                .addLast(new RedisDecoder(MAX_INLINE_BYTES, FixedRedisMessagePool.INSTANCE, true))
                                 .addLast(new Connection(client, commands, limits, lastClient.incrementAndGet()));
                     }
                 });
@@ -144,7 +144,7 @@ public final class CacheServer implements AutoCloseable {
     private static Channel bind(ServerBootstrap bootstrap, InetSocketAddress address) throws IOException {
         ChannelFuture bound = bootstrap.bind(address).awaitUninterruptibly();
         if (!bound.isSuccess()) {
-            throw new IOException("cannot listen at " + address.getHostString() + ":" + address.getPort() + ": "
+            throw new IOException("cannot listen on " + address.getHostString() + ":" + address.getPort() + ": "
                     + bound.cause().getMessage());
         }
         return bound.channel();
@@ -158,14 +158,14 @@ public final class CacheServer implements AutoCloseable {
             if (KsmDaemon.system().mayChange()) {
                 return KsmTuner.start(KsmDaemon.system(), TuningPolicy.converge(options.ksmdShare));
             }
-            System.out.println("The settings of ksmd stay as they are: changing them takes root.");
+            System.out.println("The settings of ksmd are not changed: this needs root.");
         } catch (KsmException | UncheckedIOException e) {
-            System.out.println("The settings of ksmd stay as they are: " + e.getMessage());
+            System.out.println("The settings of ksmd are not changed: " + e.getMessage());
         }
         return null;
     }
 
-    /** Where clients connect to. */
+    /** Returns the address that clients connect to. */
     InetSocketAddress address() {
         Channel bound = listener;
         if (bound == null) {
@@ -178,9 +178,12 @@ public final class CacheServer implements AutoCloseable {
         return address().getPort();
     }
 
-    /** What the server holds and has done. Quick: what takes long to read is read elsewhere, once a second. */
+    /**
+     * Returns the current contents and counters. This is fast: numbers that take long to read are read in another
+     * thread.
+     */
     Snapshot snapshot() {
-        Sampler.Sample sample = sampler.latest();
+        MergingSampler.Sample sample = sampler.latest();
         return store.snapshot(
                 TimeUnit.NANOSECONDS.toSeconds(System.nanoTime() - start),
                 commands.executed(),
@@ -190,8 +193,8 @@ public final class CacheServer implements AutoCloseable {
     }
 
     /**
-     * Answers what clients have sent, as far as it was read, and disconnects them; then gives the memory back, and puts the settings of
-     * {@code ksmd} back. A second call does nothing.
+     * Answers all requests that have been read, disconnects the clients, frees the memory, and restores the settings of
+     * {@code ksmd}. A second call has no effect.
      */
     @Override
     public synchronized void close() {
@@ -205,7 +208,7 @@ public final class CacheServer implements AutoCloseable {
         for (Channel client : clients) {
             client.eventLoop().execute(() -> {
                 Connection connection = client.pipeline().get(Connection.class);
-                // None if the client has gone meanwhile.
+                // Null if the client has disconnected.
                 if (connection != null) {
                     connection.finish();
                 }
@@ -224,14 +227,14 @@ public final class CacheServer implements AutoCloseable {
     }
 
     /**
-     * Runs the server until the process is told to end.
+     * Runs the server until the process is terminated.
      *
      * @param args see {@code --help}
      */
     public static void main(String[] args) {
         Options options = parse(args);
         try {
-            // The threads that serve clients keep the JVM running.
+            // The I/O threads keep the JVM running.
             CacheServer server = start(options);
             Runtime.getRuntime().addShutdownHook(new Thread(server::close, "stop"));
             server.greet();
@@ -262,7 +265,7 @@ public final class CacheServer implements AutoCloseable {
             ksm.support().obstacles().forEach(obstacle -> System.out.println(obstacle.explanation()));
         }
         if (page != null) {
-            System.out.println("Page at http://" + options.bind + ":" + page.port() + "/");
+            System.out.println("Status page: http://" + options.bind + ":" + page.port() + "/");
         }
         System.out.println("Ready on " + options.bind + ":" + port());
     }

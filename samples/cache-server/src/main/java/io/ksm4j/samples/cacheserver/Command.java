@@ -6,7 +6,7 @@ import io.netty.util.collection.LongObjectMap;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/** The commands there are, and how many words each has, its name included. */
+/** The commands, with the minimum and maximum number of words of each, including its name. */
 enum Command {
     CLIENT(2, Integer.MAX_VALUE),
     COMMAND(1, Integer.MAX_VALUE),
@@ -45,15 +45,15 @@ enum Command {
     }
 
     final String lowerName = name().toLowerCase(Locale.ROOT);
-    private final int least;
-    private final int most;
+    private final int min;
+    private final int max;
 
-    Command(int least, int most) {
-        this.least = least;
-        this.most = most;
+    Command(int min, int max) {
+        this.min = min;
+        this.max = max;
     }
 
-    /** The command of a name in letters of any case, or null. Makes no garbage. */
+    /** Returns the command with this name in upper or lower case, or null. Allocates nothing. */
     static @Nullable Command of(ByteBuf name) {
         int length = name.readableBytes();
         if (length > Long.BYTES) {
@@ -68,15 +68,15 @@ enum Command {
     }
 
     boolean takes(int words) {
-        return words >= least && words <= most;
+        return words >= min && words <= max;
     }
 
-    /** As {@code COMMAND} tells it: negative for at least so many. */
+    /** Returns the number of words as {@code COMMAND} reports it: negative if it is a minimum. */
     int arity() {
-        return least == most ? least : -least;
+        return min == max ? min : -min;
     }
 
-    /** Whether the words after the name are keys, all or each second one. */
+    /** {@return whether the words after the name contain keys: the first, all, or every second one} */
     boolean hasKeys() {
         return switch (this) {
             case DEL, EXISTS, EXPIRE, GET, INCR, MGET, MSET, PEXPIRE, PTTL, SET, TTL -> true;

@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Supplier;
 
-/** What the commands do and answer. The errors are those of Redis. */
+/** Executes commands and replies to them. The error messages are those of Redis. */
 final class Commands {
 
     private static final String VERSION = "7.2.0";
@@ -18,22 +18,22 @@ final class Commands {
     private static final String NOT_AN_INTEGER = "ERR value is not an integer or out of range";
     private static final List<String> SECTIONS = List.of("server", "clients", "memory", "stats", "keyspace", "ksm");
 
-    /** Of an unknown command, so much is repeated. */
-    private static final int MOST_REPEATED = 128;
+    /** The maximum number of bytes of a word that is repeated in an error message. */
+    private static final int MAX_REPEATED = 128;
 
     private final Store store;
     private final Supplier<Snapshot> snapshots;
     private final Map<String, String> configuration;
     private final LongAdder executed = new LongAdder();
 
-    /** The configuration is what {@code CONFIG GET} shows. */
+    /** The configuration contains what {@code CONFIG GET} returns. */
     Commands(Store store, Supplier<Snapshot> snapshots, Map<String, String> configuration) {
         this.store = store;
         this.snapshots = snapshots;
         this.configuration = configuration;
     }
 
-    /** How many requests were answered. */
+    /** Returns the number of answered requests. */
     long executed() {
         return executed.sum();
     }
@@ -110,15 +110,15 @@ final class Commands {
     }
 
     private static Key key(ByteBuf name, Session session) {
-        if (name.readableBytes() > Key.MOST_BYTES) {
-            throw new ReplyException("ERR key is longer than " + Key.MOST_BYTES + " bytes");
+        if (name.readableBytes() > Key.MAX_BYTES) {
+            throw new ReplyException("ERR key is longer than " + Key.MAX_BYTES + " bytes");
         }
         return new Key(session.tenant, name);
     }
 
     private void get(ByteBuf name, Session session, Reply reply) {
-        // Longer names are nobody's.
-        if (name.readableBytes() > Key.MOST_BYTES || !store.get(key(name, session), reply::bulk)) {
+        // There are no keys with longer names.
+        if (name.readableBytes() > Key.MAX_BYTES || !store.get(key(name, session), reply::bulk)) {
             reply.nil();
         }
     }
@@ -285,7 +285,7 @@ final class Commands {
 
     private static List<String> ksm(Snapshot.Merging merging, Snapshot.Ksmd ksmd) {
         List<String> lines = new ArrayList<>(List.of(
-                "asked_bytes:" + merging.askedBytes(),
+                "requested_bytes:" + merging.requestedBytes(),
                 "resident_bytes:" + merging.residentBytes(),
                 "saved_bytes:" + merging.savedBytes(),
                 "ksmd_running:" + (ksmd.running() ? 1 : 0)));
@@ -381,7 +381,7 @@ final class Commands {
         return name;
     }
 
-    /** Clients that would rather speak RESP3 are told no, and go on in RESP2. */
+    /** Refuses RESP3; clients then continue with RESP2. */
     private static void hello(List<ByteBuf> words, Session session, Reply reply) {
         if (words.size() > 1 && !text(words.get(1)).equals("2")) {
             throw new ReplyException("NOPROTO unsupported protocol version");
@@ -412,7 +412,7 @@ final class Commands {
         StringBuilder message = new StringBuilder("ERR unknown command '")
                 .append(shortened(words.get(0)))
                 .append("', with args beginning with: ");
-        for (int i = 1; i < words.size() && message.length() < 2 * MOST_REPEATED; i++) {
+        for (int i = 1; i < words.size() && message.length() < 2 * MAX_REPEATED; i++) {
             message.append('\'').append(shortened(words.get(i))).append("' ");
         }
         return message.toString();
@@ -425,7 +425,7 @@ final class Commands {
 
     private static String shortened(ByteBuf word) {
         return word.toString(
-                word.readerIndex(), Math.min(word.readableBytes(), MOST_REPEATED), StandardCharsets.ISO_8859_1);
+                word.readerIndex(), Math.min(word.readableBytes(), MAX_REPEATED), StandardCharsets.ISO_8859_1);
     }
 
     private static String text(ByteBuf word) {
@@ -438,26 +438,13 @@ final class Commands {
 
     private static long number(ByteBuf word) {
         try {
-            return number(shortened(word));
+            return RedisInteger.parse(shortened(word));
         } catch (NumberFormatException e) {
             throw new ReplyException(NOT_AN_INTEGER);
         }
     }
 
-    /**
-     * A number as Redis writes it: without plus sign, leading zeros or spaces.
-     *
-     * @throws NumberFormatException if the text is anything else
-     */
-    static long number(String text) {
-        long number = Long.parseLong(text);
-        if (!Long.toString(number).equals(text)) {
-            throw new NumberFormatException(text);
-        }
-        return number;
-    }
-
-    /** Ends a command that has answered nothing yet with an error. */
+    /** Ends a command with an error reply. The command must not have sent a reply yet. */
     private static final class ReplyException extends RuntimeException {
 
         private static final long serialVersionUID = 1;

@@ -32,29 +32,30 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One client: makes requests of what Netty's codec finds in the bytes, has them executed in their order, and sends all replies to what was
- * read at once.
+ * The connection of one client. Assembles requests from the messages of Netty's codec, executes them in order, and
+ * sends the replies to everything that was read at once together.
  *
- * <p>Netty's own aggregators would make room for as many words as a client announces, and copy each value once more. Here a value that
- * arrives in one piece stays where it was read until it is stored, and what is half sent holds what has arrived.
+ * <p>Netty's own aggregators would allocate space for as many words as a client announces, and copy each value once
+ * more. Here a value that arrives in one piece stays in the read buffer until it is stored, and an incomplete request
+ * uses memory only for what has arrived.
  */
-@SuppressWarnings("FutureReturnValueIgnored") // That a channel is closed already is nothing to hear of.
+@SuppressWarnings("FutureReturnValueIgnored") // Failures because a channel is already closed do not matter.
 final class Connection extends ChannelInboundHandlerAdapter {
 
     private static final System.Logger LOGGER = System.getLogger("io.ksm4j.samples");
 
-    /** How long a client that is told goodbye may take to read what it was sent. */
-    private static final int FAREWELL_SECONDS = 5;
+    /** How long a client may take to read its last replies before the connection is closed. */
+    private static final int CLOSE_SECONDS = 5;
 
-    /** So much is made room for because a client says so. */
-    private static final int MOST_ON_TRUST = 64 << 10;
+    /** The maximum size that is allocated only because a client announces it. */
+    private static final int MAX_INITIAL_BUFFER = 64 << 10;
 
-    /** About what a word takes besides its bytes. */
+    /** The approximate memory of a word in addition to its bytes. */
     private static final int WORD_BYTES = 128;
 
     private static final Pattern INLINE_WORD = Pattern.compile("\"([^\"]*)\"|'([^']*)'|([^\\s\"']+)");
 
-    /** Lines that a browser sends first, when a web page makes it send others after them. */
+    /** Lines that a browser sends first if a web page makes it send a request to this port. */
     private static final Pattern HTTP = Pattern.compile("(?i)\\s*(POST\\s|Host:)");
 
     private final Channel channel;
@@ -63,28 +64,28 @@ final class Connection extends ChannelInboundHandlerAdapter {
     private final RequestLimits limits;
     private final Session session;
 
-    /** The words of a request so far; buffers that are ours. */
+    /** The words of the request so far. This connection releases the buffers. */
     private final List<ByteBuf> words = new ArrayList<>();
 
-    /** How many words the request has; 0 between requests. */
+    /** The number of words of the request; 0 between requests. */
     private int expected;
 
-    /** The word that is coming in pieces. */
+    /** The word that is arriving in pieces. */
     private @Nullable ByteBuf partial;
 
-    /** How long it will be; 0 between words. */
+    /** The announced length of that word; 0 between words. */
     private int partialLength;
 
-    /** The bytes of the words so far, and of the one that is coming. */
+    /** The bytes of the words so far, including the announced length of the current one. */
     private long requestBytes;
 
-    /** What this connection has of {@link RequestLimits#hold}. */
+    /** The bytes that this connection has reported to {@link RequestLimits#hold}. */
     private long held;
 
-    /** How many of the words do not share memory with what was read together with them. */
+    /** The number of words that have been copied out of the read buffer. */
     private int copied;
 
-    /** What was read while the client did not read its replies. */
+    /** Messages that were read while the client did not read its replies. */
     private final Queue<Object> waiting = new ArrayDeque<>();
 
     private boolean stopping;
@@ -102,7 +103,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
     @Override
     public void handlerAdded(ChannelHandlerContext ctx) {
-        long millis = limits.patience().toMillis();
+        long millis = limits.timeout().toMillis();
         watch = channel.eventLoop().scheduleWithFixedDelay(() -> closeIfStuck(), millis, millis, TimeUnit.MILLISECONDS);
     }
 
@@ -117,7 +118,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
     public void channelRead(ChannelHandlerContext ctx, Object message) {
         if (leaving) {
             ReferenceCountUtil.release(message);
-        } else if (waiting.isEmpty() && reply.mayGoOn()) {
+        } else if (waiting.isEmpty() && reply.mayContinue()) {
             accept(message);
         } else {
             waiting.add(message);
@@ -129,17 +130,17 @@ final class Connection extends ChannelInboundHandlerAdapter {
     public void channelReadComplete(ChannelHandlerContext ctx) {
         reply.flush();
         if (expected > 0) {
-            keepWhatIsHalfSent();
+            keepIncompleteRequest();
         }
     }
 
     @Override
     public void channelWritabilityChanged(ChannelHandlerContext ctx) {
         if (!channel.isWritable()) {
-            // A request is being answered, in the loop below perhaps.
+            // A request is being answered, possibly in the loop below.
             return;
         }
-        while (!waiting.isEmpty() && reply.mayGoOn()) {
+        while (!waiting.isEmpty() && reply.mayContinue()) {
             accept(waiting.remove());
         }
         if (waiting.isEmpty() && !channel.config().isAutoRead()) {
@@ -158,7 +159,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
         } else if (message instanceof BulkStringHeaderRedisMessage header) {
             beginWord(header.bulkStringLength());
         } else if (message instanceof FullBulkStringRedisMessage word) {
-            // Others come in pieces.
+            // An empty or null word. All others arrive in pieces.
             beginWord(word.isNull() ? -1 : 0);
             if (!leaving) {
                 addWord(word.content());
@@ -174,7 +175,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
         }
     }
 
-    /** The first letter of messages that hold no buffer. */
+    /** Returns the first character of a message that holds no buffer. */
     private static char type(Object message) {
         if (message instanceof ArrayHeaderRedisMessage) {
             return '*';
@@ -192,7 +193,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
     }
 
     private void beginRequest(long length) {
-        if (length > RequestLimits.MOST_WORDS) {
+        if (length > RequestLimits.MAX_WORDS) {
             refuse("invalid multibulk length");
         } else {
             expected = (int) Math.max(0, length);
@@ -203,7 +204,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
         requestBytes += length + WORD_BYTES;
         if (expected == 0) {
             refuse("expected '*', got '$'");
-        } else if (length < 0 || length > limits.mostWordBytes() || requestBytes > limits.mostRequestBytes()) {
+        } else if (length < 0 || length > limits.maxWordBytes() || requestBytes > limits.maxRequestBytes()) {
             refuse("invalid bulk length");
         } else {
             partialLength = length;
@@ -220,12 +221,12 @@ final class Connection extends ChannelInboundHandlerAdapter {
         }
         try {
             if (word == null) {
-                word = channel.alloc().directBuffer(Math.min(partialLength, MOST_ON_TRUST), partialLength);
+                word = channel.alloc().directBuffer(Math.min(partialLength, MAX_INITIAL_BUFFER), partialLength);
                 partial = word;
             }
             int needed = word.readableBytes() + bytes.readableBytes();
             if (needed > word.capacity()) {
-                // By itself it would grow in small steps, and be copied each time.
+                // Without this, the buffer would grow in small steps and be copied each time.
                 word.capacity((int) Math.min(partialLength, 2L * needed));
             }
             word.writeBytes(bytes);
@@ -248,7 +249,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
     private void acceptInline(String line) {
         if (HTTP.matcher(line).lookingAt()) {
-            refuse("this is no web server");
+            refuse("this is not a web server");
             return;
         }
         Matcher matcher = INLINE_WORD.matcher(line);
@@ -275,7 +276,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
             channel.close();
             leaving = true;
         } catch (RuntimeException | OutOfMemoryError e) {
-            // What it was sent is not a whole reply, so there is nothing more to say to it.
+            // The client may have received an incomplete reply, so no further reply can follow.
             LOGGER.log(Level.ERROR, "client " + session.id + " is disconnected", e);
             channel.close();
             leaving = true;
@@ -305,8 +306,8 @@ final class Connection extends ChannelInboundHandlerAdapter {
         }
     }
 
-    /** Lets go of what was read together with the words, and sees that all connections together do not keep too much. */
-    private void keepWhatIsHalfSent() {
+    /** Copies the words out of the read buffer, and refuses the request if all connections together hold too much. */
+    private void keepIncompleteRequest() {
         for (; copied < words.size(); copied++) {
             ByteBuf word = words.get(copied);
             words.set(copied, channel.alloc().buffer(word.readableBytes()).writeBytes(word));
@@ -317,7 +318,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
         boolean fits = limits.hold(holding - held);
         held = holding;
         if (!fits) {
-            refuse("too much is half sent");
+            refuse("too many incomplete requests");
         }
     }
 
@@ -340,7 +341,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
         leave();
     }
 
-    /** Answers what has been read, and nothing more. */
+    /** Answers what has been read, then disconnects. */
     void finish() {
         stopping = true;
         if (waiting.isEmpty()) {
@@ -349,8 +350,8 @@ final class Connection extends ChannelInboundHandlerAdapter {
     }
 
     /**
-     * Sends what there is to send and closes, but reads on until the client has closed, too. Closed with something unread, the connection
-     * would be reset, and the client might never see its last replies.
+     * Sends the remaining replies and closes, but reads on until the client has closed as well. If the connection were
+     * closed with unread data, it would be reset, and the client might lose its last replies.
      */
     private void leave() {
         if (leaving) {
@@ -362,7 +363,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
         ChannelFuture sent = channel.writeAndFlush(Unpooled.EMPTY_BUFFER);
         sent.addListener(done -> ((DuplexChannel) channel).shutdownOutput());
         channel.config().setAutoRead(true);
-        channel.eventLoop().schedule(() -> channel.close(), FAREWELL_SECONDS, TimeUnit.SECONDS);
+        channel.eventLoop().schedule(() -> channel.close(), CLOSE_SECONDS, TimeUnit.SECONDS);
     }
 
     @Override

@@ -5,11 +5,11 @@ import io.netty.buffer.ByteBufUtil;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/** What a client calls a value, and the tenant it means. Comparable, so that many keys of one hash code are still found fast. */
+/** The name of a value and its tenant. Comparable, so that look-ups stay fast if many keys have the same hash code. */
 final class Key implements Comparable<Key> {
 
-    /** Longer names are refused: they stand on the heap. */
-    static final int MOST_BYTES = 64 << 10;
+    /** The maximum length of a name. Names are stored on the heap. */
+    static final int MAX_BYTES = 64 << 10;
 
     final int tenant;
     private final byte[] name;

@@ -11,15 +11,15 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
 
-/** What the command line says. */
+/** The options of the command line. */
 @Command(
         name = "samples/run cache-server",
         sortOptions = false,
         usageHelpAutoWidth = true,
-        description = "A cache that speaks the protocol of Redis and keeps its values in memory that merges.")
+        description = "A cache that implements the Redis protocol and stores its values in mergeable memory.")
 final class Options {
 
-    /** Whether the pool's regions are marked. */
+    /** Whether the regions of the pool are marked. */
     enum Merge {
         ON,
         OFF
@@ -28,14 +28,17 @@ final class Options {
     @Option(
             names = "--port",
             paramLabel = "PORT",
-            description = "for clients; 0 for any that is free (${DEFAULT-VALUE})")
+            description = "port for clients; 0 for any free port (default: ${DEFAULT-VALUE})")
     int port = 6379;
 
-    @Option(names = "--http-port", paramLabel = "PORT", description = "for a page that shows what it does (no page)")
+    @Option(names = "--http-port", paramLabel = "PORT", description = "port for a status page (default: no page)")
     @Nullable
     Integer httpPort;
 
-    @Option(names = "--bind", paramLabel = "ADDRESS", description = "for both ports (${DEFAULT-VALUE})")
+    @Option(
+            names = "--bind",
+            paramLabel = "ADDRESS",
+            description = "address for both ports (default: ${DEFAULT-VALUE})")
     String bind = "127.0.0.1";
 
     @Option(
@@ -43,16 +46,23 @@ final class Options {
             paramLabel = "BYTES",
             converter = Bytes.class,
             defaultValue = "1g",
-            description = "for values in whole pages, before merging; with k, m or g behind it (${DEFAULT-VALUE})")
+            description =
+                    "memory for values in whole pages before merging; suffix k, m or g (default: ${DEFAULT-VALUE})")
     long maxMemory;
 
-    @Option(names = "--databases", paramLabel = "N", description = "tenants, for SELECT (${DEFAULT-VALUE})")
+    @Option(
+            names = "--databases",
+            paramLabel = "N",
+            description = "number of tenants for SELECT (default: ${DEFAULT-VALUE})")
     int databases = 16;
 
-    @Option(names = "--io-threads", paramLabel = "N", description = "that serve clients (${DEFAULT-VALUE})")
+    @Option(
+            names = "--io-threads",
+            paramLabel = "N",
+            description = "number of threads that serve clients (default: ${DEFAULT-VALUE})")
     int ioThreads = 1;
 
-    @Option(names = "--merge", paramLabel = "on|off", description = "whether values merge (on)")
+    @Option(names = "--merge", paramLabel = "on|off", description = "whether values may merge (default: on)")
     Merge merge = Merge.ON;
 
     @Option(
@@ -60,23 +70,24 @@ final class Options {
             paramLabel = "SHARE|off",
             converter = Share.class,
             defaultValue = "0.2",
-            description = "how much of a core ksmd may take; off leaves its settings alone (${DEFAULT-VALUE})")
+            description =
+                    "share of a core that ksmd may use; off leaves its settings unchanged (default: ${DEFAULT-VALUE})")
     double ksmdShare;
 
-    @Option(names = "--help", usageHelp = true, description = "print this")
+    @Option(names = "--help", usageHelp = true, description = "print this help")
     boolean help;
 
     @Spec
     @Nullable
     CommandSpec spec;
 
-    /** How long the rest of a request may take to come, while nothing of it comes. */
-    Duration patience = Duration.ofMinutes(1);
+    /** How long a client with an incomplete request may send nothing. */
+    Duration timeout = Duration.ofMinutes(1);
 
     /**
-     * Reads a command line.
+     * Parses a command line.
      *
-     * @throws ParameterException if it says something else than these options
+     * @throws ParameterException if an option is unknown or has an invalid value
      */
     static Options parse(String... args) {
         Options options = new Options();
@@ -88,7 +99,7 @@ final class Options {
         require(line, options.port >= 0 && options.port <= 0xffff, "--port must be 0 to 65535");
         Integer httpPort = options.httpPort;
         require(line, httpPort == null || (httpPort >= 0 && httpPort <= 0xffff), "--http-port must be 0 to 65535");
-        require(line, options.maxMemory >= 1 << 20, "--max-memory must be 1m or more");
+        require(line, options.maxMemory >= 1 << 20, "--max-memory must be at least 1m");
         require(line, options.databases >= 1 && options.databases <= 10_000, "--databases must be 1 to 10000");
         require(line, options.ioThreads >= 1 && options.ioThreads <= 64, "--io-threads must be 1 to 64");
         return options;
@@ -110,7 +121,7 @@ final class Options {
                 long count = Long.parseLong(unit < 0 ? number : number.substring(0, number.length() - 1));
                 return Math.multiplyExact(count, 1L << (10 * (unit + 1)));
             } catch (NumberFormatException | ArithmeticException e) {
-                throw new TypeConversionException("'" + text + "' is no number of bytes");
+                throw new TypeConversionException("'" + text + "' is not a number of bytes");
             }
         }
     }
@@ -125,9 +136,9 @@ final class Options {
                     return share;
                 }
             } catch (NumberFormatException e) {
-                // As any other that is out of range.
+                // Handled like a number that is out of range.
             }
-            throw new TypeConversionException("'" + text + "' is neither off nor above 0 and at most 1");
+            throw new TypeConversionException("'" + text + "' is neither off nor a number above 0 and up to 1");
         }
     }
 }

@@ -9,13 +9,14 @@ import java.util.Map;
 import java.util.Properties;
 import org.jspecify.annotations.Nullable;
 
-/** The files of the page by their paths. All are in memory, so that no path ever reaches the file system. */
+/** The files of the status page by path. All are in memory, so that no requested path reaches the file system. */
 final class PageFiles {
 
     /**
      * A file.
      *
-     * @param content to send a duplicate of; it is never freed
+     * @param mediaType the value of the Content-Type header
+     * @param content the content, which is never freed; responses use duplicates of it
      */
     record File(String mediaType, ByteBuf content) {}
 
@@ -30,9 +31,9 @@ final class PageFiles {
     }
 
     /**
-     * Reads them from the class path: ours, and Chart.js from its webjar.
+     * Reads the files from the class path, including Chart.js from its WebJar.
      *
-     * @throws UncheckedIOException if one is missing
+     * @throws UncheckedIOException if a file is missing
      */
     static PageFiles load() {
         String own = "io/ksm4j/samples/cacheserver/";
@@ -52,10 +53,10 @@ final class PageFiles {
     }
 
     /**
-     * The file of a path.
+     * Returns the file for a path.
      *
-     * @param path as it stands in the request, from the first slash up to a question mark; anything at all
-     * @return null if there is none
+     * @param path the path of the request, up to a question mark; it may be any text
+     * @return null if there is no such file
      */
     @Nullable
     File get(String path) {
@@ -71,7 +72,7 @@ final class PageFiles {
     private static InputStream open(String name) throws IOException {
         InputStream found = PageFiles.class.getClassLoader().getResourceAsStream(name);
         if (found == null) {
-            throw new IOException("Not on the class path: " + name);
+            throw new IOException("not on the class path: " + name);
         }
         return found;
     }

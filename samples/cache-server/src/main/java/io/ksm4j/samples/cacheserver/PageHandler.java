@@ -38,7 +38,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
-/** Answers the requests of one connection, one after the other. */
+/** Answers the HTTP requests of one connection in order. */
 final class PageHandler extends SimpleChannelInboundHandler<HttpObject> {
 
     private static final Map<String, String> ALWAYS = Map.of(
@@ -56,29 +56,29 @@ final class PageHandler extends SimpleChannelInboundHandler<HttpObject> {
 
     private final InetSocketAddress address;
     private final Supplier<Snapshot> snapshots;
-    private final History history;
+    private final SnapshotHistory history;
     private final PageFiles files;
-    private final Duration patience;
+    private final Duration timeout;
     private @Nullable Future<?> deadline;
     private boolean last;
 
     /**
-     * A handler for one connection.
+     * Creates a handler for one connection.
      *
-     * @param patience from one answer to the next complete request, whether nothing comes meanwhile or byte after byte; and
-     *     for taking the answer
+     * @param timeout the maximum time from a response to the next complete request, even if bytes keep arriving, and
+     *     for reading a response
      */
     PageHandler(
             InetSocketAddress address,
             Supplier<Snapshot> snapshots,
-            History history,
+            SnapshotHistory history,
             PageFiles files,
-            Duration patience) {
+            Duration timeout) {
         this.address = address;
         this.snapshots = snapshots;
         this.history = history;
         this.files = files;
-        this.patience = patience;
+        this.timeout = timeout;
     }
 
     @Override
@@ -105,18 +105,18 @@ final class PageHandler extends SimpleChannelInboundHandler<HttpObject> {
             last = body || !HttpUtil.isKeepAlive(request) || response.status().equals(BAD_REQUEST);
             send(context, response);
         }
-        // What else there is, is the empty end of a request without a body.
+        // Any other part is the empty end of a request without a body.
     }
 
     @Override
     public void channelWritabilityChanged(ChannelHandlerContext context) {
-        // Who does not read the answers is not listened to.
+        // Reads no further requests while the client does not read the responses.
         context.channel().config().setAutoRead(last || context.channel().isWritable());
     }
 
     @Override
     public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {
-        // Reset by the other side, mostly. Whatever it is, it is this connection's alone.
+        // Usually a reset by the client. Any exception affects only this connection.
         ChannelFuture unused = context.close();
     }
 
@@ -127,7 +127,7 @@ final class PageHandler extends SimpleChannelInboundHandler<HttpObject> {
                         () -> {
                             ChannelFuture unused = context.close();
                         },
-                        patience.toMillis(),
+                        timeout.toMillis(),
                         TimeUnit.MILLISECONDS);
     }
 
@@ -142,13 +142,13 @@ final class PageHandler extends SimpleChannelInboundHandler<HttpObject> {
         ALWAYS.forEach(headers::set);
         HttpUtil.setContentLength(response, response.content().readableBytes());
         HttpUtil.setKeepAlive(response, !last);
-        // When this one is written, the last may still be waiting.
+        // The field may have changed by the time this response is written.
         boolean isLast = last;
         context.writeAndFlush(response).addListener(written -> {
             if (!written.isSuccess()) {
                 ChannelFuture unused = context.close();
             } else if (isLast) {
-                // Closed with something unread, the connection would be reset, and the answer perhaps lost.
+                // If the connection were closed with unread data, it would be reset, and the response might be lost.
                 ChannelFuture unused = ((DuplexChannel) context.channel()).shutdownOutput();
             } else {
                 awaitRequest(context);
@@ -157,36 +157,40 @@ final class PageHandler extends SimpleChannelInboundHandler<HttpObject> {
     }
 
     private FullHttpResponse answer(HttpRequest request, boolean body) {
-        HttpResponseStatus bad = judgeHost(request);
+        HttpResponseStatus bad = checkHost(request);
         if (bad != null) {
-            return text(bad, bad.equals(BAD_REQUEST) ? "One Host, please." : "Ask by address, or as localhost.");
+            return text(
+                    bad,
+                    bad.equals(BAD_REQUEST)
+                            ? "The request needs exactly one Host header."
+                            : "Use the address of the server, or localhost.");
         }
         if (!request.method().equals(HttpMethod.GET) && !request.method().equals(HttpMethod.HEAD)) {
-            FullHttpResponse refusal = text(METHOD_NOT_ALLOWED, "GET and HEAD only.");
+            FullHttpResponse refusal = text(METHOD_NOT_ALLOWED, "Only GET and HEAD are allowed.");
             refusal.headers().set(HttpHeaderNames.ALLOW, "GET, HEAD");
             return refusal;
         }
         if (body) {
-            return text(REQUEST_ENTITY_TOO_LARGE, "No body, please.");
+            return text(REQUEST_ENTITY_TOO_LARGE, "Requests must not have a body.");
         }
         String path = request.uri().split("\\?", 2)[0];
         return switch (path) {
-            case "/snapshot.json" -> json(Json.snapshot(snapshots.get(), System.currentTimeMillis()));
+            case "/snapshot.json" -> json(SnapshotJson.snapshot(snapshots.get(), System.currentTimeMillis()));
             case "/history.json" -> json(history.json());
             default -> {
                 PageFiles.File file = files.get(path);
                 yield file == null
-                        ? text(NOT_FOUND, "Nothing here.")
+                        ? text(NOT_FOUND, "Not found.")
                         : response(OK, file.mediaType(), file.content().duplicate());
             }
         };
     }
 
     /**
-     * A page of somebody else's may give its own name our address and so read what we answer. The browser then asks for that
-     * name: asked by number or as localhost, it is ours.
+     * Protects against DNS rebinding: another website could resolve its own name to this server's address and read the
+     * responses. The browser then sends that name as the host, so only addresses and localhost are accepted.
      */
-    private @Nullable HttpResponseStatus judgeHost(HttpRequest request) {
+    private @Nullable HttpResponseStatus checkHost(HttpRequest request) {
         List<String> hosts = request.headers().getAll(HttpHeaderNames.HOST);
         if (hosts.isEmpty() && request.protocolVersion().equals(HttpVersion.HTTP_1_0)) {
             return null;
@@ -195,11 +199,11 @@ final class PageHandler extends SimpleChannelInboundHandler<HttpObject> {
             return BAD_REQUEST;
         }
         String host = hosts.get(0).replaceFirst(":\\d*$", "");
-        boolean ours = host.equalsIgnoreCase("localhost")
+        boolean isAllowed = host.equalsIgnoreCase("localhost")
                 || host.equalsIgnoreCase(address.getHostString())
                 || NetUtil.isValidIpV4Address(host)
                 || (host.startsWith("[") && host.endsWith("]") && NetUtil.isValidIpV6Address(host));
-        return ours ? null : MISDIRECTED_REQUEST;
+        return isAllowed ? null : MISDIRECTED_REQUEST;
     }
 
     private static FullHttpResponse refuse(Throwable cause) {
@@ -209,7 +213,7 @@ final class PageHandler extends SimpleChannelInboundHandler<HttpObject> {
         if (cause instanceof TooLongHttpHeaderException) {
             return text(REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too long.");
         }
-        return text(BAD_REQUEST, "That is no HTTP request.");
+        return text(BAD_REQUEST, "This is not an HTTP request.");
     }
 
     private static FullHttpResponse json(String json) {

@@ -8,34 +8,34 @@ import java.nio.charset.StandardCharsets;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What one connection is answered, in RESP2: collected until it is worth a system call. Values are copied once, from their blocks into
- * memory that the socket takes.
+ * The replies to one connection in RESP2, collected until there is enough for a system call. Values are copied once,
+ * from their blocks into the memory that the socket sends.
  */
-@SuppressWarnings("FutureReturnValueIgnored") // With a void promise, the pipeline hears of what fails.
+@SuppressWarnings("FutureReturnValueIgnored") // With a void promise, failures are reported to the pipeline.
 final class Reply {
 
     private static final byte[] OK = ascii("+OK\r\n");
     private static final byte[] PONG = ascii("+PONG\r\n");
     private static final byte[] NULL = ascii("$-1\r\n");
-    /** Two bytes as a number: a buffer has them sooner than an array. */
+    /** Two bytes as a number, which is written faster than an array. */
     private static final int END_OF_LINE = '\r' << Byte.SIZE | '\n';
 
-    /** A type, the digits of a number, and the end of a line. */
-    private static final int MOST_HEADER = 1 + 20 + 2;
+    /** The type, the digits of a number, and the end of the line. */
+    private static final int MAX_HEADER = 1 + 20 + 2;
 
-    private static final int LEAST_BUFFER = 1 << 10;
-    private static final int WORTH_A_WRITE = 256 << 10;
+    private static final int MIN_BUFFER = 1 << 10;
+    private static final int FLUSH_THRESHOLD = 256 << 10;
 
-    /** More than this never waits for a client: what the longest value takes. */
-    private static final int MOST_WAITING = 512 << 20;
+    /** The maximum number of bytes that wait for a client: the size of the longest value. */
+    private static final int MAX_WAITING = 512 << 20;
 
-    /** A client asks for much and reads nothing. */
+    /** A client requests too much without reading the replies. */
     static final class TooLongException extends RuntimeException {
 
         private static final long serialVersionUID = 1;
 
         TooLongException() {
-            super("more than " + MOST_WAITING + " bytes wait to be read");
+            super("more than " + MAX_WAITING + " bytes of replies are unread");
         }
     }
 
@@ -63,7 +63,7 @@ final class Reply {
         room(NULL.length).writeBytes(NULL);
     }
 
-    /** One line; what is no printable ASCII becomes a question mark. */
+    /** Adds an error, which is one line. Characters other than printable ASCII become question marks. */
     void error(String message) {
         byte[] line = ascii("-" + message.replaceAll("[^ -~]", "?") + "\r\n");
         room(line.length).writeBytes(line);
@@ -73,7 +73,7 @@ final class Reply {
         header(':', number, 0);
     }
 
-    /** As many replies must follow. */
+    /** Begins an array. {@code length} replies must follow. */
     void array(int length) {
         header('*', length, 0);
     }
@@ -90,10 +90,10 @@ final class Reply {
         header('$', bytes.length, bytes.length + 2).writeBytes(bytes).writeShort(END_OF_LINE);
     }
 
-    /** Throws what {@link MergeBlock#get} throws; then nothing was added. */
+    /** Adds a value. If {@link MergeBlock#get} throws, the exception is passed on and nothing is added. */
     void bulk(MergeBlock block) {
         int length = block.size();
-        ByteBuf buffer = room(MOST_HEADER + length + 2);
+        ByteBuf buffer = room(MAX_HEADER + length + 2);
         int before = buffer.writerIndex();
         try {
             header('$', length, length + 2);
@@ -107,7 +107,7 @@ final class Reply {
     }
 
     private ByteBuf header(char type, long number, int following) {
-        ByteBuf buffer = room(MOST_HEADER + following).writeByte(type);
+        ByteBuf buffer = room(MAX_HEADER + following).writeByte(type);
         if (number >= 0 && number < 10) {
             buffer.writeByte('0' + (int) number);
         } else {
@@ -122,13 +122,13 @@ final class Reply {
             return buffer;
         }
         write();
-        if (unflushed > WORTH_A_WRITE) {
+        if (unflushed > FLUSH_THRESHOLD) {
             flush();
-            if (channel.bytesBeforeWritable() > MOST_WAITING) {
+            if (channel.bytesBeforeWritable() > MAX_WAITING) {
                 throw new TooLongException();
             }
         }
-        buffer = channel.alloc().ioBuffer(Math.max(bytes, LEAST_BUFFER));
+        buffer = channel.alloc().ioBuffer(Math.max(bytes, MIN_BUFFER));
         out = buffer;
         return buffer;
     }
@@ -142,7 +142,7 @@ final class Reply {
         }
     }
 
-    /** Sends what the socket takes now. */
+    /** Sends as much as the socket accepts now. */
     void flush() {
         write();
         if (unflushed > 0) {
@@ -151,15 +151,15 @@ final class Reply {
         }
     }
 
-    /** Whether the client reads its replies, or so few wait that it does not matter. */
-    boolean mayGoOn() {
+    /** {@return whether the client reads its replies fast enough to execute further requests} */
+    boolean mayContinue() {
         if (!channel.isWritable()) {
             flush();
         }
         return channel.isWritable();
     }
 
-    /** Forgets what was not sent. */
+    /** Discards unsent replies. */
     void close() {
         ByteBuf buffer = out;
         if (buffer != null) {

@@ -3,40 +3,44 @@ package io.ksm4j.samples.cacheserver;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicLong;
 
-/** What clients may ask for at most, and what those requests hold together that are still coming. Safe for use by many threads. */
+/** The limits for requests, and the total size of all incomplete requests. Thread-safe. */
 final class RequestLimits {
 
-    static final int MOST_WORDS = 1 << 20;
+    static final int MAX_WORDS = 1 << 20;
 
-    /** What Redis allows, too. */
-    private static final int MOST_WORD_BYTES = 512 << 20;
+    /** The limit of Redis. */
+    private static final int MAX_WORD_BYTES = 512 << 20;
 
-    private static final int LEAST_HALF_SENT = 64 << 20;
+    private static final int MIN_INCOMPLETE_BYTES = 64 << 20;
 
-    private final int mostWordBytes;
-    private final Duration patience;
-    private final AtomicLong halfSent = new AtomicLong();
+    private final int maxWordBytes;
+    private final Duration timeout;
+    private final AtomicLong incompleteBytes = new AtomicLong();
 
-    RequestLimits(long mostValueBytes, Duration patience) {
-        this.mostWordBytes = (int) Math.min(MOST_WORD_BYTES, mostValueBytes);
-        this.patience = patience;
+    RequestLimits(long maxValueBytes, Duration timeout) {
+        this.maxWordBytes = (int) Math.min(MAX_WORD_BYTES, maxValueBytes);
+        this.timeout = timeout;
     }
 
-    int mostWordBytes() {
-        return mostWordBytes;
+    int maxWordBytes() {
+        return maxWordBytes;
     }
 
-    long mostRequestBytes() {
-        return Math.max(LEAST_HALF_SENT, mostWordBytes) * 2L;
+    long maxRequestBytes() {
+        return Math.max(MIN_INCOMPLETE_BYTES, maxWordBytes) * 2L;
     }
 
-    /** How long the rest of a request may take to come, while nothing of it comes. */
-    Duration patience() {
-        return patience;
+    /** Returns how long a client with an incomplete request may send nothing. */
+    Duration timeout() {
+        return timeout;
     }
 
-    /** Counts bytes of requests that are still coming, or takes some off. False if they are too many; they count all the same. */
+    /**
+     * Adds bytes of incomplete requests, or subtracts them if the number is negative.
+     *
+     * @return false if the total is too large; the bytes are counted anyway
+     */
     boolean hold(long bytes) {
-        return halfSent.addAndGet(bytes) <= mostRequestBytes();
+        return incompleteBytes.addAndGet(bytes) <= maxRequestBytes();
     }
 }

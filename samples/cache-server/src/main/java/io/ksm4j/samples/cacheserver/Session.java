@@ -1,6 +1,6 @@
 package io.ksm4j.samples.cacheserver;
 
-/** What commands of one client have set for those that follow. For use by one thread. */
+/** The state that the commands of one client share. Not thread-safe. */
 final class Session {
 
     final long id;

@@ -6,20 +6,20 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /**
- * What a server holds and has done, at one moment.
+ * The contents and counters of a server at one moment.
  *
- * @param uptimeSeconds since it was ready
- * @param keys of all tenants
- * @param tenants those that hold keys, by index
- * @param hits keys asked for that were there
- * @param misses keys asked for that were not
- * @param commands that were answered, errors included
- * @param evictedKeys that made room for others
- * @param expiredKeys whose time was over
- * @param connectedClients now
- * @param pool what the values' blocks take, before merging
- * @param merging what they take in truth
- * @param ksmd of the whole machine
+ * @param uptimeSeconds seconds since the server was ready
+ * @param keys the number of keys of all tenants
+ * @param tenants the tenants that have keys, by index
+ * @param hits reads of keys that were present
+ * @param misses reads of keys that were not present
+ * @param commands commands that were answered, including errors
+ * @param evictedKeys keys that were evicted to make room for others
+ * @param expiredKeys keys that have expired
+ * @param connectedClients the number of connected clients
+ * @param pool the memory of the values' blocks before merging
+ * @param merging the memory of the values after merging
+ * @param ksmd the state of {@code ksmd}, for the whole machine
  */
 record Snapshot(
         long uptimeSeconds,
@@ -38,31 +38,32 @@ record Snapshot(
     /**
      * A database of {@code SELECT}.
      *
-     * @param index from 0
-     * @param keys it holds
-     * @param valueBytes of their values, without what rounding to whole pages adds
+     * @param index the index, from 0
+     * @param keys the number of keys
+     * @param valueBytes the bytes of their values, not rounded to whole pages
      */
     record Tenant(int index, long keys, long valueBytes) {}
 
     /**
-     * What merging does to the values. At most a few seconds old: one second if somebody asks all the time, ten if nobody has.
+     * The effect of merging on the values. At most a second old if it is requested continuously, otherwise up to ten
+     * seconds.
      *
-     * @param askedBytes of memory that values were written to
-     * @param residentBytes what these take: {@code askedBytes} less {@code savedBytes}
-     * @param savedBytes what merging saves
+     * @param requestedBytes the bytes of memory that values were written to
+     * @param residentBytes the memory they use: {@code requestedBytes} less {@code savedBytes}
+     * @param savedBytes the memory saved by merging
      */
-    record Merging(long askedBytes, long residentBytes, long savedBytes) {
+    record Merging(long requestedBytes, long residentBytes, long savedBytes) {
 
         static final Merging NONE = new Merging(0, 0, 0);
     }
 
     /**
-     * The kernel's thread. As old as {@link Merging}.
+     * The state of {@code ksmd}. As old as {@link Merging}.
      *
-     * @param running whether it merges
-     * @param coreShare how much of one core it took since the last look, 0 to 1; empty where it cannot be seen
-     * @param fullScans since the machine started; empty without KSM
-     * @param pagesSharing how many pages are saved on the whole machine; empty without KSM
+     * @param running whether it is running
+     * @param coreShare the share of a core that it used since the last sample, 0 to 1; empty if it is not visible
+     * @param fullScans full scans since the machine started; empty without KSM
+     * @param pagesSharing pages saved on the whole machine; empty without KSM
      */
     record Ksmd(boolean running, OptionalDouble coreShare, OptionalLong fullScans, OptionalLong pagesSharing) {
 

@@ -23,14 +23,14 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 
 /**
- * The page that shows what the server and merging do, over HTTP.
+ * An HTTP server for the page that shows the state of the cache and of merging.
  *
- * <p>It has a thread of its own, so that it never keeps those waiting that serve the cache.
+ * <p>It has its own thread, so that it never delays the threads that serve the cache.
  */
 final class StatusPage implements AutoCloseable {
 
     static final int CONNECTIONS = 64;
-    private static final Duration PATIENCE = Duration.ofSeconds(15);
+    private static final Duration TIMEOUT = Duration.ofSeconds(15);
 
     private final EventLoopGroup loops;
     private final ChannelGroup connections;
@@ -43,28 +43,29 @@ final class StatusPage implements AutoCloseable {
     }
 
     /**
-     * Starts to listen.
+     * Starts listening.
      *
-     * @param address where; port 0 is any that is free
-     * @param snapshots is asked every few seconds, and for each request that wants the numbers, in one thread; must be quick
-     * @throws IOException if it cannot listen there
+     * @param address the address to listen on; port 0 is any free port
+     * @param snapshots supplies the numbers; called by one thread every few seconds and for each request that needs
+     *     them, and must be fast
+     * @throws IOException if it cannot listen on the address
      */
     static StatusPage start(InetSocketAddress address, Supplier<Snapshot> snapshots) throws IOException {
-        return start(address, snapshots, PATIENCE);
+        return start(address, snapshots, TIMEOUT);
     }
 
-    static StatusPage start(InetSocketAddress address, Supplier<Snapshot> snapshots, Duration patience)
+    static StatusPage start(InetSocketAddress address, Supplier<Snapshot> snapshots, Duration timeout)
             throws IOException {
         EventLoopGroup loops = new MultiThreadIoEventLoopGroup(
                 1, new DefaultThreadFactory("status-page", true), NioIoHandler.newFactory());
         EventLoop loop = loops.next();
         ChannelGroup connections = new DefaultChannelGroup(loop);
-        History history = new History();
+        SnapshotHistory history = new SnapshotHistory();
         PageFiles files = PageFiles.load();
         ChannelFuture bound = new ServerBootstrap()
                 .group(loops)
                 .channel(NioServerSocketChannel.class)
-                // Few requests at a time: each read is answered before the next.
+                // Small reads, so that few requests are read at a time. Each read is answered before the next.
                 .childOption(ChannelOption.RECVBUF_ALLOCATOR, new FixedRecvByteBufAllocator(2048))
                 .childHandler(new ChannelInitializer<>() {
                     @Override
@@ -78,26 +79,29 @@ final class StatusPage implements AutoCloseable {
                                 .pipeline()
                                 .addLast(
                                         new HttpServerCodec(),
-                                        new PageHandler(address, snapshots, history, files, patience));
+                                        new PageHandler(address, snapshots, history, files, timeout));
                     }
                 })
                 .bind(address)
                 .awaitUninterruptibly();
         if (!bound.isSuccess()) {
             loops.shutdownGracefully(0, 1, TimeUnit.SECONDS).awaitUninterruptibly();
-            throw new IOException("The status page cannot listen on " + address, bound.cause());
+            throw new IOException("the status page cannot listen on " + address, bound.cause());
         }
         Future<?> unused = loop.scheduleAtFixedRate(
-                () -> history.add(snapshots.get(), System.currentTimeMillis()), 0, History.SECONDS, TimeUnit.SECONDS);
+                () -> history.add(snapshots.get(), System.currentTimeMillis()),
+                0,
+                SnapshotHistory.SECONDS,
+                TimeUnit.SECONDS);
         return new StatusPage(loops, connections, bound.channel());
     }
 
-    /** The port it listens on. */
+    /** Returns the port that it listens on. */
     int port() {
         return ((InetSocketAddress) listener.localAddress()).getPort();
     }
 
-    /** Stops listening, closes the connections and waits for the thread to end. */
+    /** Stops listening, closes the connections, and waits for the thread to end. */
     @Override
     public void close() {
         listener.close().awaitUninterruptibly();

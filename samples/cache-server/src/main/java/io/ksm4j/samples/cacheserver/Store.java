@@ -22,25 +22,25 @@ import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Keys on the heap, values in a pool. Caffeine says which ones go when memory or time is over.
+ * Stores keys on the heap and values in a pool. Caffeine decides which entries are evicted, and when entries expire.
  *
- * <p>A block belongs to one entry, which enters the cache once and leaves it once; then {@link #removed} closes the block. A reader who
- * comes too late finds it closed, and looks for the key again. Safe for use by many threads.
+ * <p>A block belongs to one entry, which enters the cache once and leaves it once; then {@link #removed} closes the
+ * block. A reader that finds the block closed looks up the key again. Thread-safe.
  */
 final class Store implements AutoCloseable {
 
-    /** A deadline that never comes, in milliseconds of {@link #now()}. */
+    /** The deadline of entries that do not expire, in milliseconds of {@link #now()}. */
     static final long NEVER = Long.MAX_VALUE;
 
-    /** The deadline that the key has, if it is there, or else {@link #NEVER}. */
+    /** Keeps the deadline of the existing entry; {@link #NEVER} if there is none. */
     static final long SAME = -1;
 
-    /** About what the heap holds for an entry besides its key's name. */
+    /** The approximate heap memory of an entry in addition to the name of its key. */
     private static final int ENTRY_BYTES = 256;
 
     private static final Duration FOREVER = Duration.ofNanos(Long.MAX_VALUE);
 
-    /** When a value is stored. */
+    /** The condition under which a value is stored. */
     enum Condition {
         ALWAYS,
         ABSENT,
@@ -51,11 +51,11 @@ final class Store implements AutoCloseable {
     @FunctionalInterface
     interface Reader {
 
-        /** May throw what {@link MergeBlock#get} throws; then it has read nothing. */
+        /** Reads a value. If {@link MergeBlock#get} throws, the exception is passed on and nothing has been read. */
         void read(MergeBlock block);
     }
 
-    /** A value does not fit, whatever else goes. */
+    /** A value does not fit, even if all other entries are evicted. */
     static final class NoRoomException extends RuntimeException {
 
         private static final long serialVersionUID = 1;
@@ -71,12 +71,14 @@ final class Store implements AutoCloseable {
             this.deadline = deadline;
         }
 
-        /** Old bytes or new ones, never some of both. */
+        /** Reads the value. A concurrent overwrite is seen completely or not at all. */
         synchronized void read(Reader reader) {
             reader.read(block);
         }
 
-        /** Writes into the block if it is just as long: that spares giving its pages back and having new ones. */
+        /**
+         * Writes a value of the same length into the block, which avoids returning its pages and allocating new ones.
+         */
         synchronized boolean overwrite(ByteBuf value) {
             if (block.size() != value.readableBytes()) {
                 return false;
@@ -102,7 +104,7 @@ final class Store implements AutoCloseable {
     private final LongAdder evicted = new LongAdder();
     private final LongAdder expired = new LongAdder();
 
-    /** The pool is closed with the store. */
+    /** Creates a store. Closing the store closes the pool. */
     Store(MergePool pool, long pageSize, int tenants) {
         this.pool = pool;
         this.pageSize = pageSize;
@@ -115,13 +117,13 @@ final class Store implements AutoCloseable {
                 .weigher(this::weight)
                 .expireAfter(Expiry.writing((Key key, Entry entry) -> entry.timeToLive()))
                 .removalListener(this::removed)
-                // Whoever stores something makes room for it, and so never runs ahead of another thread that should.
+                // The thread that stores a value also evicts others, so that storing is never faster than evicting.
                 .executor(Runnable::run)
                 .scheduler(Scheduler.systemScheduler())
                 .build();
     }
 
-    /** Milliseconds since some moment. */
+    /** Returns milliseconds of a monotonic clock. */
     static long now() {
         return TimeUnit.NANOSECONDS.toMillis(System.nanoTime());
     }
@@ -138,7 +140,7 @@ final class Store implements AutoCloseable {
         return (bytes + pageSize - 1) / pageSize * pageSize;
     }
 
-    /** Whether there is such a key; then its value was read. */
+    /** Reads the value of a key, and returns whether there is such a key. */
     boolean get(Key key, Reader reader) {
         Entry entry = cache.getIfPresent(key);
         while (entry != null && !read(key, entry, reader)) {
@@ -148,7 +150,7 @@ final class Store implements AutoCloseable {
         return entry != null;
     }
 
-    /** False if the entry has left the cache meanwhile. */
+    /** Reads a value, and returns false if the entry is no longer in the cache. */
     private boolean read(Key key, Entry entry, Reader reader) {
         try {
             entry.read(reader);
@@ -170,7 +172,7 @@ final class Store implements AutoCloseable {
     /**
      * Stores a value.
      *
-     * @throws NoRoomException if it does not fit, even if all others go
+     * @throws NoRoomException if it does not fit, even if all other entries are evicted
      */
     void set(Key key, ByteBuf value, long deadline) {
         if (!overwrite(key, value, deadline)) {
@@ -182,23 +184,24 @@ final class Store implements AutoCloseable {
      * Stores a value if the condition holds.
      *
      * @return whether it was stored
-     * @throws NoRoomException if it does not fit, even if all others go
+     * @throws NoRoomException if it does not fit, even if all other entries are evicted
      */
     boolean set(Key key, ByteBuf value, long deadline, Condition condition) {
         if (condition != Condition.ABSENT && overwrite(key, value, deadline)) {
             return true;
         }
-        Predicate<@Nullable Entry> mayGo = old -> condition != (old == null ? Condition.PRESENT : Condition.ABSENT);
-        // Before others make room for what is not stored.
-        return mayGo.test(cache.getIfPresent(key)) && replace(key, newEntry(key, value, deadline), mayGo);
+        Predicate<@Nullable Entry> mayReplace =
+                old -> condition != (old == null ? Condition.PRESENT : Condition.ABSENT);
+        // Checked first, so that nothing is evicted for a value that is then not stored.
+        return mayReplace.test(cache.getIfPresent(key)) && replace(key, newEntry(key, value, deadline), mayReplace);
     }
 
-    /** Puts an entry in the place of another, or of none, if that may go; or else ends it. */
-    private boolean replace(Key key, Entry entry, Predicate<@Nullable Entry> mayGo) {
+    /** Replaces the current entry, or none, if the predicate allows it; otherwise discards the new entry. */
+    private boolean replace(Key key, Entry entry, Predicate<@Nullable Entry> mayReplace) {
         Entry now = null;
         try {
             now = cache.asMap().compute(key, (k, old) -> {
-                if (!mayGo.test(old)) {
+                if (!mayReplace.test(old)) {
                     return old;
                 }
                 if (entry.deadline == SAME) {
@@ -214,7 +217,7 @@ final class Store implements AutoCloseable {
         return now == entry;
     }
 
-    /** False if there is no such key, or its value has another length. */
+    /** Overwrites the value in place. Returns false if there is no such key, or if its value has a different length. */
     private boolean overwrite(Key key, ByteBuf value, long deadline) {
         boolean[] overwritten = {false};
         cache.asMap().computeIfPresent(key, (k, entry) -> {
@@ -230,7 +233,8 @@ final class Store implements AutoCloseable {
     /**
      * Stores many values.
      *
-     * @throws NoRoomException if they do not all fit, even if all others go; then none is stored, and none goes
+     * @throws NoRoomException if they do not all fit, even if all other entries are evicted; then none is stored and
+     *     none is evicted
      */
     void setAll(List<Key> keys, List<ByteBuf> values) {
         long needed = IntStream.range(0, keys.size())
@@ -256,12 +260,12 @@ final class Store implements AutoCloseable {
     }
 
     /**
-     * Adds one to the number that a value is, or to 0.
+     * Adds one to the number that is the value of a key. A missing key counts as 0.
      *
      * @return the sum
-     * @throws NumberFormatException if the value is no number
-     * @throws ArithmeticException if it is the largest there is
-     * @throws NoRoomException if the sum does not fit, even if all others go
+     * @throws NumberFormatException if the value is not a number
+     * @throws ArithmeticException if the sum would overflow
+     * @throws NoRoomException if the sum does not fit, even if all other entries are evicted
      */
     long increment(Key key) {
         while (true) {
@@ -270,9 +274,9 @@ final class Store implements AutoCloseable {
             if (old != null && !read(key, old, block -> text[0] = shortText(block))) {
                 continue;
             }
-            long sum = Math.addExact(Commands.number(text[0]), 1);
+            long sum = Math.addExact(RedisInteger.parse(text[0]), 1);
             ByteBuf value = Unpooled.copiedBuffer(Long.toString(sum), StandardCharsets.US_ASCII);
-            // It may have been written in place meanwhile.
+            // The value may have been overwritten in place since it was read.
             if (replace(
                     key,
                     newEntry(key, value, SAME),
@@ -282,12 +286,12 @@ final class Store implements AutoCloseable {
         }
     }
 
-    /** Empty if it is too long for a number. */
+    /** Returns a value as text; empty if it is too long for a number. */
     private static String shortText(MergeBlock block) {
         return block.size() > 20 ? "" : new String(block.toByteArray(), StandardCharsets.US_ASCII);
     }
 
-    /** Whether there was such a key. */
+    /** Sets a deadline, and returns whether there is such a key. */
     boolean expire(Key key, long deadline) {
         if (deadline <= now()) {
             return delete(key);
@@ -299,7 +303,7 @@ final class Store implements AutoCloseable {
                 != null;
     }
 
-    /** When the key goes, or null if there is no such key. */
+    /** Returns the deadline of a key, or null if there is no such key. */
     @Nullable
     Long deadline(Key key) {
         Entry entry = cache.getIfPresent(key);
@@ -349,7 +353,7 @@ final class Store implements AutoCloseable {
         }
     }
 
-    /** Makes room before Caffeine would; false if there is nothing left that could go. */
+    /** Evicts entries before Caffeine would; returns false if there are none left. */
     private boolean evict(long bytes) {
         cache.cleanUp();
         long[] found = {0};
@@ -370,7 +374,7 @@ final class Store implements AutoCloseable {
         return !coldest.isEmpty();
     }
 
-    /** The only place where an entry that was in the cache ends. */
+    /** Discards an entry that was in the cache. No other code does this. */
     private void removed(@Nullable Key key, @Nullable Entry entry, RemovalCause cause) {
         if (key == null || entry == null) {
             throw new IllegalStateException("keys and values are held strongly");
@@ -390,7 +394,7 @@ final class Store implements AutoCloseable {
         entry.block.close();
     }
 
-    /** What of a snapshot is known here; the rest is as given. */
+    /** Returns a snapshot with the numbers of this store and the given ones. */
     Snapshot snapshot(long uptimeSeconds, long commands, int clients, Snapshot.Merging merging, Snapshot.Ksmd ksmd) {
         List<Snapshot.Tenant> filled = IntStream.range(0, tenants.size())
                 .mapToObj(index -> new Snapshot.Tenant(
@@ -412,7 +416,7 @@ final class Store implements AutoCloseable {
                 ksmd);
     }
 
-    /** For when no client is there any more. */
+    /** Frees all memory. There must be no clients any more. */
     @Override
     public void close() {
         cache.invalidateAll();

@@ -1,4 +1,4 @@
-/** A cache that speaks the protocol of Redis and keeps its values in memory that merges. */
+/** A cache that implements the Redis protocol and stores its values in mergeable memory. */
 @NullMarked
 package io.ksm4j.samples.cacheserver;
 

@@ -1,8 +1,8 @@
 "use strict";
 
 const KEPT_SECONDS = 600;
-const PATIENCE_MILLIS = 5000;
-const MOST_TENANTS = 64;
+const TIMEOUT_MILLIS = 5000;
+const MAX_TENANTS = 64;
 
 const byId = id => document.getElementById(id);
 const whole = new Intl.NumberFormat("en");
@@ -25,7 +25,12 @@ function count(n, one, many) {
 }
 
 function duration(seconds) {
-  const parts = [[Math.floor(seconds / 86400), "d"], [Math.floor(seconds / 3600) % 24, "h"], [Math.floor(seconds / 60) % 60, "min"], [seconds % 60, "s"]];
+  const parts = [
+    [Math.floor(seconds / 86400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "min"],
+    [seconds % 60, "s"],
+  ];
   const first = parts.findIndex(([n]) => n > 0);
   return parts.slice(first < 0 ? 3 : first).slice(0, 2).map(([n, unit]) => `${n} ${unit}`).join(" ");
 }
@@ -43,9 +48,9 @@ function set(id, text) {
 
 const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// What the plots show, by columns: time in seconds, bytes asked for, used and saved, shares of a CPU and of reads that hit.
+// The data of the plots as columns: time in seconds, bytes requested, used and saved, CPU share, and hit rate.
 let columns;
-// Hits and misses so far, when the newest point was made.
+// The total hits and misses at the newest point.
 let lastReads;
 
 const line = (name, key, column, options = {}) => ({name, key, column, ...options});
@@ -53,14 +58,14 @@ const line = (name, key, column, options = {}) => ({name, key, column, ...option
 const plots = [
   plot("plot-memory", bytes, binary, [
     line("used", "used", 2, {fill: true}),
-    line("asked for", "asked", 1, {dash: [7, 4]}),
+    line("requested", "requested", 1, {dash: [7, 4]}),
   ]),
   plot("plot-saved", bytes, binary, [line("saved", "saved", 3, {fill: true})]),
   plot("plot-cpu", percent, top => ticks(top, [0.02, 0.05, 0.1, 0.25]), [line("of one core", "cpu", 4, {fill: true})]),
   plot("plot-hits", percent, () => ticks(1, [0.25]), [line("of reads", "hits", 5)]),
 ];
 
-/** How high an axis goes, and in what steps, to show all up to a value. */
+/** Returns the maximum and the step of an axis that shows all values up to top. */
 function ticks(top, steps) {
   const step = steps.find(step => step * 4 >= top) ?? steps.at(-1);
   return {max: Math.max(1, Math.ceil(top / step)) * step, step};
@@ -107,7 +112,7 @@ function plot(id, format, scaleTo, lines) {
         borderColor: () => color(`--${key}`),
         backgroundColor: () => `${color(`--${key}`)}2e`,
         borderDash: dash,
-        // A line at the very top or bottom is drawn in its full width.
+        // Draws lines at the very top or bottom in their full width.
         clip: 4,
       })),
     },
@@ -144,7 +149,8 @@ function plot(id, format, scaleTo, lines) {
     const {x, y} = chart.options.scales;
     x.max = times.at(-1);
     x.min = Math.min(times[0], x.max - 60);
-    x.ticks.stepSize = [15, 30, 60, 120, 180].find(step => step * (box.clientWidth < 420 ? 3.5 : 6) >= x.max - x.min) ?? 300;
+    const maxTicks = box.clientWidth < 420 ? 3.5 : 6;
+    x.ticks.stepSize = [15, 30, 60, 120, 180].find(step => step * maxTicks >= x.max - x.min) ?? 300;
     const {max, step} = scaleTo(Math.max(0, ...lines.flatMap(({column}) => columns[column])));
     y.max = max;
     y.ticks.stepSize = step;
@@ -152,7 +158,8 @@ function plot(id, format, scaleTo, lines) {
 
     const latest = lines.map(({column}) => format(columns[column].at(-1)));
     values.forEach((value, i) => value.textContent = latest[i]);
-    box.setAttribute("aria-label", `${title}, the last ten minutes. Now ${lines.map(({name}, i) => `${latest[i]} ${name}`).join(", ")}.`);
+    const current = lines.map(({name}, i) => `${latest[i]} ${name}`).join(", ");
+    box.setAttribute("aria-label", `${title}, the last ten minutes. Now ${current}.`);
   };
 }
 
@@ -165,7 +172,7 @@ function forget() {
   lastReads = null;
 }
 
-function remember({time, askedBytes, residentBytes, savedBytes, coreShare, hits, misses}) {
+function remember({time, requestedBytes, residentBytes, savedBytes, coreShare, hits, misses}) {
   const seconds = time / 1000;
   if (seconds <= columns[0].at(-1)) {
     return;
@@ -173,7 +180,8 @@ function remember({time, askedBytes, residentBytes, savedBytes, coreShare, hits,
   const reads = lastReads === null ? 0 : hits + misses - lastReads.hits - lastReads.misses;
   const hitRate = reads > 0 ? (hits - lastReads.hits) / reads : null;
   lastReads = {hits, misses};
-  [seconds, askedBytes, residentBytes, savedBytes, coreShare, hitRate].forEach((value, i) => columns[i].push(value));
+  const point = [seconds, requestedBytes, residentBytes, savedBytes, coreShare, hitRate];
+  point.forEach((value, i) => columns[i].push(value));
   const stale = columns[0].findIndex(then => then >= seconds - KEPT_SECONDS);
   columns.forEach(column => column.splice(0, stale));
 }
@@ -181,42 +189,44 @@ function remember({time, askedBytes, residentBytes, savedBytes, coreShare, hits,
 // The numbers
 
 function show(now) {
-  const {merging: {askedBytes, residentBytes, savedBytes}, pool, ksmd} = now;
-  set("asked", bytes(askedBytes));
+  const {merging: {requestedBytes, residentBytes, savedBytes}, pool, ksmd} = now;
+  set("requested", bytes(requestedBytes));
   set("used", bytes(residentBytes));
   set("saved", bytes(savedBytes));
-  set("saved-share", askedBytes > 0 ? `(${percent(savedBytes / askedBytes)})` : "");
-  byId("bar-used").style.width = askedBytes > 0 ? `${Math.min(100, 100 * residentBytes / askedBytes)}%` : "0";
-  document.body.classList.toggle("empty", askedBytes === 0);
+  set("saved-share", requestedBytes > 0 ? `(${percent(savedBytes / requestedBytes)})` : "");
+  byId("bar-used").style.width = requestedBytes > 0 ? `${Math.min(100, 100 * residentBytes / requestedBytes)}%` : "0";
+  document.body.classList.toggle("empty", requestedBytes === 0);
 
   const reads = now.hits + now.misses;
   set("keys", whole.format(now.keys));
   set("hit-rate", reads > 0 ? percent(now.hits / reads) : "–");
-  set("reads", reads > 0 ? `of ${count(reads, "read", "reads")}` : "nothing read yet");
+  set("reads", reads > 0 ? `of ${count(reads, "read", "reads")}` : "no reads yet");
   set("cpu", percent(ksmd.coreShare));
-  set("scans", ksmd.fullScans === null ? "no KSM here" : count(ksmd.fullScans, "full scan", "full scans"));
+  set("scans", ksmd.fullScans === null ? "no KSM" : count(ksmd.fullScans, "full scan", "full scans"));
   set("evicted", whole.format(now.evictedKeys));
   set("expired", `${whole.format(now.expiredKeys)} expired`);
   set("commands", whole.format(now.commands));
   set("clients", count(now.connectedClients, "client", "clients"));
   set("stopped", ksmd.fullScans === null
     ? "This machine has no KSM: nothing merges."
-    : "ksmd is stopped: nothing merges until somebody starts it.");
+    : "ksmd is stopped: nothing merges until it is started.");
   byId("stopped").hidden = ksmd.running;
 
   set("capacity", bytes(pool.capacityBytes));
   set("blocks", bytes(pool.usedBytes));
   set("values", bytes(pool.valueBytes));
-  set("wasted", pool.usedBytes > 0 ? `${bytes(pool.wastedBytes)} (${percent(pool.wastedBytes / pool.usedBytes)})` : bytes(0));
+  set("wasted", pool.usedBytes > 0
+    ? `${bytes(pool.wastedBytes)} (${percent(pool.wastedBytes / pool.usedBytes)})`
+    : bytes(0));
   set("sharing", ksmd.pagesSharing === null ? "–" : whole.format(ksmd.pagesSharing));
 
   const tenants = now.tenants.filter(({keys}) => keys > 0);
   const total = tenants.reduce((sum, {valueBytes}) => sum + valueBytes, 0);
   byId("empty").hidden = tenants.length > 0;
   byId("tenants").hidden = tenants.length === 0;
-  byId("more").hidden = tenants.length <= MOST_TENANTS;
-  set("more", `and ${whole.format(tenants.length - MOST_TENANTS)} more`);
-  byId("tenants").tBodies[0].replaceChildren(...tenants.slice(0, MOST_TENANTS).map(({index, keys, valueBytes}) => {
+  byId("more").hidden = tenants.length <= MAX_TENANTS;
+  set("more", `and ${whole.format(tenants.length - MAX_TENANTS)} more`);
+  byId("tenants").tBodies[0].replaceChildren(...tenants.slice(0, MAX_TENANTS).map(({index, keys, valueBytes}) => {
     const row = document.createElement("tr");
     for (const text of [String(index), whole.format(keys), bytes(valueBytes)]) {
       row.insertCell().textContent = text;
@@ -228,7 +238,7 @@ function show(now) {
   }));
 }
 
-// Asking, once a second, while somebody can see the page
+// Requests, once a second, while the page is visible
 
 let asking = false;
 let lastTime;
@@ -236,7 +246,7 @@ let lastTime;
 const pause = millis => new Promise(wake => setTimeout(wake, millis));
 
 async function get(path) {
-  const response = await fetch(path, {cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MILLIS)});
+  const response = await fetch(path, {cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MILLIS)});
   if (!response.ok) {
     throw new Error(`${path}: ${response.status}`);
   }
@@ -251,14 +261,14 @@ function alive(now) {
 }
 
 function gone() {
-  const since = lastTime === undefined ? "" : ` These are its numbers of ${clock(lastTime / 1000)}.`;
+  const since = lastTime === undefined ? "" : ` The numbers shown are from ${clock(lastTime / 1000)}.`;
   document.body.classList.add("gone");
   set("status", "no answer");
-  set("gone", `The server does not answer.${since} Asking again every second.`);
+  set("gone", `The server does not answer.${since} Retrying every second.`);
   byId("gone").hidden = false;
 }
 
-// What happened before, or while nobody looked, the server remembers, coarsely.
+// If afresh is true, also loads the server's coarser history of the time when this page did not request numbers.
 async function ask(afresh) {
   let past, now;
   try {

@@ -31,14 +31,14 @@ final class Browser implements AutoCloseable {
     }
 
     /**
-     * Starts one.
+     * Starts a browser, or skips the test if none is installed.
      *
-     * @param profile an empty folder
-     * @throws AssertionError where none is installed and {@code ksm.required} is true; otherwise the test is skipped
+     * @param profile an empty directory
+     * @throws AssertionError if no browser is installed and {@code ksm.required} is true
      */
     static Browser open(Path profile) {
         boolean installed = Stream.of(CHROMIUM, DRIVER).allMatch(Files::isExecutable);
-        String reason = "needs " + CHROMIUM + " and " + DRIVER + ": packages chromium and chromium-driver of Debian";
+        String reason = "needs " + CHROMIUM + " and " + DRIVER + ": Debian packages chromium and chromium-driver";
         if (Boolean.getBoolean("ksm.required")) {
             assertThat(installed).as(reason).isTrue();
         }
@@ -60,9 +60,8 @@ final class Browser implements AutoCloseable {
         logs.enable(LogType.BROWSER, Level.ALL);
         logs.enable(LogType.PERFORMANCE, Level.ALL);
         options.setCapability("goog:loggingPrefs", logs);
-        // Selenium looks for a driver elsewhere, and on the internet, unless it is told of one. The home directory is
-        // where the
-        // browser keeps its settings.
+        // Without a driver, Selenium looks for one in other places and on the internet. The browser stores its settings
+        // in the home directory.
         ChromeDriverService service = new ChromeDriverService.Builder()
                 .usingDriverExecutable(DRIVER.toFile())
                 .withEnvironment(Map.of("HOME", profile.toString()))
@@ -74,12 +73,12 @@ final class Browser implements AutoCloseable {
         driver.get(uri);
     }
 
-    /** The text of an element as it is seen: empty if it is hidden. */
+    /** Returns the visible text of an element; empty if it is hidden. */
     String text(String id) {
         return driver.findElement(By.id(id)).getText();
     }
 
-    /** What a function's body returns. */
+    /** Runs the body of a function and returns its result. */
     Object run(String javaScript) {
         return driver.executeScript(javaScript);
     }
@@ -96,12 +95,12 @@ final class Browser implements AutoCloseable {
                 Map.of("width", width, "height", height, "deviceScaleFactor", 2, "mobile", true));
     }
 
-    /** What it has complained of since this was last asked. */
+    /** Returns the browser's error messages since the last call. */
     List<String> complaints() {
         return log(LogType.BROWSER).toList();
     }
 
-    /** All that it has wanted to have, from wherever, since this was last asked. */
+    /** Returns the URLs of all requests since the last call. */
     List<String> requests() {
         return log(LogType.PERFORMANCE)
                 .filter(event -> event.contains("\"Network.requestWillBeSent\""))

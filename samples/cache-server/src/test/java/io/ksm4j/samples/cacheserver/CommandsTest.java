@@ -25,7 +25,7 @@ import redis.clients.jedis.Response;
 import redis.clients.jedis.exceptions.JedisDataException;
 import redis.clients.jedis.params.SetParams;
 
-/** What each command does, asked by Jedis. */
+/** Tests each command with Jedis. */
 class CommandsTest {
 
     private static ServerUnderTest running;
@@ -68,12 +68,12 @@ class CommandsTest {
     }
 
     @Test
-    void hasNoValueForAKeyThatWasNeverSet() {
+    void returnsNullForAMissingKey() {
         assertThat(jedis.get("none")).isNull();
     }
 
     @Test
-    void replacesValuesOfTheSameLengthAndOfAnother() {
+    void replacesValuesOfTheSameAndOfDifferentLength() {
         for (String value : List.of("one", "two", "three", "", "four")) {
             jedis.set("key", value);
             assertThat(jedis.get("key")).isEqualTo(value);
@@ -94,7 +94,7 @@ class CommandsTest {
     }
 
     @Test
-    void forgetsValuesWhenTheirTimeIsOver() {
+    void expiresValues() {
         long before = running.server.snapshot().expiredKeys();
         jedis.set("key", "value", SetParams.setParams().px(50));
         jedis.set("other", "value", SetParams.setParams().ex(1000));
@@ -106,11 +106,11 @@ class CommandsTest {
     }
 
     @Test
-    void forgetsValuesWhenTheirTimeWasChanged() {
+    void expiresValuesAfterTheirDeadlineWasChanged() {
         jedis.set("sooner", "value", SetParams.setParams().ex(1000));
         jedis.set("kept", "value", SetParams.setParams().px(400));
         jedis.set("kept", "other");
-        await("a change before its time is over").until(() -> {
+        await("a change before it expires").until(() -> {
             jedis.set("later", "value", SetParams.setParams().px(400));
             return jedis.expire("later", 1000) == 1;
         });
@@ -121,7 +121,7 @@ class CommandsTest {
     }
 
     @Test
-    void tellsAndChangesTheTimeThatIsLeft() {
+    void returnsAndChangesTheTimeToLive() {
         assertThat(jedis.ttl("key")).isEqualTo(-2);
         assertThat(jedis.expire("key", 10)).isZero();
         jedis.set("key", "value");
@@ -144,7 +144,7 @@ class CommandsTest {
     }
 
     @Test
-    void setsAndGetsMany() {
+    void setsAndGetsSeveralKeys() {
         assertThat(jedis.mset("a", "1", "b", "2", "a", "3")).isEqualTo("OK");
 
         assertThat(jedis.mget("a", "none", "b", "a")).containsExactly("3", null, "2", "3");
@@ -154,7 +154,7 @@ class CommandsTest {
     }
 
     @Test
-    void counts() {
+    void increments() {
         assertThat(jedis.incr("n")).isEqualTo(1);
         assertThat(jedis.incr("n")).isEqualTo(2);
         jedis.set("n", "-10", SetParams.setParams().ex(1000));
@@ -165,7 +165,7 @@ class CommandsTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"", "x", "1.5", "+1", "01", " 1", "9223372036854775808", "123456789012345678901"})
-    void countsNothingThatIsNoNumber(String value) {
+    void refusesToIncrementAValueThatIsNotANumber(String value) {
         jedis.set("n", value);
 
         assertThatThrownBy(() -> jedis.incr("n"))
@@ -175,14 +175,14 @@ class CommandsTest {
     }
 
     @Test
-    void doesNotCountBeyondTheLargestNumber() {
+    void refusesToIncrementTheLargestNumber() {
         jedis.set("n", Long.toString(Long.MAX_VALUE));
 
         assertThatThrownBy(() -> jedis.incr("n")).hasMessage("ERR increment or decrement would overflow");
     }
 
     @Test
-    void keepsTenantsApart() {
+    void separatesTenants() {
         jedis.set("key", "zero");
         jedis.select(1);
         assertThat(jedis.get("key")).isNull();
@@ -204,7 +204,7 @@ class CommandsTest {
     }
 
     @Test
-    void tellsWhatItIs() {
+    void reportsItsStateAndConfiguration() {
         jedis.set("key", "value");
         jedis.get("key");
         jedis.get("none");
@@ -219,7 +219,7 @@ class CommandsTest {
                         "# Ksm",
                         "db0:keys=1,value_bytes=5")
                 .contains("maxmemory:67108864", "used_memory:4096", "tcp_port:" + running.server.port());
-        assertThat(jedis.info("ksm")).startsWith("# Ksm").contains("asked_bytes:", "saved_bytes:", "ksmd_running:");
+        assertThat(jedis.info("ksm")).startsWith("# Ksm").contains("requested_bytes:", "saved_bytes:", "ksmd_running:");
         assertThat(jedis.info("nonsense")).isEmpty();
         assertThat(jedis.configGet("maxmemory")).isEqualTo(Map.of("maxmemory", "67108864"));
         assertThat(jedis.configGet("nonsense")).isEmpty();
@@ -227,7 +227,7 @@ class CommandsTest {
     }
 
     @Test
-    void greetsAndNamesClients() {
+    void answersPingsAndNamesClients() {
         assertThat(jedis.ping()).isEqualTo("PONG");
         assertThat(jedis.ping("hello")).isEqualTo("hello");
         assertThat(jedis.echo("hello")).isEqualTo("hello");
@@ -263,7 +263,7 @@ class CommandsTest {
                 "HELLO 3 | NOPROTO unsupported protocol version",
                 "HELLO 2 nonsense | ERR Syntax error in HELLO option 'nonsense'",
             })
-    void answersWithTheErrorsOfRedis(String request, String error) {
+    void returnsTheErrorsOfRedis(String request, String error) {
         String[] words = request.split(" ");
 
         assertThatThrownBy(() -> send(words))
@@ -276,19 +276,19 @@ class CommandsTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"CONFIG SET maxmemory 1", "CLIENT KILL x", "COMMAND NONSENSE"})
-    void saysWhichSubcommandsItDoesNotKnow(String request) {
+    void reportsUnknownSubcommands(String request) {
         assertThatThrownBy(() -> send(request.split(" "))).hasMessageContaining("unknown subcommand");
     }
 
     @Test
-    void saysWhichCommandsItDoesNotKnow() {
+    void reportsUnknownCommands() {
         assertThatThrownBy(() -> send("LPUSH", "a", "b\r\nc"))
                 .hasMessage("ERR unknown command 'LPUSH', with args beginning with: 'a' 'b??c' ");
     }
 
     @Test
-    void refusesKeysThatAreTooLong() {
-        String key = "k".repeat(Key.MOST_BYTES + 1);
+    void refusesTooLongKeys() {
+        String key = "k".repeat(Key.MAX_BYTES + 1);
 
         assertThatThrownBy(() -> jedis.set(key, "value")).hasMessageContaining("key is longer than");
         assertThat(jedis.get(key)).isNull();
@@ -297,7 +297,7 @@ class CommandsTest {
     }
 
     @Test
-    void answersPipelinesInTheirOrder() {
+    void answersPipelinesInOrder() {
         Pipeline pipeline = jedis.pipelined();
         for (int i = 0; i < 5000; i++) {
             pipeline.set("key" + i % 100, "value" + i);

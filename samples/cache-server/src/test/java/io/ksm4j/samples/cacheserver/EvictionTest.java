@@ -18,13 +18,13 @@ import org.junit.jupiter.api.Test;
 import redis.clients.jedis.Jedis;
 import redis.clients.jedis.params.SetParams;
 
-/** More is stored than there is room for. */
+/** Stores more values than there is memory for. */
 class EvictionTest {
 
     private static final int KEYS = 400;
 
     @Test
-    void everyValueReadIsTheOneOfItsKeyWhileOthersMakeRoom() throws Exception {
+    void readsCorrectValuesWhileOthersAreEvicted() throws Exception {
         try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m", "--io-threads", "4")) {
             ExecutorService clients = Executors.newFixedThreadPool(6);
             try {
@@ -76,7 +76,10 @@ class EvictionTest {
         return hits;
     }
 
-    /** Its content follows from the key, its length and its first byte, so that a mixture of two is seen. */
+    /**
+     * Returns a value whose content depends on the key, its length and its first byte, so that a mixture of two values
+     * is detected.
+     */
     private static byte[] value(int key, int size, int salt) {
         byte[] value = new byte[1000 + 12_000 * size + key];
         value[0] = (byte) salt;
@@ -92,7 +95,7 @@ class EvictionTest {
     }
 
     @Test
-    void oneLargeValuePushesOutManySmallOnes() throws IOException {
+    void oneLargeValueEvictsManySmallOnes() throws IOException {
         try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m");
                 Jedis jedis = running.jedis()) {
             for (int i = 0; i < 900; i++) {
@@ -110,7 +113,7 @@ class EvictionTest {
     }
 
     @Test
-    void letsNothingGoForWhatItsConditionKeepsOut() throws IOException {
+    void evictsNothingForAConditionalSetThatFails() throws IOException {
         try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m");
                 Jedis jedis = running.jedis()) {
             for (int i = 0; i < 700; i++) {
@@ -128,7 +131,7 @@ class EvictionTest {
     }
 
     @Test
-    void refusesWhatDoesNotFitAtAllAndKeepsWhatThereIs() throws IOException {
+    void refusesValuesThatCannotFitAndKeepsOthers() throws IOException {
         try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m");
                 Jedis jedis = running.jedis()) {
             jedis.set("key", "value");

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** The server as a client sees it that would rather speak RESP3. */
+/** Tests the server with a client that prefers RESP3. */
 class LettuceTest {
 
     private ServerUnderTest running;
@@ -42,7 +42,7 @@ class LettuceTest {
     }
 
     @Test
-    void speaksToItUnchanged() {
+    void worksWithoutChanges() {
         try (StatefulRedisConnection<String, String> connection = client.connect()) {
             RedisCommands<String, String> redis = connection.sync();
             assertThat(redis.set("key", "value", SetArgs.Builder.ex(1000).nx())).isEqualTo("OK");
@@ -68,7 +68,7 @@ class LettuceTest {
     }
 
     @Test
-    void countsExactlyWhereManyClientsCount() {
+    void incrementsExactlyWithSeveralClients() {
         try (StatefulRedisConnection<String, String> one = client.connect();
                 StatefulRedisConnection<String, String> other = client.connect()) {
             RedisAsyncCommands<String, String> first = one.async();

@@ -31,22 +31,22 @@ import net.jqwik.api.lifecycle.AfterTry;
 import net.jqwik.api.lifecycle.BeforeContainer;
 import org.awaitility.Awaitility;
 
-/** Whatever clients send: what came before is answered, the server lives on, and nothing is leaked. */
+/** Sends random malformed requests: earlier requests are answered, the server keeps working, and nothing leaks. */
 @Tag("more")
 class MalformedRequestsTest {
 
-    private static final int PATIENCE_MILLIS = 180_000;
+    private static final int TIMEOUT_MILLIS = 180_000;
     private static final String LEAKED_BY_THE_TEST = "leaked by the test itself";
-    private static final String FROM_64_KIB_ON_A_LINE_IS_TOO_LONG = "x".repeat(70_000);
+    private static final String LINE_LONGER_THAN_64_KIB = "x".repeat(70_000);
 
-    /** What was logged about leaks, and about exceptions that nobody expected. */
-    private static final Queue<String> TROUBLE = new ConcurrentLinkedQueue<>();
+    /** Logged leaks and unexpected exceptions. */
+    private static final Queue<String> PROBLEMS = new ConcurrentLinkedQueue<>();
 
     private static final Handler LISTENER = new Handler() {
         @Override
         public void publish(LogRecord entry) {
             if (entry.getLevel().intValue() >= Level.SEVERE.intValue()) {
-                TROUBLE.add(entry.getMessage() + " " + entry.getThrown());
+                PROBLEMS.add(entry.getMessage() + " " + entry.getThrown());
             }
         }
 
@@ -57,7 +57,7 @@ class MalformedRequestsTest {
         public void close() {}
     };
 
-    // Held, because loggers that nobody holds are forgotten with their handlers.
+    // Strong references, because unreferenced loggers are garbage-collected with their handlers.
     private static final List<Logger> LOGGERS =
             List.of(Logger.getLogger("io.netty"), Logger.getLogger("io.ksm4j.samples"));
 
@@ -79,16 +79,16 @@ class MalformedRequestsTest {
     private static Socket connect() throws IOException {
         Socket socket = new Socket(server.address().getAddress(), server.port());
         socket.setTcpNoDelay(true);
-        socket.setSoTimeout(PATIENCE_MILLIS);
+        socket.setSoTimeout(TIMEOUT_MILLIS);
         return socket;
     }
 
     /**
-     * Bytes that are told from each other.
+     * The bytes that a client sends.
      *
-     * @param requests that are valid, and what they are answered
-     * @param garbage sent right behind them
-     * @param cuts where the bytes are cut into pieces, in parts of the whole
+     * @param requests valid requests and their replies
+     * @param garbage bytes sent after the valid requests
+     * @param cuts the positions at which the bytes are split into pieces, as fractions of the total length
      */
     record Bytes(List<Request> requests, String garbage, List<Double> cuts) {
 
@@ -104,7 +104,7 @@ class MalformedRequestsTest {
     record Request(String bytes, String answer) {}
 
     @Property(tries = 200, shrinking = ShrinkingMode.OFF)
-    void anythingMayFollowValidRequests(@ForAll("bytes") Bytes bytes) throws IOException {
+    void answersValidRequestsBeforeGarbage(@ForAll("bytes") Bytes bytes) throws IOException {
         try (Socket client = connect()) {
             send(client, bytes);
             assertThat(read(client, bytes.answers().length())).isEqualTo(bytes.answers());
@@ -115,16 +115,16 @@ class MalformedRequestsTest {
     }
 
     @Property(tries = 100, shrinking = ShrinkingMode.OFF)
-    void clientsMayHangUpAtAnyTime(@ForAll("bytes") Bytes bytes) throws IOException {
+    void clientsMayDisconnectAtAnyTime(@ForAll("bytes") Bytes bytes) throws IOException {
         try (Socket client = connect()) {
             send(client, bytes);
-            // What is not read when the socket closes makes it a reset.
+            // Closing with unread data resets the connection.
             client.setSoLinger(bytes.cuts().size() % 2 == 0, 0);
         }
     }
 
     @Property(shrinking = ShrinkingMode.OFF)
-    void lengthsThatNobodyMayAnnounceAreRefused(@ForAll("tooLong") String request) throws IOException {
+    void invalidLengthsAreRefused(@ForAll("tooLong") String request) throws IOException {
         try (Socket client = connect()) {
             client.getOutputStream().write(request.getBytes(ISO_8859_1));
             assertThat(new String(client.getInputStream().readAllBytes(), ISO_8859_1))
@@ -135,10 +135,10 @@ class MalformedRequestsTest {
     }
 
     @AfterTry
-    void anotherClientIsServedAndNoBlockIsLeaked() throws IOException {
+    void otherClientsAreServedAndNoBlockLeaks() throws IOException {
         try (Socket client = connect()) {
             assertThat(ask(client, encode("PING"), 7)).isEqualTo("+PONG\r\n");
-            // All that came before have been accepted, but may still be executing what they had sent.
+            // All earlier clients have been accepted, but their requests may still be executing.
             if (server.snapshot().connectedClients() > 1) {
                 Awaitility.await()
                         .pollInterval(1, TimeUnit.MILLISECONDS)
@@ -148,7 +148,7 @@ class MalformedRequestsTest {
         }
         assertThat(server.snapshot().pool().blocks()).isZero();
         assertThat(server.snapshot().pool().usedBytes()).isZero();
-        assertThat(TROUBLE).isEmpty();
+        assertThat(PROBLEMS).isEmpty();
     }
 
     private static String ask(Socket client, String request, int length) throws IOException {
@@ -157,21 +157,21 @@ class MalformedRequestsTest {
     }
 
     @AfterContainer
-    static void stopAndFindNoBufferLeaked() {
+    static void stopAndCheckForLeakedBuffers() {
         server.close();
         leakABuffer();
-        // Netty tells of leaked buffers when it makes others. Once it has told of ours, it has told of all.
+        // Netty reports leaked buffers when it allocates new ones. Once it has reported ours, it has reported all.
         Awaitility.await().until(() -> {
             System.gc();
             PooledByteBufAllocator.DEFAULT.directBuffer().release();
-            return TROUBLE.stream().anyMatch(entry -> entry.contains(LEAKED_BY_THE_TEST));
+            return PROBLEMS.stream().anyMatch(entry -> entry.contains(LEAKED_BY_THE_TEST));
         });
         ResourceLeakDetector.setLevel(levelBefore);
         LOGGERS.forEach(logger -> {
             logger.removeHandler(LISTENER);
             logger.setUseParentHandlers(true);
         });
-        assertThat(TROUBLE).allMatch(entry -> entry.contains(LEAKED_BY_THE_TEST));
+        assertThat(PROBLEMS).allMatch(entry -> entry.contains(LEAKED_BY_THE_TEST));
     }
 
     private static void leakABuffer() {
@@ -194,7 +194,7 @@ class MalformedRequestsTest {
         return new String(client.getInputStream().readNBytes(length), ISO_8859_1);
     }
 
-    /** What is left when whole replies are taken off the front. */
+    /** Returns the rest of a text after its complete replies. */
     private static String afterReplies(String text) {
         int position = 0;
         while (position < text.length()) {
@@ -210,7 +210,7 @@ class MalformedRequestsTest {
             }
             position = next;
         }
-        return position > text.length() ? "a reply that is cut off" : text.substring(position);
+        return position > text.length() ? "an incomplete reply" : text.substring(position);
     }
 
     private static String encode(String... words) {
@@ -232,7 +232,7 @@ class MalformedRequestsTest {
                 .as(Bytes::new);
     }
 
-    /** They read what the ones before them have written. */
+    /** Generates requests, some of which read what earlier ones have written. */
     private static Arbitrary<List<Request>> requests() {
         Arbitrary<String> value = Arbitraries.oneOf(
                 latin(0, 20), Arbitraries.integers().between(4000, 20_000).map(length -> "v".repeat(length)));
@@ -267,15 +267,15 @@ class MalformedRequestsTest {
         return "$" + text.length() + "\r\n" + text + "\r\n";
     }
 
-    private static Arbitrary<String> latin(int least, int most) {
+    private static Arbitrary<String> latin(int min, int max) {
         return Arbitraries.strings()
                 .withCharRange('\0', '\u00ff')
                 .withChars("*$\r\n-:+0123456789 \"'")
-                .ofMinLength(least)
-                .ofMaxLength(most);
+                .ofMinLength(min)
+                .ofMaxLength(max);
     }
 
-    /** Commands of all kinds, with words that may be wrong. */
+    /** Generates commands of all kinds with words that may be invalid. */
     private static Arbitrary<String> commands() {
         Arbitrary<String> word = Arbitraries.oneOf(
                 Arbitraries.of(
@@ -346,7 +346,7 @@ class MalformedRequestsTest {
                 "*x\r\n",
                 "*1\r\n$x\r\n",
                 "*1\r\n$4\r\nPINGxx",
-                FROM_64_KIB_ON_A_LINE_IS_TOO_LONG,
+                LINE_LONGER_THAN_64_KIB,
                 "$4\r\nPING\r\n");
     }
 }

@@ -19,7 +19,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import redis.clients.jedis.Jedis;
 
-/** What no client should send, byte by byte. */
+/** Tests single malformed and unusual requests. */
 class ProtocolTest {
 
     private static ServerUnderTest running;
@@ -29,9 +29,9 @@ class ProtocolTest {
         running = new ServerUnderTest("--max-memory", "64m");
     }
 
-    /** Others are still served, whatever one has sent. */
+    /** Checks that other clients are still served. */
     @AfterEach
-    void stillServes() {
+    void checkThatServerStillWorks() {
         try (Jedis jedis = running.jedis()) {
             jedis.set("still", "there");
             assertThat(jedis.get("still")).isEqualTo("there");
@@ -59,7 +59,7 @@ class ProtocolTest {
                 "$0\\r\\n\\r\\n | expected '*', got '$'",
                 "*1\\r\\n$x\\r\\n | invalid bulk length",
                 "*1\\r\\n$536870913\\r\\n | invalid bulk length",
-                // More than the pool holds.
+                // Larger than the pool.
                 "*3\\r\\n$3\\r\\nSET\\r\\n$1\\r\\na\\r\\n$67108865\\r\\n | invalid bulk length",
                 "*2\\r\\n$4\\r\\nPINGxx | invalid bulk length",
                 "*1\\r\\n*1\\r\\n | expected '$', got '*'",
@@ -69,7 +69,7 @@ class ProtocolTest {
                 "$4\\r\\nPING\\r\\n | expected '*', got '$'",
                 "GET \"a\\r\\n | unbalanced quotes in request",
             })
-    void refusesWhatIsNoRequest(String request, String problem) throws IOException {
+    void refusesInvalidRequests(String request, String problem) throws IOException {
         try (RawClient client = running.raw()) {
             client.send("PING\r\n" + request.replace("\\r", "\r").replace("\\n", "\n"));
 
@@ -79,18 +79,18 @@ class ProtocolTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"POST", "GET", "OPTIONS"})
-    void executesNothingThatAWebPageMakesItsBrowserSend(String method) throws IOException {
+    void executesNoRequestsSentByWebPages(String method) throws IOException {
         try (RawClient client = running.raw();
                 Jedis jedis = running.jedis()) {
             client.send(method + " / HTTP/1.1\r\nhost: localhost:6379\r\n\r\nSET evil 1\r\n");
 
-            assertThat(client.readToEnd()).endsWith("-ERR Protocol error: this is no web server\r\n");
+            assertThat(client.readToEnd()).endsWith("-ERR Protocol error: this is not a web server\r\n");
             assertThat(jedis.exists("evil")).isFalse();
         }
     }
 
     @Test
-    void refusesALineWithoutEnd() throws IOException {
+    void refusesAnEndlessLine() throws IOException {
         try (RawClient client = running.raw()) {
             client.send("x".repeat(70_000));
 
@@ -110,7 +110,7 @@ class ProtocolTest {
     }
 
     @Test
-    void acceptsARequestThatComesByteByByte() throws IOException {
+    void acceptsARequestSentByteByByte() throws IOException {
         String value = "v".repeat(300);
         String request = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$300\r\n" + value + "\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n";
         try (RawClient client = running.raw()) {
@@ -124,7 +124,7 @@ class ProtocolTest {
     }
 
     @Test
-    void storesNothingThatIsHalfSent() throws IOException {
+    void storesNoIncompleteRequests() throws IOException {
         List<RawClient> clients = new ArrayList<>();
         for (int i = 0; i < 20; i++) {
             RawClient client = running.raw();
@@ -142,8 +142,8 @@ class ProtocolTest {
     }
 
     @Test
-    void countsWhatHasArrivedAndNotWhatIsAnnounced() throws IOException {
-        // Together more than all may have half sent.
+    void limitsReceivedBytesNotAnnouncedBytes() throws IOException {
+        // Together they announce more than the limit for incomplete requests.
         String announcement = "*3\r\n$3\r\nSET\r\n$4\r\nhalf\r\n$60000000\r\n";
         try (RawClient first = running.raw();
                 RawClient second = running.raw();
@@ -156,7 +156,7 @@ class ProtocolTest {
     }
 
     @Test
-    void countsEmptyWordsToo() throws IOException {
+    void limitsTheNumberOfEmptyWords() throws IOException {
         try (RawClient client = running.raw()) {
             client.send("*1048576\r\n$4\r\nMGET\r\n" + "$0\r\n\r\n".repeat((1 << 20) - 1));
 
@@ -165,7 +165,7 @@ class ProtocolTest {
     }
 
     @Test
-    void disconnectsWhoNeverSendsTheRest() throws IOException {
+    void disconnectsClientsThatDoNotCompleteARequest() throws IOException {
         try (ServerUnderTest impatient = new ServerUnderTest(Duration.ofMillis(200));
                 RawClient half = impatient.raw();
                 RawClient idle = impatient.raw()) {
@@ -177,7 +177,7 @@ class ProtocolTest {
     }
 
     @Test
-    void holdsBackWhoDoesNotRead() throws IOException {
+    void stopsReadingFromClientsThatDoNotReadReplies() throws IOException {
         int count = 4_000;
         byte[] value = "v".repeat(65_536).getBytes(StandardCharsets.US_ASCII);
         try (Jedis jedis = running.jedis();

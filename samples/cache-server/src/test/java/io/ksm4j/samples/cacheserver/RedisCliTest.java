@@ -8,14 +8,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 
-/** The server as redis-cli sees it. */
+/** Tests the server with redis-cli. */
 class RedisCliTest {
 
     private static final Path REDIS_CLI = Path.of("/usr/bin/redis-cli");
 
     @Test
-    void speaksToItUnchanged() throws Exception {
-        assumeTrue(Files.isExecutable(REDIS_CLI), "needs " + REDIS_CLI + ": package redis-tools of Debian");
+    void worksWithoutChanges() throws Exception {
+        assumeTrue(Files.isExecutable(REDIS_CLI), "needs " + REDIS_CLI + ": Debian package redis-tools");
         try (ServerUnderTest running = new ServerUnderTest("--max-memory", "64m")) {
             Process cli = new ProcessBuilder(REDIS_CLI.toString(), "-p", Integer.toString(running.server.port()))
                     .redirectErrorStream(true)

@@ -12,7 +12,7 @@ import java.time.Duration;
 import java.util.stream.Stream;
 import redis.clients.jedis.Jedis;
 
-/** A server in this JVM that leaves ksmd alone. */
+/** A server in this JVM that does not change the settings of ksmd. */
 final class ServerUnderTest implements AutoCloseable {
 
     final CacheServer server;
@@ -21,10 +21,10 @@ final class ServerUnderTest implements AutoCloseable {
         this(Duration.ofMinutes(1), options);
     }
 
-    ServerUnderTest(Duration patience, String... options) throws IOException {
+    ServerUnderTest(Duration timeout, String... options) throws IOException {
         Options parsed = Options.parse(Stream.concat(Stream.of("--port", "0", "--ksmd", "off"), Stream.of(options))
                 .toArray(String[]::new));
-        parsed.patience = patience;
+        parsed.timeout = timeout;
         server = CacheServer.start(parsed);
     }
 
@@ -36,7 +36,7 @@ final class ServerUnderTest implements AutoCloseable {
         return new RawClient(server.port());
     }
 
-    /** Every key has a block, and no block is without a key. */
+    /** Checks that there is one block for each key and no other. */
     void assertNothingLeaked() {
         await().untilAsserted(() -> {
             Snapshot now = server.snapshot();
@@ -58,7 +58,7 @@ final class ServerUnderTest implements AutoCloseable {
         assertThat(server.snapshot().pool().blocks()).isZero();
     }
 
-    /** Sends and reads bytes as they are. */
+    /** A client that sends and reads raw bytes. */
     static final class RawClient implements AutoCloseable {
 
         final Socket socket;
@@ -76,7 +76,7 @@ final class ServerUnderTest implements AutoCloseable {
             return new String(socket.getInputStream().readNBytes(bytes), StandardCharsets.ISO_8859_1);
         }
 
-        /** All up to where the server ends the connection. */
+        /** Reads until the server closes the connection. */
         String readToEnd() throws IOException {
             return new String(socket.getInputStream().readAllBytes(), StandardCharsets.ISO_8859_1);
         }

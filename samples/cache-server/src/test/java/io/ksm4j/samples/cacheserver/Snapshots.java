@@ -6,7 +6,7 @@ import java.util.List;
 /** Snapshots for tests. */
 final class Snapshots {
 
-    /** Of a server that nobody has used, where the kernel tells nothing. */
+    /** The snapshot of an unused server on a kernel without KSM. */
     static final Snapshot EMPTY = new Snapshot(
             0,
             0,

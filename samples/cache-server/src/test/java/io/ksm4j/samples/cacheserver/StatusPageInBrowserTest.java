@@ -25,7 +25,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import redis.clients.jedis.Jedis;
 
-/** The page as a browser shows it, of a server whose numbers are made up: the same for every run. */
+/** Tests the status page in a browser, mostly with fixed numbers instead of a real server. */
 @Tag("long")
 class StatusPageInBrowserTest {
 
@@ -53,7 +53,7 @@ class StatusPageInBrowserTest {
     @BeforeEach
     void start() throws IOException {
         page = StatusPage.start(new InetSocketAddress(LOOPBACK, 0), this::snapshot);
-        // The page of the last test asks once more, or not, until there is another.
+        // The page of the previous test may send another request until a different page is loaded.
         browser.visit("about:blank");
         browser.complaints();
         browser.requests();
@@ -67,10 +67,10 @@ class StatusPageInBrowserTest {
     }
 
     @Test
-    void theNumbersAreOnThePage() {
+    void showsTheNumbers() {
         visit();
         assertThat(browser.run("return document.title")).isEqualTo("cache-server, ksm4j");
-        assertThat(browser.text("asked")).isEqualTo("512 MiB");
+        assertThat(browser.text("requested")).isEqualTo("512 MiB");
         assertThat(browser.text("used")).isEqualTo("72 MiB");
         assertThat(browser.text("saved")).isEqualTo("440 MiB");
         assertThat(browser.text("saved-share")).isEqualTo("(86 %)");
@@ -90,7 +90,7 @@ class StatusPageInBrowserTest {
     }
 
     @Test
-    void whatAClientStoresAppears() throws IOException {
+    void showsWhatAClientStores() throws IOException {
         page.close();
         try (CacheServer server =
                         CacheServer.start(Options.parse("--port", "0", "--max-memory", "64m", "--merge", "off"));
@@ -106,17 +106,17 @@ class StatusPageInBrowserTest {
                 assertThat(browser.text("keys")).isEqualTo("1");
                 assertThat(browser.text("tenants")).contains("3 1 3 MiB");
                 assertThat(browser.text("hit-rate")).isEqualTo("50 %");
-                assertThat(browser.text("asked")).startsWith("3").endsWith("MiB");
+                assertThat(browser.text("requested")).startsWith("3").endsWith("MiB");
             });
             page.close();
         }
     }
 
     @Test
-    void everyLineIsDrawnInItsColour() {
+    void drawsEveryLineInItsColor() {
         visit();
-        // A line needs two points, and these come once a second.
-        for (String line : List.of("memory used", "memory asked", "saved saved", "cpu cpu", "hits hits")) {
+        // A line needs two points, and one is added per second.
+        for (String line : List.of("memory used", "memory requested", "saved saved", "cpu cpu", "hits hits")) {
             String[] names = line.split(" ", 2);
             await(line)
                     .untilAsserted(() -> assertThat(pixels(names[0], names[1])).isGreaterThan(50));
@@ -127,7 +127,7 @@ class StatusPageInBrowserTest {
     }
 
     @Test
-    void itAsksNobodyElseAndComplainsOfNothing() {
+    void sendsRequestsOnlyToTheServerAndLogsNoErrors() {
         visit();
         await().untilAsserted(() -> assertThat(moment.get()).isGreaterThan(4));
         assertThat(browser.requests())
@@ -137,7 +137,7 @@ class StatusPageInBrowserTest {
     }
 
     @Test
-    void nothingFromElsewhereCouldBeLoaded() {
+    void blocksContentFromOtherServers() {
         visit();
         assertThat(browser.run("""
                 return new Promise(done => {
@@ -148,20 +148,20 @@ class StatusPageInBrowserTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"light", "dark"})
-    void allTextStandsOutFromItsGround(String scheme) {
+    void allTextHasEnoughContrast(String scheme) {
         browser.prefer(scheme);
         visit();
         assertThat((Long) browser.run("return getComputedStyle(document.body).backgroundColor.match(/\\d+/g)"
                         + ".reduce((sum, part) => sum + Number(part), 0)"))
                 .isBetween(scheme.equals("dark") ? 0L : 600L, scheme.equals("dark") ? 150L : 765L);
-        assertThat(faintTexts()).isEmpty();
+        assertThat(lowContrastTexts()).isEmpty();
         page.close();
         await().until(() -> !browser.text("gone").isEmpty());
-        assertThat(faintTexts()).isEmpty();
+        assertThat(lowContrastTexts()).isEmpty();
     }
 
     @Test
-    void thePlotsFollowWhenItGetsDark() {
+    void plotsFollowTheColorScheme() {
         visit();
         await().until(() -> pixels("saved", "saved") > 50);
         String light = color("saved");
@@ -172,10 +172,10 @@ class StatusPageInBrowserTest {
 
     @ParameterizedTest
     @ValueSource(ints = {320, 360, 800, 1920})
-    void nothingSticksOutSideways(int width) {
+    void nothingOverflowsHorizontally(int width) {
         browser.resize(width, 740);
         visit();
-        // The plots take their new width a moment later.
+        // The plots adapt to the new width a moment later.
         await().untilAsserted(() -> assertThat(browser.run("return document.documentElement.scrollWidth"))
                 .isEqualTo((long) width));
         assertThat(browser.run("""
@@ -188,20 +188,20 @@ class StatusPageInBrowserTest {
     }
 
     @Test
-    void aNewServerSaysHowToBegin() {
+    void emptyServerShowsHowToStart() {
         used = false;
         visit();
         assertThat(browser.text("empty")).startsWith("No keys yet.");
         assertThat(browser.text("tenants")).isEmpty();
-        assertThat(browser.text("asked")).isEqualTo("0 B");
+        assertThat(browser.text("requested")).isEqualTo("0 B");
         assertThat(browser.text("hit-rate")).isEqualTo("–");
         used = true;
-        await().untilAsserted(() -> assertThat(browser.text("asked")).isEqualTo("512 MiB"));
+        await().untilAsserted(() -> assertThat(browser.text("requested")).isEqualTo("512 MiB"));
         assertThat(browser.text("empty")).isEmpty();
     }
 
     @Test
-    void aMachineWithoutKsmIsSaidToBeOne() {
+    void reportsThatTheMachineHasNoKsm() {
         ksm = false;
         visit();
         assertThat(browser.text("stopped")).isEqualTo("This machine has no KSM: nothing merges.");
@@ -209,12 +209,12 @@ class StatusPageInBrowserTest {
     }
 
     @Test
-    void aServerThatIsGoneIsSaidToBeGoneAndTakenUpAgain() throws IOException {
+    void reportsThatTheServerIsGoneAndReconnects() throws IOException {
         visit();
         InetSocketAddress address = new InetSocketAddress(LOOPBACK, page.port());
         page.close();
         await().untilAsserted(() ->
-                assertThat(browser.text("gone")).startsWith("The server does not answer. These are its numbers of"));
+                assertThat(browser.text("gone")).startsWith("The server does not answer. The numbers shown are from"));
         assertThat(browser.text("status")).contains("no answer");
         page = StatusPage.start(address, this::snapshot);
         await().untilAsserted(() -> assertThat(browser.text("status")).contains("live"));
@@ -222,7 +222,7 @@ class StatusPageInBrowserTest {
     }
 
     @Test
-    void aHiddenPageAsksForNothing() {
+    void hiddenPageSendsNoRequests() {
         visit();
         hide(true);
         browser.requests();
@@ -273,7 +273,7 @@ class StatusPageInBrowserTest {
                 "return getComputedStyle(document.documentElement).getPropertyValue('--%s')".formatted(name));
     }
 
-    /** How many pixels of a plot have about the colour of that name. */
+    /** Returns the number of pixels of a plot that have about the color of that name. */
     private static long pixels(String plot, String name) {
         return (Long) browser.run("""
                 const wanted = "%s".trim().match(/[0-9a-f]{2}/g).map(part => parseInt(part, 16));
@@ -286,8 +286,8 @@ class StatusPageInBrowserTest {
                 return found;""".formatted(color(name), plot));
     }
 
-    /** Texts with less contrast than the 4.5 that WCAG 2 asks for. */
-    private static List<?> faintTexts() {
+    /** Returns texts with less contrast than the 4.5 that WCAG 2 requires. */
+    private static List<?> lowContrastTexts() {
         return (List<?>) browser.run("""
                 const parts = color => color.match(/[\\d.]+/g).map(Number);
                 const luminance = color => parts(color).slice(0, 3)
@@ -304,7 +304,8 @@ class StatusPageInBrowserTest {
                   throw new Error(`only ${texts.length} texts`);
                 }
                 return texts.filter(element => {
-                  const [dark, light] = [getComputedStyle(element).color, ground(element)].map(luminance).sort((a, b) => a - b);
+                  const colors = [getComputedStyle(element).color, ground(element)];
+                  const [dark, light] = colors.map(luminance).sort((a, b) => a - b);
                   return (light + 0.05) / (dark + 0.05) < 4.5;
                 }).map(element => element.outerHTML);""");
     }

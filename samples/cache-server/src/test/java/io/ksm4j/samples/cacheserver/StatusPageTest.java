@@ -28,7 +28,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What the status page answers, above all to requests that no browser sends. */
+/** Tests the responses of the status page, mainly to requests that no browser sends. */
 class StatusPageTest {
 
     private static final InetSocketAddress ANY_PORT = new InetSocketAddress(InetAddress.getLoopbackAddress(), 0);
@@ -43,7 +43,7 @@ class StatusPageTest {
     }
 
     @AfterEach
-    void stillAnswersAndStops() throws Exception {
+    void checkThatPageStillWorksAndStops() throws Exception {
         assertThat(get("/").statusCode()).isEqualTo(200);
         page.close();
         assertThatThrownBy(this::connect).isInstanceOf(IOException.class);
@@ -60,7 +60,7 @@ class StatusPageTest {
         "/snapshot.json?a=b, application/json, '{\"time\":'",
         "/history.json, application/json, ["
     })
-    void everyFileIsServedWithItsType(String path, String type, String text) throws Exception {
+    void servesEveryFileWithItsType(String path, String type, String text) throws Exception {
         HttpResponse<String> answer = get(path);
         assertThat(answer.statusCode()).isEqualTo(200);
         assertThat(answer.headers().firstValue("content-type")).hasValue(type);
@@ -69,7 +69,7 @@ class StatusPageTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"/", "/snapshot.json", "/chart.js", "/nothing"})
-    void browsersAreToldToTrustNothingElse(String path) throws Exception {
+    void sendsSecurityHeaders(String path) throws Exception {
         var headers = get(path).headers();
         assertThat(headers.firstValue("content-security-policy").orElseThrow())
                 .startsWith("default-src 'none';")
@@ -80,7 +80,7 @@ class StatusPageTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"/", "/history.json", "/nothing"})
-    void headSaysWhatGetWouldSendAndSendsNothing(String path) throws Exception {
+    void headReturnsTheHeadersOfGet(String path) throws Exception {
         String head = send("HEAD " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         String whole = send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         assertThat(whole).startsWith(head).hasSizeGreaterThan(head.length());
@@ -89,7 +89,7 @@ class StatusPageTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "get", "BREW"})
-    void otherMethodsAreRefused(String method) throws IOException {
+    void refusesOtherMethods(String method) throws IOException {
         assertThat(send(method + " / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
                 .startsWith("HTTP/1.1 405 ")
                 .contains("allow: GET, HEAD\r\n");
@@ -109,7 +109,7 @@ class StatusPageTest {
                 "*",
                 "?"
             })
-    void otherPathsAreNotFound(String path) throws IOException {
+    void returnsNotFoundForOtherPaths(String path) throws IOException {
         assertThat(send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
                 .startsWith("HTTP/1.1 404 ");
     }
@@ -128,7 +128,7 @@ class StatusPageTest {
         "[evil], 421",
         "'', 421"
     })
-    void aNameThatIsNotOursIsRefused(String host, int status) throws IOException {
+    void refusesOtherHostNames(String host, int status) throws IOException {
         assertThat(send("GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n"))
                 .startsWith("HTTP/1.1 " + status + " ");
     }
@@ -149,12 +149,12 @@ class StatusPageTest {
         "'GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n', 413",
         "'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello', 405"
     })
-    void aBadRequestIsAnsweredAndItsConnectionClosed(String request, int status) throws IOException {
+    void answersABadRequestAndClosesTheConnection(String request, int status) throws IOException {
         assertThat(send(request)).startsWith("HTTP/1.1 " + status + " ").contains("connection: close\r\n");
     }
 
     @Test
-    void aRequestThatIsTooLargeIsAnsweredThoughMuchOfItIsUnread() throws IOException {
+    void answersATooLargeRequestThatIsMostlyUnread() throws IOException {
         String much = "a".repeat(1 << 20);
         assertThat(send("GET /" + much + " HTTP/1.1\r\nHost: localhost\r\n\r\n"))
                 .startsWith("HTTP/1.1 414 ");
@@ -165,7 +165,7 @@ class StatusPageTest {
     }
 
     @Test
-    void garbageNeverTakesItDown() throws IOException {
+    void survivesGarbage() throws IOException {
         Random random = new Random(7);
         byte[] request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".getBytes(ISO_8859_1);
         for (int i = 0; i < 300; i++) {
@@ -183,7 +183,7 @@ class StatusPageTest {
     }
 
     @Test
-    void requestsOfOneConnectionAreAnsweredInTheirOrder() throws IOException {
+    void answersRequestsOfOneConnectionInOrder() throws IOException {
         String request = "GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n";
         StringBuilder many = new StringBuilder();
         for (int i = 0; i < 200; i++) {
@@ -202,7 +202,7 @@ class StatusPageTest {
     }
 
     @Test
-    void theLastAnswerComesThoughOthersAreStillBeingRead() throws IOException {
+    void sendsTheLastResponseToASlowReader() throws IOException {
         String script = "GET /chart.js HTTP/1.1\r\nHost: localhost\r\n\r\n";
         String last = "GET /page.svg HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         try (Socket slow = connect()) {
@@ -215,14 +215,14 @@ class StatusPageTest {
     }
 
     @Test
-    void oldClientsNameNoHostAndAreClosed() throws IOException {
+    void acceptsHttp10RequestsWithoutHost() throws IOException {
         assertThat(send("GET /page.svg HTTP/1.0\r\n\r\n"))
                 .matches("(?s)HTTP/1\\.[01] 200 .*")
                 .endsWith("</svg>\n");
     }
 
     @Test
-    void connectionsBeyondTheLimitAreClosedAtOnce() throws Exception {
+    void closesConnectionsBeyondTheLimit() throws Exception {
         List<Socket> sockets = new ArrayList<>();
         try {
             for (int i = 0; i < StatusPage.CONNECTIONS; i++) {
@@ -241,7 +241,7 @@ class StatusPageTest {
     }
 
     @Test
-    void aConnectionThatOnlyBeginsARequestIsClosedHoweverSlowlyItGoesOn() throws Exception {
+    void closesConnectionsThatDoNotCompleteARequestInTime() throws Exception {
         try (StatusPage hasty = StatusPage.start(ANY_PORT, () -> Snapshots.EMPTY, Duration.ofMillis(300));
                 Socket silent = new Socket(ANY_PORT.getAddress(), hasty.port());
                 Socket slow = new Socket(ANY_PORT.getAddress(), hasty.port());
@@ -249,7 +249,7 @@ class StatusPageTest {
             idle.getOutputStream().write("GET /page.svg HTTP/1.1\r\nHost: localhost\r\n\r\n".getBytes(ISO_8859_1));
             slow.getOutputStream().write("GET / HTTP/1.1\r\nX: ".getBytes(ISO_8859_1));
             slow.setSoTimeout(10);
-            // Each look takes ten milliseconds, and a byte comes after it.
+            // Sends a byte every ten milliseconds or so.
             await().pollInterval(Duration.ofMillis(10))
                     .ignoreException(java.net.SocketTimeoutException.class)
                     .until(() -> {
@@ -266,7 +266,7 @@ class StatusPageTest {
     }
 
     @Test
-    void aPortThatIsTakenIsNamed() {
+    void reportsAPortThatIsInUse() {
         InetSocketAddress taken = new InetSocketAddress(ANY_PORT.getAddress(), page.port());
         assertThatThrownBy(() -> StatusPage.start(taken, () -> Snapshots.EMPTY))
                 .isInstanceOf(IOException.class)
@@ -278,7 +278,7 @@ class StatusPageTest {
         return CLIENT.send(HttpRequest.newBuilder(uri).build(), BodyHandlers.ofString());
     }
 
-    /** Everything the server says to this until it closes the connection. */
+    /** Returns everything that the server sends until it closes the connection. */
     private String send(String request) throws IOException {
         try (Socket socket = connect()) {
             socket.getOutputStream().write(request.getBytes(ISO_8859_1));

@@ -12,11 +12,11 @@ import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine.ParameterException;
 import redis.clients.jedis.Jedis;
 
-/** How it starts and stops. */
+/** Tests starting and stopping the server. */
 class StopTest {
 
     @Test
-    void answersWhatItHasReadBeforeItDisconnects() throws Exception {
+    void answersAllReadRequestsBeforeItDisconnects() throws Exception {
         ServerUnderTest running = new ServerUnderTest();
         Thread stopping = new Thread(running::close);
         try (RawClient client = running.raw()) {
@@ -43,7 +43,7 @@ class StopTest {
     }
 
     @Test
-    void sendsWholeRepliesToWhomItKeptWaiting() throws Exception {
+    void sendsCompleteRepliesToSlowReaders() throws Exception {
         String value = "v".repeat(65_536);
         String request = "*41\r\n$4\r\nMGET\r\n" + "$3\r\nkey\r\n".repeat(40);
         String reply = "*40\r\n" + ("$65536\r\n" + value + "\r\n").repeat(40);
@@ -76,13 +76,13 @@ class StopTest {
     }
 
     @Test
-    void saysWhyItCannotHaveAPort() throws IOException {
+    void reportsWhyItCannotListen() throws IOException {
         try (ServerUnderTest running = new ServerUnderTest()) {
             String port = Integer.toString(running.server.port());
 
             assertThatThrownBy(() -> CacheServer.start(Options.parse("--port", port)))
                     .isInstanceOf(IOException.class)
-                    .hasMessageStartingWith("cannot listen at 127.0.0.1:" + port);
+                    .hasMessageStartingWith("cannot listen on 127.0.0.1:" + port);
         }
     }
 
@@ -102,18 +102,18 @@ class StopTest {
         "--ksmd, NaN",
         "--nonsense, 1"
     })
-    void refusesOptionsThatMakeNoSense(String option, String value) {
+    void refusesInvalidOptions(String option, String value) {
         assertThatThrownBy(() -> Options.parse(option, value)).isInstanceOf(ParameterException.class);
     }
 
     @ParameterizedTest
     @CsvSource({"1048576, 1048576", "1024k, 1048576", "3M, 3145728", "2g, 2147483648"})
-    void readsNumbersOfBytes(String text, long bytes) {
+    void parsesNumbersOfBytes(String text, long bytes) {
         assertThat(Options.parse("--max-memory", text).maxMemory).isEqualTo(bytes);
     }
 
     @Test
-    void needsNoOptions() {
+    void hasDefaultOptions() {
         Options options = Options.parse();
 
         assertThat(options.port).isEqualTo(6379);

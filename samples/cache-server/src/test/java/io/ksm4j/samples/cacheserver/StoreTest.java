@@ -15,7 +15,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 
-/** Many threads at one key. */
+/** Tests concurrent access to one key. */
 class StoreTest {
 
     private static ByteBuf bytes(String text) {
@@ -23,7 +23,7 @@ class StoreTest {
     }
 
     @Test
-    void countingLosesNoNumberThatIsStoredMeanwhile() throws Exception {
+    void incrementDoesNotLoseConcurrentWrites() throws Exception {
         Ksm ksm = Ksm.systemOrFallback();
         Key key = new Key(0, bytes("n"));
         AtomicBoolean enough = new AtomicBoolean();
@@ -36,7 +36,7 @@ class StoreTest {
             });
             try {
                 for (int i = 0; i < 20_000; i++) {
-                    // All of one length, so that they are written in place.
+                    // All have the same length, so that they are overwritten in place.
                     long number = 1_000_000_000 + i * 100_000L;
                     store.set(key, bytes(Long.toString(number)), Store.NEVER);
                     assertThat(store.increment(key)).isBetween(number + 1, number + 99_999);

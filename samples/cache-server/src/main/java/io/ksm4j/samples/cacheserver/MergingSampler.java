@@ -17,18 +17,18 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
 
-/** Reads what merging does, in a thread of its own, because that takes milliseconds. */
-final class Sampler implements AutoCloseable {
+/** Reads the statistics of merging in a separate thread, because that takes milliseconds. */
+final class MergingSampler implements AutoCloseable {
 
-    /** What one look has found. */
+    /** The statistics of one moment. */
     record Sample(Snapshot.Merging merging, Snapshot.Ksmd ksmd) {}
 
     private static final System.Logger LOGGER = System.getLogger("io.ksm4j.samples");
 
-    /** The parent of all threads of the kernel. */
+    /** The PID of the parent of all kernel threads. */
     private static final long KTHREADD = 2;
 
-    private static final int SECONDS_WHILE_NOBODY_ASKS = 10;
+    private static final int IDLE_INTERVAL_SECONDS = 10;
 
     private final MergePool pool;
     private final Optional<ProcessHandle> ksmd = findKsmd();
@@ -39,30 +39,30 @@ final class Sampler implements AutoCloseable {
     });
 
     private volatile Sample latest = new Sample(Snapshot.Merging.NONE, Snapshot.Ksmd.UNKNOWN);
-    private volatile boolean asked;
+    private volatile boolean requested;
     private int seconds;
-    private long lastLook = System.nanoTime();
-    private Optional<Duration> lastTime = time();
+    private long lastSampleNanos = System.nanoTime();
+    private Optional<Duration> lastCpuTime = cpuTime();
 
-    Sampler(MergePool pool) {
+    MergingSampler(MergePool pool) {
         this.pool = pool;
         ScheduledFuture<?> unused = executor.scheduleWithFixedDelay(this::tick, 0, 1, TimeUnit.SECONDS);
     }
 
-    /** The latest sample; the next one will be there in a second. */
+    /** Returns the latest sample, and requests a new one within a second. */
     Sample latest() {
-        asked = true;
+        requested = true;
         return latest;
     }
 
     private void tick() {
-        if (asked || seconds % SECONDS_WHILE_NOBODY_ASKS == 0) {
-            asked = false;
+        if (requested || seconds % IDLE_INTERVAL_SECONDS == 0) {
+            requested = false;
             seconds = 0;
             try {
                 latest = sample();
             } catch (KsmException | UncheckedIOException e) {
-                LOGGER.log(Level.WARNING, "what merging does could not be read", e);
+                LOGGER.log(Level.WARNING, "the statistics of merging could not be read", e);
             }
         }
         seconds++;
@@ -70,29 +70,29 @@ final class Sampler implements AutoCloseable {
 
     private Sample sample() {
         RegionStats regions = pool.mergeStats();
-        long asked = regions.residentBytes() + regions.zeroBytes().orElse(0);
+        long requestedBytes = regions.residentBytes() + regions.zeroBytes().orElse(0);
         long saved = regions.savedBytes() + regions.zeroBytes().orElse(0);
         KsmStats machine = KsmStats.read();
         return new Sample(
-                new Snapshot.Merging(asked, asked - saved, saved),
+                new Snapshot.Merging(requestedBytes, requestedBytes - saved, saved),
                 new Snapshot.Ksmd(
                         machine.run().orElse(0) == 1, coreShare(), machine.fullScans(), machine.pagesSharing()));
     }
 
     private OptionalDouble coreShare() {
         long now = System.nanoTime();
-        Optional<Duration> time = time();
+        Optional<Duration> time = cpuTime();
         OptionalDouble share = OptionalDouble.empty();
-        if (time.isPresent() && lastTime.isPresent()) {
-            double spent = time.get().minus(lastTime.get()).toNanos();
-            share = OptionalDouble.of(Math.max(0, Math.min(1, spent / (now - lastLook))));
+        if (time.isPresent() && lastCpuTime.isPresent()) {
+            double spent = time.get().minus(lastCpuTime.get()).toNanos();
+            share = OptionalDouble.of(Math.max(0, Math.min(1, spent / (now - lastSampleNanos))));
         }
-        lastLook = now;
-        lastTime = time;
+        lastSampleNanos = now;
+        lastCpuTime = time;
         return share;
     }
 
-    private Optional<Duration> time() {
+    private Optional<Duration> cpuTime() {
         return ksmd.flatMap(thread -> thread.info().totalCpuDuration());
     }
 
@@ -117,7 +117,7 @@ final class Sampler implements AutoCloseable {
         executor.shutdown();
         try {
             if (!executor.awaitTermination(10, TimeUnit.SECONDS)) {
-                LOGGER.log(Level.WARNING, "reading what merging does takes long");
+                LOGGER.log(Level.WARNING, "reading the statistics of merging takes long");
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

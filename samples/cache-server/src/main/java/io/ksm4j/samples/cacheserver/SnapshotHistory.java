@@ -4,10 +4,10 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.stream.Collectors;
 
-/** The last ten minutes in points, so that a page opened later shows them too. Not thread-safe. */
-final class History {
+/** The points of the last ten minutes, so that a page opened later can show them. Not thread-safe. */
+final class SnapshotHistory {
 
-    /** From point to point. */
+    /** The interval between two points. */
     static final int SECONDS = 5;
 
     private static final int POINTS = 600 / SECONDS;
@@ -18,10 +18,10 @@ final class History {
         if (points.size() == POINTS) {
             points.remove();
         }
-        points.add(Json.point(snapshot, timeMillis));
+        points.add(SnapshotJson.point(snapshot, timeMillis));
     }
 
-    /** All points, the oldest first, as a JSON array. */
+    /** Returns all points as a JSON array, oldest first. */
     String json() {
         return points.stream().collect(Collectors.joining(",", "[", "]"));
     }

@@ -6,12 +6,12 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.stream.Collectors;
 
-/** Snapshots as JSON. It is written by hand, since nothing but numbers and two words is in it. */
-final class Json {
+/** Formats snapshots as JSON. No library is needed, because the values are only numbers, booleans and null. */
+final class SnapshotJson {
 
-    private Json() {}
+    private SnapshotJson() {}
 
-    /** All of it; the names are those of the records. */
+    /** Returns a whole snapshot, with the names of the record components. */
     static String snapshot(Snapshot snapshot, long timeMillis) {
         PoolStats pool = snapshot.pool();
         Snapshot.Ksmd ksmd = snapshot.ksmd();
@@ -20,7 +20,9 @@ final class Json {
                 "\"uptimeSeconds\":" + snapshot.uptimeSeconds(),
                 "\"keys\":" + snapshot.keys(),
                 "\"tenants\":"
-                        + snapshot.tenants().stream().map(Json::tenant).collect(Collectors.joining(",", "[", "]")),
+                        + snapshot.tenants().stream()
+                                .map(SnapshotJson::tenant)
+                                .collect(Collectors.joining(",", "[", "]")),
                 reads(snapshot),
                 "\"commands\":" + snapshot.commands(),
                 "\"evictedKeys\":" + snapshot.evictedKeys(),
@@ -41,7 +43,7 @@ final class Json {
                                 "\"pagesSharing\":" + orNull(ksmd.pagesSharing())));
     }
 
-    /** What the plots show. */
+    /** Returns the part of a snapshot that the plots show. */
     static String point(Snapshot snapshot, long timeMillis) {
         return object("\"time\":" + timeMillis, merging(snapshot), coreShare(snapshot), reads(snapshot));
     }
@@ -53,7 +55,7 @@ final class Json {
 
     private static String merging(Snapshot snapshot) {
         Snapshot.Merging merging = snapshot.merging();
-        return "\"askedBytes\":" + merging.askedBytes() + ",\"residentBytes\":" + merging.residentBytes()
+        return "\"requestedBytes\":" + merging.requestedBytes() + ",\"residentBytes\":" + merging.residentBytes()
                 + ",\"savedBytes\":" + merging.savedBytes();
     }
 

@@ -9,7 +9,7 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 
-class JsonTest {
+class SnapshotJsonTest {
 
     private static final Snapshot SNAPSHOT = new Snapshot(
             75,
@@ -26,30 +26,30 @@ class JsonTest {
             new Snapshot.Ksmd(true, OptionalDouble.of(0.125), OptionalLong.of(41), OptionalLong.of(6)));
 
     @Test
-    void aSnapshotHasTheNamesOfItsRecords() {
-        assertThat(Json.snapshot(SNAPSHOT, 1_700_000_000_123L)).isEqualTo("""
+    void snapshotUsesTheNamesOfTheRecordComponents() {
+        assertThat(SnapshotJson.snapshot(SNAPSHOT, 1_700_000_000_123L)).isEqualTo("""
                 {"time":1700000000123,"uptimeSeconds":75,"keys":12,\
                 "tenants":[{"index":0,"keys":8,"valueBytes":30000},{"index":3,"keys":4,"valueBytes":20000}],\
                 "hits":900,"misses":100,"commands":2000,"evictedKeys":7,"expiredKeys":5,"connectedClients":2,\
                 "pool":{"capacityBytes":1073741824,"usedBytes":65536,"valueBytes":50000,"wastedBytes":15536},\
-                "merging":{"askedBytes":65536,"residentBytes":40960,"savedBytes":24576},\
+                "merging":{"requestedBytes":65536,"residentBytes":40960,"savedBytes":24576},\
                 "ksmd":{"running":true,"coreShare":0.1250,"fullScans":41,"pagesSharing":6}}""");
     }
 
     @Test
-    void whatTheKernelDoesNotTellIsNull() {
-        assertThat(Json.snapshot(Snapshots.EMPTY, 0))
+    void missingKernelCountersAreNull() {
+        assertThat(SnapshotJson.snapshot(Snapshots.EMPTY, 0))
                 .contains("\"tenants\":[]")
                 .endsWith("\"ksmd\":{\"running\":false,\"coreShare\":null,\"fullScans\":null,\"pagesSharing\":null}}");
     }
 
     @Test
-    void numbersAreWrittenTheSameInEveryLanguage() {
+    void numbersDoNotDependOnTheLocale() {
         Locale before = Locale.getDefault();
         try {
             Locale.setDefault(Locale.forLanguageTag("ar-EG-u-nu-arab"));
-            assertThat(Json.point(SNAPSHOT, 1_000))
-                    .isEqualTo("{\"time\":1000,\"askedBytes\":65536,\"residentBytes\":40960,\"savedBytes\":24576,"
+            assertThat(SnapshotJson.point(SNAPSHOT, 1_000))
+                    .isEqualTo("{\"time\":1000,\"requestedBytes\":65536,\"residentBytes\":40960,\"savedBytes\":24576,"
                             + "\"coreShare\":0.1250,\"hits\":900,\"misses\":100}");
         } finally {
             Locale.setDefault(before);
@@ -57,10 +57,10 @@ class JsonTest {
     }
 
     @Test
-    void theHistoryKeepsTheLastTenMinutes() {
-        History history = new History();
+    void historyKeepsTheLastTenMinutes() {
+        SnapshotHistory history = new SnapshotHistory();
         assertThat(history.json()).isEqualTo("[]");
-        for (int second = 0; second <= 600; second += History.SECONDS) {
+        for (int second = 0; second <= 600; second += SnapshotHistory.SECONDS) {
             history.add(Snapshots.EMPTY, second * 1000L);
         }
         assertThat(history.json())
