@@ -5,7 +5,7 @@ import io.ksm4j.control.KsmSession;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
 
-/** A {@code ksmd} that takes all of one processor, until the session is closed. */
+/** Makes {@code ksmd} use a whole processor until the session is closed. */
 final class FastKsmd {
 
     private static final KsmSettings FAST = KsmSettings.EMPTY
@@ -16,7 +16,7 @@ final class FastKsmd {
 
     private FastKsmd() {}
 
-    /** Without the settings that this kernel does not have. */
+    /** Borrows the fast settings and others. Settings that this kernel does not have are left out. */
     static KsmSession borrow(KsmSettings more) {
         KsmDaemon ksmd = KsmDaemon.system();
         return ksmd.borrow(FAST.with(more).presentIn(ksmd.settings()));

@@ -25,18 +25,18 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.SplittableRandom;
 
-/** Merges copies, unique data and data that never rests, and reads every number about it. */
+/** Marks copies, unique data and constantly changing data, and prints every number about how they merge. */
 public final class Numbers {
 
     private static final int SIZE = 16 << 20;
     private static final long SEED = 20261121;
     private static final RegionOptions SMALL_PAGES = RegionOptions.DEFAULT.withHugePages(HugePages.AVOID);
-    private static final Duration PATIENCE = Duration.ofMinutes(1);
+    private static final Duration TIMEOUT = Duration.ofMinutes(1);
 
-    /** After this long, what reads has been compiled. */
+    /** Long enough for the JVM to compile the code that reads. */
     private static final Duration WARM_UP = Duration.ofMillis(300);
 
-    /** How many regions to have open when the cost of reading them is measured. */
+    /** The numbers of open regions for which the cost of reading is measured. */
     private static final List<Integer> REGIONS = List.of(10, 100, 1_000);
 
     private final Ksm ksm = Ksm.systemOrFallback();
@@ -48,7 +48,7 @@ public final class Numbers {
      * Runs the sample.
      *
      * @param args none
-     * @throws InterruptedException if somebody interrupts it
+     * @throws InterruptedException if the thread is interrupted
      */
     public static void main(String[] args) throws InterruptedException {
         if (args.length > 0) {
@@ -65,7 +65,7 @@ public final class Numbers {
         }
         try {
             if (KsmDaemon.system().mayChange()) {
-                // With smart_scan, unique pages that are passed over would be counted as volatile.
+                // With smart_scan, unique pages that are skipped would be counted as volatile.
                 KsmSession fast = FastKsmd.borrow(KsmSettings.EMPTY.with(KsmSetting.SMART_SCAN, 0));
                 try {
                     merge();
@@ -86,11 +86,11 @@ public final class Numbers {
         open("unique", SEED + 1);
         MergeRegion busy = open("busy", SEED + 2);
         Thread writer = new Thread(() -> keepWriting(busy), "writer");
-        // Nobody waits for it if anything fails before it is told to end.
+        // The JVM can exit if something fails before this thread is ended.
         writer.setDaemon(true);
         writer.start();
         KsmStats before = KsmStats.read();
-        MergeOutcome outcome = ksm.awaitMerged(copies, 1, PATIENCE);
+        MergeOutcome outcome = ksm.awaitMerged(copies, 1, TIMEOUT);
         System.out.printf(
                 Locale.ROOT,
                 "3 copies, waited for: %s after %.1f s and %d full scans%n",
@@ -116,7 +116,7 @@ public final class Numbers {
         return region;
     }
 
-    /** Changes every page, again and again. */
+    /** Changes every page repeatedly. */
     private static void keepWriting(MergeRegion region) {
         ByteBuffer buffer = region.buffer();
         for (long round = 0; !Thread.currentThread().isInterrupted(); round++) {
@@ -161,7 +161,7 @@ public final class Numbers {
         ksm.stats(regions).forEach((region, stats) -> printRow(region.owner(), stats));
         RegionStats all = ksm.stats();
         printRow("all", all);
-        new Quickstart.Usage(all).explain("merged");
+        new MemoryUsage(all).explain("merged");
     }
 
     private static void printRow(String name, RegionStats stats) {
@@ -182,11 +182,11 @@ public final class Numbers {
         List<Finding> findings = ksm.advice(Duration.ofMinutes(10));
         findings.forEach(finding -> System.out.println("  " + finding.kind() + ": " + finding.explanation()));
         if (findings.isEmpty()) {
-            System.out.println("  nothing to say");
+            System.out.println("  none");
         }
     }
 
-    /** Reads the sum over all regions, often, and says what the middle one of these readings took. */
+    /** Prints the median times of reading the statistics. */
     private void printCost() {
         System.out.println("\ncost of reading");
         System.out.printf(Locale.ROOT, "  %-32s%8.2f ms%n", "KsmStats.read()", medianMillis(KsmStats::read));
@@ -225,7 +225,7 @@ public final class Numbers {
     }
 
     private static void print(String name, OptionalLong number) {
-        printLine(name, number.isPresent() ? Long.toString(number.getAsLong()) : "not told by this kernel");
+        printLine(name, number.isPresent() ? Long.toString(number.getAsLong()) : "not available on this kernel");
     }
 
     private static void print(String name, OptionalDouble number) {
@@ -233,7 +233,7 @@ public final class Numbers {
     }
 
     private static void printBytes(String name, OptionalLong bytes) {
-        printLine(name, bytes.isPresent() ? mebibytes(bytes.getAsLong()) + " MiB" : "not told by this kernel");
+        printLine(name, bytes.isPresent() ? mebibytes(bytes.getAsLong()) + " MiB" : "not available on this kernel");
     }
 
     private static void printLine(String name, String value) {
@@ -241,6 +241,6 @@ public final class Numbers {
     }
 
     private static String mebibytes(long bytes) {
-        return Quickstart.mebibytes(bytes);
+        return MemoryUsage.mebibytes(bytes);
     }
 }

@@ -11,28 +11,24 @@ import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSession;
 import io.ksm4j.control.KsmSettings;
 import io.ksm4j.stats.KsmStats;
-import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.text.DecimalFormat;
-import java.text.DecimalFormatSymbols;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 
-/** Keeps a file in memory four times, and watches the kernel make one copy of the four. */
+/** Loads a file into memory four times, and watches the kernel merge the four copies into one. */
 public final class Quickstart {
 
     private static final int COPIES = 4;
-    private static final long MOST_BYTES = 64L << 20;
+    private static final long MAX_BYTES = 64L << 20;
 
-    /** Longer than this is not worth waiting for: then ksmd is made faster, if we may. */
+    /** The longest acceptable wait. If merging would take longer, ksmd is made faster if this user may do that. */
     private static final Duration SLOW = Duration.ofSeconds(30);
 
     /** A file that every JDK has. */
@@ -46,11 +42,11 @@ public final class Quickstart {
     private Quickstart(Ksm ksm, Path file, long fileSize) {
         this.ksm = ksm;
         this.file = file;
-        this.size = (int) Math.min(fileSize, MOST_BYTES);
+        this.size = (int) Math.min(fileSize, MAX_BYTES);
         System.out.printf(
                 "%d copies of %s%s, with Java %s and backend %s%n",
                 COPIES,
-                fileSize > size ? "the first " + mebibytes(size) + " MiB of " : "",
+                fileSize > size ? "the first " + MemoryUsage.mebibytes(size) + " MiB of " : "",
                 file.equals(MODULES) ? "the JDK's lib/modules" : file,
                 Runtime.version().feature(),
                 ksm.backend());
@@ -59,7 +55,7 @@ public final class Quickstart {
     /**
      * Runs the sample.
      *
-     * @param args the file to load; none for one that every JDK has
+     * @param args the file to load; without it, a file that every JDK has is loaded
      */
     public static void main(String[] args) {
         if (args.length > 1) {
@@ -91,8 +87,8 @@ public final class Quickstart {
             load();
             fast = prepare();
 
-            Progress progress = new Progress(ksm, copies);
-            Usage before = usage();
+            MergeProgress progress = new MergeProgress(ksm, copies);
+            MemoryUsage before = usage();
             ksm.markMergeable(copies);
             if (ksm.support().canMerge()) {
                 progress.await();
@@ -100,23 +96,26 @@ public final class Quickstart {
                 System.out.println("Marked, but nothing will merge here:");
                 ksm.support().obstacles().forEach(obstacle -> System.out.println(obstacle.explanation()));
             }
-            Usage after = usage();
+            MemoryUsage after = usage();
 
             System.out.println();
-            printRow("", "resident", "shared", "saved", "time");
+            MemoryUsage.printHeader();
             before.print("before", "");
             after.print("after", progress.seconds() + " s");
             after.explain("shared");
             System.out.printf(
                     "%nsaved %s MiB of %s MiB in %s s (backend %s)%n",
-                    mebibytes(after.saved()), mebibytes(totalSize()), progress.seconds(), ksm.backend());
+                    MemoryUsage.mebibytes(after.saved()),
+                    MemoryUsage.mebibytes(totalSize()),
+                    progress.seconds(),
+                    ksm.backend());
         } finally {
             copies.forEach(MergeRegion::close);
             fast.ifPresent(KsmSession::close);
         }
     }
 
-    /** Fills four regions. They need not be marked yet, and a file need not end with a page. */
+    /** Fills four regions, which are not marked yet. The file does not need to end at a page boundary. */
     private void load() throws IOException {
         RegionOptions options =
                 RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE).withHugePages(HugePages.AVOID);
@@ -133,7 +132,7 @@ public final class Quickstart {
         }
     }
 
-    /** Sees to it that ksmd runs, and fast enough to watch. */
+    /** Makes ksmd run, and fast enough to watch, if this user may do that. */
     private Optional<KsmSession> prepare() {
         KsmSupport support = ksm.support();
         if (!support.canMark()) {
@@ -165,7 +164,7 @@ public final class Quickstart {
         }
     }
 
-    /** Three scans of these pages and of all that are marked already, at the speed that is set. */
+    /** Estimates the time for three scans of these pages and of all pages already marked, at the current speed. */
     private long secondsToMerge() {
         KsmStats now = KsmStats.read();
         long pages = 3 * (totalSize() / ksm.pageSize() + now.rmapItems().orElse(0));
@@ -179,46 +178,7 @@ public final class Quickstart {
         return copies.stream().mapToLong(MergeRegion::size).sum();
     }
 
-    private Usage usage() {
-        return Usage.of(ksm, copies);
-    }
-
-    /** What all copies together occupy and save. */
-    record Usage(RegionStats stats) {
-
-        static Usage of(Ksm ksm, List<MergeRegion> regions) {
-            return new Usage(ksm.stats(regions).values().stream().reduce(RegionStats.NONE, RegionStats::plus));
-        }
-
-        long saved() {
-            return stats.savedBytes();
-        }
-
-        /** Says why the kernel does not tell what is in this column, if so. */
-        void explain(String column) {
-            if (stats.residentBytes() > 0 && stats.mergedBytes().isEmpty()) {
-                System.out.println(
-                        column + " is not known: this kernel's /proc/self/smaps has no line KSM:, as later ones have");
-            }
-        }
-
-        void print(String when, String time) {
-            printRow(
-                    when,
-                    stats.residentBytes() > 0 ? mebibytes(stats.residentBytes()) + " MiB" : "not known",
-                    stats.mergedBytes().isPresent()
-                            ? mebibytes(stats.mergedBytes().getAsLong()) + " MiB"
-                            : "not known",
-                    mebibytes(saved()) + " MiB",
-                    time);
-        }
-    }
-
-    private static void printRow(Object... cells) {
-        System.out.println(String.format("%-8s%14s%14s%14s%9s", cells).stripTrailing());
-    }
-
-    static String mebibytes(long bytes) {
-        return new DecimalFormat("0.##", DecimalFormatSymbols.getInstance(Locale.ROOT)).format(bytes / 1048576.0);
+    private MemoryUsage usage() {
+        return MemoryUsage.of(ksm, copies);
     }
 }

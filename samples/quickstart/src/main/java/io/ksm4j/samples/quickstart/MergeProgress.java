@@ -11,17 +11,17 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.locks.LockSupport;
 
-/** Watches what regions save, until nothing more can come. */
-final class Progress {
+/** Watches the memory that regions save, until nothing more can merge. */
+final class MergeProgress {
 
     /**
-     * The first scan records a page, the second merges it, and the one that was under way before counts for neither. So when
-     * the third has ended, all that had not changed meanwhile has merged.
+     * The full scans without progress after which everything unchanged has merged: the scan already under way does not
+     * count, the next one records a page, and the one after that merges it.
      */
     private static final int SCANS = 3;
 
-    private static final Duration PATIENCE = Duration.ofMinutes(2);
-    private static final Duration BETWEEN_LOOKS = Duration.ofMillis(50);
+    private static final Duration TIMEOUT = Duration.ofMinutes(2);
+    private static final Duration POLL_INTERVAL = Duration.ofMillis(50);
     private static final Duration FIRST_LINE = Duration.ofMillis(250);
 
     private final Ksm ksm;
@@ -31,12 +31,12 @@ final class Progress {
     private long lastGain = start;
     private long nextLine = start + FIRST_LINE.toNanos();
 
-    Progress(Ksm ksm, List<MergeRegion> regions) {
+    MergeProgress(Ksm ksm, List<MergeRegion> regions) {
         this.ksm = ksm;
         this.regions = regions;
     }
 
-    /** From the start to the last time that something more was saved. */
+    /** Returns the seconds from the start to the last increase of the saving. */
     String seconds() {
         return String.format(Locale.ROOT, "%.1f", (lastGain - start) / 1e9);
     }
@@ -45,10 +45,10 @@ final class Progress {
         long quietSince = KsmStats.read().fullScans().orElse(0);
         long saved = 0;
         while (true) {
-            LockSupport.parkNanos(BETWEEN_LOOKS.toNanos());
+            LockSupport.parkNanos(POLL_INTERVAL.toNanos());
             KsmStats ksmd = KsmStats.read();
             long scans = ksmd.fullScans().orElse(0);
-            Quickstart.Usage usage = Quickstart.Usage.of(ksm, regions);
+            MemoryUsage usage = MemoryUsage.of(ksm, regions);
             long now = System.nanoTime();
             if (usage.saved() > saved) {
                 saved = usage.saved();
@@ -61,11 +61,11 @@ final class Progress {
                 return;
             }
             if (ksmd.run().orElse(1) != 1) {
-                end("Somebody stopped ksmd meanwhile: not all of it has merged.");
+                end("ksmd was stopped before everything had merged.");
                 return;
             }
-            if (now - start > PATIENCE.toNanos()) {
-                end("Gave up after " + PATIENCE.toMinutes() + " minutes: ksmd is slow, not all of it has merged.");
+            if (now - start > TIMEOUT.toNanos()) {
+                end("Gave up after " + TIMEOUT.toMinutes() + " minutes: ksmd is slow, and not everything has merged.");
                 return;
             }
         }
@@ -73,14 +73,14 @@ final class Progress {
 
     private void show(long now, long scans, long saved) {
         if (terminal || now >= nextLine) {
-            // Ever more seldom: a file keeps all the lines.
+            // Lines get less and less frequent, because a file keeps all of them.
             nextLine = now + (now - start);
             String line = String.format(
                     Locale.ROOT,
                     "%5.1f s, full scan %d: saved %s MiB",
                     (now - start) / 1e9,
                     scans,
-                    Quickstart.mebibytes(saved));
+                    MemoryUsage.mebibytes(saved));
             System.out.print(terminal ? String.format("\r%-60s", line) : line + System.lineSeparator());
             System.out.flush();
         }
@@ -95,7 +95,7 @@ final class Progress {
         }
     }
 
-    /** Not System.console(): later Javas have one where output goes to a file. */
+    /** Does not use System.console(), which newer Java versions return even if output goes to a file. */
     private static boolean isTerminal() {
         try {
             String stdout = Files.readSymbolicLink(Path.of("/proc/self/fd/1")).toString();
