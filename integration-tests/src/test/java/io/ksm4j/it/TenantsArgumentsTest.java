@@ -57,7 +57,8 @@ class TenantsArgumentsTest {
         ChildJvm child = run("--svg", folder.resolve("missing/plot.svg").toString());
 
         assertThat(child.exitStatus()).as(child.output()).isEqualTo(1);
-        assertThat(child.output()).isEqualTo("tenants: no folder for the plot: " + folder.resolve("missing") + "\n");
+        assertThat(child.output())
+                .isEqualTo("tenants: no such directory for the plot: " + folder.resolve("missing") + "\n");
     }
 
     private static ChildJvm run(String... arguments) {

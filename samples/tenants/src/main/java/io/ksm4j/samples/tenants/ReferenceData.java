@@ -9,23 +9,28 @@ import java.nio.file.Path;
 import java.util.SplittableRandom;
 
 /**
- * What every tenant loads.
+ * The data that every tenant loads.
  *
- * @param file where it stands; empty if it is made up
- * @param seed for what is made up: equal seeds, equal data
- * @param size bytes
+ * @param file the file that contains it; empty for random data
+ * @param seed the seed for random data
+ * @param size the size in bytes
  */
 record ReferenceData(String file, long seed, long size) {
 
     static final int RECORD = 1024;
 
-    /** What is done with a record, of which the first bytes count. */
-    interface Use {
-        /** Returns the array that the next record may be written to. */
-        byte[] of(byte[] record, int length);
+    /** Consumes records. */
+    interface RecordConsumer {
+        /**
+         * Takes a record.
+         *
+         * @param record an array whose first {@code length} bytes are the record
+         * @return the array for the next record
+         */
+        byte[] accept(byte[] record, int length);
     }
 
-    void forEachRecord(Use use) throws IOException {
+    void forEachRecord(RecordConsumer consumer) throws IOException {
         SplittableRandom random = new SplittableRandom(seed);
         byte[] record = new byte[RECORD];
         try (InputStream input = open()) {
@@ -37,7 +42,7 @@ record ReferenceData(String file, long seed, long size) {
                 } else if (input.readNBytes(record, 0, length) < length) {
                     throw new EOFException(file + " has become shorter");
                 }
-                record = use.of(record, length);
+                record = consumer.accept(record, length);
             }
         }
     }

@@ -11,34 +11,34 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-/** A {@link TenantJvm}, seen from outside. It ends with this JVM, since its standard input does. */
+/** A {@link TenantJvm} process. It ends when this JVM ends, because its standard input is then closed. */
 final class RunningJvm implements AutoCloseable {
 
     private final Process process;
     private final BufferedReader output;
     private final long base;
 
-    /** Returns when it is ready to load data. */
-    RunningJvm(Way way, ReferenceData data, int tenants) throws IOException {
+    /** Starts the JVM and waits until it is ready to load data. */
+    RunningJvm(StorageVariant variant, ReferenceData data, int tenants) throws IOException {
         long mebibytes = (data.size() >> 20) + 1;
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
                 .filter(argument -> argument.matches("(--enable-native-access|-Dio\\.ksm4j\\.).*"))
                 .forEach(command::add);
-        // A compiler that needs few megabytes, and a small heap: neither is what is measured here.
+        // A compiler that needs little memory and a small heap, because neither is measured here.
         command.add("-XX:TieredStopAtLevel=1");
-        // Records on the heap have headers, and want to be moved.
-        command.add("-Xmx" + (16 + (way == Way.OPTED_IN_HEAP ? 2L * tenants * mebibytes : 0)) + "m");
+        // Records on the heap have headers, and the collector needs space to move them.
+        command.add("-Xmx" + (16 + (variant == StorageVariant.OPTED_IN_HEAP ? 2L * tenants * mebibytes : 0)) + "m");
         command.add("-XX:MaxDirectMemorySize=" + (tenants * mebibytes + 1) + "m");
         command.addAll(List.of("-cp", System.getProperty("java.class.path"), TenantJvm.class.getName()));
-        command.addAll(List.of(way.name(), data.file(), Long.toString(data.seed()), Long.toString(data.size())));
+        command.addAll(List.of(variant.name(), data.file(), Long.toString(data.seed()), Long.toString(data.size())));
         process = new ProcessBuilder(command).redirectError(Redirect.INHERIT).start();
         output = process.inputReader(StandardCharsets.UTF_8);
         boolean ready = false;
         try {
             awaitReady();
-            base = Memory.of(process.pid()).data();
+            base = ProcessMemory.of(process.pid()).data();
             ready = true;
         } catch (IOException e) {
             throw explained(e);
@@ -67,10 +67,10 @@ final class RunningJvm implements AutoCloseable {
             }
             System.err.println(line);
         }
-        throw new EOFException("it has closed its output");
+        throw new EOFException("the JVM has closed its output");
     }
 
-    /** Nothing can be done with it because it has ended, most likely. */
+    /** Returns an exception that gives the exit status if the JVM has ended, which is the most likely cause. */
     private IOException explained(IOException e) {
         process.onExit().completeOnTimeout(process, 1, TimeUnit.SECONDS).join();
         return process.isAlive()
@@ -78,11 +78,11 @@ final class RunningJvm implements AutoCloseable {
                 : new IOException("a JVM of tenants has ended, with exit status " + process.exitValue(), e);
     }
 
-    /** What it occupies; as data, what came since it was ready. */
-    Memory memory() throws IOException {
+    /** Returns its memory. The data is what was added since the JVM was ready. */
+    ProcessMemory memory() throws IOException {
         try {
-            Memory memory = Memory.of(process.pid());
-            return new Memory(memory.all(), memory.data() - base);
+            ProcessMemory memory = ProcessMemory.of(process.pid());
+            return new ProcessMemory(memory.all(), memory.data() - base);
         } catch (IOException e) {
             throw explained(e);
         }

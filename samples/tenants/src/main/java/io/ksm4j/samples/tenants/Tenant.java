@@ -8,7 +8,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 
-/** An application that keeps reference data in memory; loaded anew by the class loader of each tenant. */
+/** An application that keeps reference data in memory. The class loader of each tenant loads this class again. */
 public final class Tenant {
 
     private static final RegionOptions OPTIONS =
@@ -19,15 +19,15 @@ public final class Tenant {
     /**
      * Loads the data.
      *
-     * @param way the name of a {@link Way}
+     * @param variant the name of a {@link StorageVariant}
      * @param file see {@link ReferenceData}
      * @param seed see {@link ReferenceData}
      * @param size see {@link ReferenceData}
      * @throws IOException if the file cannot be read
      */
-    public Tenant(String way, String file, long seed, long size) throws IOException {
+    public Tenant(String variant, String file, long seed, long size) throws IOException {
         ReferenceData source = new ReferenceData(file, seed, size);
-        this.data = switch (Way.valueOf(way)) {
+        this.data = switch (StorageVariant.valueOf(variant)) {
             case KSM4J -> inRegion(source);
             case PLAIN, OPTED_IN -> fill(ByteBuffer.allocateDirect((int) size), source);
             case OPTED_IN_HEAP -> onHeap(source);
@@ -35,7 +35,7 @@ public final class Tenant {
     }
 
     /**
-     * What it keeps in memory.
+     * Returns the data that is kept in memory.
      *
      * @return a buffer or a list of records
      */

@@ -7,8 +7,8 @@ import java.net.URLClassLoader;
 import java.nio.file.Path;
 
 /**
- * The class loader of one tenant, as web servers make them: it has a copy of its own of ksm4j and of {@link Tenant}. What is not
- * ours, such as the libraries of backends, comes from the parent.
+ * The class loader of one tenant, like that of a web application: it has its own copy of ksm4j and of {@link Tenant}.
+ * Other libraries, such as those of the backends, come from the parent.
  */
 final class TenantLoader extends URLClassLoader {
 

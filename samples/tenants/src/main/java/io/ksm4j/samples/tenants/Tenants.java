@@ -20,48 +20,55 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
 
-/** What does it cost when one tenant more loads the same data? In one JVM and in many, with merging and without. */
+/**
+ * Measures the cost of an additional tenant that loads the same data, in one JVM and in several, with and without
+ * merging.
+ */
 @Command(
         name = "tenants",
         version = "tenants, a sample of ksm4j",
         mixinStandardHelpOptions = true,
-        description = "Loads the same reference data for tenant after tenant, and shows what each costs.",
+        description =
+                "Loads the same reference data for one tenant after the other, and shows the memory cost of each.",
         sortOptions = false)
 public final class Tenants implements Callable<Integer> {
 
-    private static final long LEAST = 1 << 20;
-    private static final long DEFAULT = 256 << 20;
-    private static final long MOST = 1 << 30;
+    private static final long MIN_SIZE = 1 << 20;
+    private static final long DEFAULT_SIZE = 256 << 20;
+    private static final long MAX_SIZE = 1 << 30;
 
-    /** Of a JVM without data, about. */
-    private static final long JVM = 100 << 20;
+    /** The approximate size of a JVM without data. */
+    private static final long JVM_SIZE = 100 << 20;
 
-    @Option(names = "--tenants", paramLabel = "N", description = "how many arrive, 2 to 64 (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--tenants",
+            paramLabel = "N",
+            description = "number of tenants, 2 to 64 (default: ${DEFAULT-VALUE})")
     private int tenants = 8;
 
     @Option(
             names = "--size",
             paramLabel = "SIZE",
             converter = SizeConverter.class,
-            description = "how much each loads, 1m to 1g (default: all of FILE, or 256m)")
+            description = "size of each tenant's data, 1m to 1g (default: all of FILE, or 256m)")
     private Optional<Long> size = Optional.empty();
 
-    @Option(names = "--svg", paramLabel = "SVG", description = "where to write the plot (default: ${DEFAULT-VALUE})")
+    @Option(names = "--svg", paramLabel = "SVG", description = "file to write the plot to (default: ${DEFAULT-VALUE})")
     private Path svg = Path.of("tenants.svg");
 
     @Option(
             names = "--interval",
             paramLabel = "SECONDS",
-            description = "the least between two arrivals (default: ${DEFAULT-VALUE})")
+            description = "minimum time between two arrivals (default: ${DEFAULT-VALUE})")
     private int interval = 2;
 
     @Option(
             names = "--limit",
             paramLabel = "SECONDS",
-            description = "how long to wait for merging after each (default: ${DEFAULT-VALUE})")
+            description = "maximum wait for merging after each arrival (default: ${DEFAULT-VALUE})")
     private int limit = 60;
 
-    @Parameters(arity = "0..1", paramLabel = "FILE", description = "what to load (default: random records)")
+    @Parameters(arity = "0..1", paramLabel = "FILE", description = "file to load (default: random records)")
     private Optional<Path> file = Optional.empty();
 
     @Spec
@@ -83,28 +90,28 @@ public final class Tenants implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException, InterruptedException {
-        require(tenants >= 2 && tenants <= 64, "--tenants is from 2 to 64");
-        require(interval >= 0 && interval <= 3600, "--interval is from 0 to 3600 seconds");
-        require(limit >= 1 && limit <= 3600, "--limit is from 1 to 3600 seconds");
-        require(size.isEmpty() || (size.get() >= LEAST && size.get() <= MOST), "--size is from 1m to 1g");
+        require(tenants >= 2 && tenants <= 64, "--tenants must be 2 to 64");
+        require(interval >= 0 && interval <= 3600, "--interval must be 0 to 3600 seconds");
+        require(limit >= 1 && limit <= 3600, "--limit must be 1 to 3600 seconds");
+        require(size.isEmpty() || (size.get() >= MIN_SIZE && size.get() <= MAX_SIZE), "--size must be 1m to 1g");
         if (!Files.isDirectory(svg.toAbsolutePath().getParent())) {
             throw new IOException(
-                    "no folder for the plot: " + svg.toAbsolutePath().getParent());
+                    "no such directory for the plot: " + svg.toAbsolutePath().getParent());
         }
         ReferenceData data = data();
         requireMemory(data.size());
-        Ksmd ksmd = new Ksmd(Duration.ofSeconds(limit));
+        KsmdControl ksmd = new KsmdControl(Duration.ofSeconds(limit));
         System.out.printf(
                 "%d tenants, each with the same %s of %s%n",
                 tenants, mebibytes(data.size()), file.map(Path::toString).orElse("random records"));
         System.out.println(machine());
         System.out.println(ksmd.describe());
 
-        Report report = new Report(data.size());
-        for (Place place : Place.values()) {
-            for (Way way : Way.values()) {
-                if (!way.optsIn() || canOptIn()) {
-                    report.add(new Run(place, way).run(data, tenants, Duration.ofSeconds(interval), ksmd));
+        TenantReport report = new TenantReport(data.size());
+        for (TenantHost host : TenantHost.values()) {
+            for (StorageVariant variant : StorageVariant.values()) {
+                if (!variant.optsIn() || canOptIn()) {
+                    report.add(new TenantRun(host, variant).run(data, tenants, Duration.ofSeconds(interval), ksmd));
                 }
             }
         }
@@ -122,26 +129,26 @@ public final class Tenants implements Callable<Integer> {
 
     private ReferenceData data() throws IOException {
         if (file.isEmpty()) {
-            // Another seed each time: nothing that another run has left may merge with this one's.
-            return new ReferenceData("", new SecureRandom().nextLong(), size.orElse(DEFAULT));
+            // A new seed each time, so that the data cannot merge with data of another run.
+            return new ReferenceData("", new SecureRandom().nextLong(), size.orElse(DEFAULT_SIZE));
         }
         Path path = file.get();
         if (!Files.exists(path)) {
             throw new IOException("no such file: " + path);
         }
-        if (!Files.isRegularFile(path) || !Files.isReadable(path) || Files.size(path) < LEAST) {
-            throw new IOException("not a file of 1 MiB or more that may be read: " + path);
+        if (!Files.isRegularFile(path) || !Files.isReadable(path) || Files.size(path) < MIN_SIZE) {
+            throw new IOException("not a readable regular file of at least 1 MiB: " + path);
         }
-        long all = Math.min(Files.size(path), MOST);
+        long all = Math.min(Files.size(path), MAX_SIZE);
         return new ReferenceData(path.toAbsolutePath().toString(), 0, Math.min(size.orElse(all), all));
     }
 
-    /** Without merging they need it all, and on the heap for a moment twice. */
+    /** Checks that there is enough memory: without merging all data needs it, and on the heap briefly twice. */
     private void requireMemory(long size) throws IOException {
-        long needed = tenants * (2 * size + JVM);
-        long available = Memory.available();
+        long needed = tenants * (2 * size + JVM_SIZE);
+        long available = ProcessMemory.available();
         if (needed > available) {
-            throw new IOException("this may take " + mebibytes(needed) + " of memory, and " + mebibytes(available)
+            throw new IOException("this may need " + mebibytes(needed) + " of memory, but only " + mebibytes(available)
                     + " are available: use fewer --tenants or a smaller --size");
         }
     }
@@ -151,7 +158,7 @@ public final class Tenants implements Callable<Integer> {
             Ksm.system().process().isMergeable();
             return true;
         } catch (KsmUnsupportedException e) {
-            System.out.println("\nNo process can opt in as a whole: " + e.getMessage());
+            System.out.println("\nProcesses cannot opt in as a whole: " + e.getMessage());
             return false;
         }
     }
@@ -170,12 +177,12 @@ public final class Tenants implements Callable<Integer> {
         return bytes / (1 << 20) + " MiB";
     }
 
-    /** Reads sizes such as 64m and 1g. */
+    /** Parses sizes such as 64m and 1g. */
     private static final class SizeConverter implements ITypeConverter<Long> {
         @Override
         public Long convert(String text) {
             if (!text.matches("[0-9]{1,9}[kmgKMG]?")) {
-                throw new TypeConversionException("'" + text + "' is no size, such as 64m or 1g");
+                throw new TypeConversionException("'" + text + "' is not a size such as 64m or 1g");
             }
             String digits = text.replaceAll("[a-zA-Z]", "");
             int unit = "kmg".indexOf(text.substring(digits.length()).toLowerCase(Locale.ROOT));

@@ -11,30 +11,34 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 
-/** Merging: driven where this user may do that, watched elsewhere. */
-final class Ksmd {
+/** Runs {@code ksmd} until everything is merged if this user may change its settings; otherwise only watches it. */
+final class KsmdControl {
 
-    /** The one under way, one that records, one that merges; with {@code smart_scan}, pages are passed over in most scans. */
+    /**
+     * The full scans without a new merged page that show that merging has settled: the current one, one that records,
+     * one that merges.
+     */
     private static final int SCANS = 3;
 
+    /** The same with {@code smart_scan}, which skips pages in most scans. */
     private static final int SMART_SCANS = 32;
 
-    private final boolean mayDrive = KsmDaemon.system().mayChange();
+    private final boolean mayChange = KsmDaemon.system().mayChange();
     private final Duration limit;
 
-    Ksmd(Duration limit) {
+    KsmdControl(Duration limit) {
         this.limit = limit;
     }
 
-    /** In one line. */
+    /** Returns how {@code ksmd} is run, in one line. */
     String describe() {
         Ksm ksm = Ksm.systemOrFallback();
-        if (mayDrive && ksm.support().canMark()) {
-            return "ksmd: a tuner drives it after each arrival, then every setting is put back";
+        if (mayChange && ksm.support().canMark()) {
+            return "ksmd: a tuner runs it after each arrival, then restores every setting";
         }
         if (ksm.support().canMerge()) {
             KsmStats now = KsmStats.read();
-            return "ksmd: this user may not drive it, so it goes on at "
+            return "ksmd: this user may not change its settings, so it stays at "
                     + now.pagesToScan().orElse(0) + " pages every "
                     + now.sleepMillisecs().orElse(0) + " ms";
         }
@@ -42,24 +46,24 @@ final class Ksmd {
                 + ksm.support().obstacles().stream().map(Obstacle::explanation).collect(Collectors.joining("; "));
     }
 
-    /** Waits until no more can merge. Returns false if the time was up before. */
+    /** Waits until nothing more can merge, and returns whether that was reached before the limit. */
     boolean awaitSettled() throws InterruptedException {
         if (!Ksm.systemOrFallback().support().canMark()) {
             return true;
         }
-        return mayDrive ? drive() : watch();
+        return mayChange ? runTuner() : watch();
     }
 
-    /** The tuner itself finds out when scanning does not pay any more. */
-    private boolean drive() throws InterruptedException {
-        CountDownLatch atRest = new CountDownLatch(1);
+    /** Runs a tuner, which detects itself when scanning no longer saves memory. */
+    private boolean runTuner() throws InterruptedException {
+        CountDownLatch idle = new CountDownLatch(1);
         KsmTuner.Listener listener = (now, decision) -> {
             if (decision.endsAtMark()) {
-                atRest.countDown();
+                idle.countDown();
             }
         };
         try (KsmTuner tuner = KsmTuner.start(KsmDaemon.system(), TuningPolicy.converge(1), listener)) {
-            return atRest.await(limit.toNanos(), TimeUnit.NANOSECONDS) && tuner.isRunning();
+            return idle.await(limit.toNanos(), TimeUnit.NANOSECONDS) && tuner.isRunning();
         }
     }
 

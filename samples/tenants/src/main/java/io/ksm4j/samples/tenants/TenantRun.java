@@ -11,34 +11,38 @@ import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 
-/** Tenants arrive, one after the other, and their memory is watched. */
-final class Run implements AutoCloseable {
+/** Lets tenants arrive one after the other, and records their memory. */
+final class TenantRun implements AutoCloseable {
 
     /**
-     * What was seen when a tenant had arrived and all had merged.
+     * The state after a tenant has arrived and merging has settled.
      *
-     * @param cost bytes of data that the tenant has added
+     * @param tenants the number of tenants so far
+     * @param memory the memory of all tenants
+     * @param cost the bytes of data that the tenant has added
+     * @param isSettled whether merging settled before the limit
      */
-    record Arrival(int tenants, Memory memory, long cost, boolean isSettled) {}
+    record Arrival(int tenants, ProcessMemory memory, long cost, boolean isSettled) {}
 
-    record Sample(double seconds, Memory memory) {}
+    record Sample(double seconds, ProcessMemory memory) {}
 
     private static final int SAMPLE_MILLIS = 100;
 
-    final Place place;
-    final Way way;
+    final TenantHost host;
+    final StorageVariant variant;
     final List<Arrival> arrivals = new ArrayList<>();
     final List<Sample> samples = new ArrayList<>();
 
     private final List<RunningJvm> jvms = new CopyOnWriteArrayList<>();
 
-    Run(Place place, Way way) {
-        this.place = place;
-        this.way = way;
+    TenantRun(TenantHost host, StorageVariant variant) {
+        this.host = host;
+        this.variant = variant;
     }
 
-    /** Lets them arrive, not closer than the interval. */
-    Run run(ReferenceData data, int tenants, Duration interval, Ksmd ksmd) throws IOException, InterruptedException {
+    /** Runs until all tenants have arrived, with at least the interval between two arrivals. */
+    TenantRun run(ReferenceData data, int tenants, Duration interval, KsmdControl ksmd)
+            throws IOException, InterruptedException {
         ScheduledExecutorService sampler = Executors.newSingleThreadScheduledExecutor();
         try (this) {
             long start = System.nanoTime();
@@ -47,13 +51,13 @@ final class Run implements AutoCloseable {
             long before = 0;
             for (int i = 1; i <= tenants; i++) {
                 long next = System.nanoTime() + interval.toNanos();
-                if (place == Place.JVMS || i == 1) {
-                    jvms.add(new RunningJvm(way, data, place == Place.JVMS ? 1 : tenants));
+                if (host == TenantHost.JVMS || i == 1) {
+                    jvms.add(new RunningJvm(variant, data, host == TenantHost.JVMS ? 1 : tenants));
                 }
                 jvms.get(jvms.size() - 1).loadTenant();
-                boolean isSettled = !way.merges() || ksmd.awaitSettled();
+                boolean isSettled = !variant.merges() || ksmd.awaitSettled();
                 TimeUnit.NANOSECONDS.sleep(next - System.nanoTime());
-                Memory memory = memory();
+                ProcessMemory memory = memory();
                 arrivals.add(new Arrival(i, memory, memory.data() - before, isSettled));
                 before = memory.data();
             }
@@ -65,8 +69,8 @@ final class Run implements AutoCloseable {
         return this;
     }
 
-    private Memory memory() throws IOException {
-        Memory memory = Memory.NONE;
+    private ProcessMemory memory() throws IOException {
+        ProcessMemory memory = ProcessMemory.NONE;
         for (RunningJvm jvm : jvms) {
             memory = memory.plus(jvm.memory());
         }
@@ -77,7 +81,7 @@ final class Run implements AutoCloseable {
         try {
             samples.add(new Sample((System.nanoTime() - start) / 1e9, memory()));
         } catch (IOException e) {
-            // Ends the sampling, as the run does: a JVM is gone.
+            // A JVM has ended. This ends the sampling, and the run ends as well.
             throw new UncheckedIOException(e);
         }
     }

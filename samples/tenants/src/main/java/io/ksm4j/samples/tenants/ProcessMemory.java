@@ -8,29 +8,33 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * What processes occupy. Of a page that n mappings share each has the n-th part, so the sum over processes counts it once.
+ * The memory of processes in bytes. A page that n mappings share counts as one n-th in each, so the sum over processes
+ * counts it once.
  *
- * @param all bytes: the processes' pages, and what the kernel needs for them
- * @param data bytes: the same without pages of files, such as libraries
+ * @param all the processes' pages, and what the kernel needs for them
+ * @param data the same without pages of files such as libraries
  */
-record Memory(long all, long data) {
+record ProcessMemory(long all, long data) {
 
-    static final Memory NONE = new Memory(0, 0);
+    static final ProcessMemory NONE = new ProcessMemory(0, 0);
 
-    /** What the kernel keeps on each page that {@code ksmd} has seen, by its own document on KSM. */
+    /**
+     * The size of the record that the kernel keeps for each page that {@code ksmd} has scanned, according to its
+     * documentation.
+     */
     private static final long RMAP_ITEM = 64;
 
-    static Memory of(long pid) throws IOException {
+    static ProcessMemory of(long pid) throws IOException {
         Path process = Path.of("/proc", Long.toString(pid));
         Map<String, Long> pages = bytes(process.resolve("smaps_rollup"));
         Map<String, Long> status = bytes(process.resolve("status"));
         long swapped = get(pages, "SwapPss");
         long kernel = get(status, "VmPTE")
                 + RMAP_ITEM * ProcessKsmStats.read(pid).rmapItems().orElse(0);
-        return new Memory(get(pages, "Pss") + swapped + kernel, get(pages, "Pss_Anon") + swapped + kernel);
+        return new ProcessMemory(get(pages, "Pss") + swapped + kernel, get(pages, "Pss_Anon") + swapped + kernel);
     }
 
-    /** What programs can have before the machine has to swap. */
+    /** Returns the bytes that programs can allocate before the machine has to swap. */
     static long available() throws IOException {
         return get(bytes(Path.of("/proc/meminfo")), "MemAvailable");
     }
@@ -38,7 +42,7 @@ record Memory(long all, long data) {
     private static long get(Map<String, Long> bytes, String name) throws IOException {
         Long found = bytes.get(name);
         if (found == null) {
-            throw new IOException("the kernel does not tell " + name);
+            throw new IOException("the kernel does not provide " + name);
         }
         return found;
     }
@@ -54,7 +58,7 @@ record Memory(long all, long data) {
         return bytes;
     }
 
-    Memory plus(Memory other) {
-        return new Memory(all + other.all, data + other.data);
+    ProcessMemory plus(ProcessMemory other) {
+        return new ProcessMemory(all + other.all, data + other.data);
     }
 }

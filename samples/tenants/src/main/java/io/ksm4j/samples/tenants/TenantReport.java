@@ -5,29 +5,29 @@ import io.ksm4j.plot.Plot.Axis;
 import io.ksm4j.plot.Plot.Line;
 import io.ksm4j.plot.Plot.Panel;
 import io.ksm4j.plot.Plot.Point;
-import io.ksm4j.samples.tenants.Run.Arrival;
+import io.ksm4j.samples.tenants.TenantRun.Arrival;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/** Tables, targets and the plot. */
-final class Report {
+/** Prints the tables and targets, and draws the plot. */
+final class TenantReport {
 
     private static final double GOAL = 0.03;
     private static final double MEBIBYTE = 1 << 20;
 
     private final long size;
-    private final List<Run> runs = new ArrayList<>();
+    private final List<TenantRun> runs = new ArrayList<>();
 
-    /** For tenants with data of so many bytes each. */
-    Report(long size) {
+    /** Creates a report for tenants with {@code size} bytes of data each. */
+    TenantReport(long size) {
         this.size = size;
     }
 
-    void add(Run run) {
+    void add(TenantRun run) {
         runs.add(run);
-        System.out.printf("%n%s, %s%n", run.place.label(), run.way.label());
-        System.out.println("tenants   data asked for   used for data   all memory   last tenant costs");
+        System.out.printf("%n%s, %s%n", run.host.label(), run.variant.label());
+        System.out.println("tenants   data requested   used for data   all memory   last tenant costs");
         for (Arrival arrival : run.arrivals) {
             System.out.printf(
                     Locale.ROOT,
@@ -37,7 +37,7 @@ final class Report {
                     arrival.memory().data() / MEBIBYTE,
                     arrival.memory().all() / MEBIBYTE,
                     100 * share(arrival),
-                    arrival.isSettled() ? "" : "   (the time was up: more might have merged)");
+                    arrival.isSettled() ? "" : "   (limit reached: more might have merged)");
         }
     }
 
@@ -47,9 +47,9 @@ final class Report {
 
     void printTargets() {
         System.out.println();
-        for (Run run : runs) {
-            if (run.way == Way.KSM4J) {
-                double dearest = run.arrivals.stream()
+        for (TenantRun run : runs) {
+            if (run.variant == StorageVariant.KSM4J) {
+                double maxShare = run.arrivals.stream()
                         .skip(1)
                         .mapToDouble(this::share)
                         .max()
@@ -57,10 +57,10 @@ final class Report {
                 System.out.printf(
                         Locale.ROOT,
                         "target tenants.further-tenant-%s measured %.4g goal %s %s%n",
-                        run.place.name().toLowerCase(Locale.ROOT).replace("_", ""),
-                        dearest,
+                        run.host.name().toLowerCase(Locale.ROOT).replace("_", ""),
+                        maxShare,
                         GOAL,
-                        dearest <= GOAL ? "met" : "missed");
+                        maxShare <= GOAL ? "met" : "missed");
             }
         }
     }
@@ -70,18 +70,19 @@ final class Report {
                 .mapToDouble(run -> run.samples.get(run.samples.size() - 1).seconds())
                 .max()
                 .orElseThrow();
-        double most = runs.stream()
+        double maxMebibytes = runs.stream()
                 .flatMap(run -> run.samples.stream())
                 .mapToDouble(sample -> sample.memory().data() / MEBIBYTE)
                 .max()
                 .orElseThrow();
         List<Panel> panels = new ArrayList<>();
-        for (Place place : Place.values()) {
+        for (TenantHost host : TenantHost.values()) {
             List<Line> lines = runs.stream()
-                    .filter(run -> run.place == place)
-                    .map(Report::line)
+                    .filter(run -> run.host == host)
+                    .map(TenantReport::line)
                     .toList();
-            panels.add(new Panel(new Axis("MiB used for data, tenants are " + place.label(), 0, most, false), lines));
+            panels.add(new Panel(
+                    new Axis("MiB used for data, tenants are " + host.label(), 0, maxMebibytes, false), lines));
         }
         return new Plot(
                         String.format(
@@ -91,9 +92,9 @@ final class Report {
                 .svg();
     }
 
-    private static Line line(Run run) {
+    private static Line line(TenantRun run) {
         return new Line(
-                run.way.label(),
+                run.variant.label(),
                 run.samples.stream()
                         .map(sample ->
                                 new Point(sample.seconds(), sample.memory().data() / MEBIBYTE))

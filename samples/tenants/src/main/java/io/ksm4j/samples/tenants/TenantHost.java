@@ -1,13 +1,13 @@
 package io.ksm4j.samples.tenants;
 
-/** Where tenants live. */
-enum Place {
+/** What separates the tenants. */
+enum TenantHost {
     CLASS_LOADERS("class loaders in one JVM"),
     JVMS("JVMs");
 
     private final String label;
 
-    Place(String label) {
+    TenantHost(String label) {
         this.label = label;
     }
 

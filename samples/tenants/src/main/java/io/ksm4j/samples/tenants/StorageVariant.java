@@ -1,19 +1,19 @@
 package io.ksm4j.samples.tenants;
 
-/** How tenants keep their data. */
-enum Way {
+/** How tenants store their data. */
+enum StorageVariant {
     /** In a merge region. */
     KSM4J("with ksm4j"),
-    /** In plain direct memory, and nothing merges. */
+    /** In a direct buffer; nothing merges. */
     PLAIN("without"),
-    /** In plain direct memory of a process that has opted in as a whole. */
+    /** In a direct buffer of a process that has opted in as a whole. */
     OPTED_IN("process opted in, direct memory"),
-    /** As objects on the heap of a process that has opted in as a whole. */
+    /** In arrays on the heap of a process that has opted in as a whole. */
     OPTED_IN_HEAP("process opted in, heap");
 
     private final String label;
 
-    Way(String label) {
+    StorageVariant(String label) {
         this.label = label;
     }
 
