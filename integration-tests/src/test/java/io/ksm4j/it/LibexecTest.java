@@ -72,7 +72,7 @@ class LibexecTest {
 
             assertThat(left.exitStatus()).isEqualTo(1);
             assertThat(left.errors())
-                    .startsWith("Left behind, or taken away:\n")
+                    .startsWith("Left behind or removed:\n")
                     .contains("\n> file " + file + "\n", "\n> process " + process.pid() + " sleep 600");
         } finally {
             process.destroyForcibly().waitFor();
@@ -107,7 +107,7 @@ class LibexecTest {
         KsmProcess find = run(bare, "bash", JDK21, "find");
         assumeThat(find.output()).as("a Java 21 of this machine").isEmpty();
         assertThat(find.errors())
-                .startsWith("There is no Java 21, so no tests run on it: ")
+                .startsWith("Java 21 is not installed, so no tests run on it: ")
                 .hasLineCount(1);
         for (String program : List.of("apt-get", "dpkg", "dpkg-deb")) {
             Path file = directory.resolve(program);
@@ -121,10 +121,10 @@ class LibexecTest {
 
         assertThat(fetch.exitStatus()).as(fetch.errors()).isZero();
         assertThat(fetch.output())
-                .startsWith("skipped: there is no Java 21, and ")
+                .startsWith("skipped: Java 21 is not installed, and ")
                 .hasLineCount(1)
                 .matches(
-                        "(?s).*(apt-get could not fetch trixie's packages .*: E: no network|there is no /usr/share/keyrings/.*)\\n");
+                        "(?s).*(apt-get could not fetch trixie's packages .*: E: no network|/usr/share/keyrings/.* is missing, .*)\\n");
         assertThat(directory.resolve(".cache/ksm4j")).isEmptyDirectory();
     }
 
