@@ -16,7 +16,7 @@ import java.util.stream.Stream;
  * when it is started. Its source is a resource of this package and includes {@code commands.h} from the same place. Not
  * thread-safe.
  */
-final class CProgram implements AutoCloseable {
+public final class CProgram implements AutoCloseable {
 
     private static final List<String> COMPILERS = List.of("cc", "gcc", "clang");
     private static final String HEADER = "commands.h";
@@ -31,7 +31,7 @@ final class CProgram implements AutoCloseable {
         this.answers = child.process().inputReader(StandardCharsets.UTF_8);
     }
 
-    static boolean isCompilerInstalled() {
+    public static boolean isCompilerInstalled() {
         return compilers(System.getenv("PATH")).findFirst().isPresent();
     }
 
@@ -41,7 +41,7 @@ final class CProgram implements AutoCloseable {
      * @throws IllegalStateException if there is no compiler, or if the source does not compile; then the message
      *     contains the compiler's output
      */
-    static CProgram start(String source, String... arguments) throws IOException, InterruptedException {
+    public static CProgram start(String source, String... arguments) throws IOException, InterruptedException {
         Path compiler = compiler(System.getenv("PATH"));
         Path directory = Files.createTempDirectory("ksm4j-c");
         Path program = directory.resolve(source.replaceFirst("\\.c$", ""));
@@ -99,7 +99,7 @@ final class CProgram implements AutoCloseable {
      * @return the nanoseconds that the command took, as measured by the program
      * @throws IllegalStateException if the program does not answer with a number, or has ended
      */
-    long run(String name, long count) throws IOException {
+    public long run(String name, long count) throws IOException {
         String command = "run " + name + " " + count;
         String answer = ask(command);
         if (!answer.matches("\\d{1,18}")) {
@@ -114,7 +114,7 @@ final class CProgram implements AutoCloseable {
      * @return the line that the program answers
      * @throws IllegalStateException if the program has ended
      */
-    String ask(String line) throws IOException {
+    public String ask(String line) throws IOException {
         String answer;
         try {
             commands.write(line + "\n");

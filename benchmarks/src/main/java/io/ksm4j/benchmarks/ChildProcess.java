@@ -7,7 +7,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 
 /** A process that ends when this one ends, unless this one is killed by SIGKILL. */
-final class ChildProcess implements AutoCloseable {
+public final class ChildProcess implements AutoCloseable {
 
     private static final int SECONDS_TO_END = 20;
 
@@ -25,17 +25,17 @@ final class ChildProcess implements AutoCloseable {
         this.process = process;
     }
 
-    static ChildProcess start(ProcessBuilder builder) throws IOException {
+    public static ChildProcess start(ProcessBuilder builder) throws IOException {
         Process process = builder.start();
         RUNNING.add(process);
         return new ChildProcess(builder.command(), process);
     }
 
-    Process process() {
+    public Process process() {
         return process;
     }
 
-    boolean isAlive() {
+    public boolean isAlive() {
         return process.isAlive();
     }
 

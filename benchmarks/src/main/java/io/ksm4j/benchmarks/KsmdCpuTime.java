@@ -7,11 +7,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** Reads the CPU time of the kernel thread {@code ksmd} with nanosecond resolution. */
-final class KsmdCpuTime {
+public final class KsmdCpuTime {
 
     private final Path schedstat;
 
-    KsmdCpuTime() {
+    public KsmdCpuTime() {
         try (DirectoryStream<Path> processes = Files.newDirectoryStream(Path.of("/proc"), "[0-9]*")) {
             for (Path process : processes) {
                 Path name = process.resolve("comm");
@@ -27,7 +27,7 @@ final class KsmdCpuTime {
     }
 
     /** Returns the CPU seconds since the machine started. */
-    double seconds() {
+    public double seconds() {
         try {
             // The first number of schedstat is the CPU time in nanoseconds.
             String text = Files.readString(schedstat);

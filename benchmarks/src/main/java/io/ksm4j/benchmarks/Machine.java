@@ -10,12 +10,12 @@ import java.util.Locale;
 import java.util.stream.Stream;
 
 /** The description of the machine that is shown with every result. */
-final class Machine {
+public final class Machine {
 
     private Machine() {}
 
     /** Returns kernel, processors, memory, JDK and the current date in one line. */
-    static String describe() {
+    public static String describe() {
         return String.format(
                 Locale.ROOT,
                 "Linux %s, %s, %d processors, %d GiB, JDK %s, %s",

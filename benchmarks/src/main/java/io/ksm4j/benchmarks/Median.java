@@ -3,7 +3,7 @@ package io.ksm4j.benchmarks;
 import java.util.Arrays;
 
 /** The median of measured values. */
-final class Median {
+public final class Median {
 
     private Median() {}
 
@@ -11,7 +11,7 @@ final class Median {
      * Returns the median, which is the mean of the two middle values if their number is even; NaN if there are no
      * values.
      */
-    static double of(double... values) {
+    public static double of(double... values) {
         double[] sorted = values.clone();
         Arrays.sort(sorted);
         int middle = sorted.length / 2;

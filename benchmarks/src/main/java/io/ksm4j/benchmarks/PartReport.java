@@ -11,9 +11,9 @@ import java.util.Map;
  * @param plots the plots by name
  * @param targets the targets with their measured values
  */
-record PartReport(String text, Map<String, Plot> plots, List<Target> targets) {
+public record PartReport(String text, Map<String, Plot> plots, List<Target> targets) {
 
-    PartReport {
+    public PartReport {
         plots = Map.copyOf(plots);
         targets = List.copyOf(targets);
         for (String name : plots.keySet()) {
@@ -23,7 +23,7 @@ record PartReport(String text, Map<String, Plot> plots, List<Target> targets) {
         }
     }
 
-    static String svg(String plot) {
+    public static String svg(String plot) {
         return "performance-" + plot + ".svg";
     }
 }

@@ -1,7 +1,7 @@
 package io.ksm4j.benchmarks;
 
 /** The benchmark for one part of {@code docs/performance.md}. */
-interface PerformancePart {
+public interface PerformancePart {
 
     /** Measures the part. Prints progress, because a program that is silent for minutes looks as if it hung. */
     PartReport measure(RunLength length) throws Exception;

@@ -1,7 +1,7 @@
 package io.ksm4j.benchmarks;
 
 /** How long the benchmark of a part may take. */
-enum RunLength {
+public enum RunLength {
     /** Only checks, in a test, that the benchmark works. Its times are meaningless. */
     INSTANT,
     /** Takes ten minutes for all parts together. */
@@ -9,7 +9,7 @@ enum RunLength {
     LONG;
 
     /** Returns the value for this length. */
-    <T> T of(T whenInstant, T whenShort, T whenLong) {
+    public <T> T of(T whenInstant, T whenShort, T whenLong) {
         return switch (this) {
             case INSTANT -> whenInstant;
             case SHORT -> whenShort;

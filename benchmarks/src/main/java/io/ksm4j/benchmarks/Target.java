@@ -8,17 +8,17 @@ import java.util.Locale;
  * @param measured NaN if the run did not get that far; the target is then missed
  * @param isMinimum whether the goal is a minimum; otherwise it is a maximum
  */
-record Target(String name, double measured, double goal, boolean isMinimum) {
+public record Target(String name, double measured, double goal, boolean isMinimum) {
 
-    static Target maximum(String name, double measured, double goal) {
+    public static Target maximum(String name, double measured, double goal) {
         return new Target(name, measured, goal, false);
     }
 
-    static Target minimum(String name, double measured, double goal) {
+    public static Target minimum(String name, double measured, double goal) {
         return new Target(name, measured, goal, true);
     }
 
-    boolean isMet() {
+    public boolean isMet() {
         return isMinimum ? measured >= goal : measured <= goal;
     }
 

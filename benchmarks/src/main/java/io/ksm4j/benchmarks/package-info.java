@@ -1,4 +1,7 @@
-/** Benchmarks of ksm4j, which generate the numbers in the documentation. Started by {@code benchmarks/run}. */
+/**
+ * What the benchmarks of ksm4j have in common. They generate the numbers in the documentation; {@code benchmarks/run}
+ * starts them.
+ */
 @NullMarked
 package io.ksm4j.benchmarks;
 

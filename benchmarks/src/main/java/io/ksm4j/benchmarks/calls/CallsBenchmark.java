@@ -1,0 +1,256 @@
+package io.ksm4j.benchmarks.calls;
+
+import io.ksm4j.benchmarks.CProgram;
+import io.ksm4j.benchmarks.Median;
+import io.ksm4j.benchmarks.PartReport;
+import io.ksm4j.benchmarks.PerformancePart;
+import io.ksm4j.benchmarks.RunLength;
+import io.ksm4j.benchmarks.Target;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.junit.RunningKsmd;
+import java.util.ArrayList;
+import java.util.DoubleSummaryStatistics;
+import java.util.EnumMap;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
+import org.openjdk.jmh.results.RunResult;
+import org.openjdk.jmh.runner.Runner;
+import org.openjdk.jmh.runner.RunnerException;
+import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
+import org.openjdk.jmh.runner.options.OptionsBuilder;
+import org.openjdk.jmh.runner.options.TimeValue;
+import org.openjdk.jmh.runner.options.VerboseMode;
+
+/**
+ * Compares system calls through ksm4j and through other libraries with the same calls in C. The C program runs right
+ * before and right after each forked JVM, and a ratio compares only these neighbours.
+ */
+public final class CallsBenchmark implements PerformancePart {
+
+    private static final List<Binding> APIS = List.of(Binding.FFM_API, Binding.JNR_API, Binding.JNA_API);
+
+    /** A measured method of {@link JavaCalls} and the operation of {@code calls.c} that it is compared with. */
+    private enum Operation {
+        AGAIN("again", "again", "mark a range that is already marked", 1, false),
+        CHANGE("change", "change", "mark, then unmark", 1, false),
+        AGAIN_BY_TWO("againByTwo", "againByTwo", "mark a range that is already marked, two threads", 1, false),
+        LOOP("loop", "many", "mark 512 ranges, then unmark them, one by one", JavaCalls.RANGES, true),
+        BATCH("batch", "many", "the same, as a list", JavaCalls.RANGES, true),
+        ALLOCATE("allocate", "allocate", "allocate, touch, close", 1, true),
+        ALLOCATE_UNGUARDED("allocateUnguarded", "allocate", "the same, without guard pages", 1, true);
+
+        final String java;
+        final String c;
+        final String description;
+        final int ranges;
+        final boolean isForApis;
+
+        Operation(String java, String c, String description, int ranges, boolean isForApis) {
+            this.java = java;
+            this.c = c;
+            this.description = description;
+            this.ranges = ranges;
+            this.isForApis = isForApis;
+        }
+
+        List<Binding> bindings() {
+            return isForApis ? APIS : List.of(Binding.values());
+        }
+    }
+
+    /** The result of one forked JVM, and of C before and after it, in nanoseconds per range. */
+    private record Sample(double java, double c, double bytes) {
+
+        double ratio() {
+            return java / c;
+        }
+    }
+
+    private static final Set<Operation> TARGETED = EnumSet.of(Operation.AGAIN, Operation.CHANGE);
+
+    private final Map<Operation, Map<Binding, List<Sample>>> samples = new EnumMap<>(Operation.class);
+
+    @Override
+    public PartReport measure(RunLength length) throws Exception {
+        int rounds = length.of(1, 5, 12);
+        try (RunningKsmd ksmd = RunningKsmd.start();
+                CProgram c = CProgram.start("calls.c")) {
+            // It would take a core and work on the measured pages.
+            ksmd.set(KsmSetting.RUN, 0);
+            for (int round = 1; round <= rounds; round++) {
+                for (Operation operation : Operation.values()) {
+                    // No target needs these, and starting a JVM takes time.
+                    if (!TARGETED.contains(operation) && round % 5 != 1) {
+                        continue;
+                    }
+                    for (Binding binding : operation.bindings()) {
+                        Sample sample = sample(c, length, operation, binding);
+                        samples.computeIfAbsent(operation, o -> new EnumMap<>(Binding.class))
+                                .computeIfAbsent(binding, b -> new ArrayList<>())
+                                .add(sample);
+                        if (length != RunLength.INSTANT) {
+                            System.out.printf(
+                                    Locale.ROOT,
+                                    "round %d of %d, %s, %s: C %.1f ns, Java %.1f ns, ratio %.3f, %.0f bytes%n",
+                                    round,
+                                    rounds,
+                                    operation.java,
+                                    binding,
+                                    sample.c(),
+                                    sample.java(),
+                                    sample.ratio(),
+                                    sample.bytes());
+                        }
+                    }
+                }
+            }
+        }
+        return new PartReport(text(), Map.of(), targets());
+    }
+
+    private static Sample sample(CProgram c, RunLength length, Operation operation, Binding binding) throws Exception {
+        double before = c(c, length, operation);
+        RunResult run = java(length, operation, binding);
+        double after = c(c, length, operation);
+        return new Sample(
+                run.getPrimaryResult().getStatistics().getPercentile(50) / operation.ranges,
+                (before + after) / 2 / operation.ranges,
+                run.getSecondaryResults().get(AllocatedBytes.LABEL).getScore() / operation.ranges);
+    }
+
+    /** Returns the nanoseconds per call of the operation: the median of several batches. */
+    private static double c(CProgram c, RunLength length, Operation operation) throws Exception {
+        long nanos = length.of(100_000L, 5_000_000L, 20_000_000L);
+        // The first run warms the caches and determines the size of a batch.
+        long count = Math.max(1, nanos / Math.max(1, c.run(operation.c, 10) / 10));
+        double[] batches = new double[length.of(1, 9, 21)];
+        for (int i = 0; i < batches.length; i++) {
+            batches[i] = 1.0 * c.run(operation.c, count) / count;
+        }
+        return Median.of(batches);
+    }
+
+    private static RunResult java(RunLength length, Operation operation, Binding binding) throws RunnerException {
+        ChainedOptionsBuilder options = new OptionsBuilder()
+                .include("^" + JavaCalls.class.getName().replace(".", "\\.") + "\\." + operation.java + "$")
+                .param("binding", binding.name())
+                .addProfiler(AllocatedBytes.class)
+                .shouldFailOnError(true)
+                .verbosity(VerboseMode.SILENT)
+                // INSTANT runs in this JVM, so its times are meaningless.
+                .forks(length.of(0, 1, 1))
+                // JMH itself needs this.
+                .jvmArgsAppend("--sun-misc-unsafe-memory-access=allow")
+                .warmupIterations(length.of(0, 8, 10))
+                .warmupTime(TimeValue.milliseconds(length.of(1, 100, 200)))
+                .measurementIterations(length.of(1, 9, 21))
+                .measurementTime(TimeValue.milliseconds(length.of(5, 40, 100)));
+        return new Runner(options.build()).runSingle();
+    }
+
+    private double ratio(Operation operation, Binding binding) {
+        return median(operation, binding, Sample::ratio);
+    }
+
+    /** Returns how long one binding takes relative to another, comparing their ratios to C in the same round. */
+    private double ratio(Operation operation, Binding ours, Binding other) {
+        List<Sample> one = samples.get(operation).get(ours);
+        List<Sample> two = samples.get(operation).get(other);
+        return Median.of(IntStream.range(0, one.size())
+                .mapToDouble(round -> one.get(round).ratio() / two.get(round).ratio())
+                .toArray());
+    }
+
+    private double median(Operation operation, Binding binding, ToDoubleFunction<Sample> of) {
+        return Median.of(
+                samples.get(operation).get(binding).stream().mapToDouble(of).toArray());
+    }
+
+    private String text() {
+        StringBuilder text = new StringBuilder();
+        for (Operation operation : Operation.values()) {
+            text.append("\n| ")
+                    .append(operation.description)
+                    .append(" | C, ns | Java, ns | ratio | min, max | bytes allocated |\n");
+            text.append("| --- | --- | --- | --- | --- | --- |\n");
+            for (Binding binding : operation.bindings()) {
+                DoubleSummaryStatistics ratios = samples.get(operation).get(binding).stream()
+                        .mapToDouble(Sample::ratio)
+                        .summaryStatistics();
+                text.append(String.format(
+                        Locale.ROOT,
+                        "| %s: %s | %.0f | %.0f | %.2f | %.2f, %.2f | %.0f |%n",
+                        binding.technology(),
+                        binding.variant(),
+                        median(operation, binding, Sample::c),
+                        median(operation, binding, Sample::java),
+                        ratio(operation, binding),
+                        ratios.getMin(),
+                        ratios.getMax(),
+                        median(operation, binding, Sample::bytes)));
+            }
+        }
+        return text.append(String.format(Locale.ROOT, """
+
+                        A range is 64 KiB, and each of its pages was written once. Times and bytes are per range and
+                        thread. Each row has the times of C from right before and after its own. Numbers are medians
+                        over rounds, each in a new JVM: %d rounds, or %d where many ranges are marked or ranges are
+                        allocated.
+                        """, rounds(Operation.AGAIN), rounds(Operation.LOOP)))
+                .toString();
+    }
+
+    private int rounds(Operation operation) {
+        return samples.get(operation).get(Binding.FFM_API).size();
+    }
+
+    private List<Target> targets() {
+        List<Target> targets = new ArrayList<>();
+        for (Operation operation : TARGETED) {
+            targets.add(toC(operation, Binding.FFM_SPI, 1.05));
+            targets.add(toC(operation, Binding.FFM_API, 1.10));
+            targets.add(toC(operation, Binding.JNR_SPI, 1.10));
+            targets.add(toC(operation, Binding.JNR_API, 1.2));
+            targets.add(toC(operation, Binding.JNA_SPI, 1.45));
+            targets.add(toC(operation, Binding.JNA_API, 1.6));
+        }
+        for (Operation operation : TARGETED) {
+            targets.add(toPeer(operation, Binding.FFM_SPI, Binding.FFM_BY_HAND));
+            targets.add(toPeer(operation, Binding.FFM_API, Binding.FFM_BY_HAND));
+            targets.add(toPeer(operation, Binding.FFM_SPI, Binding.FFM_BY_HAND_NO_ERRNO));
+            targets.add(toPeer(operation, Binding.JNR_SPI, Binding.JNR_OPENHFT));
+            targets.add(toPeer(operation, Binding.JNR_API, Binding.JNR_OPENHFT));
+            targets.add(toPeer(operation, Binding.JNA_SPI, Binding.JNA_INTERFACE));
+            targets.add(toPeer(operation, Binding.JNA_API, Binding.JNA_INTERFACE));
+        }
+        for (Binding binding : List.of(Binding.FFM_SPI, Binding.FFM_API)) {
+            double bytes = Math.max(
+                    median(Operation.AGAIN, binding, Sample::bytes), median(Operation.CHANGE, binding, Sample::bytes));
+            // A few hundred bytes of JMH's own objects are spread over all calls.
+            targets.add(Target.maximum("calls-bytes-" + name(binding), Math.rint(bytes), 0));
+        }
+        return targets;
+    }
+
+    private Target toC(Operation operation, Binding binding, double goal) {
+        return Target.maximum(
+                "calls-" + operation.java + "-" + name(binding) + "-to-c", ratio(operation, binding), goal);
+    }
+
+    private Target toPeer(Operation operation, Binding ours, Binding peer) {
+        return Target.maximum(
+                "calls-" + operation.java + "-" + name(ours) + "-to-"
+                        + name(peer).substring(ours.technology().length() + 1),
+                ratio(operation, ours, peer),
+                1);
+    }
+
+    private static String name(Binding binding) {
+        return binding.name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+}

@@ -1,0 +1,152 @@
+package io.ksm4j.benchmarks.heap;
+
+import io.ksm4j.HugePages;
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.benchmarks.ChildProcess;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A JVM that holds the same data as the other JVMs of this class. It prints "ready" and the number of bytes it filled,
+ * and ends when its standard input ends.
+ */
+public final class DataHoldingJvm {
+
+    /** What the JVM holds and where. The whole process is opted in, except for {@link #REGION}. */
+    public enum HeldData {
+        NOTHING("nothing"),
+        RECORDS("records on the heap"),
+        ARRAYS("arrays of 1 MiB on the heap"),
+        REGION("records in a region"),
+        EVERYTHING("records in a region, whole process opted in");
+
+        private final String label;
+
+        HeldData(String label) {
+            this.label = label;
+        }
+
+        String label() {
+            return label;
+        }
+    }
+
+    private static final int ARRAY = 1 << 20;
+    static final int MIN_VALUE_BYTES = 100;
+    static final int MAX_VALUE_BYTES = 999;
+    private static final String NAME_PREFIX = "customer-";
+
+    private final Random random = new Random(42);
+    private final byte[] name = (NAME_PREFIX + "abcdefghijkl").getBytes(StandardCharsets.ISO_8859_1);
+    private final byte[] scratch = new byte[MAX_VALUE_BYTES];
+    private final List<Object> onHeap = new ArrayList<>();
+    private @Nullable MergeRegion region;
+
+    private DataHoldingJvm() {}
+
+    /** Starts a JVM with a heap of {@code heap} bytes that holds {@code size} bytes of data. */
+    public static ChildProcess start(List<String> options, long heap, HeldData holding, long size) throws IOException {
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.addAll(options);
+        command.addAll(List.of(
+                "-Xms" + heap,
+                "-Xmx" + heap,
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                DataHoldingJvm.class.getName(),
+                holding.name(),
+                Long.toString(size)));
+        return ChildProcess.start(new ProcessBuilder(command).redirectErrorStream(true));
+    }
+
+    /** Waits until a JVM holds its data, and returns how many bytes it has filled. */
+    public static long awaitReady(ChildProcess child) throws IOException {
+        List<String> said = new ArrayList<>();
+        // Not closed: the stream belongs to the child.
+        BufferedReader output = child.process().inputReader(StandardCharsets.UTF_8);
+        for (String line = output.readLine(); line != null; line = output.readLine()) {
+            if (line.startsWith("ready ")) {
+                return Long.parseLong(line.substring("ready ".length()));
+            }
+            said.add(line);
+        }
+        throw new IOException(child + " has ended:\n" + String.join("\n", said));
+    }
+
+    /** Holds data. The arguments are the name of a {@link HeldData} and the total bytes of all values. */
+    public static void main(String[] args) throws Exception {
+        HeldData holding = HeldData.valueOf(args[0]);
+        long size = Long.parseLong(args[1]);
+        DataHoldingJvm process = new DataHoldingJvm();
+        if (holding != HeldData.REGION) {
+            // Before anything else, so that new pages are mergeable from the start.
+            Ksm.system().process().markMergeable();
+        }
+        long filled = switch (holding) {
+            case NOTHING -> 0;
+            case RECORDS -> process.records(size);
+            case ARRAYS -> process.arrays(size);
+            case REGION, EVERYTHING -> process.region(size);
+        };
+        // Long-lived data has survived a collection.
+        System.gc();
+        System.out.println("ready " + filled);
+        while (System.in.read() >= 0) {
+            // Discards input until it ends.
+        }
+        System.out.println("held " + process.onHeap.size() + " objects, region " + process.region);
+    }
+
+    private long records(long size) {
+        long filled = 0;
+        while (filled < size) {
+            byte[] value = new byte[next()];
+            System.arraycopy(scratch, 0, value, 0, value.length);
+            onHeap.add(Map.entry(new String(name, StandardCharsets.ISO_8859_1), value));
+            filled += name.length + value.length;
+        }
+        return filled;
+    }
+
+    private long arrays(long size) {
+        for (long filled = 0; filled < size; filled += ARRAY) {
+            byte[] array = new byte[ARRAY];
+            random.nextBytes(array);
+            onHeap.add(array);
+        }
+        return onHeap.size() * (long) ARRAY;
+    }
+
+    /** Writes the records one after the other, each with its length. */
+    private long region(long size) {
+        region = Ksm.system()
+                .allocate(size + MAX_VALUE_BYTES + 64, RegionOptions.DEFAULT.withHugePages(HugePages.AVOID));
+        ByteBuffer target = region.buffer();
+        while (target.position() < size) {
+            int length = next();
+            target.put(name).putShort((short) length).put(scratch, 0, length);
+        }
+        return target.position();
+    }
+
+    /** Generates a name and a value, and returns the value's length. */
+    private int next() {
+        for (int i = NAME_PREFIX.length(); i < name.length; i++) {
+            name[i] = (byte) random.nextInt('a', 'z' + 1);
+        }
+        random.nextBytes(scratch);
+        return random.nextInt(MIN_VALUE_BYTES, MAX_VALUE_BYTES + 1);
+    }
+}

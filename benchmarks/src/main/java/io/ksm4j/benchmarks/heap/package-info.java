@@ -1,0 +1,5 @@
+/** Compares data on heaps with data in regions. */
+@NullMarked
+package io.ksm4j.benchmarks.heap;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,224 @@
+package io.ksm4j.benchmarks.kernel;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.benchmarks.CProgram;
+import io.ksm4j.benchmarks.KsmdCpuTime;
+import io.ksm4j.benchmarks.PartReport;
+import io.ksm4j.benchmarks.PerformancePart;
+import io.ksm4j.benchmarks.RunLength;
+import io.ksm4j.benchmarks.Target;
+import io.ksm4j.junit.RunningKsmd;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.ToDoubleFunction;
+
+/**
+ * Measures merging, unmerging and copy-on-write as the kernel's self-test {@code ksm_tests} defines them with its
+ * options P, D and C, alternating between Java and C.
+ *
+ * <p>The self-test starts {@code ksmd} within the measured time. Here {@code ksmd} is already running and asleep
+ * because nothing is marked, and the mark wakes it. In both cases its first scan begins with the mark, and C does not
+ * need to change settings that Java has borrowed.
+ */
+public final class KernelBenchmark implements PerformancePart {
+
+    /** The nanoseconds of one step in one round. */
+    private record Pair(long java, long c) {
+
+        double ratio() {
+            return (double) java / c;
+        }
+    }
+
+    /**
+     * The number of pages in the self-test. It is limited, because the n-th pair differs from the others in its first n
+     * bytes.
+     */
+    private static final int PAGES_TO_WRITE = 4000;
+
+    private static final double GOAL = 1.02;
+
+    /** The kernel's default of max_page_sharing, which cannot be changed while pages are merged. */
+    private static final int MAX_PAGE_SHARING = 256;
+
+    private static final long IDLE_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
+    private static final long TIMEOUT_NANOS = TimeUnit.SECONDS.toNanos(30);
+
+    private final KsmdCpuTime ksmdThread = new KsmdCpuTime();
+
+    @Override
+    public PartReport measure(RunLength length) throws Exception {
+        long page = Ksm.system().pageSize();
+        long mergeSize = length.of(8L, 128L, 256L) << 20;
+        long writeSize = PAGES_TO_WRITE * page;
+        try (RunningKsmd ksmd = RunningKsmd.start();
+                CProgram c = CProgram.start("kernel.c");
+                JavaKernelSteps java = new JavaKernelSteps(Ksm.system(), ksmd)) {
+            warmUp(java, writeSize, length.of(20, 1000, 1000));
+            Experiment merging = new Experiment(
+                    length != RunLength.INSTANT,
+                    ksmd,
+                    java,
+                    c::run,
+                    List.of("merge", "unmerge"),
+                    "merge",
+                    mergeSize,
+                    mergeSize / page * (MAX_PAGE_SHARING - 1) / MAX_PAGE_SHARING);
+            Experiment writing = new Experiment(
+                    length != RunLength.INSTANT,
+                    ksmd,
+                    java,
+                    c::run,
+                    List.of("write", "prepare", "copy-on-write"),
+                    "prepare",
+                    writeSize,
+                    PAGES_TO_WRITE / 2);
+            Map<String, List<Pair>> pairs = new LinkedHashMap<>();
+            pairs.putAll(measure(merging, length.of(1, 15, 100)));
+            pairs.putAll(measure(writing, length.of(1, 60, 400)));
+            return report(pairs, mergeSize, writeSize);
+        }
+    }
+
+    /** Makes the JVM compile the loop over the pages. */
+    private static void warmUp(JavaKernelSteps java, long size, int times) {
+        for (int i = 0; i < times; i++) {
+            java.run("write", size);
+        }
+    }
+
+    /**
+     * Steps that Java and C run in the same order.
+     *
+     * @param isMeasured false in a test, where the times are meaningless and other mergeable memory is tolerated
+     * @param mergingStep the step after which {@code pagesToShare} pages must be shared; fewer show that other memory
+     *     disturbed the round
+     */
+    private record Experiment(
+            boolean isMeasured,
+            RunningKsmd ksmd,
+            KernelSteps java,
+            KernelSteps c,
+            List<String> steps,
+            String mergingStep,
+            long size,
+            long pagesToShare) {}
+
+    private Map<String, List<Pair>> measure(Experiment experiment, int rounds) throws IOException {
+        Map<String, List<Pair>> pairs = new LinkedHashMap<>();
+        experiment.steps().forEach(step -> pairs.put(step, new ArrayList<>()));
+        int disturbed = 0;
+        // The first round is not counted.
+        for (int round = 0; round <= rounds; ) {
+            boolean javaFirst = round % 2 == 0;
+            List<Long> early = steps(experiment, javaFirst ? experiment.java() : experiment.c());
+            List<Long> late = steps(experiment, javaFirst ? experiment.c() : experiment.java());
+            if (early.isEmpty() || late.isEmpty()) {
+                if (++disturbed > rounds + 10) {
+                    throw new IllegalStateException(
+                            "ksmd has too much other memory to scan: after two scans the pages of step "
+                                    + experiment.mergingStep()
+                                    + " were never all merged. End other programs with mergeable memory");
+                }
+                continue;
+            }
+            for (int i = 0; round > 0 && i < early.size(); i++) {
+                pairs.get(experiment.steps().get(i))
+                        .add(new Pair((javaFirst ? early : late).get(i), (javaFirst ? late : early).get(i)));
+            }
+            round++;
+        }
+        System.out.println(String.join(", ", experiment.steps()) + ": " + rounds + " rounds, and " + disturbed
+                + " disturbed ones");
+        return pairs;
+    }
+
+    /** Returns the nanoseconds of each step; empty if other memory disturbed the round. */
+    private List<Long> steps(Experiment experiment, KernelSteps side) throws IOException {
+        if (experiment.isMeasured()) {
+            awaitIdle();
+        }
+        List<Long> nanos = new ArrayList<>();
+        boolean isMerged = true;
+        for (String step : experiment.steps()) {
+            nanos.add(side.run(step, experiment.size()));
+            if (step.equals(experiment.mergingStep())) {
+                isMerged = experiment.ksmd().read("pages_sharing") >= 0.99 * experiment.pagesToShare();
+            }
+        }
+        return isMerged || !experiment.isMeasured() ? nanos : List.of();
+    }
+
+    /** Waits until {@code ksmd} has noticed that no memory is marked any more, and sleeps. */
+    private void awaitIdle() {
+        long end = System.nanoTime() + TIMEOUT_NANOS;
+        double before = Double.NaN;
+        for (double now = ksmdThread.seconds(); now != before; now = ksmdThread.seconds()) {
+            if (System.nanoTime() > end) {
+                throw new IllegalStateException("ksmd does not go idle: other memory on this machine is mergeable");
+            }
+            before = now;
+            LockSupport.parkNanos(IDLE_NANOS);
+        }
+    }
+
+    private static PartReport report(Map<String, List<Pair>> pairs, long mergeSize, long writeSize) {
+        StringBuilder text = new StringBuilder(String.format(Locale.ROOT, """
+                The operations are those of the options P, D and C of `tools/testing/selftests/mm/ksm_tests.c`. Merging
+                is timed from the mark until `ksmd`, asleep before and then at full tilt, has made two full scans: the
+                first records each page, the second merges it. All pages are equal. Unmerging is `MADV_UNMERGEABLE` for
+                these pages; in Java it includes the check of the memory left. Then one byte is written to every second
+                of %d pages: before anything has merged, and after each page has merged with its neighbour, so that each
+                write makes the kernel copy a page. Java and C take turns and use the same memory layout. A ratio is the
+                median of the rounds' ratios; the first and third quartiles are in parentheses.
+
+                | | MiB | C, MiB/s | Java, MiB/s | Java time / C time | Rounds |
+                | --- | --- | --- | --- | --- | --- |
+                """, PAGES_TO_WRITE));
+        text.append(row("Merging", pairs.get("merge"), mergeSize));
+        text.append(row("Unmerging", pairs.get("unmerge"), mergeSize));
+        text.append(row("Writing to private pages", pairs.get("write"), writeSize / 2));
+        text.append(row("Writing to merged pages", pairs.get("copy-on-write"), writeSize / 2));
+        return new PartReport(
+                text.toString(),
+                Map.of(),
+                List.of(
+                        Target.maximum("kernel-merge", median(pairs.get("merge"), Pair::ratio), GOAL),
+                        Target.maximum("kernel-unmerge", median(pairs.get("unmerge"), Pair::ratio), GOAL),
+                        Target.maximum("kernel-copy-on-write", median(pairs.get("copy-on-write"), Pair::ratio), GOAL)));
+    }
+
+    private static String row(String name, List<Pair> pairs, long size) {
+        double mebibytes = size / (double) (1 << 20);
+        return String.format(
+                Locale.ROOT,
+                "| %s | %.1f | %.0f | %.0f | %.3f (%.3f, %.3f) | %d |%n",
+                name,
+                mebibytes,
+                mebibytes / (median(pairs, Pair::c) / 1e9),
+                mebibytes / (median(pairs, Pair::java) / 1e9),
+                median(pairs, Pair::ratio),
+                quantile(pairs, Pair::ratio, 0.25),
+                quantile(pairs, Pair::ratio, 0.75),
+                pairs.size());
+    }
+
+    private static double median(List<Pair> pairs, ToDoubleFunction<Pair> value) {
+        return quantile(pairs, value, 0.5);
+    }
+
+    /** Returns a quantile, interpolated linearly between two values. */
+    private static double quantile(List<Pair> pairs, ToDoubleFunction<Pair> value, double share) {
+        double[] sorted = pairs.stream().mapToDouble(value).sorted().toArray();
+        double at = share * (sorted.length - 1);
+        int below = (int) at;
+        int above = Math.min(below + 1, sorted.length - 1);
+        return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
+    }
+}

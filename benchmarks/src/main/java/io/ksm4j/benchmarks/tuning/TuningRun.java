@@ -1,0 +1,58 @@
+package io.ksm4j.benchmarks.tuning;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.function.ToDoubleFunction;
+
+/**
+ * The samples of one run.
+ *
+ * @param samples in the order of time; at least one
+ */
+record TuningRun(List<TuningSample> samples) {
+
+    /** The share of savable pages that counts as everything merged. */
+    static final double MERGED_SHARE = 0.99;
+
+    /** The seconds at the end of a run over which an idle {@code ksmd} is measured. */
+    private static final double IDLE_SECONDS = 10;
+
+    TuningRun {
+        samples = List.copyOf(samples);
+    }
+
+    TuningSample last() {
+        return samples.get(samples.size() - 1);
+    }
+
+    Optional<TuningSample> merged() {
+        return samples.stream().filter(sample -> sample.saved() >= MERGED_SHARE).findFirst();
+    }
+
+    /** Returns the sample at which everything was merged, or the last one if that was never reached. */
+    TuningSample mergedOrLast() {
+        return merged().orElseGet(this::last);
+    }
+
+    /** Returns the share of a core that {@code ksmd} used in the last ten seconds. */
+    double idleKsmdShare() {
+        return share(idleStart(), last(), TuningSample::ksmdSeconds);
+    }
+
+    /** Returns the share of a core that the tuner used in the last ten seconds. */
+    double idleTunerShare() {
+        return share(idleStart(), last(), TuningSample::tunerSeconds);
+    }
+
+    private TuningSample idleStart() {
+        double last = last().seconds();
+        return samples.stream()
+                .filter(sample -> sample.seconds() <= last - IDLE_SECONDS)
+                .reduce((first, second) -> second)
+                .orElse(samples.get(0));
+    }
+
+    static double share(TuningSample from, TuningSample to, ToDoubleFunction<TuningSample> time) {
+        return (time.applyAsDouble(to) - time.applyAsDouble(from)) / (to.seconds() - from.seconds());
+    }
+}
