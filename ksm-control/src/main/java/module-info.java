@@ -10,5 +10,5 @@ module io.ksm4j.control {
     exports io.ksm4j.control;
 
     provides io.ksm4j.spi.KsmStartup with
-            io.ksm4j.control.PutBackAtStart;
+            io.ksm4j.control.RestoreAtStartup;
 }

@@ -226,7 +226,7 @@ public final class KsmTuner implements AutoCloseable {
     }
 
     private void tell(Observation observation, Decision decision) {
-        TunerEvent.record(observation, decision);
+        TunerDecisionEvent.record(observation, decision);
         tell(() -> listener.decided(observation, decision));
     }
 

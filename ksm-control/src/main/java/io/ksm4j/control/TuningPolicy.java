@@ -39,7 +39,7 @@ public interface TuningPolicy {
      * @throws IllegalArgumentException if the share is not in that range
      */
     static TuningPolicy converge(double coreShare) {
-        return new Converge(coreShare);
+        return new ConvergePolicy(coreShare)::decide;
     }
 
     /**
@@ -48,7 +48,7 @@ public interface TuningPolicy {
      * @return a policy for one tuner
      */
     static TuningPolicy ksmtuned() {
-        return new Ksmtuned(Map.of());
+        return new KsmtunedPolicy(Map.of())::decide;
     }
 
     /**
@@ -72,7 +72,7 @@ public interface TuningPolicy {
      *     sleep or a threshold below 0, a number above 2<sup>31</sup>-1, or the least number of pages above the most
      */
     static TuningPolicy ksmtuned(Map<String, Long> parameters) {
-        return new Ksmtuned(parameters);
+        return new KsmtunedPolicy(parameters)::decide;
     }
 
     /**
@@ -101,7 +101,7 @@ public interface TuningPolicy {
      * @throws IllegalArgumentException if a number is not in its range
      */
     static TuningPolicy pressure(double coreShare, double startBelow, double stopAbove, double stalledPercent) {
-        return new Pressure(coreShare, startBelow, stopAbove, stalledPercent);
+        return new PressurePolicy(coreShare, startBelow, stopAbove, stalledPercent)::decide;
     }
 
     /**
@@ -115,6 +115,6 @@ public interface TuningPolicy {
      * @throws IllegalArgumentException if one of the two is not in its range
      */
     static TuningPolicy advisor(Duration fullScan, double coreShare) {
-        return new Advisor(fullScan, coreShare);
+        return new AdvisorPolicy(fullScan, coreShare)::decide;
     }
 }

@@ -5,7 +5,7 @@ import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /** {@link TuningPolicy#converge}. Times are seconds, of the clock or of {@code ksmd}'s CPU time. */
-final class Converge implements TuningPolicy {
+final class ConvergePolicy {
 
     private static final double IDLE_SHARE = 0.01;
 
@@ -100,7 +100,7 @@ final class Converge implements TuningPolicy {
 
     private double rest;
 
-    Converge(double coreShare) {
+    ConvergePolicy(double coreShare) {
         this.share = requireShare(coreShare);
     }
 
@@ -115,8 +115,7 @@ final class Converge implements TuningPolicy {
         return duration.toNanos() / 1e9;
     }
 
-    @Override
-    public Decision decide(Observation now) {
+    Decision decide(Observation now) {
         account(now);
         Mark mark = Mark.of(now);
         if (begin == null || reference == null) {

@@ -3,13 +3,13 @@ package io.ksm4j.control;
 import java.time.Duration;
 
 /** {@link TuningPolicy#advisor}. */
-final class Advisor implements TuningPolicy {
+final class AdvisorPolicy {
 
     private static final Duration PAUSE = Duration.ofSeconds(10);
 
     private final KsmSettings settings;
 
-    Advisor(Duration fullScan, double coreShare) {
+    AdvisorPolicy(Duration fullScan, double coreShare) {
         if (!(coreShare >= 0.01 && coreShare <= 1)) {
             throw new IllegalArgumentException("a share of a core is 0.01 to 1 here: " + coreShare);
         }
@@ -20,8 +20,7 @@ final class Advisor implements TuningPolicy {
                 .with(KsmSetting.ADVISOR_MODE, KsmSetting.SCAN_TIME);
     }
 
-    @Override
-    public Decision decide(Observation now) {
+    Decision decide(Observation now) {
         if (now.settings().get(KsmSetting.ADVISOR_MODE).isEmpty()) {
             throw new NoSuchSettingException(
                     KsmSetting.ADVISOR_MODE,

@@ -5,7 +5,7 @@ import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /** {@link TuningPolicy#pressure(double, double, double, double)}. */
-final class Pressure implements TuningPolicy {
+final class PressurePolicy {
 
     private static final Duration PAUSE = Duration.ofSeconds(1);
 
@@ -15,10 +15,10 @@ final class Pressure implements TuningPolicy {
     private final double stalledPercent;
 
     /** Merges while memory is short; anew each time, as marks may have gone unseen in between. */
-    private @Nullable Converge merging;
+    private @Nullable ConvergePolicy merging;
 
-    Pressure(double coreShare, double startBelow, double stopAbove, double stalledPercent) {
-        Converge.requireShare(coreShare);
+    PressurePolicy(double coreShare, double startBelow, double stopAbove, double stalledPercent) {
+        ConvergePolicy.requireShare(coreShare);
         if (!(startBelow >= 0 && startBelow <= stopAbove && stopAbove <= 1)) {
             throw new IllegalArgumentException(
                     "shares of memory are 0 to 1, the first not above the second: " + startBelow + ", " + stopAbove);
@@ -32,8 +32,7 @@ final class Pressure implements TuningPolicy {
         this.stalledPercent = stalledPercent;
     }
 
-    @Override
-    public Decision decide(Observation now) {
+    Decision decide(Observation now) {
         boolean hasMemory =
                 now.memoryAvailable().isPresent() && now.memoryTotal().orElse(0) > 0;
         double available = hasMemory
@@ -50,7 +49,7 @@ final class Pressure implements TuningPolicy {
             return new Decision(KsmSettings.EMPTY.with(KsmSetting.RUN, 0), PAUSE, "memory is not short: " + found);
         }
         if (merging == null) {
-            merging = new Converge(coreShare);
+            merging = new ConvergePolicy(coreShare);
         }
         Decision decision = merging.decide(now);
         return decision.because("memory is short: " + found + "; " + decision.reason());

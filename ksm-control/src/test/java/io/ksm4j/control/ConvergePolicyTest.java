@@ -15,7 +15,7 @@ import net.jqwik.api.constraints.IntRange;
 
 /** What {@code converge} makes of a model of {@code ksmd}. */
 @Tag("more")
-class ConvergeTest {
+class ConvergePolicyTest {
 
     private static final double COST = 4e-6;
 

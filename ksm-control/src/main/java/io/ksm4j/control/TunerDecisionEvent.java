@@ -17,7 +17,7 @@ import jdk.jfr.Timespan;
 @Description("A tuner has looked at what merging does, and decided which settings ksmd shall have. A number that this "
         + "machine does not tell is missing (Long.MIN_VALUE, and for the part of time stalled negative infinity)")
 @StackTrace(false)
-final class TunerEvent extends Event {
+final class TunerDecisionEvent extends Event {
 
     private static final long MISSING = Long.MIN_VALUE;
     private static final double WHOLE = 100;
@@ -54,7 +54,7 @@ final class TunerEvent extends Event {
     double stalled;
 
     static void record(Observation observation, Decision decision) {
-        TunerEvent event = new TunerEvent();
+        TunerDecisionEvent event = new TunerDecisionEvent();
         if (!event.shouldCommit()) {
             return;
         }

@@ -5,7 +5,7 @@ import java.util.HashMap;
 import java.util.Map;
 
 /** {@link TuningPolicy#ksmtuned(Map)}. The script counts in KiB and whole numbers, and so does this. */
-final class Ksmtuned implements TuningPolicy {
+final class KsmtunedPolicy {
 
     private static final long KIB = 1 << 10;
     private static final long MIB = 1 << 20;
@@ -29,7 +29,7 @@ final class Ksmtuned implements TuningPolicy {
 
     private long pages;
 
-    Ksmtuned(Map<String, Long> others) {
+    KsmtunedPolicy(Map<String, Long> others) {
         others.forEach((name, value) -> {
             if (parameters.replace(name, value) == null) {
                 throw new IllegalArgumentException("ksmtuned has no parameter " + name);
@@ -57,8 +57,7 @@ final class Ksmtuned implements TuningPolicy {
         return parameters.getOrDefault(name, 0L);
     }
 
-    @Override
-    public Decision decide(Observation now) {
+    Decision decide(Observation now) {
         if (now.memoryTotal().isEmpty() || now.memoryFree().isEmpty()) {
             return standStill("/proc/meminfo does not tell how much memory is free");
         }
