@@ -107,7 +107,7 @@ class BorrowedSettingsTest {
         assertThat(settings).hasSameSizeAs(before);
         for (Map.Entry<KsmSetting, Long> now : settings.entrySet()) {
             KsmSetting setting = now.getKey();
-            long other = now.getValue() < setting.most() ? now.getValue() + 1 : now.getValue() - 1;
+            long other = now.getValue() < setting.max() ? now.getValue() + 1 : now.getValue() - 1;
             try (KsmSession session = ksmd.borrow(with(setting, other))) {
                 String expected = setting == KsmSetting.ADVISOR_MODE ? "none [scan-time]" : Long.toString(other);
                 assertThat(file(setting)).as(session.toString()).isEqualTo(expected);
@@ -127,11 +127,11 @@ class BorrowedSettingsTest {
             }
             KsmSettings freed = KsmSettings.EMPTY;
             if (setting == KsmSetting.ADVISOR_MIN_PAGES_TO_SCAN) {
-                freed = with(KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN, KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN.most());
+                freed = with(KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN, KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN.max());
             } else if (setting == KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN) {
                 freed = with(KsmSetting.ADVISOR_MIN_PAGES_TO_SCAN, 0);
             }
-            for (long end : new long[] {setting.least(), setting.most()}) {
+            for (long end : new long[] {setting.min(), setting.max()}) {
                 try (KsmSession session = ksmd.borrow(freed.with(setting, end))) {
                     assertThat(file(setting)).as(session.toString()).isEqualTo(Long.toString(end));
                 }

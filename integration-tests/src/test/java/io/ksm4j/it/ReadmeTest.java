@@ -193,8 +193,8 @@ class ReadmeTest {
         String page = read("docs/tuning.md").replace("none, scan-time", "0, 1");
         for (KsmSetting setting : KsmSetting.values()) {
             assertThat(page)
-                    .containsPattern("(?m)^\\|.*`" + setting.file() + "`.*\\| " + setting.least() + "(, 1)*( to |, )"
-                            + setting.most() + " \\|");
+                    .containsPattern("(?m)^\\|.*`" + setting.file() + "`.*\\| " + setting.min() + "(, 1)*( to |, )"
+                            + setting.max() + " \\|");
         }
     }
 

@@ -41,7 +41,7 @@ final class Settings {
         assertThat(settings).hasSameSizeAs(before);
         for (Map.Entry<KsmSetting, Long> now : settings.entrySet()) {
             KsmSetting setting = now.getKey();
-            long other = now.getValue() < setting.most() ? now.getValue() + 1 : now.getValue() - 1;
+            long other = now.getValue() < setting.max() ? now.getValue() + 1 : now.getValue() - 1;
             try (KsmSession session = ksmd.borrow(with(setting, other))) {
                 assertThat(KernelFiles.settings().get(setting.file()))
                         .as(session.toString())
@@ -60,7 +60,7 @@ final class Settings {
         assumeFalse(missing.isEmpty(), "this kernel has all settings");
         Map<String, String> before = KernelFiles.settings();
         for (KsmSetting setting : missing) {
-            KsmSettings wanted = with(KsmSetting.SLEEP_MILLISECS, 77).with(setting, setting.most());
+            KsmSettings wanted = with(KsmSetting.SLEEP_MILLISECS, 77).with(setting, setting.max());
             assertThatThrownBy(() -> ksmd.borrow(wanted))
                     .isInstanceOf(NoSuchSettingException.class)
                     .hasMessageContaining("there is no /sys/kernel/mm/ksm/" + setting.file());

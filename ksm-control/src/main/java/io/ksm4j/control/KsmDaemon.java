@@ -75,7 +75,7 @@ public final class KsmDaemon {
         KsmSettings settings = KsmSettings.EMPTY;
         for (KsmSetting setting : KsmSetting.values()) {
             if (has(setting)) {
-                settings = settings.having(setting, read(setting));
+                settings = settings.withUnchecked(setting, read(setting));
             }
         }
         return settings;

@@ -249,7 +249,7 @@ public final class KsmSession implements AutoCloseable {
         return wanted.get(KsmSetting.ADVISOR_MODE).isPresent()
                         && wanted.get(KsmSetting.PAGES_TO_SCAN).isEmpty()
                         && pages.isPresent()
-                ? wanted.having(KsmSetting.PAGES_TO_SCAN, pages.getAsLong())
+                ? wanted.withUnchecked(KsmSetting.PAGES_TO_SCAN, pages.getAsLong())
                 : wanted;
     }
 
@@ -339,7 +339,7 @@ public final class KsmSession implements AutoCloseable {
                 done.add(setting);
                 continue;
             }
-            wanted = wanted.having(setting, leased.orElse(entry.getValue().before()));
+            wanted = wanted.withUnchecked(setting, leased.orElse(entry.getValue().before()));
             if (leased.isEmpty()) {
                 done.add(setting);
             }

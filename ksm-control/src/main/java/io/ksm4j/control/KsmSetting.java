@@ -3,66 +3,73 @@ package io.ksm4j.control;
 import java.util.Optional;
 
 /**
- * A writable setting of {@code ksmd}: a file of {@code /sys/kernel/mm/ksm}. What each does is in the kernel document {@code
- * Documentation/admin-guide/mm/ksm.rst}. The ranges are those that Linux 6.18 enforces, or takes without cutting off bits.
+ * A writable setting of {@code ksmd}: a file in {@code /sys/kernel/mm/ksm}. The kernel document
+ * {@code Documentation/admin-guide/mm/ksm.rst} describes what each setting does. The ranges are those that Linux 6.18
+ * enforces, or stores without truncation.
  */
 public enum KsmSetting {
-    /** 0: {@code ksmd} stands still; 1: it scans; 2: it stands still, and all merged pages are taken apart. */
+    /** 0: {@code ksmd} is stopped; 1: it scans; 2: it is stopped, and all merged pages are unmerged. */
     RUN("run", 0, 2),
     /**
-     * How many pages it scans before it sleeps. The kernel chooses, and refuses to be told, while {@link #ADVISOR_MODE} is {@link
-     * #SCAN_TIME}.
+     * Number of pages to scan before {@code ksmd} sleeps. While {@link #ADVISOR_MODE} is {@link #SCAN_TIME}, the kernel
+     * chooses this value and refuses writes.
      */
     PAGES_TO_SCAN("pages_to_scan", 0, Limit.UINT),
-    /** How long it sleeps then, in milliseconds. */
+    /** How long {@code ksmd} sleeps between batches, in milliseconds. */
     SLEEP_MILLISECS("sleep_millisecs", 0, Limit.UINT),
-    /** 1: pages of different NUMA nodes merge. Changes only while no page is merged. Since Linux 3.9, with {@code CONFIG_NUMA}. */
+    /**
+     * 1: pages on different NUMA nodes may merge. Can only change while no page is merged. Since Linux 3.9, with
+     * {@code CONFIG_NUMA}.
+     */
     MERGE_ACROSS_NODES("merge_across_nodes", 0, 1),
-    /** 1: empty pages become the kernel's page of zeros. Since Linux 4.11. */
+    /** 1: pages that contain only zeros are replaced by the kernel's zero page. Since Linux 4.11. */
     USE_ZERO_PAGES("use_zero_pages", 0, 1),
-    /** How many mappings may share one page. Changes only while no page is merged. Since Linux 4.13. */
+    /** How many mappings may share one page. Can only change while no page is merged. Since Linux 4.13. */
     MAX_PAGE_SHARING("max_page_sharing", 2, Integer.MAX_VALUE),
-    /** How often stale records are looked for among pages that reached {@link #MAX_PAGE_SHARING}, in milliseconds. Since Linux 4.13. */
+    /**
+     * How often the kernel searches for stale records among pages that reached {@link #MAX_PAGE_SHARING}, in
+     * milliseconds. Since Linux 4.13.
+     */
     STABLE_NODE_CHAINS_PRUNE_MILLISECS("stable_node_chains_prune_millisecs", 0, Limit.UINT),
-    /** 1: pages that did not merge are passed over in some scans. Since Linux 6.7. */
+    /** 1: pages that did not merge are skipped in some scans. Since Linux 6.7. */
     SMART_SCAN("smart_scan", 0, 1),
     /** {@link #NONE} or {@link #SCAN_TIME}: whether the kernel chooses {@link #PAGES_TO_SCAN}. Since Linux 6.8. */
     ADVISOR_MODE("advisor_mode", 0, 1),
-    /** The most of a processor that {@code ksmd} may take under the advisor, in percent. Since Linux 6.8. */
+    /** Maximum CPU time of {@code ksmd} under the advisor, in percent of one core. Since Linux 6.8. */
     ADVISOR_MAX_CPU("advisor_max_cpu", 0, 100),
-    /** The least that the advisor chooses for {@link #PAGES_TO_SCAN}. Since Linux 6.8. */
+    /** Minimum that the advisor may choose for {@link #PAGES_TO_SCAN}. Since Linux 6.8. */
     ADVISOR_MIN_PAGES_TO_SCAN("advisor_min_pages_to_scan", 0, Limit.UINT),
-    /** The most that the advisor chooses for {@link #PAGES_TO_SCAN}. Since Linux 6.8. */
+    /** Maximum that the advisor may choose for {@link #PAGES_TO_SCAN}. Since Linux 6.8. */
     ADVISOR_MAX_PAGES_TO_SCAN("advisor_max_pages_to_scan", 0, Limit.UINT),
     /** How long a full scan should take under the advisor, in seconds. Since Linux 6.8. */
     ADVISOR_TARGET_SCAN_TIME("advisor_target_scan_time", 1, Limit.UINT);
 
-    /** Of {@link #ADVISOR_MODE}: nobody but the user chooses. */
+    /** Value of {@link #ADVISOR_MODE}: the advisor is off, and {@link #PAGES_TO_SCAN} is what was written. */
     public static final long NONE = 0;
 
-    /** Of {@link #ADVISOR_MODE}: the kernel chooses by the time of a full scan. */
+    /** Value of {@link #ADVISOR_MODE}: the kernel chooses {@link #PAGES_TO_SCAN} from the duration of a full scan. */
     public static final long SCAN_TIME = 1;
 
-    /** Constants of an enum cannot refer to its own static fields. */
+    /** In a class of its own, because the constants of an enum cannot refer to its static fields. */
     private static final class Limit {
         static final long UINT = 0xffff_ffffL;
     }
 
     private final String file;
-    private final long least;
-    private final long most;
+    private final long min;
+    private final long max;
 
-    KsmSetting(String file, long least, long most) {
+    KsmSetting(String file, long min, long max) {
         this.file = file;
-        this.least = least;
-        this.most = most;
+        this.min = min;
+        this.max = max;
     }
 
     /**
-     * The setting of a file.
+     * Returns the setting that a file holds.
      *
-     * @param file the file's name
-     * @return empty if it is none that can be written
+     * @param file the name of the file, without its directory
+     * @return the setting; empty if the file is not a writable setting
      */
     public static Optional<KsmSetting> ofFile(String file) {
         for (KsmSetting setting : values()) {
@@ -74,7 +81,7 @@ public enum KsmSetting {
     }
 
     /**
-     * The file's name.
+     * Returns the name of the setting's file, without its directory.
      *
      * @return for example {@code pages_to_scan}
      */
@@ -82,41 +89,39 @@ public enum KsmSetting {
         return file;
     }
 
-    /**
-     * The least value.
-     *
-     * @return the first that is allowed
-     */
-    public long least() {
-        return least;
+    /** {@return the minimum value, inclusive} */
+    public long min() {
+        return min;
     }
 
-    /**
-     * The greatest value.
-     *
-     * @return the last that is allowed
-     */
-    public long most() {
-        return most;
+    /** {@return the maximum value, inclusive} */
+    public long max() {
+        return max;
     }
 
-    /** Whether it can only be changed while no page is merged. */
+    /** {@return whether the kernel changes this setting only while no page is merged} */
     boolean needsNothingMerged() {
         return this == MERGE_ACROSS_NODES || this == MAX_PAGE_SHARING;
     }
 
-    void require(long value) {
-        if (value < least || value > most) {
-            throw new IllegalArgumentException(file + " cannot be " + value + ": it is " + least + " to " + most);
+    void requireInRange(long value) {
+        if (value < min || value > max) {
+            throw new IllegalArgumentException(file + " cannot be " + value + ": the range is " + min + " to " + max);
         }
     }
 
-    /** What is written into the file for a value. */
+    /** {@return the text to write to the file for a value} */
     String textOf(long value) {
         return this == ADVISOR_MODE ? (value == SCAN_TIME ? "scan-time" : "none") : Long.toString(value);
     }
 
-    /** The value of what is read from the file, without its line end; of the advisor's mode that is {@code [none] scan-time}. */
+    /**
+     * Returns the value of a text that was read from the file. That of {@link #ADVISOR_MODE} lists all modes, with the
+     * current one in brackets: {@code [none] scan-time}.
+     *
+     * @param text the content of the file, without its line feed
+     * @throws NumberFormatException if the text is not a value of this setting
+     */
     long parse(String text) {
         if (this != ADVISOR_MODE) {
             return Long.parseLong(text);
@@ -127,6 +132,6 @@ public enum KsmSetting {
         if (text.contains("[scan-time]")) {
             return SCAN_TIME;
         }
-        throw new NumberFormatException("neither none nor scan-time is chosen");
+        throw new NumberFormatException("neither none nor scan-time is selected");
     }
 }

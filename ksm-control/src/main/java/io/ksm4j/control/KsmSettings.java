@@ -6,7 +6,7 @@ import java.util.Map;
 import java.util.OptionalLong;
 
 /**
- * Values for some of the settings of {@code ksmd}, each in its range. Immutable.
+ * Values for some of the settings of {@code ksmd}. Immutable, and safe for use by multiple threads.
  *
  * <pre>{@code
  * KsmSettings fast = KsmSettings.EMPTY
@@ -17,7 +17,7 @@ import java.util.OptionalLong;
  */
 public final class KsmSettings {
 
-    /** No setting. */
+    /** A value for no setting. */
     public static final KsmSettings EMPTY = new KsmSettings(Map.of());
 
     private final Map<KsmSetting, Long> values;
@@ -29,20 +29,20 @@ public final class KsmSettings {
     }
 
     /**
-     * These and one more.
+     * Returns a copy of these settings with one more value, which replaces any value that the setting has here.
      *
-     * @param setting a setting; if it has a value here, that is replaced
+     * @param setting the setting
      * @param value its value
-     * @return a copy
-     * @throws IllegalArgumentException if the value is not in the setting's range
+     * @return a copy with the value
+     * @throws IllegalArgumentException if the value is outside the range of the setting
      */
     public KsmSettings with(KsmSetting setting, long value) {
-        setting.require(value);
-        return having(setting, value);
+        setting.requireInRange(value);
+        return withUnchecked(setting, value);
     }
 
-    /** These and what a file holds, be it in the range or not. */
-    KsmSettings having(KsmSetting setting, long value) {
+    /** As {@link #with(KsmSetting, long)}, for values read from the kernel, which may be outside the range. */
+    KsmSettings withUnchecked(KsmSetting setting, long value) {
         Map<KsmSetting, Long> more = new EnumMap<>(KsmSetting.class);
         more.putAll(values);
         more.put(setting, value);
@@ -57,10 +57,10 @@ public final class KsmSettings {
     }
 
     /**
-     * These and others.
+     * Returns a copy of these settings with the values of others, which replace those here.
      *
-     * @param others settings; their values replace those here
-     * @return a copy
+     * @param others the other settings
+     * @return a copy with the values of both
      */
     public KsmSettings with(KsmSettings others) {
         Map<KsmSetting, Long> more = new EnumMap<>(KsmSetting.class);
@@ -70,10 +70,11 @@ public final class KsmSettings {
     }
 
     /**
-     * Those of these settings that others have, too: with {@link KsmDaemon#settings()}, those that this kernel has.
+     * Returns a copy restricted to the settings that have a value in others, too. With {@link KsmDaemon#settings()} as the
+     * argument, these are the settings that this kernel has.
      *
-     * @param others settings, whatever their values
-     * @return a copy without the rest
+     * @param others the other settings; their values do not matter
+     * @return a copy without the settings that the others lack
      */
     public KsmSettings presentIn(KsmSettings others) {
         Map<KsmSetting, Long> present = new EnumMap<>(KsmSetting.class);
@@ -83,10 +84,10 @@ public final class KsmSettings {
     }
 
     /**
-     * The value of a setting.
+     * Returns the value of a setting.
      *
-     * @param setting any setting
-     * @return empty if it has none here
+     * @param setting the setting
+     * @return the value; empty if there is none here
      */
     public OptionalLong get(KsmSetting setting) {
         Long value = values.get(setting);
@@ -94,7 +95,7 @@ public final class KsmSettings {
     }
 
     /**
-     * All values, in the order in which {@link KsmSetting} names the settings.
+     * Returns all values, in the order in which {@link KsmSetting} declares the settings.
      *
      * @return an unmodifiable map
      */
@@ -112,7 +113,7 @@ public final class KsmSettings {
         return values.hashCode();
     }
 
-    /** For example {@code run=1 pages_to_scan=5000}. */
+    /** {@return the values as text, for example {@code run=1 pages_to_scan=5000}} */
     @Override
     public String toString() {
         StringBuilder text = new StringBuilder();

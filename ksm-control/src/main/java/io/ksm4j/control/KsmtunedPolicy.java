@@ -74,7 +74,7 @@ final class KsmtunedPolicy {
         long sleep = Math.max(LEAST_SLEEP, parameter("KSM_SLEEP_MSEC") * MEMORY_OF_SLEEP / Math.max(total, 1));
         KsmSettings settings = now.withoutAdvisor()
                 .with(KsmSetting.PAGES_TO_SCAN, pages)
-                .with(KsmSetting.SLEEP_MILLISECS, Math.min(sleep, KsmSetting.SLEEP_MILLISECS.most()))
+                .with(KsmSetting.SLEEP_MILLISECS, Math.min(sleep, KsmSetting.SLEEP_MILLISECS.max()))
                 .with(KsmSetting.RUN, 1);
         return decision(
                 settings, mib(free) + " are free, " + (isShort ? "less than " : "not less than ") + mib(threshold));

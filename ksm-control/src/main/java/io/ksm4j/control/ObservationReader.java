@@ -88,7 +88,7 @@ final class ObservationReader {
         for (KsmSetting setting : KsmSetting.values()) {
             String text = now.files().getOrDefault(setting.file(), "");
             try {
-                settings = text.isEmpty() ? settings : settings.having(setting, setting.parse(text));
+                settings = text.isEmpty() ? settings : settings.withUnchecked(setting, setting.parse(text));
             } catch (NumberFormatException e) {
                 throw garbage(root.resolve("sys/kernel/mm/ksm").resolve(setting.file()), text, e);
             }

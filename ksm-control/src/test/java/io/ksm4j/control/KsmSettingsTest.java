@@ -14,24 +14,24 @@ class KsmSettingsTest {
 
     @Property
     void aValueIsTakenIfItIsInTheRange(@ForAll KsmSetting setting, @ForAll long value) {
-        if (value >= setting.least() && value <= setting.most()) {
+        if (value >= setting.min() && value <= setting.max()) {
             assertThat(KsmSettings.EMPTY.with(setting, value).get(setting)).hasValue(value);
         } else {
             assertThatThrownBy(() -> KsmSettings.EMPTY.with(setting, value))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining(setting.file())
                     .hasMessageContaining(Long.toString(value))
-                    .hasMessageContaining(setting.least() + " to " + setting.most());
+                    .hasMessageContaining(setting.min() + " to " + setting.max());
         }
     }
 
     @Example
     void theEndsOfEveryRangeAreTaken() {
         for (KsmSetting setting : KsmSetting.values()) {
-            assertThat(KsmSettings.EMPTY.with(setting, setting.least()).values())
-                    .containsEntry(setting, setting.least());
-            assertThat(KsmSettings.EMPTY.with(setting, setting.most()).values()).containsEntry(setting, setting.most());
-            for (long outside : new long[] {setting.least() - 1, setting.most() + 1}) {
+            assertThat(KsmSettings.EMPTY.with(setting, setting.min()).values())
+                    .containsEntry(setting, setting.min());
+            assertThat(KsmSettings.EMPTY.with(setting, setting.max()).values()).containsEntry(setting, setting.max());
+            for (long outside : new long[] {setting.min() - 1, setting.max() + 1}) {
                 assertThatThrownBy(() -> KsmSettings.EMPTY.with(setting, outside))
                         .isInstanceOf(IllegalArgumentException.class);
             }
@@ -40,7 +40,7 @@ class KsmSettingsTest {
 
     @Property
     void textIsReadAsItWasWritten(@ForAll KsmSetting setting, @ForAll boolean most) {
-        long value = most ? setting.most() : setting.least();
+        long value = most ? setting.max() : setting.min();
         String text = setting.textOf(value);
         String inFile = setting == KsmSetting.ADVISOR_MODE ? "none scan-time".replace(text, "[" + text + "]") : text;
         assertThat(setting.parse(inFile)).isEqualTo(value);
