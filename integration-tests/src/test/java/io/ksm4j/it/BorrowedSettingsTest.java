@@ -190,7 +190,7 @@ class BorrowedSettingsTest {
                     .contains(
                             "max_page_sharing " + before.get("max_page_sharing").strip() + " 300");
             assertThat(recoverInANewProgram())
-                    .contains("max_page_sharing is not put back yet", "changes only while no page is merged")
+                    .contains("max_page_sharing is not restored yet", "changes only while no page is merged")
                     .doesNotContain("\tat ");
             // What one program could not put back keeps no other from borrowing.
             try (KsmSession other = ksmd.borrow(with(KsmSetting.SLEEP_MILLISECS, 5))) {

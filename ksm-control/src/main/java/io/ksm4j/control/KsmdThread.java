@@ -12,26 +12,28 @@ import java.time.Duration;
 import java.util.Optional;
 
 /**
- * The kernel's thread {@code ksmd}, by what merging costs: its processor time. Any user may read it, and nothing is ever changed.
- * Immutable, and so safe for use by many threads.
+ * The kernel thread {@code ksmd}, for its CPU time, which is the cost of merging. Any user may read it. Immutable, and
+ * safe for use by multiple threads.
  */
 public final class KsmdThread {
 
-    private static final int KTHREADD = 2;
+    private static final String KTHREADD = "2";
 
-    /** USER_HZ, which is 100 on every architecture that a JVM runs on. */
+    /** Milliseconds of one clock tick: USER_HZ is 100 on every architecture that a JVM runs on. */
     private static final long TICK = 10;
 
-    private final Path folder;
+    /** The thread's directory in {@code /proc}. */
+    private final Path directory;
 
-    private KsmdThread(Path folder) {
-        this.folder = folder;
+    private KsmdThread(Path directory) {
+        this.directory = directory;
     }
 
     /**
-     * Looks for it among the processes of this machine, which takes some milliseconds. It lives as long as the machine is up.
+     * Searches the processes of this machine for the thread, which takes some milliseconds. The thread runs as long as
+     * the machine does, so the result can be kept.
      *
-     * @return the thread; empty on a kernel without KSM, and where {@code /proc} does not show the kernel's threads, as in most
+     * @return the thread; empty on a kernel without KSM, and where {@code /proc} hides kernel threads, as in most
      *     containers
      * @throws UncheckedIOException if {@code /proc} cannot be read
      */
@@ -42,10 +44,10 @@ public final class KsmdThread {
     static Optional<KsmdThread> find(Path root) {
         try (DirectoryStream<Path> processes = Files.newDirectoryStream(root.resolve("proc"), "[0-9]*")) {
             for (Path process : processes) {
-                String stat = stat(process);
-                String[] fields = PlainFile.statFields(stat);
-                // Any user can call a program so, but not have the kernel's own thread for its parent.
-                if (stat.contains(" (ksmd) ") && fields.length > 1 && fields[1].equals(Integer.toString(KTHREADD))) {
+                String text = readStat(process);
+                ProcessStat stat = new ProcessStat(text);
+                // Any user can give a program this name, but only a kernel thread has kthreadd as its parent.
+                if (text.contains(" (ksmd) ") && stat.has(4) && stat.field(4).equals(KTHREADD)) {
                     return Optional.of(new KsmdThread(process));
                 }
             }
@@ -57,8 +59,8 @@ public final class KsmdThread {
         }
     }
 
-    /** Empty if it is not there or cannot be read: a process has ended meanwhile. */
-    private static String stat(Path process) {
+    /** {@return the content of {@code stat}; empty if it cannot be read, as of a process that has just ended} */
+    private static String readStat(Path process) {
         try {
             return Files.readString(process.resolve("stat"), StandardCharsets.ISO_8859_1);
         } catch (IOException e) {
@@ -70,20 +72,18 @@ public final class KsmdThread {
     }
 
     /**
-     * How long it has been on a processor since the machine started: user and system time of {@code /proc/PID/stat}, fields 14 and
-     * 15 of proc_pid_stat(5).
+     * Returns the CPU time of the thread since the machine started: user and system time from {@code /proc/PID/stat},
+     * fields 14 and 15 of proc_pid_stat(5).
      *
      * @return the time, in steps of the kernel's clock tick, 10 ms
-     * @throws UncheckedIOException if the file cannot be read, or holds something else than it should
+     * @throws UncheckedIOException if the file cannot be read, or is malformed
      */
     public Duration cpuTime() {
-        String stat = stat(folder);
-        String[] fields = PlainFile.statFields(stat);
+        ProcessStat stat = new ProcessStat(readStat(directory));
         try {
-            return Duration.ofMillis(TICK * (Long.parseLong(fields[11]) + Long.parseLong(fields[12])));
+            return Duration.ofMillis(TICK * (Long.parseLong(stat.field(14)) + Long.parseLong(stat.field(15))));
         } catch (NumberFormatException | ArrayIndexOutOfBoundsException e) {
-            throw new UncheckedIOException(
-                    new IOException(folder.resolve("stat") + " holds '" + stat.strip() + "'", e));
+            throw new UncheckedIOException(new IOException(directory.resolve("stat") + " contains '" + stat + "'", e));
         }
     }
 }

@@ -7,8 +7,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 
 /**
- * Small files, read and written by streams: channels, and so {@code Files}, fail in a thread that is interrupted, and what was borrowed
- * must be put back there, too.
+ * Reads and writes small files through streams. Channels, and therefore {@link java.nio.file.Files}, fail in an
+ * interrupted thread, where borrowed settings must be restored, too.
  */
 final class PlainFile {
 
@@ -20,19 +20,10 @@ final class PlainFile {
         }
     }
 
-    /** In one write, as sysfs wants it. */
+    /** Writes the text in a single write, as sysfs requires. */
     static void write(Path file, String text) throws IOException {
         try (FileOutputStream out = new FileOutputStream(file.toFile())) {
             out.write(text.getBytes(StandardCharsets.ISO_8859_1));
         }
-    }
-
-    /**
-     * The fields of {@code /proc/PID/stat} behind the name, which may hold blanks and parentheses itself: the first of them is what
-     * proc_pid_stat(5) numbers 3.
-     */
-    static String[] statFields(String stat) {
-        return stat.substring(Math.min(stat.lastIndexOf(')') + 2, stat.length()))
-                .split(" ", -1);
     }
 }

@@ -2,19 +2,13 @@ package io.ksm4j.control;
 
 import io.ksm4j.KsmPermissionException;
 import io.ksm4j.internal.Descriptors;
-import io.ksm4j.internal.JvmTurn;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
-import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -22,15 +16,15 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
 
 /**
- * The file in which ksm4j programs of a machine tell each other which settings they have borrowed, so that the last one puts back what
- * the first one found, and the next one what a killed one left. Read and written under a lock, and replaced as a whole.
+ * The file that records which settings the ksm4j programs of a machine have borrowed. With it, the last session
+ * restores the values that the first one found, and the next program those that a killed program left behind. It is
+ * read and written under a lock, and replaced as a whole. Safe for use by multiple threads.
  *
  * <pre>
  * ksm4j-settings 1 BOOT
@@ -44,38 +38,47 @@ final class SessionFile {
     private static final String FORMAT = "ksm4j-settings 1 ";
     private static final String LAST_LINE = "end";
 
-    private static final Set<OpenOption> LOCKING = Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    private static final Set<PosixFilePermission> DIRECTORY_MODE = PosixFilePermissions.fromString("rwxr-xr-x");
+    private static final Set<PosixFilePermission> FILE_MODE = PosixFilePermissions.fromString("rw-r--r--");
 
-    /** Whoever may open a file to read can lock it, and keep everybody waiting. */
-    private static final FileAttribute<?> ROOT_ALONE =
-            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
+    /** For programs that can go on without the lock. */
+    static final Duration SHORT_TIMEOUT = Duration.ofSeconds(5);
 
-    private static final Set<PosixFilePermission> FOLDER = PosixFilePermissions.fromString("rwxr-xr-x");
-    private static final Set<PosixFilePermission> FILE = PosixFilePermissions.fromString("rw-r--r--");
+    private static final Duration WARN_AFTER = Duration.ofSeconds(5);
 
-    /** For programs that do not need what they wait for. */
-    static final Duration SHORT_PATIENCE = Duration.ofSeconds(5);
+    /** Much longer than it takes to restore settings. */
+    private static final Duration TIMEOUT = Duration.ofMinutes(1);
 
-    private static final long GLANCE_MILLIS = 10;
-
-    /** What somebody has borrowed, and who. Later ones count more. */
+    /**
+     * The settings that one session has borrowed. Of several leases of a setting, the last one in the file applies.
+     *
+     * @param pid the PID of the session's program
+     * @param start when that program started, in clock ticks since boot
+     * @param id names the session
+     * @param settings the borrowed settings
+     */
     record Lease(long pid, long start, String id, KsmSettings settings) {
 
-        /** A process id is used again; a process id and its start are not, until the machine starts anew. */
-        boolean isLive(Path proc) {
-            return start >= 0 && start == startOf(proc, pid);
-        }
-
-        /** The same one, of other settings. */
+        /** {@return the same lease of other settings} */
         Lease of(KsmSettings others) {
             return new Lease(pid, start, id, others);
         }
     }
 
-    /** A setting that somebody has borrowed: its value before anybody did, and the one that was written last. */
+    /**
+     * The values of a borrowed setting.
+     *
+     * @param before the value before any session borrowed the setting
+     * @param written the value that ksm4j wrote last
+     */
     record Found(long before, long written) {}
 
-    /** All that the file says. */
+    /**
+     * The content of the file.
+     *
+     * @param found the borrowed settings; mutable
+     * @param leases the leases, in the order of the sessions; mutable
+     */
     record State(Map<KsmSetting, Found> found, List<Lease> leases) {
 
         State {
@@ -88,108 +91,107 @@ final class SessionFile {
         }
     }
 
-    private final Path folder;
+    private final Path directory;
     private final Path proc;
+    private final Duration timeout;
+    private final SessionLock lock;
 
-    /** How long a program waits for another before it says so. */
-    private final Duration silence;
-
-    /** How long it waits in all: much longer than it takes to put settings back. */
-    private final Duration patience;
-
-    /** Ids of leases of this process that their sessions have given up, also where the file could not be told. */
+    /** Ids of leases of this process whose sessions have ended, even if the file could not be updated. */
     private final Set<String> ended = ConcurrentHashMap.newKeySet();
 
-    SessionFile(Path folder, Path proc) {
-        this(folder, proc, Duration.ofSeconds(5), Duration.ofMinutes(1));
+    SessionFile(Path directory, Path proc) {
+        this(directory, proc, WARN_AFTER, TIMEOUT);
     }
 
-    SessionFile(Path folder, Path proc, Duration silence, Duration patience) {
-        this.folder = folder;
+    /**
+     * @param directory created when the lock is acquired first
+     * @param proc the directory {@code /proc}
+     * @param warnAfter how long to wait for another program before a warning is logged
+     * @param timeout how long to wait for another program in all
+     */
+    SessionFile(Path directory, Path proc, Duration warnAfter, Duration timeout) {
+        this.directory = directory;
         this.proc = proc;
-        this.silence = silence;
-        this.patience = patience;
+        this.timeout = timeout;
+        this.lock = new SessionLock(lockFile(), proc, warnAfter);
     }
 
-    /** In a folder that only root may write, as only root can have borrowed anything. */
+    /**
+     * {@return the file of this machine, in a directory that only root may write, since only root can borrow settings}
+     */
     static SessionFile ofThisMachine() {
         return new SessionFile(Path.of("/run/ksm4j"), Path.of("/proc"));
     }
 
-    /** A lease of this process, of nothing yet. */
+    /** {@return a lease of this process, of no settings yet} */
     Lease lease(String id) {
         long pid = ProcessHandle.current().pid();
-        return new Lease(pid, startOf(proc, pid), id, KsmSettings.EMPTY);
+        return new Lease(pid, startOf(pid), id, KsmSettings.EMPTY);
     }
 
+    /**
+     * Returns whether the session of a lease is open. PIDs are reused, but a PID and its start time are not, until the
+     * next boot.
+     */
     boolean isLive(Lease lease) {
-        return !ended.contains(lease.id()) && lease.isLive(proc);
+        return !ended.contains(lease.id()) && lease.start() >= 0 && lease.start() == startOf(lease.pid());
     }
 
-    /** From now on it counts as that of a program that is gone. */
+    /** From now on, treats the lease as one of a program that has ended. */
     void end(Lease lease) {
         ended.add(lease.id());
     }
 
-    /** It is not in the file any more. */
+    /** To be called when an ended lease is no longer in the file. */
     void forget(Lease lease) {
         ended.remove(lease.id());
     }
 
-    /** Whether nobody has borrowed anything. Needs no lock. */
+    /** {@return whether no setting is borrowed} Needs no lock. */
     boolean isAbsent() {
         return !Files.exists(file());
     }
 
+    /** As {@link #locked(Duration, Function)}, with the timeout of this file. */
     <T> T locked(Function<State, T> action) {
-        return locked(patience, action);
+        return locked(timeout, action);
     }
 
     /**
-     * Does something while no other program and no other thread does. Waits for others, and says so after a while. Interrupting the
-     * thread changes nothing but its status: what was borrowed must be put back all the same.
+     * Runs an action on the content of the file, while no other program and no other thread can. Waits for others, and
+     * logs a warning after a while. Interrupting the thread only sets its status: borrowed settings must be restored
+     * nevertheless.
      *
-     * @throws UncheckedIOException if others keep the lock for too long, or a file cannot be read or written
+     * @throws UncheckedIOException if others hold the lock for longer than the timeout, or a file cannot be read or
+     *     written
+     * @throws KsmPermissionException if this process may not write the directory, or others may
      */
-    <T> T locked(Duration patience, Function<State, T> action) {
+    <T> T locked(Duration timeout, Function<State, T> action) {
         try {
-            createFolder();
-            Wait wait = new Wait(patience);
-            try {
-                return locked(turn(wait), wait, action);
-            } finally {
-                wait.end();
+            createDirectory();
+            SessionLock.Held held = lock.acquire(timeout);
+            try (held) {
+                return action.apply(read());
             }
         } catch (AccessDeniedException e) {
-            throw new KsmPermissionException("this process may not write " + folder
-                    + ", where programs that change ksmd's settings leave what to put back: run it as root");
+            throw new KsmPermissionException("this process may not write " + directory
+                    + ", where ksm4j records the settings of ksmd that it must restore: run it as root");
         } catch (IOException e) {
             throw new UncheckedIOException("cannot lock " + lockFile() + ": " + Descriptors.reason(e), e);
         }
     }
 
-    private <T> T locked(JvmTurn turn, Wait wait, Function<State, T> action) throws IOException {
-        // Nobody deletes the lock file: two programs could then hold locks on two files of the same name.
-        try (turn;
-                FileChannel channel = FileChannel.open(lockFile(), LOCKING, ROOT_ALONE)) {
-            while (!tryLock(channel)) {
-                wait.pause();
-            }
-            return action.apply(read());
+    private void createDirectory() throws IOException {
+        if (Files.notExists(directory, LinkOption.NOFOLLOW_LINKS)) {
+            Files.createDirectories(directory, PosixFilePermissions.asFileAttribute(DIRECTORY_MODE));
+            // Again, since the umask may have removed permissions.
+            Files.setPosixFilePermissions(directory, DIRECTORY_MODE);
         }
+        requireProtected(directory);
     }
 
-    private void createFolder() throws IOException {
-        if (Files.notExists(folder, LinkOption.NOFOLLOW_LINKS)) {
-            Files.createDirectories(folder, PosixFilePermissions.asFileAttribute(FOLDER));
-            // Whatever the umask has taken away.
-            Files.setPosixFilePermissions(folder, FOLDER);
-        }
-        requireNobodyElseWrites(folder);
-    }
-
-    /** Whoever could write it would decide what root writes into the settings. */
-    private void requireNobodyElseWrites(Path path) throws IOException {
+    /** Refuses a path that other users may write: they would choose what root writes to the settings. */
+    private void requireProtected(Path path) throws IOException {
         PosixFileAttributes attributes =
                 Files.readAttributes(path, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
         Object owner = Files.getAttribute(path, "unix:uid", LinkOption.NOFOLLOW_LINKS);
@@ -203,120 +205,30 @@ final class SessionFile {
                             ? "a symbolic link"
                             : PosixFilePermissions.toString(attributes.permissions()) + " and belongs to "
                                     + attributes.owner())
-                    + ": others could write there what ksm4j puts back into the settings of ksmd. See whether these are as"
-                    + " you want them, and remove it: rm -r " + path);
+                    + ": other users could write there what ksm4j writes to the settings of ksmd. Check these"
+                    + " settings, then remove it: rm -r " + path);
         }
-    }
-
-    private JvmTurn turn(Wait wait) throws IOException {
-        JvmTurn turn = JvmTurn.tryTake(lockFile());
-        while (turn == null) {
-            wait.pause();
-            turn = JvmTurn.tryTake(lockFile());
-        }
-        return turn;
-    }
-
-    @SuppressWarnings("resource") // It goes with its channel.
-    private static boolean tryLock(FileChannel channel) throws IOException {
-        try {
-            return channel.tryLock() != null;
-        } catch (OverlappingFileLockException e) {
-            // Something else in this JVM has locked it.
-            return false;
-        }
-    }
-
-    /** A wait for the lock, which says so after a while and ends with an exception. */
-    private final class Wait {
-
-        private final long start = System.nanoTime();
-        private final Duration patience;
-        private boolean isTold;
-        private boolean interrupted;
-
-        Wait(Duration patience) {
-            this.patience = patience;
-        }
-
-        void pause() throws IOException {
-            long waited = System.nanoTime() - start;
-            if (waited >= patience.toNanos()) {
-                throw new IOException("after " + patience.toSeconds() + " s it is still held by " + holder());
-            }
-            if (!isTold && waited >= silence.toNanos()) {
-                System.getLogger("io.ksm4j")
-                        .log(
-                                System.Logger.Level.WARNING,
-                                "waiting for " + lockFile() + ", which is held by " + holder());
-                isTold = true;
-            }
-            try {
-                Thread.sleep(GLANCE_MILLIS);
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-
-        void end() {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
-        }
-    }
-
-    /** The process that has the lock, by {@code /proc/locks} (proc_locks(5)), and what to do about it. */
-    private String holder() {
-        try {
-            long device = (Long) Files.getAttribute(lockFile(), "unix:dev");
-            long inode = (Long) Files.getAttribute(lockFile(), "unix:ino");
-            String id = String.format(
-                    Locale.ROOT,
-                    "%02x:%02x:%d",
-                    (device >> 8 & 0xfff) | (device >> 32 & ~0xfffL),
-                    (device & 0xff) | (device >> 12 & 0xffffff00L),
-                    inode);
-            for (String line : PlainFile.read(proc.resolve("locks")).split("\n", -1)) {
-                String[] words = line.split(" +", -1);
-                if (words.length > 5 && words[3].equals("WRITE") && words[5].equals(id)) {
-                    return process(words[4]);
-                }
-            }
-        } catch (IOException | ClassCastException e) {
-            // Told as unknown.
-        }
-        return "another process, which cannot be told: look with lsof " + lockFile();
-    }
-
-    private String process(String pid) throws IOException {
-        String stat = PlainFile.read(proc.resolve(pid).resolve("stat"));
-        String name = stat.substring(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
-        boolean isStopped = PlainFile.statFields(stat)[0].equalsIgnoreCase("T");
-        return "process " + pid + " (" + name + ")"
-                + (isStopped ? ", which is stopped: let it go on with kill -CONT " + pid + ", or end it" : "");
     }
 
     private Path lockFile() {
-        return folder.resolve("lock");
+        return directory.resolve("lock");
     }
 
     private Path file() {
-        return folder.resolve("settings");
+        return directory.resolve("settings");
     }
 
     private State read() throws IOException {
         if (isAbsent()) {
             return State.empty();
         }
-        requireNobodyElseWrites(file());
+        requireProtected(file());
         List<String> lines = PlainFile.read(file()).lines().toList();
         try {
             return parse(lines, FORMAT + bootId());
         } catch (RuntimeException e) {
             throw new UncheckedIOException(
-                    file()
-                            + " is not what this version of ksm4j writes: see whether the settings of ksmd are as you want them, and"
-                            + " delete the file",
+                    file() + " has an unknown format: check the settings of ksmd, then delete the file",
                     new IOException(String.join("\n", lines), e));
         }
     }
@@ -324,10 +236,10 @@ final class SessionFile {
     private static State parse(List<String> lines, String firstLine) {
         int last = lines.size() - 1;
         if (last < 1 || !lines.get(0).startsWith(FORMAT) || !lines.get(last).equals(LAST_LINE)) {
-            throw new IllegalArgumentException("the first line or the last is missing");
+            throw new IllegalArgumentException("the first or the last line is missing");
         }
         if (!lines.get(0).equals(firstLine)) {
-            // The machine has started anew, with the settings it has at start.
+            // The machine has rebooted since, which reset all settings.
             return State.empty();
         }
         State state = State.empty();
@@ -337,7 +249,7 @@ final class SessionFile {
                 case "found" ->
                     state.found().put(setting(words[1]), new Found(Long.parseLong(words[2]), Long.parseLong(words[3])));
                 case "lease" -> state.leases().add(lease(words));
-                default -> throw new IllegalArgumentException("no such line: " + line);
+                default -> throw new IllegalArgumentException("unknown line: " + line);
             }
         }
         return state;
@@ -357,7 +269,7 @@ final class SessionFile {
         return KsmSetting.ofFile(file).orElseThrow(() -> new IllegalArgumentException("no such setting: " + file));
     }
 
-    /** Replaces the file as a whole, so that a program that is killed leaves the old one or the new one. */
+    /** Replaces the file as a whole, so that a program that is killed leaves the old file or the new one. */
     void write(State state) {
         try {
             if (state.found().isEmpty() && state.leases().isEmpty()) {
@@ -389,10 +301,10 @@ final class SessionFile {
                 text.append('\n');
             }
             text.append(LAST_LINE).append('\n');
-            Path next = folder.resolve("settings.next");
+            Path next = directory.resolve("settings.next");
             Files.deleteIfExists(next);
-            Files.createFile(next, PosixFilePermissions.asFileAttribute(FILE));
-            Files.setPosixFilePermissions(next, FILE);
+            Files.createFile(next, PosixFilePermissions.asFileAttribute(FILE_MODE));
+            Files.setPosixFilePermissions(next, FILE_MODE);
             PlainFile.write(next, text.toString());
             Files.move(next, file(), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         } catch (IOException e) {
@@ -405,21 +317,22 @@ final class SessionFile {
     }
 
     /**
-     * When a process has started, in ticks since the machine has (proc_pid_stat(5)); -1 if there is no such process. One that was killed
-     * stays in /proc until its parent asks for it, in containers often for ever, and is gone all the same.
+     * Returns when a process started, in clock ticks since boot (proc_pid_stat(5)); -1 if it has ended. A killed
+     * process stays in {@code /proc} until its parent waits for it, in containers often forever, but counts as ended.
+     *
+     * @throws UncheckedIOException if the file of an existing process cannot be read
      */
-    private static long startOf(Path proc, long pid) {
+    private long startOf(long pid) {
         Path process = proc.resolve(Long.toString(pid));
         try {
-            String stat = PlainFile.read(process.resolve("stat"));
-            String[] fields = PlainFile.statFields(stat);
-            // The first thread may end before the others, and looks then as if it was all.
-            boolean isGone = fields[0].equals("Z") && fields[17].equals("1");
-            return isGone ? -1 : Long.parseLong(fields[19]);
+            ProcessStat stat = new ProcessStat(PlainFile.read(process.resolve("stat")));
+            // Field 20 counts the threads: a process looks like a zombie, too, if its first thread ends before others.
+            boolean hasEnded = stat.field(3).equals("Z") && stat.field(20).equals("1");
+            return hasEnded ? -1 : Long.parseLong(stat.field(22));
         } catch (IOException e) {
             if (Files.exists(process)) {
                 throw new UncheckedIOException(
-                        "cannot tell whether process " + pid + " has ended: " + Descriptors.reason(e), e);
+                        "cannot determine whether process " + pid + " has ended: " + Descriptors.reason(e), e);
             }
             return -1;
         }

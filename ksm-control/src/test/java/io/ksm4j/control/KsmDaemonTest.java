@@ -14,18 +14,18 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Rules, on a tree of files; the kernel's own answers are tested on the kernel. */
+/** The rules, on a temporary directory of files. Integration tests cover how the kernel itself reacts. */
 class KsmDaemonTest {
 
     @TempDir
-    Path folder;
+    Path directory;
 
     private Path sysfs = Path.of("");
     private KsmDaemon ksmd = KsmDaemon.system();
 
     @BeforeEach
     void createFiles() throws IOException {
-        sysfs = Files.createDirectory(folder.resolve("ksm"));
+        sysfs = Files.createDirectory(directory.resolve("ksm"));
         write("run", "0");
         write("pages_to_scan", "100");
         write("sleep_millisecs", "20");
@@ -35,7 +35,7 @@ class KsmDaemonTest {
         write("advisor_min_pages_to_scan", "500");
         write("advisor_max_pages_to_scan", "30000");
         write("pages_shared", "0");
-        ksmd = new KsmDaemon(sysfs, new SessionFile(folder.resolve("state"), Path.of("/proc")));
+        ksmd = new KsmDaemon(sysfs, new SessionFile(directory.resolve("state"), Path.of("/proc")));
     }
 
     private void write(String file, String text) throws IOException {
@@ -51,7 +51,7 @@ class KsmDaemonTest {
     }
 
     @Test
-    void onlyWhatTheKernelHasIsRead() {
+    void readsOnlySettingsThatTheKernelHas() {
         assertThat(ksmd.settings().values())
                 .isEqualTo(Map.of(
                         KsmSetting.RUN, 0L,
@@ -62,14 +62,14 @@ class KsmDaemonTest {
                         KsmSetting.ADVISOR_MODE, 0L,
                         KsmSetting.ADVISOR_MIN_PAGES_TO_SCAN, 500L,
                         KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN, 30_000L));
-        KsmDaemon nowhere = new KsmDaemon(folder.resolve("nowhere"), new SessionFile(folder, folder));
-        assertThat(nowhere.settings()).isEqualTo(KsmSettings.EMPTY);
-        assertThat(nowhere.mayChange()).isFalse();
+        KsmDaemon missing = new KsmDaemon(directory.resolve("missing"), new SessionFile(directory, directory));
+        assertThat(missing.settings()).isEqualTo(KsmSettings.EMPTY);
+        assertThat(missing.mayChange()).isFalse();
     }
 
-    /** As container runtimes mask files, by {@code /dev/null}. */
+    /** Container runtimes mask files with {@code /dev/null}. */
     @Test
-    void aMaskedFileIsCalledThat() throws IOException {
+    void reportsAMaskedFile() throws IOException {
         Files.write(sysfs.resolve("run"), new byte[0]);
 
         assertThatThrownBy(ksmd::settings)
@@ -78,15 +78,15 @@ class KsmDaemonTest {
     }
 
     @Test
-    void garbageIsNamed() throws IOException {
+    void reportsAMalformedFile() throws IOException {
         write("sleep_millisecs", "soon");
         assertThatThrownBy(ksmd::settings)
                 .isInstanceOf(UncheckedIOException.class)
-                .hasMessageContaining("sleep_millisecs holds 'soon'");
+                .hasMessageContaining("sleep_millisecs contains 'soon'");
     }
 
     @Test
-    void aSettingThatTheKernelDoesNotHaveIsRefusedBeforeAnythingIsChanged() throws IOException {
+    void refusesAMissingSettingBeforeChangingAny() throws IOException {
         KsmSettings wanted = with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.USE_ZERO_PAGES, 1);
         assertThatThrownBy(() -> ksmd.change(wanted))
                 .isInstanceOfSatisfying(
@@ -97,7 +97,7 @@ class KsmDaemonTest {
     }
 
     @Test
-    void contradictionsAreRefusedBeforeAnythingIsChanged() throws IOException {
+    void refusesContradictionsBeforeChangingAny() throws IOException {
         for (KsmSettings wanted : List.of(
                 with(KsmSetting.SLEEP_MILLISECS, 1).with(KsmSetting.ADVISOR_MIN_PAGES_TO_SCAN, 30_001),
                 with(KsmSetting.SLEEP_MILLISECS, 1).with(KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN, 499),
@@ -110,7 +110,7 @@ class KsmDaemonTest {
     }
 
     @Test
-    void whatNeedsThatNothingIsMergedWaitsForThat() throws IOException {
+    void refusesSettingsThatCannotChangeWhilePagesAreMerged() throws IOException {
         write("pages_shared", "1");
         KsmSettings wanted = with(KsmSetting.SLEEP_MILLISECS, 1).with(KsmSetting.MAX_PAGE_SHARING, 300);
         assertThatThrownBy(() -> ksmd.change(wanted))
@@ -122,9 +122,9 @@ class KsmDaemonTest {
         assertThat(read(KsmSetting.MAX_PAGE_SHARING)).isEqualTo("300");
     }
 
-    /** A counter of the kernel stands in for a setting that refuses: root may open it by its permissions, and cannot write it. */
+    /** A read-only kernel counter stands in for a setting that refuses a value: root can open but not write it. */
     @Test
-    void aRefusalPutsBackWhatWasChangedBefore() throws IOException {
+    void aRefusalRestoresSettingsThatWereAlreadyChanged() throws IOException {
         Path counter = Path.of("/sys/kernel/mm/ksm/pages_volatile");
         if (!Boolean.getBoolean("ksm.required")) {
             assumeTrue(Files.isWritable(counter), "no KSM, or not root");
@@ -144,21 +144,21 @@ class KsmDaemonTest {
         assertThat(read(KsmSetting.ADVISOR_MAX_PAGES_TO_SCAN)).isEqualTo("30000");
     }
 
-    /** Here a plain file takes the text as it is, where the kernel would list its choices. */
+    /** A regular file stores the text unchanged, where the kernel would list all choices. */
     @Test
-    void aValueThatIsNotThereAfterItWasWrittenIsRefused() throws IOException {
+    void aValueThatCannotBeReadBackIsAnError() throws IOException {
         assertThatThrownBy(() -> ksmd.change(with(KsmSetting.ADVISOR_MODE, KsmSetting.SCAN_TIME)))
                 .isInstanceOf(UncheckedIOException.class)
-                .hasMessageContaining("advisor_mode holds 'scan-time'");
+                .hasMessageContaining("advisor_mode contains 'scan-time'");
     }
 
     @Test
-    void whatStopsComesFirstAndWhatStartsLast() {
+    void settingsThatStopAreWrittenFirstAndThoseThatStartLast() {
         KsmSettings start = with(KsmSetting.RUN, 1)
                 .with(KsmSetting.ADVISOR_MODE, KsmSetting.NONE)
                 .with(KsmSetting.PAGES_TO_SCAN, 7)
                 .with(KsmSetting.SLEEP_MILLISECS, 7);
-        assertThat(KsmDaemon.inOrder(start))
+        assertThat(SettingFiles.inOrder(start))
                 .extracting(Map.Entry::getKey)
                 .containsExactly(
                         KsmSetting.ADVISOR_MODE, KsmSetting.PAGES_TO_SCAN, KsmSetting.SLEEP_MILLISECS, KsmSetting.RUN);
@@ -166,7 +166,7 @@ class KsmDaemonTest {
                 .with(KsmSetting.ADVISOR_MODE, KsmSetting.SCAN_TIME)
                 .with(KsmSetting.MAX_PAGE_SHARING, 7)
                 .with(KsmSetting.ADVISOR_MAX_CPU, 7);
-        assertThat(KsmDaemon.inOrder(stop))
+        assertThat(SettingFiles.inOrder(stop))
                 .extracting(Map.Entry::getKey)
                 .containsExactly(
                         KsmSetting.RUN,

@@ -28,16 +28,16 @@ import net.jqwik.api.Property;
 import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 
-/** Who has which setting, on a tree of files. */
+/** Sessions on a temporary directory of setting files. */
 @Tag("more")
-class KsmSessionTest extends OnFiles {
+class KsmSessionTest extends SettingFilesFixture {
 
     private static KsmSettings with(KsmSetting setting, long value) {
         return KsmSettings.EMPTY.with(setting, value);
     }
 
     @Example
-    void whatWasBorrowedIsPutBackOnce() throws IOException {
+    void closeRestoresBorrowedSettingsOnce() throws IOException {
         KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.RUN, 1));
         assertThat(ksmd.settings()).isEqualTo(before.with(session.settings()));
         assertThat(state).exists();
@@ -49,10 +49,9 @@ class KsmSessionTest extends OnFiles {
         assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(8);
     }
 
-    /** The last one that is open has its way in what it has borrowed; in the end all is as it was. */
+    /** The value of the last open session applies; after the last close everything is as before. */
     @Property(tries = 100)
-    void sessionsDoNotUndoEachOtherInWhateverOrderTheyClose(
-            @ForAll @IntRange(min = 1, max = 5) int count, @ForAll Random random) {
+    void concurrentSessionsMayCloseInAnyOrder(@ForAll @IntRange(min = 1, max = 5) int count, @ForAll Random random) {
         List<KsmSession> open = new ArrayList<>();
         for (int i = 0; i < count; i++) {
             KsmSettings wanted = with(KsmSetting.SLEEP_MILLISECS, random.nextInt(50));
@@ -78,7 +77,7 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
-    void whatSomebodyElseHasChangedMeanwhileStays() throws IOException {
+    void externalChangesSurviveClose() throws IOException {
         KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.SLEEP_MILLISECS, 7));
         write(KsmSetting.PAGES_TO_SCAN, 77);
         session.close();
@@ -88,7 +87,7 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
-    void whatSomebodyElseHasChangedStaysWhenALaterSessionCloses() throws IOException {
+    void externalChangesSurviveTheCloseOfALaterSession() throws IOException {
         KsmSession first = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7));
         write(KsmSetting.PAGES_TO_SCAN, 77);
         KsmSession second = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 8));
@@ -101,9 +100,9 @@ class KsmSessionTest extends OnFiles {
         assertThat(state).doesNotExist();
     }
 
-    /** Only under the advisor does the kernel change the number by itself. */
+    /** The kernel itself changes the number only under the advisor. */
     @Example
-    void aNumberOfPagesThatSomebodyElseHasSetStaysWhereTheAdvisorIsSwitchedOff() throws IOException {
+    void externalChangesOfPagesToScanSurviveWhenTheAdvisorIsSwitchedOff() throws IOException {
         Files.writeString(sysfs.resolve("advisor_mode"), "[none] scan-time\n");
         KsmSession session =
                 ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.ADVISOR_MODE, KsmSetting.NONE));
@@ -115,7 +114,7 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
-    void aRefusedSessionHasChangedNothing() {
+    void aSessionThatIsRefusedChangesNothing() {
         assertThatThrownBy(() -> ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.SMART_SCAN, 1)))
                 .isInstanceOf(NoSuchSettingException.class);
         assertThat(ksmd.settings()).isEqualTo(before);
@@ -123,7 +122,7 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
-    void aKilledProgramsSettingsArePutBackByTheNext() throws IOException {
+    void recoveryRestoresSettingsOfAKilledProgram() throws IOException {
         leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
         assertThat(ksmd.settings()).isNotEqualTo(before);
         assertThat(ksmd.recover()).isTrue();
@@ -133,7 +132,7 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
-    void aKilledProgramsSettingsAreNotTakenForThoseFoundBefore() throws IOException {
+    void settingsOfAKilledProgramAreNotTakenForTheOriginalOnes() throws IOException {
         leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
         try (KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 9))) {
             assertThat(ksmd.settings()).isEqualTo(before.with(session.settings()));
@@ -142,7 +141,7 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
-    void aSessionThatLivesSurvivesRecovery() {
+    void anOpenSessionSurvivesRecovery() {
         try (KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7))) {
             ksmd.recover();
             assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(7);
@@ -150,7 +149,7 @@ class KsmSessionTest extends OnFiles {
         }
     }
 
-    /** As a program does that is killed right after it has changed the settings. */
+    /** Leaves the files as a program does that is killed right after changing settings. */
     private void leaveBehind(KsmSettings settings) {
         leaveBehind(settings, ProcessHandle.current().pid(), 1);
     }
@@ -159,26 +158,27 @@ class KsmSessionTest extends OnFiles {
         file.locked(known -> {
             Map<KsmSetting, SessionFile.Found> found = new EnumMap<>(KsmSetting.class);
             settings.values()
-                    .forEach((setting, value) -> found.put(setting, new SessionFile.Found(ksmd.read(setting), value)));
+                    .forEach((setting, value) ->
+                            found.put(setting, new SessionFile.Found(settingFiles.read(setting), value)));
             file.write(new SessionFile.State(found, List.of(new SessionFile.Lease(pid, start, "killed", settings))));
             ksmd.change(settings);
             return null;
         });
     }
 
-    /** The shell starts a process that ends at once, becomes one that never asks for it, and so it stays in /proc. */
+    /** The shell starts a process that ends at once, then becomes one that never waits for it: it stays in /proc. */
     @Example
-    void aKilledProgramThatItsParentHasNotAskedForIsGone() throws IOException, InterruptedException {
+    void aZombieCountsAsEnded() throws IOException, InterruptedException {
         Process parent = new ProcessBuilder("sh", "-c", "sleep 0 & echo $!; exec sleep 60").start();
         try {
             long pid = Long.parseLong(parent.inputReader().readLine());
             Path stat = Path.of("/proc/" + pid + "/stat");
             long end = System.nanoTime() + PATIENCE.toNanos();
-            while (!PlainFile.statFields(Files.readString(stat))[0].equals("Z")) {
-                assertThat(System.nanoTime()).as("it ends").isLessThan(end);
+            while (!new ProcessStat(Files.readString(stat)).field(3).equals("Z")) {
+                assertThat(System.nanoTime()).as("process has ended").isLessThan(end);
                 Thread.onSpinWait();
             }
-            long start = Long.parseLong(PlainFile.statFields(Files.readString(stat))[19]);
+            long start = Long.parseLong(new ProcessStat(Files.readString(stat)).field(22));
             leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7), pid, start);
             assertThat(ksmd.recover()).isTrue();
             assertThat(ksmd.settings()).isEqualTo(before);
@@ -187,8 +187,8 @@ class KsmSessionTest extends OnFiles {
         }
     }
 
-    /** As it happens without a free file descriptor, say. */
-    private KsmSession sessionWhoseCloseHasFailed() throws IOException {
+    /** As happens, for example, without a free file descriptor. */
+    private KsmSession sessionWhoseCloseFailed() throws IOException {
         KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7));
         Path setting = sysfs.resolve("pages_to_scan");
         Path elsewhere = sysfs.resolve("elsewhere");
@@ -202,8 +202,8 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
-    void aCloseThatHasFailedIsTriedAgain() throws IOException {
-        KsmSession session = sessionWhoseCloseHasFailed();
+    void aFailedCloseCanBeRetried() throws IOException {
+        KsmSession session = sessionWhoseCloseFailed();
         assertThatThrownBy(() -> session.change(with(KsmSetting.PAGES_TO_SCAN, 8)))
                 .isInstanceOf(IllegalStateException.class);
         session.close();
@@ -212,8 +212,8 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
-    void theNextSessionOfTheProgramPutsBackWhatACloseHasNot() throws IOException {
-        KsmSession session = sessionWhoseCloseHasFailed();
+    void theNextSessionRestoresWhatAFailedCloseDidNot() throws IOException {
+        KsmSession session = sessionWhoseCloseFailed();
         ksmd.borrow(with(KsmSetting.SLEEP_MILLISECS, 7)).close();
         assertThat(ksmd.settings()).isEqualTo(before);
         session.close();
@@ -221,9 +221,9 @@ class KsmSessionTest extends OnFiles {
         assertThat(state).doesNotExist();
     }
 
-    /** Whoever writes there decides what root writes into the settings. */
+    /** Users who can write there could choose what root writes to the settings. */
     @Example
-    void whatOthersCanWriteIsNotActedOn() throws IOException {
+    void filesThatOthersMayWriteAreNotUsed() throws IOException {
         leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
         for (Path open : List.of(state, state.getParent())) {
             var permissions = Files.getPosixFilePermissions(open);
@@ -246,7 +246,7 @@ class KsmSessionTest extends OnFiles {
         assertThat(ksmd.settings()).isEqualTo(before.with(with(KsmSetting.PAGES_TO_SCAN, 7)));
     }
 
-    /** A system where only what is put below this folder is known of processes. */
+    /** A {@code /proc} that shows only what a test creates in it. */
     private Path fakeProc() throws IOException {
         Path proc = sysfs.resolveSibling("proc");
         Files.createDirectories(proc.resolve("self"));
@@ -256,7 +256,7 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
-    void aProcessThatCannotBeLookedAtIsNotTakenForGone() throws IOException {
+    void aProcessThatCannotBeReadDoesNotCountAsEnded() throws IOException {
         Path proc = fakeProc();
         file = new SessionFile(state.getParent(), proc);
         ksmd = new KsmDaemon(sysfs, file);
@@ -264,13 +264,13 @@ class KsmSessionTest extends OnFiles {
         Files.createDirectories(proc.resolve("5/stat"));
         assertThatThrownBy(() -> ksmd.borrow(with(KsmSetting.SLEEP_MILLISECS, 7)))
                 .isInstanceOf(UncheckedIOException.class)
-                .hasMessageContaining("cannot tell whether process 5 has ended");
+                .hasMessageContaining("cannot determine whether process 5 has ended");
         assertThat(ksmd.settings().get(KsmSetting.PAGES_TO_SCAN)).hasValue(7);
         assertThat(Files.readString(state)).contains("lease 5 1 killed");
     }
 
     @Example
-    void waitingForALockEndsAndTheHolderIsNamed() throws IOException {
+    void waitingForALockTimesOutAndNamesTheHolder() throws IOException {
         Path proc = fakeProc();
         file = new SessionFile(state.getParent(), proc, Duration.ZERO, Duration.ZERO);
         ksmd = new KsmDaemon(sysfs, file);
@@ -278,7 +278,7 @@ class KsmSessionTest extends OnFiles {
         Path path = state.resolveSibling("lock");
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE)) {
             assertThat(channel.lock().isValid()).isTrue();
-            assertLockedBy("another process, which cannot be told: look with lsof " + path);
+            assertLockedBy("another process, which could not be determined: try lsof " + path);
             long device = (Long) Files.getAttribute(path, "unix:dev");
             String id = String.format(
                     Locale.ROOT,
@@ -294,7 +294,7 @@ class KsmSessionTest extends OnFiles {
             Files.writeString(proc.resolve("5/stat"), "5 (a (b) c) S 1 5\n");
             assertLockedBy("process 5 (a (b) c)");
             Files.writeString(proc.resolve("5/stat"), "5 (java) T 1 5\n");
-            assertLockedBy("process 5 (java), which is stopped: let it go on with kill -CONT 5, or end it");
+            assertLockedBy("process 5 (java), which is stopped: resume it with kill -CONT 5, or end it");
         }
         ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7)).close();
     }
@@ -308,7 +308,7 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
-    void whoeverWaitsForALockSaysSo() throws Exception {
+    void waitingForALockLogsAWarning() throws Exception {
         file = new SessionFile(state.getParent(), Path.of("/proc"), Duration.ZERO, PATIENCE);
         ksmd = new KsmDaemon(sysfs, file);
         ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7)).close();
@@ -326,16 +326,16 @@ class KsmSessionTest extends OnFiles {
         assertThat(state).doesNotExist();
     }
 
-    /** A lock needs no more than the right to read. */
+    /** Read permission is enough to lock a file. */
     @Example
-    void nobodyElseMayLockTheFileAndKeepAllProgramsWaiting() throws IOException {
+    void otherUsersCannotLockTheFile() throws IOException {
         ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7)).close();
         assertThat(Files.getPosixFilePermissions(state.resolveSibling("lock")))
                 .containsExactlyInAnyOrder(PosixFilePermission.OWNER_READ, PosixFilePermission.OWNER_WRITE);
     }
 
     @Example
-    void afterTheMachineHasStartedAnewNothingIsOwed() throws IOException {
+    void afterARebootNothingIsRestored() throws IOException {
         leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
         String text = Files.readString(state);
         Files.writeString(state, text.replaceFirst("ksm4j-settings 1 \\S+", "ksm4j-settings 1 another-boot"));
@@ -345,7 +345,7 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Property(tries = 100)
-    void aFileThatIsCutOffIsNotActedOn(@ForAll @IntRange(min = 1, max = 10_000) int at) throws IOException {
+    void aTruncatedFileIsNotUsed(@ForAll @IntRange(min = 1, max = 10_000) int at) throws IOException {
         leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7).with(KsmSetting.SLEEP_MILLISECS, 8));
         String text = Files.readString(state);
         String cut = text.substring(0, at % (text.length() - 1));
@@ -357,11 +357,11 @@ class KsmSessionTest extends OnFiles {
                 .hasMessageContaining(state.toString())
                 .hasMessageContaining("delete the file");
         assertThat(ksmd.settings()).isEqualTo(left);
-        assertThat(Files.readString(state)).as("left for somebody to look at").isEqualTo(cut);
+        assertThat(Files.readString(state)).as("left for the administrator").isEqualTo(cut);
     }
 
     @Example
-    void aThreadThatIsInterruptedBorrowsAndPutsBackAllTheSame() {
+    void anInterruptedThreadBorrowsAndRestores() {
         Thread.currentThread().interrupt();
         try {
             KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 7));
@@ -374,7 +374,7 @@ class KsmSessionTest extends OnFiles {
     }
 
     @Example
-    void recoveryLeavesAFileItCannotReadToSomebody() throws IOException {
+    void recoveryLeavesAMalformedFileAlone() throws IOException {
         leaveBehind(with(KsmSetting.PAGES_TO_SCAN, 7));
         Files.writeString(state, "lease 1 2 3");
         assertThat(ksmd.recover()).isFalse();

@@ -15,16 +15,16 @@ import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.Tag;
 
-/** A session that borrows other settings while it is open. */
+/** {@link KsmSession#change}. */
 @Tag("more")
-class SessionChangeTest extends OnFiles {
+class KsmSessionChangeTest extends SettingFilesFixture {
 
     private static KsmSettings pages(long pages) {
         return KsmSettings.EMPTY.with(KsmSetting.PAGES_TO_SCAN, pages);
     }
 
     @Example
-    void whatIsNotWantedAnyMoreIsPutBackAtOnce() {
+    void settingsThatAreNoLongerWantedAreRestoredAtOnce() {
         try (KsmSession session = ksmd.borrow(pages(7).with(KsmSetting.RUN, 1))) {
             KsmSettings other = pages(8).with(KsmSetting.SLEEP_MILLISECS, 3);
             session.change(other);
@@ -36,7 +36,7 @@ class SessionChangeTest extends OnFiles {
     }
 
     @Property(tries = 100)
-    void howeverOftenItChangesAllIsPutBack(@ForAll Random random) {
+    void closeRestoresEverythingAfterManyChanges(@ForAll Random random) {
         try (KsmSession session = ksmd.borrow(pages(7))) {
             for (int i = 0; i < 5; i++) {
                 KsmSettings wanted = random.nextBoolean() ? KsmSettings.EMPTY : pages(random.nextInt(500));
@@ -51,7 +51,7 @@ class SessionChangeTest extends OnFiles {
     }
 
     @Example
-    void aLaterSessionStillHasItsWay() {
+    void theValueOfALaterSessionStillApplies() {
         try (KsmSession first = ksmd.borrow(pages(7))) {
             try (KsmSession second = ksmd.borrow(pages(8))) {
                 first.change(pages(9));
@@ -63,18 +63,18 @@ class SessionChangeTest extends OnFiles {
     }
 
     @Example
-    void whatSomebodyElseHasChangedStays() throws IOException {
+    void externalChangesWin() throws IOException {
         KsmSession session = ksmd.borrow(pages(7));
         write(KsmSetting.PAGES_TO_SCAN, 77);
         assertThatThrownBy(() -> session.change(pages(8)))
                 .isInstanceOf(SettingRefusedException.class)
-                .hasMessage("somebody else has set pages_to_scan to 77 meanwhile");
+                .hasMessage("another program has set pages_to_scan to 77 in the meantime");
         session.close();
         assertThat(ksmd.settings()).isEqualTo(before.with(pages(77)));
     }
 
     @Example
-    void aRefusedChangeLeavesWhatWasBorrowed() {
+    void aRefusedChangeKeepsTheBorrowedSettings() {
         try (KsmSession session = ksmd.borrow(pages(7))) {
             KsmSettings wanted = pages(8).with(KsmSetting.SMART_SCAN, 1);
             assertThatThrownBy(() -> session.change(wanted)).isInstanceOf(NoSuchSettingException.class);
@@ -84,41 +84,42 @@ class SessionChangeTest extends OnFiles {
         assertThat(ksmd.settings()).isEqualTo(before);
     }
 
-    /** A counter of the kernel stands in for a setting that refuses: root may open it by its permissions, and cannot write it. */
+    /** A read-only kernel counter stands in for a setting that refuses a value: root can open but not write it. */
     @Example
-    void aChangeThatTheKernelRefusesLeavesNothingBehind() throws IOException {
+    void aChangeThatTheKernelRefusesHasNoEffect() throws IOException {
         Path counter = Path.of("/sys/kernel/mm/ksm/pages_volatile");
         if (!Boolean.getBoolean("ksm.required")) {
             assumeTrue(Files.isWritable(counter), "no KSM, or not root");
         }
         Files.createSymbolicLink(sysfs.resolve("smart_scan"), counter);
         KsmSettings wanted = pages(8).with(KsmSetting.RUN, 1)
-                .with(KsmSetting.SMART_SCAN, ksmd.read(KsmSetting.SMART_SCAN) == 0 ? 1 : 0);
+                .with(KsmSetting.SMART_SCAN, settingFiles.read(KsmSetting.SMART_SCAN) == 0 ? 1 : 0);
         try (KsmSession session = ksmd.borrow(pages(7).with(KsmSetting.SLEEP_MILLISECS, 3))) {
             KsmSettings borrowed = ksmd.settings();
-            String owed = Files.readString(state);
+            String recorded = Files.readString(state);
             assertThatThrownBy(() -> session.change(wanted)).isInstanceOf(SettingRefusedException.class);
             assertThat(ksmd.settings()).isEqualTo(borrowed);
-            assertThat(state).hasContent(owed);
+            assertThat(state).hasContent(recorded);
             assertThatThrownBy(() -> ksmd.borrow(wanted)).isInstanceOf(SettingRefusedException.class);
             assertThat(ksmd.settings()).isEqualTo(borrowed);
-            assertThat(state).hasContent(owed);
+            assertThat(state).hasContent(recorded);
         }
-        assertThat(ksmd.settings()).isEqualTo(before.withUnchecked(KsmSetting.SMART_SCAN, ksmd.read(KsmSetting.SMART_SCAN)));
+        assertThat(ksmd.settings())
+                .isEqualTo(before.withUnchecked(KsmSetting.SMART_SCAN, settingFiles.read(KsmSetting.SMART_SCAN)));
         assertThat(state).doesNotExist();
     }
 
     @Example
-    void aClosedSessionDoesNotChange() {
+    void aClosedSessionCannotChange() {
         KsmSession session = ksmd.borrow(pages(7));
         session.close();
         assertThatThrownBy(() -> session.change(pages(8))).isInstanceOf(IllegalStateException.class);
         assertThat(ksmd.settings()).isEqualTo(before);
     }
 
-    /** The file says 7 was written and 8 is wanted; the kernel has the one or the other. */
+    /** The file records that 7 was written and 8 is wanted; the kernel may have either value. */
     @Property(tries = 10)
-    void aProgramKilledWhileItChangesIsCleanedUpAfter(@ForAll boolean wasWritten) throws IOException {
+    void settingsAreRestoredIfAProgramIsKilledDuringAChange(@ForAll boolean wasWritten) throws IOException {
         SessionFile.Lease lease = new SessionFile.Lease(ProcessHandle.current().pid(), 1, "killed", pages(8));
         SessionFile.State killed =
                 new SessionFile.State(Map.of(KsmSetting.PAGES_TO_SCAN, new SessionFile.Found(100, 7)), List.of(lease));
