@@ -1,6 +1,6 @@
 import org.jspecify.annotations.NullMarked;
 
-/** The settings of the kernel's thread {@code ksmd}: read, changed, borrowed. */
+/** Reads, changes, borrows and restores the settings of the kernel thread {@code ksmd}, and tunes them. */
 @NullMarked
 module io.ksm4j.control {
     requires transitive io.ksm4j;

@@ -127,7 +127,7 @@ class KsmTunerTest {
             awaitReason(reason -> reason.equals("nothing new"));
             try (RunningJvm child = RunningJvm.start(TwoCopies.class, Long.toString(PAGES * ksm.pageSize()))) {
                 child.awaitLine("marked");
-                awaitReason(reason -> reason.contains("pages more"));
+                awaitReason(reason -> reason.contains("more pages"));
                 await().atMost(PATIENCE).until(() -> lock.read("pages_sharing") >= PAGES);
             }
             assertThat(tuner.isRunning()).isTrue();

@@ -2,7 +2,7 @@ package io.ksm4j.control;
 
 import java.time.Duration;
 
-/** {@link TuningPolicy#advisor}. */
+/** Implements {@link TuningPolicy#advisor}. */
 final class AdvisorPolicy {
 
     private static final Duration PAUSE = Duration.ofSeconds(10);
@@ -11,7 +11,7 @@ final class AdvisorPolicy {
 
     AdvisorPolicy(Duration fullScan, double coreShare) {
         if (!(coreShare >= 0.01 && coreShare <= 1)) {
-            throw new IllegalArgumentException("a share of a core is 0.01 to 1 here: " + coreShare);
+            throw new IllegalArgumentException("a share of a core must be 0.01 to 1 here: " + coreShare);
         }
         settings = KsmSettings.EMPTY
                 .with(KsmSetting.RUN, 1)
@@ -24,7 +24,7 @@ final class AdvisorPolicy {
         if (now.settings().get(KsmSetting.ADVISOR_MODE).isEmpty()) {
             throw new NoSuchSettingException(
                     KsmSetting.ADVISOR_MODE,
-                    "this kernel has no advisor, which came with Linux 6.8, or a container hides it: another policy may serve");
+                    "this kernel has no advisor (new in Linux 6.8), or a container hides it: use another policy");
         }
         return new Decision(settings, PAUSE, "the kernel chooses pages_to_scan");
     }

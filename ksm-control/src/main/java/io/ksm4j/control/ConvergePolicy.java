@@ -4,57 +4,59 @@ import java.time.Duration;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/** {@link TuningPolicy#converge}. Times are seconds, of the clock or of {@code ksmd}'s CPU time. */
+/** Implements {@link TuningPolicy#converge}. Times are in seconds, of the clock or of the CPU time of {@code ksmd}. */
 final class ConvergePolicy {
 
     private static final double IDLE_SHARE = 0.01;
 
-    private static final Duration PAUSE_AT_WORK = Duration.ofMillis(50);
-    /** Each look at the machine takes time from {@code ksmd}, and there is no budget to look after. */
-    private static final Duration PAUSE_AT_FULL_TILT = Duration.ofMillis(100);
+    private static final Duration PAUSE_WORKING = Duration.ofMillis(50);
+
+    /** Longer, since each observation takes CPU time from {@code ksmd}, and there is no budget to keep. */
+    private static final Duration PAUSE_WHOLE_CORE = Duration.ofMillis(100);
 
     private static final Duration PAUSE_IDLE = Duration.ofMillis(500);
 
-    /** How long {@code ksmd} works and sleeps in turn: short enough to be told otherwise soon. */
-    private static final double CYCLE_AT_WORK = 0.04;
+    /** How long one batch and one sleep of {@code ksmd} take together: short enough for new settings to apply soon. */
+    private static final double CYCLE_WORKING = 0.04;
 
     private static final double CYCLE_IDLE = 0.2;
 
-    /** With no more sleep than this in a cycle, there is none: the kernel sleeps whole ticks. */
-    private static final double FULL_TILT = 0.97;
+    /** From this share of a core on, {@code ksmd} does not sleep at all: the kernel only sleeps for whole ticks. */
+    private static final double WHOLE_CORE = 0.97;
 
-    /** What a page that is new takes, about, on the machines seen. */
+    /** CPU time to scan a new page, roughly, as measured on several machines. */
     private static final double ASSUMED_COST = 3e-6;
 
-    /** CPU time from which a cost can be told: three of the kernel's ticks, by which it counts. */
-    private static final double TO_TELL_COST = 0.03;
+    /** Minimum CPU time to calculate a cost from: three of the ticks that the kernel counts in. */
+    private static final double MIN_MEASURED_TIME = 0.03;
 
-    /** What was left over is not spent later, except for this much of a second's. */
-    private static final double MOST_CREDIT = 0.1;
+    /** Unused budget is lost, except for that of this many seconds. */
+    private static final double MAX_CREDIT = 0.1;
 
-    private static final double MOST_IDLE_DEBT = 0.01;
+    private static final double MAX_IDLE_DEBT = 0.01;
 
-    /** Credit and debt are spent over this time. */
-    private static final double TO_SETTLE = 0.25;
+    /** How long it takes to use up credit or to pay back debt. */
+    private static final double SETTLEMENT_TIME = 0.25;
 
-    private static final long MOST_PAGES = 1_000_000;
+    private static final long MAX_PAGES = 1_000_000;
 
     /**
-     * After the last progress, the end of the scan it was seen in, one that records what pages are like, and one that would have
-     * merged those that stayed so.
+     * Full scans without progress after which progress has stopped: the rest of the scan that made the last progress,
+     * one that records the content of pages, and one that would have merged those that did not change.
      */
     private static final long QUIET_SCANS = 3;
 
-    /** For so long {@code ksmd} looks at nothing only if there is nothing to look at. */
+    /** If {@code ksmd} scans no page for this long, there is no page to scan. */
     private static final double NOTHING_TO_SCAN = 3;
 
-    private static final double LONGEST_REST = 64;
+    private static final double MAX_REST = 64;
 
-    /** Numbers at one time, against which progress and news are measured. */
-    private record Mark(double time, long merged, long known, long changing, long marked, long scans, long scanned) {
+    /** The numbers of one observation, to measure progress and changes against. */
+    private record Counters(
+            double time, long merged, long known, long changing, long marked, long scans, long scanned) {
 
-        static Mark of(Observation at) {
-            return new Mark(
+        static Counters of(Observation at) {
+            return new Counters(
                     seconds(at.time()),
                     at.pagesMerged(),
                     at.pagesKnown().orElse(0),
@@ -64,9 +66,9 @@ final class ConvergePolicy {
                     at.pagesScanned().orElse(0));
         }
 
-        /** What went away is not missed: only what comes is news. */
-        Mark lowest(Mark now) {
-            return new Mark(
+        /** Lowers each number to its current value, so that only later increases count as changes. */
+        Counters lowest(Counters now) {
+            return new Counters(
                     time,
                     Math.min(merged, now.merged),
                     Math.min(known, now.known),
@@ -76,8 +78,8 @@ final class ConvergePolicy {
                     scanned);
         }
 
-        /** What is too little to be worth a scan. */
-        long aFew() {
+        /** {@return the number of pages below which a change is not worth a scan} */
+        long minChange() {
             return Math.max(16, known / 1000);
         }
     }
@@ -90,14 +92,17 @@ final class ConvergePolicy {
     private double credit;
 
     private boolean isIdle;
-    /** When this spell of work, or of rest, began. */
-    private @Nullable Mark begin;
-    /** At work, the last progress; idle, the least seen. */
-    private @Nullable Mark reference;
 
-    /** The last time that {@code ksmd} was seen to scan. */
-    private @Nullable Mark moved;
+    /** The beginning of this phase, of work or of idling. */
+    private @Nullable Counters begin;
 
+    /** While working, the last progress; while idle, the lowest numbers. */
+    private @Nullable Counters reference;
+
+    /** The last observation in which {@code ksmd} had scanned pages. */
+    private @Nullable Counters lastScan;
+
+    /** How long the idle phase lasts at least, unless this JVM marks memory. */
     private double rest;
 
     ConvergePolicy(double coreShare) {
@@ -106,7 +111,7 @@ final class ConvergePolicy {
 
     static double requireShare(double coreShare) {
         if (!(coreShare > 0 && coreShare <= 1)) {
-            throw new IllegalArgumentException("a share of a core is above 0 and at most 1: " + coreShare);
+            throw new IllegalArgumentException("a share of a core must be above 0 and at most 1: " + coreShare);
         }
         return coreShare;
     }
@@ -117,22 +122,22 @@ final class ConvergePolicy {
 
     Decision decide(Observation now) {
         account(now);
-        Mark mark = Mark.of(now);
+        Counters counters = Counters.of(now);
         if (begin == null || reference == null) {
-            begin = mark;
-            reference = mark;
+            begin = counters;
+            reference = counters;
         }
-        String reason = isIdle ? idle(mark, begin, reference) : work(mark, begin, reference);
+        String reason = isIdle ? idle(counters, begin, reference) : work(counters, begin, reference);
         if (isIdle) {
             return new Decision(paced(now, idleShare(), CYCLE_IDLE), PAUSE_IDLE, true, reason);
         }
-        if (share >= FULL_TILT) {
-            return new Decision(scanning(now, pages(CYCLE_AT_WORK), 0), PAUSE_AT_FULL_TILT, reason);
+        if (share >= WHOLE_CORE) {
+            return new Decision(scanning(now, pages(CYCLE_WORKING), 0), PAUSE_WHOLE_CORE, reason);
         }
-        return new Decision(paced(now, share, CYCLE_AT_WORK), PAUSE_AT_WORK, reason);
+        return new Decision(paced(now, share, CYCLE_WORKING), PAUSE_WORKING, reason);
     }
 
-    /** What was spent since the last observation, and what a page cost. */
+    /** Updates the credit and the cost of a page by the CPU time used since the last observation. */
     private void account(Observation now) {
         Observation before = last;
         last = now;
@@ -146,29 +151,30 @@ final class ConvergePolicy {
         double target = isIdle ? idleShare() : share;
         double elapsed = seconds(now.time().minus(before.time()));
         double spent = seconds(now.ksmdTime().get().minus(before.ksmdTime().get()));
-        credit = Math.min(credit + target * elapsed - spent, target * MOST_CREDIT);
+        credit = Math.min(credit + target * elapsed - spent, target * MAX_CREDIT);
         if (isIdle) {
-            // The end of the last batch at work is in it, and must not blind the slow scan for seconds.
-            credit = Math.max(credit, -MOST_IDLE_DEBT);
+            // Includes the end of the last full-rate batch, which must not stop the slow scan for seconds.
+            credit = Math.max(credit, -MAX_IDLE_DEBT);
         }
         double spentOnPages = seconds(now.ksmdTime()
                 .get()
                 .minus(costFrom.ksmdTime().orElse(now.ksmdTime().get())));
         long pages = now.pagesScanned().orElse(0) - costFrom.pagesScanned().orElse(0);
-        if (spentOnPages >= TO_TELL_COST && pages > 0) {
+        if (spentOnPages >= MIN_MEASURED_TIME && pages > 0) {
             cost = Math.max(1e-7, Math.min(spentOnPages / pages, 1e-3));
             costFrom = now;
         }
     }
 
-    private String work(Mark now, Mark began, Mark progress) {
-        if (now.merged - progress.merged >= now.aFew()
-                || Math.abs(now.known - progress.known) >= now.aFew()
+    private String work(Counters now, Counters began, Counters progress) {
+        if (now.merged - progress.merged >= now.minChange()
+                || Math.abs(now.known - progress.known) >= now.minChange()
                 || now.marked > progress.marked) {
             reference = now;
-            return String.format(Locale.ROOT, "merging pays: %d pages known, %d of them saved", now.known, now.merged);
+            return String.format(
+                    Locale.ROOT, "merging makes progress: %d pages known, %d of them saved", now.known, now.merged);
         }
-        reference = new Mark(
+        reference = new Counters(
                 progress.time,
                 Math.min(progress.merged, now.merged),
                 progress.known,
@@ -178,25 +184,25 @@ final class ConvergePolicy {
                 progress.scanned);
         long quiet = now.scans - progress.scans;
         if (quiet >= QUIET_SCANS) {
-            return toRest(now, began, quiet + " full scans without more to merge");
+            return toRest(now, began, quiet + " full scans without progress");
         }
-        if (moved == null || now.scans != moved.scans || now.scanned != moved.scanned) {
-            moved = now;
+        if (lastScan == null || now.scans != lastScan.scans || now.scanned != lastScan.scanned) {
+            lastScan = now;
         }
-        if (now.time - moved.time >= NOTHING_TO_SCAN) {
+        if (now.time - lastScan.time >= NOTHING_TO_SCAN) {
             rest = 0;
-            return toIdle(now, "nothing is marked mergeable, as ksmd does not scan");
+            return toIdle(now, "ksmd scans nothing, so no memory is mergeable");
         }
-        return "scanning: " + quiet + " full scans without more to merge so far";
+        return "scanning: " + quiet + " full scans without progress so far";
     }
 
-    private String toRest(Mark now, Mark began, String reason) {
-        boolean paid = now.merged - began.merged >= now.aFew();
-        rest = paid ? 0 : Math.min(Math.max(1, 2 * rest), LONGEST_REST);
+    private String toRest(Counters now, Counters began, String reason) {
+        boolean hadProgress = now.merged - began.merged >= now.minChange();
+        rest = hadProgress ? 0 : Math.min(Math.max(1, 2 * rest), MAX_REST);
         return toIdle(now, reason);
     }
 
-    private String toIdle(Mark now, String reason) {
+    private String toIdle(Counters now, String reason) {
         isIdle = true;
         begin = now;
         reference = now;
@@ -204,32 +210,32 @@ final class ConvergePolicy {
         return reason;
     }
 
-    private String idle(Mark now, Mark began, Mark least) {
-        if (now.marked > least.marked) {
-            return toWork(now, "this JVM has marked " + (now.marked - least.marked) + " bytes more");
+    private String idle(Counters now, Counters began, Counters lowest) {
+        if (now.marked > lowest.marked) {
+            return toWork(now, "this JVM has marked " + (now.marked - lowest.marked) + " more bytes");
         }
-        reference = least.lowest(now);
+        reference = lowest.lowest(now);
         if (now.time - began.time < rest) {
-            return "resting, as the last scans were for nothing";
+            return "resting, since the last scans made no progress";
         }
-        if (now.known - least.known >= now.aFew()) {
-            return toWork(now, (now.known - least.known) + " pages more are known");
+        if (now.known - lowest.known >= now.minChange()) {
+            return toWork(now, (now.known - lowest.known) + " more pages are known");
         }
-        if (now.merged - least.merged >= now.aFew()) {
-            return toWork(now, (now.merged - least.merged) + " pages more were merged by the slow scan");
+        if (now.merged - lowest.merged >= now.minChange()) {
+            return toWork(now, (now.merged - lowest.merged) + " more pages were merged by the slow scan");
         }
-        if (now.changing - least.changing >= now.aFew()) {
-            return toWork(now, (now.changing - least.changing) + " pages more have changed");
+        if (now.changing - lowest.changing >= now.minChange()) {
+            return toWork(now, (now.changing - lowest.changing) + " more pages have changed");
         }
         return "nothing new";
     }
 
-    private String toWork(Mark now, String reason) {
+    private String toWork(Counters now, String reason) {
         isIdle = false;
-        moved = now;
+        lastScan = now;
         begin = now;
         reference = now;
-        // Of pages that are merged already, the slow scan has learned how little they cost.
+        // The slow scan has measured pages that are already merged, which cost less than new ones.
         cost = Math.max(cost, ASSUMED_COST);
         costFrom = last;
         return reason;
@@ -239,19 +245,19 @@ final class ConvergePolicy {
         return Math.min(share, IDLE_SHARE);
     }
 
-    /** Batches and sleep in turn that take the target's share of a core, corrected by what was spent before. */
+    /** {@return settings that take the target share of a core, corrected by credit or debt} */
     private KsmSettings paced(Observation now, double target, double cycle) {
-        double aim = Math.max(0, Math.min(target + credit / TO_SETTLE, Math.min(1, 2 * target)));
-        if (aim >= FULL_TILT) {
-            return scanning(now, pages(CYCLE_AT_WORK), 0);
+        double aim = Math.max(0, Math.min(target + credit / SETTLEMENT_TIME, Math.min(1, 2 * target)));
+        if (aim >= WHOLE_CORE) {
+            return scanning(now, pages(CYCLE_WORKING), 0);
         }
         long sleep = Math.max(1, Math.round((1 - aim) * cycle * 1000));
         return scanning(now, pages(aim / (1 - aim) * sleep / 1000), sleep);
     }
 
-    /** How many pages take so long. */
+    /** {@return the number of pages that take a time to scan} */
     private long pages(double seconds) {
-        return Math.max(1, Math.min(Math.round(seconds / cost), MOST_PAGES));
+        return Math.max(1, Math.min(Math.round(seconds / cost), MAX_PAGES));
     }
 
     private static KsmSettings scanning(Observation now, long pages, long sleep) {

@@ -2,7 +2,10 @@ package io.ksm4j.control;
 
 import io.ksm4j.KsmException;
 
-/** A setting of {@code ksmd} could not be read or changed. What was changed along with it has been put back. */
+/**
+ * Thrown when a setting of {@code ksmd} cannot be changed. Settings that were changed in the same call have been
+ * restored.
+ */
 public abstract class KsmSettingException extends KsmException {
 
     private static final long serialVersionUID = 1;
@@ -15,11 +18,7 @@ public abstract class KsmSettingException extends KsmException {
         this.setting = setting;
     }
 
-    /**
-     * The setting.
-     *
-     * @return the one that could not be read or changed
-     */
+    /** {@return the setting that could not be changed} */
     public final KsmSetting setting() {
         return setting;
     }

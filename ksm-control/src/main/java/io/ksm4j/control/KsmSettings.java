@@ -70,8 +70,8 @@ public final class KsmSettings {
     }
 
     /**
-     * Returns a copy restricted to the settings that have a value in others, too. With {@link KsmDaemon#settings()} as the
-     * argument, these are the settings that this kernel has.
+     * Returns a copy restricted to the settings that have a value in others, too. With {@link KsmDaemon#settings()} as
+     * the argument, these are the settings that this kernel has.
      *
      * @param others the other settings; their values do not matter
      * @return a copy without the settings that the others lack

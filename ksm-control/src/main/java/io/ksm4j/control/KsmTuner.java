@@ -9,8 +9,8 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Drives {@code ksmd} by a policy: looks at what merging does, lets the policy decide, and changes the settings, over and over, in one
- * daemon thread.
+ * Tunes {@code ksmd} by a policy. In a daemon thread, the tuner repeatedly observes what merging does, lets the policy
+ * decide, and changes the settings.
  *
  * <pre>{@code
  * try (KsmTuner tuner = KsmTuner.start(KsmDaemon.system(), TuningPolicy.converge(0.5))) {
@@ -18,14 +18,17 @@ import java.util.concurrent.TimeUnit;
  * }
  * }</pre>
  *
- * <p>The settings are borrowed, see {@link KsmSession}: {@link #close()}, the exit of the JVM, and the next ksm4j program after a kill
- * put them back. A tuner respects other sessions: while a later one has a setting, the tuner's choice for it waits.
+ * <p>The settings are borrowed, as described for {@link KsmSession}: {@link #close()}, the exit of the JVM, or the next
+ * ksm4j program after a kill restores them. A tuner respects other sessions: while a later session has a setting, the
+ * tuner's value for it does not apply.
  *
- * <p>When files cannot be read, it tells the listener and tries again after a second. It ends when it may not change the settings any
- * more, when somebody else has changed one that it has borrowed, and when the policy throws: then it puts back what it can, and tells
- * the listener and the logger {@code io.ksm4j} why.
+ * <p>If a file cannot be read, the tuner calls {@link Listener#failed} and tries again after a second. The tuner ends
+ * if it can no longer change the settings, if another program has changed a setting that it has borrowed, and if the
+ * policy throws. It then restores what it can, logs the cause with the logger {@code io.ksm4j}, and calls {@link
+ * Listener#stopped}.
  *
- * <p>Each decision is an event {@code io.ksm4j.TunerDecision} of Java Flight Recorder. Safe for use by many threads.
+ * <p>Each decision is recorded as an event {@code io.ksm4j.TunerDecision} by Java Flight Recorder. Safe for use by
+ * multiple threads.
  */
 public final class KsmTuner implements AutoCloseable {
 
@@ -35,35 +38,37 @@ public final class KsmTuner implements AutoCloseable {
 
     private static final long NEVER = Long.MAX_VALUE;
 
-    /** Nanoseconds between looks at what this JVM has marked. */
-    private static final long GLANCE = TimeUnit.MILLISECONDS.toNanos(20);
+    /** How often to check, in nanoseconds, whether this JVM has marked more memory. */
+    private static final long MARK_POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
 
     /**
-     * Hears what a tuner does, in the tuner's thread, and the first decision in that of {@link KsmTuner#start}. What it throws goes to
-     * the logger {@code io.ksm4j}.
+     * Receives what a tuner does. It is called in the tuner's thread, and for the first decision in the thread that
+     * calls {@link KsmTuner#start}. Whatever it throws is logged with the logger {@code io.ksm4j}, and otherwise
+     * ignored.
      */
     @FunctionalInterface
     public interface Listener {
 
         /**
-         * A decision was made, and the settings are so now.
+         * Called after each decision, when the settings have been changed.
          *
-         * @param observation what it was made by
-         * @param decision what was decided, with the reason
+         * @param observation what the decision was based on
+         * @param decision the decision, with its reason
          */
         void decided(Observation observation, Decision decision);
 
         /**
-         * Something could not be read. The tuner goes on.
+         * Called when a file could not be read or written. The tuner continues.
          *
-         * @param failure what failed
+         * @param failure the failure
          */
         default void failed(RuntimeException failure) {}
 
         /**
-         * The tuner has ended by itself, and put back what it could. Not called after {@link KsmTuner#close()}.
+         * Called when the tuner has ended by itself and restored what it could. Not called after {@link
+         * KsmTuner#close()}.
          *
-         * @param cause why; an {@link Error} if the policy threw one
+         * @param cause the cause; an {@link Error} if the policy threw one
          */
         default void stopped(Throwable cause) {}
     }
@@ -75,7 +80,8 @@ public final class KsmTuner implements AutoCloseable {
     private final CountDownLatch closing = new CountDownLatch(1);
     private final Thread thread = new Thread(this::run, "ksm4j-tuner");
     private Duration pause = Duration.ZERO;
-    /** The pause ends when this JVM has more bytes marked than this. */
+
+    /** The pause ends early when this JVM has marked more bytes than this. */
     private long endAboveMarked = NEVER;
 
     private KsmTuner(KsmDaemon ksmd, TuningPolicy policy, Listener listener, ObservationReader reader) {
@@ -85,41 +91,43 @@ public final class KsmTuner implements AutoCloseable {
         Observation first = reader.read();
         Decision decision = policy.decide(first);
         session = ksmd.borrow(decision.settings());
-        waitAsDecided(first, decision);
+        scheduleNext(first, decision);
         thread.setDaemon(true);
-        tell(first, decision);
+        report(first, decision);
     }
 
     /**
-     * Starts to drive {@code ksmd}; decisions are seen by Java Flight Recorder alone.
+     * Starts a tuner without a listener. The first decision is applied before this method returns.
      *
      * @param ksmd whose settings to change
-     * @param policy what decides; one that no other tuner has
+     * @param policy the policy; not used by another tuner
      * @return a running tuner
      * @throws IllegalStateException as {@link KsmDaemon#borrow}
      * @throws KsmPermissionException as {@link KsmDaemon#borrow}
-     * @throws NoSuchSettingException as {@link KsmDaemon#borrow}, and what else the policy throws at its first decision
+     * @throws NoSuchSettingException as {@link KsmDaemon#borrow}, and if the policy throws it
+     * @throws RuntimeException if the policy throws it for its first decision
      * @throws SettingBusyException as {@link KsmDaemon#borrow}
      * @throws SettingRefusedException as {@link KsmDaemon#borrow}
-     * @throws UncheckedIOException if something cannot be read, and as {@link KsmDaemon#borrow}
+     * @throws UncheckedIOException as {@link KsmDaemon#borrow}, and if a file cannot be read for the first observation
      */
     public static KsmTuner start(KsmDaemon ksmd, TuningPolicy policy) {
         return start(ksmd, policy, (observation, decision) -> {});
     }
 
     /**
-     * Starts to drive {@code ksmd}. The first decision is made before this returns.
+     * Starts a tuner. The first decision is applied before this method returns.
      *
      * @param ksmd whose settings to change
-     * @param policy what decides; one that no other tuner has
-     * @param listener what hears of decisions
+     * @param policy the policy; not used by another tuner
+     * @param listener receives the decisions
      * @return a running tuner
      * @throws IllegalStateException as {@link KsmDaemon#borrow}
      * @throws KsmPermissionException as {@link KsmDaemon#borrow}
-     * @throws NoSuchSettingException as {@link KsmDaemon#borrow}, and what else the policy throws at its first decision
+     * @throws NoSuchSettingException as {@link KsmDaemon#borrow}, and if the policy throws it
+     * @throws RuntimeException if the policy throws it for its first decision
      * @throws SettingBusyException as {@link KsmDaemon#borrow}
      * @throws SettingRefusedException as {@link KsmDaemon#borrow}
-     * @throws UncheckedIOException if something cannot be read, and as {@link KsmDaemon#borrow}
+     * @throws UncheckedIOException as {@link KsmDaemon#borrow}, and if a file cannot be read for the first observation
      */
     public static KsmTuner start(KsmDaemon ksmd, TuningPolicy policy, Listener listener) {
         return start(ksmd, policy, listener, new ObservationReader());
@@ -141,7 +149,7 @@ public final class KsmTuner implements AutoCloseable {
     }
 
     /**
-     * Whether it still drives {@code ksmd}.
+     * Returns whether the tuner is running.
      *
      * @return false once it is closed or has ended by itself
      */
@@ -152,7 +160,7 @@ public final class KsmTuner implements AutoCloseable {
     private void run() {
         Throwable cause = null;
         try {
-            while (!isClosedMeanwhile()) {
+            while (!awaitNextDecision()) {
                 step();
             }
         } catch (InterruptedException e) {
@@ -160,19 +168,23 @@ public final class KsmTuner implements AutoCloseable {
         } catch (RuntimeException | Error e) {
             cause = e;
         }
-        // While the JVM exits, the session has been closed by its own hook.
+        // When the JVM exits, the session closes itself in its shutdown hook.
         if (closing.getCount() > 0 && !session.isClosed()) {
             stop(cause == null ? new IllegalStateException("the tuner has ended") : cause);
         }
     }
 
-    /** Waits until the next decision is due. */
-    private boolean isClosedMeanwhile() throws InterruptedException {
+    /**
+     * Waits until the next decision is due.
+     *
+     * @return whether the tuner was closed
+     */
+    private boolean awaitNextDecision() throws InterruptedException {
         long end = System.nanoTime() + Math.max(0, TimeUnit.NANOSECONDS.convert(pause));
-        long glance = endAboveMarked == NEVER ? Long.MAX_VALUE : GLANCE;
+        long poll = endAboveMarked == NEVER ? Long.MAX_VALUE : MARK_POLL_NANOS;
         long left = end - System.nanoTime();
         while (left > 0 && reader.markedBytes() <= endAboveMarked) {
-            if (closing.await(Math.min(left, glance), TimeUnit.NANOSECONDS)) {
+            if (closing.await(Math.min(left, poll), TimeUnit.NANOSECONDS)) {
                 return true;
             }
             left = end - System.nanoTime();
@@ -180,7 +192,7 @@ public final class KsmTuner implements AutoCloseable {
         return closing.getCount() == 0;
     }
 
-    private void waitAsDecided(Observation now, Decision decision) {
+    private void scheduleNext(Observation now, Decision decision) {
         pause = decision.pause();
         endAboveMarked = decision.endsAtMark() ? now.markedBytes() : NEVER;
     }
@@ -194,7 +206,7 @@ public final class KsmTuner implements AutoCloseable {
             return;
         }
         Decision decision = policy.decide(now);
-        // What others have changed is seen when it is to be changed, so that is tried.
+        // The session detects external changes when it changes settings, so if a setting differs, it is asked to.
         boolean isAsBorrowed = now.settings().with(session.settings()).equals(now.settings());
         if (!isAsBorrowed || !decision.settings().equals(session.settings())) {
             try {
@@ -204,15 +216,15 @@ public final class KsmTuner implements AutoCloseable {
                 return;
             }
         }
-        waitAsDecided(now, decision);
-        tell(now, decision);
+        scheduleNext(now, decision);
+        report(now, decision);
     }
 
     private void fail(UncheckedIOException e) {
         pause = AFTER_FAILURE;
         endAboveMarked = NEVER;
-        LOGGER.log(Level.WARNING, "the tuner of ksmd goes on, but could not read", e);
-        tell(() -> listener.failed(e));
+        LOGGER.log(Level.WARNING, "the tuner of ksmd could not read or write a file, and continues", e);
+        report(() -> listener.failed(e));
     }
 
     private void stop(Throwable cause) {
@@ -222,25 +234,26 @@ public final class KsmTuner implements AutoCloseable {
         } catch (KsmException | UncheckedIOException e) {
             cause.addSuppressed(e);
         }
-        tell(() -> listener.stopped(cause));
+        report(() -> listener.stopped(cause));
     }
 
-    private void tell(Observation observation, Decision decision) {
+    private void report(Observation observation, Decision decision) {
         TunerDecisionEvent.record(observation, decision);
-        tell(() -> listener.decided(observation, decision));
+        report(() -> listener.decided(observation, decision));
     }
 
-    private static void tell(Runnable listener) {
+    private static void report(Runnable listener) {
         try {
             listener.run();
         } catch (RuntimeException | Error e) {
-            LOGGER.log(Level.WARNING, "a listener of the tuner of ksmd has failed", e);
+            LOGGER.log(Level.WARNING, "the listener of the tuner of ksmd has thrown", e);
         }
     }
 
     /**
-     * Ends the tuner and puts the settings back, as {@link KsmSession#close} does. Waits for a decision under way, except when the
-     * listener calls it. As there, another call tries again what has failed, and otherwise does nothing.
+     * Ends the tuner and restores the settings, as {@link KsmSession#close} does. Waits for a decision in progress,
+     * unless the listener calls this method. As for {@link KsmSession#close}, further calls retry what has failed, and
+     * otherwise do nothing.
      *
      * @throws SettingBusyException as {@link KsmSession#close}
      * @throws KsmException as {@link KsmSession#close}

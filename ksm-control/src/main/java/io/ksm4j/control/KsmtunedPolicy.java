@@ -4,16 +4,16 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
 
-/** {@link TuningPolicy#ksmtuned(Map)}. The script counts in KiB and whole numbers, and so does this. */
+/** Implements {@link TuningPolicy#ksmtuned(Map)}. Calculates with whole KiB, as the script does. */
 final class KsmtunedPolicy {
 
     private static final long KIB = 1 << 10;
     private static final long MIB = 1 << 20;
 
-    /** The machine for which {@code KSM_SLEEP_MSEC} is meant, in KiB. */
+    /** Memory of the machine that {@code KSM_SLEEP_MSEC} is meant for, in KiB. */
     private static final long MEMORY_OF_SLEEP = 16 * MIB;
 
-    private static final long LEAST_SLEEP = 10;
+    private static final long MIN_SLEEP = 10;
 
     private static final Map<String, Long> DEFAULTS = Map.of(
             "KSM_MONITOR_INTERVAL", 60L,
@@ -35,21 +35,21 @@ final class KsmtunedPolicy {
                 throw new IllegalArgumentException("ksmtuned has no parameter " + name);
             }
         });
-        requireAtLeast(1, "KSM_MONITOR_INTERVAL");
-        requireAtLeast(0, "KSM_SLEEP_MSEC");
-        requireAtLeast(-Integer.MAX_VALUE, "KSM_NPAGES_BOOST");
-        requireAtLeast(-Integer.MAX_VALUE, "KSM_NPAGES_DECAY");
-        requireAtLeast(1, "KSM_NPAGES_MIN");
-        requireAtLeast(parameter("KSM_NPAGES_MIN"), "KSM_NPAGES_MAX");
-        requireAtLeast(0, "KSM_THRES_COEF");
-        requireAtLeast(0, "KSM_THRES_CONST");
+        requireMin(1, "KSM_MONITOR_INTERVAL");
+        requireMin(0, "KSM_SLEEP_MSEC");
+        requireMin(-Integer.MAX_VALUE, "KSM_NPAGES_BOOST");
+        requireMin(-Integer.MAX_VALUE, "KSM_NPAGES_DECAY");
+        requireMin(1, "KSM_NPAGES_MIN");
+        requireMin(parameter("KSM_NPAGES_MIN"), "KSM_NPAGES_MAX");
+        requireMin(0, "KSM_THRES_COEF");
+        requireMin(0, "KSM_THRES_CONST");
     }
 
-    private void requireAtLeast(long least, String name) {
+    private void requireMin(long min, String name) {
         long value = parameter(name);
-        if (value < least || value > Integer.MAX_VALUE) {
+        if (value < min || value > Integer.MAX_VALUE) {
             throw new IllegalArgumentException(
-                    name + " cannot be " + value + ": it is " + least + " to " + Integer.MAX_VALUE);
+                    name + " cannot be " + value + ": the range is " + min + " to " + Integer.MAX_VALUE);
         }
     }
 
@@ -59,28 +59,26 @@ final class KsmtunedPolicy {
 
     Decision decide(Observation now) {
         if (now.memoryTotal().isEmpty() || now.memoryFree().isEmpty()) {
-            return standStill("/proc/meminfo does not tell how much memory is free");
+            return stop("/proc/meminfo does not show how much memory is free");
         }
         long total = now.memoryTotal().getAsLong() / KIB;
         long free = now.memoryFree().getAsLong() / KIB;
         long threshold = Math.max(total * parameter("KSM_THRES_COEF") / 100, parameter("KSM_THRES_CONST"));
         if (free > threshold && now.memoryCommitted().orElse(0) / KIB + threshold < total) {
-            return standStill(
-                    mib(free) + " are free, more than " + mib(threshold) + ", and so would be without merging");
+            return stop(mib(free) + " free, more than " + mib(threshold) + "; the same would hold without merging");
         }
         boolean isShort = free < threshold;
         pages += parameter(isShort ? "KSM_NPAGES_BOOST" : "KSM_NPAGES_DECAY");
         pages = Math.max(parameter("KSM_NPAGES_MIN"), Math.min(pages, parameter("KSM_NPAGES_MAX")));
-        long sleep = Math.max(LEAST_SLEEP, parameter("KSM_SLEEP_MSEC") * MEMORY_OF_SLEEP / Math.max(total, 1));
+        long sleep = Math.max(MIN_SLEEP, parameter("KSM_SLEEP_MSEC") * MEMORY_OF_SLEEP / Math.max(total, 1));
         KsmSettings settings = now.withoutAdvisor()
                 .with(KsmSetting.PAGES_TO_SCAN, pages)
                 .with(KsmSetting.SLEEP_MILLISECS, Math.min(sleep, KsmSetting.SLEEP_MILLISECS.max()))
                 .with(KsmSetting.RUN, 1);
-        return decision(
-                settings, mib(free) + " are free, " + (isShort ? "less than " : "not less than ") + mib(threshold));
+        return decision(settings, mib(free) + " free, " + (isShort ? "less than " : "at least ") + mib(threshold));
     }
 
-    private Decision standStill(String reason) {
+    private Decision stop(String reason) {
         return decision(KsmSettings.EMPTY.with(KsmSetting.RUN, 0), reason);
     }
 

@@ -1,6 +1,6 @@
 package io.ksm4j.control;
 
-/** This kernel does not have the setting, or a container hides it. */
+/** Thrown when this kernel does not have a setting, or a container hides it. */
 public final class NoSuchSettingException extends KsmSettingException {
 
     private static final long serialVersionUID = 1;

@@ -6,28 +6,28 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /**
- * What a {@link TuningPolicy} decides by. What this kernel does not tell, or a container hides, is absent, never 0. The constructor
- * checks nothing.
+ * What a {@link TuningPolicy} bases its decision on. A number that this kernel does not provide, or a container hides,
+ * is absent, never 0. The constructor checks nothing.
  *
- * @param time when it was made, since a time that observations of one tuner have in common; never goes back
- * @param settings the settings as they were, and so which ones this kernel has
- * @param pagesSharing how many pages are saved ({@code pages_sharing})
- * @param zeroPages empty pages that have become the kernel's page of zeros ({@code ksm_zero_pages}, since Linux 6.4)
- * @param pagesVolatile pages that change too fast to be looked for ({@code pages_volatile})
- * @param pagesKnown pages that {@code ksmd} keeps a record of, on the whole machine
- * @param pagesScanned pages looked at since the machine started ({@code pages_scanned}, since Linux 6.6)
- * @param fullScans how often it came to the end of all mergeable memory since the machine started ({@code full_scans})
- * @param markedBytes what this JVM has marked mergeable through ksm4j
- * @param ksmdTime CPU time that the thread {@code ksmd} has taken since the machine started, in steps of the kernel's clock tick,
- *     10 ms; absent in containers that do not show kernel threads
- * @param memoryTotal memory of the machine in bytes ({@code MemTotal} of {@code /proc/meminfo})
- * @param memoryAvailable how much of it could be had without swapping, in bytes ({@code MemAvailable})
- * @param memoryFree how much of it is free, buffers, or cache of files, in bytes: {@code MemFree}, {@code Buffers} and {@code
+ * @param time when the observation was made, relative to a fixed time for each tuner; never decreases
+ * @param settings the current settings, and therefore which settings this kernel has
+ * @param pagesSharing number of pages saved ({@code pages_sharing})
+ * @param zeroPages number of pages replaced by the kernel's zero page ({@code ksm_zero_pages}, since Linux 6.4)
+ * @param pagesVolatile number of pages that change too fast to be merged ({@code pages_volatile})
+ * @param pagesKnown number of pages on the whole machine that {@code ksmd} keeps a record of
+ * @param pagesScanned number of pages scanned since the machine started ({@code pages_scanned}, since Linux 6.6)
+ * @param fullScans number of scans of all mergeable memory since the machine started ({@code full_scans})
+ * @param markedBytes number of bytes that this JVM has marked mergeable through ksm4j
+ * @param ksmdTime CPU time of the thread {@code ksmd} since the machine started, in steps of the kernel's clock tick,
+ *     10 ms; absent in containers that hide kernel threads
+ * @param memoryTotal memory of the machine in bytes ({@code MemTotal} in {@code /proc/meminfo})
+ * @param memoryAvailable bytes that can be allocated without swapping ({@code MemAvailable})
+ * @param memoryFree bytes that are free or hold buffers or cached files: {@code MemFree}, {@code Buffers} and {@code
  *     Cached}
- * @param memoryCommitted what anonymous memory would take if nothing was merged, in bytes: {@code AnonPages}, and the pages that
- *     merging saves
- * @param stalledPercent how much of the last ten seconds some task waited for memory ({@code some avg10} of {@code
- *     /proc/pressure/memory}, since Linux 4.20), 0 to 100
+ * @param memoryCommitted bytes that anonymous memory would occupy if nothing were merged: {@code AnonPages}, and the
+ *     pages that merging saves
+ * @param stalledPercent percentage of the last ten seconds in which some task waited for memory ({@code some avg10} in
+ *     {@code /proc/pressure/memory}, since Linux 4.20), 0 to 100
  */
 public record Observation(
         Duration time,
@@ -46,12 +46,15 @@ public record Observation(
         OptionalLong memoryCommitted,
         OptionalDouble stalledPercent) {
 
-    /** The pages that need no memory of their own. */
+    /** {@return the number of pages that need no memory of their own} */
     long pagesMerged() {
         return pagesSharing.orElse(0) + zeroPages.orElse(0);
     }
 
-    /** What lets {@code ksmd} be told how many pages to scan: the advisor switched off, where there is one. */
+    /**
+     * Returns the settings to begin with if {@code pages_to_scan} is to be set: the advisor is switched off, if there
+     * is one.
+     */
     KsmSettings withoutAdvisor() {
         return settings.get(KsmSetting.ADVISOR_MODE).isPresent()
                 ? KsmSettings.EMPTY.with(KsmSetting.ADVISOR_MODE, KsmSetting.NONE)

@@ -16,23 +16,22 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.function.Supplier;
 
-/** Makes observations of a machine, of one after the other. For use by one thread at a time. */
+/** Makes observations of a machine. For use by one thread at a time. */
 final class ObservationReader {
 
     private final Path root;
     private final Supplier<KsmStats> stats;
     private final long start = System.nanoTime();
 
-    /** Empty until it was looked for. */
     private Optional<KsmdThread> ksmd = Optional.empty();
+    private boolean hasLookedForKsmd;
 
-    private boolean isSought;
-
-    /** Of this machine. Needs no native code. */
+    /** Observes this machine. Needs no native code. */
     ObservationReader() {
         this(Path.of("/"), KsmStats::read);
     }
 
+    /** Observes what {@code proc} and {@code sys} below a directory contain. */
     ObservationReader(Path root, long pageSize) {
         this(root, () -> KsmStats.read(root, pageSize));
     }
@@ -42,7 +41,11 @@ final class ObservationReader {
         this.stats = stats;
     }
 
-    /** Throws {@link UncheckedIOException} for a file that cannot be read, or holds something else than its kind does. */
+    /**
+     * Makes an observation.
+     *
+     * @throws UncheckedIOException if a file of KSM or {@code ksmd} cannot be read, or any file is malformed
+     */
     Observation read() {
         KsmStats now = stats.get();
         Map<String, Long> memory = memory();
@@ -90,7 +93,7 @@ final class ObservationReader {
             try {
                 settings = text.isEmpty() ? settings : settings.withUnchecked(setting, setting.parse(text));
             } catch (NumberFormatException e) {
-                throw garbage(root.resolve("sys/kernel/mm/ksm").resolve(setting.file()), text, e);
+                throw malformed(root.resolve("sys/kernel/mm/ksm").resolve(setting.file()), text, e);
             }
         }
         return settings;
@@ -105,7 +108,7 @@ final class ObservationReader {
                 try {
                     bytes.put(words[0], Math.multiplyExact(Long.parseLong(words[1]), 1024L));
                 } catch (NumberFormatException | ArithmeticException e) {
-                    throw garbage(file, line, e);
+                    throw malformed(file, line, e);
                 }
             }
         }
@@ -125,7 +128,7 @@ final class ObservationReader {
                 try {
                     return OptionalDouble.of(Double.parseDouble(line.substring(start.length(), line.indexOf(' ', 5))));
                 } catch (NumberFormatException | StringIndexOutOfBoundsException e) {
-                    throw garbage(file, line, e);
+                    throw malformed(file, line, e);
                 }
             }
         }
@@ -133,16 +136,17 @@ final class ObservationReader {
     }
 
     private Optional<Duration> ksmdTime() {
-        if (!isSought) {
+        if (!hasLookedForKsmd) {
             ksmd = KsmdThread.find(root);
-            isSought = true;
+            hasLookedForKsmd = true;
         }
         return ksmd.map(KsmdThread::cpuTime);
     }
 
     /**
-     * None of a file that is not there or cannot be read: a process has ended meanwhile, or a kernel that has pressure stalls switched
-     * off shows the file and refuses to tell. Which of them it is would stand in the words of the locale alone.
+     * Returns the lines of a file; none if it does not exist or cannot be read. With the boot option {@code psi=0}, the
+     * file of pressure stalls exists but cannot be read, and Java does not expose errno, which would tell this from
+     * other causes.
      */
     private static String[] lines(Path file) {
         try {
@@ -150,14 +154,14 @@ final class ObservationReader {
             return text.isEmpty() ? new String[0] : text.split("\n", -1);
         } catch (IOException e) {
             if (Descriptors.areUsedUp()) {
-                // That says nothing about the machine.
+                // This says nothing about the machine.
                 throw new UncheckedIOException("cannot read " + file + ": " + Descriptors.USED_UP, e);
             }
             return new String[0];
         }
     }
 
-    private static UncheckedIOException garbage(Path file, String text, RuntimeException cause) {
-        return new UncheckedIOException(new IOException(file + " holds '" + text + "'", cause));
+    private static UncheckedIOException malformed(Path file, String text, RuntimeException cause) {
+        return new UncheckedIOException(new IOException(file + " contains '" + text + "'", cause));
     }
 }

@@ -4,7 +4,7 @@ import java.time.Duration;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/** {@link TuningPolicy#pressure(double, double, double, double)}. */
+/** Implements {@link TuningPolicy#pressure(double, double, double, double)}. */
 final class PressurePolicy {
 
     private static final Duration PAUSE = Duration.ofSeconds(1);
@@ -14,17 +14,17 @@ final class PressurePolicy {
     private final double stopAbove;
     private final double stalledPercent;
 
-    /** Merges while memory is short; anew each time, as marks may have gone unseen in between. */
+    /** Merges while memory is short. New for each shortage, since memory may have been marked in between. */
     private @Nullable ConvergePolicy merging;
 
     PressurePolicy(double coreShare, double startBelow, double stopAbove, double stalledPercent) {
         ConvergePolicy.requireShare(coreShare);
         if (!(startBelow >= 0 && startBelow <= stopAbove && stopAbove <= 1)) {
             throw new IllegalArgumentException(
-                    "shares of memory are 0 to 1, the first not above the second: " + startBelow + ", " + stopAbove);
+                    "shares of memory must be 0 to 1, the first at most the second: " + startBelow + ", " + stopAbove);
         }
         if (!(stalledPercent > 0)) {
-            throw new IllegalArgumentException("merging without any stall is no answer to one: " + stalledPercent);
+            throw new IllegalArgumentException("the percentage of time stalled must be above 0: " + stalledPercent);
         }
         this.coreShare = coreShare;
         this.startBelow = startBelow;
@@ -42,7 +42,7 @@ final class PressurePolicy {
         boolean isShort = merging == null
                 ? available < startBelow || stalled >= stalledPercent
                 : (hasMemory && available <= stopAbove) || stalled >= stalledPercent / 2;
-        String found = (hasMemory ? percent(available * 100) + " of memory available" : "no word on available memory")
+        String found = (hasMemory ? percent(available * 100) + " of memory available" : "available memory unknown")
                 + (now.stalledPercent().isPresent() ? ", stalled " + percent(stalled) + " of the time" : "");
         if (!isShort) {
             merging = null;

@@ -2,13 +2,16 @@ package io.ksm4j.control;
 
 import io.ksm4j.spi.KsmStartup;
 
-/** Lets every program that has this module put back what killed ones have borrowed, also if it never asks for {@link KsmDaemon}. */
+/**
+ * Lets every program that has this module restore what killed programs had borrowed, even if it never calls
+ * {@link KsmDaemon}.
+ */
 public final class RestoreAtStartup implements KsmStartup {
 
-    /** For {@link java.util.ServiceLoader}. */
+    /** Called by {@link java.util.ServiceLoader}. */
     public RestoreAtStartup() {}
 
-    /** Looks for one file; only if somebody has borrowed settings, {@link KsmDaemon#system()} is asked for. */
+    /** Checks for one file; calls {@link KsmDaemon#system()} only if settings are borrowed. */
     @Override
     public void start() {
         if (!SessionFile.ofThisMachine().isAbsent()) {

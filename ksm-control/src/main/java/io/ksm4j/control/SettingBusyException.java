@@ -1,8 +1,8 @@
 package io.ksm4j.control;
 
 /**
- * The setting changes only while no page is merged, and some are: setting {@link KsmSetting#RUN} to 2 takes all merged pages of the
- * machine apart, which needs memory for all of them.
+ * Thrown when a setting can only change while no page is merged, and pages are merged. Setting {@link KsmSetting#RUN}
+ * to 2 unmerges all pages of the machine, which needs memory for all of them.
  */
 public final class SettingBusyException extends KsmSettingException {
 

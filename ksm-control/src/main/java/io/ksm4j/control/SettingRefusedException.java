@@ -1,6 +1,8 @@
 package io.ksm4j.control;
 
-/** The kernel refused a value, or took it and has another one now. */
+/**
+ * Thrown when a value contradicts other settings, the kernel refuses it, or another program has changed the setting.
+ */
 public final class SettingRefusedException extends KsmSettingException {
 
     private static final long serialVersionUID = 1;

@@ -10,12 +10,12 @@ import jdk.jfr.Percentage;
 import jdk.jfr.StackTrace;
 import jdk.jfr.Timespan;
 
-/** What Java Flight Recorder is told of a tuner. */
+/** The Java Flight Recorder event of a tuner's decision. */
 @Name("io.ksm4j.TunerDecision")
 @Category("ksm4j")
 @Label("KSM Tuner Decision")
-@Description("A tuner has looked at what merging does, and decided which settings ksmd shall have. A number that this "
-        + "machine does not tell is missing (Long.MIN_VALUE, and for the part of time stalled negative infinity)")
+@Description("A tuner has observed what merging does, and decided on the settings of ksmd. A number that this machine "
+        + "does not provide is missing (Long.MIN_VALUE, and negative infinity for the share of time stalled)")
 @StackTrace(false)
 final class TunerDecisionEvent extends Event {
 
@@ -29,7 +29,7 @@ final class TunerDecisionEvent extends Event {
     String settings = "";
 
     @Label("Pause")
-    @Description("Until the next decision")
+    @Description("Time until the next decision")
     @Timespan(Timespan.NANOSECONDS)
     long pause;
 
@@ -49,7 +49,7 @@ final class TunerDecisionEvent extends Event {
     long ksmdTime;
 
     @Label("Stalled")
-    @Description("How much of the last ten seconds some task waited for memory")
+    @Description("Share of the last ten seconds in which some task waited for memory")
     @Percentage
     double stalled;
 

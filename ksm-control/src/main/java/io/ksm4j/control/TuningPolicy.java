@@ -4,46 +4,50 @@ import java.time.Duration;
 import java.util.Map;
 
 /**
- * Decides which settings {@code ksmd} shall have, for a {@link KsmTuner}.
+ * Decides on the settings of {@code ksmd}, for a {@link KsmTuner}.
  *
- * <p>A policy may remember earlier observations, and so belongs to one tuner. Those of this interface remember nothing else: the same
- * observations get the same decisions. They are not safe for use by many threads; a tuner calls its own from one thread at a time.
+ * <p>A policy may remember earlier observations, so each tuner needs a policy of its own. The policies of this
+ * interface depend only on the observations: the same observations lead to the same decisions. They are not safe for
+ * use by multiple threads; a tuner calls its policy from one thread at a time.
  */
 @FunctionalInterface
 public interface TuningPolicy {
 
     /**
-     * Decides what to do now.
+     * Decides on the settings from now on.
      *
-     * @param now the latest observation, later than those before
-     * @return the settings to have, and when to look again
-     * @throws RuntimeException if there is nothing this policy can do on this machine; ends the tuner
+     * @param now the latest observation, later than all before
+     * @return the settings to apply, and when to decide again
+     * @throws RuntimeException if the policy cannot work on this machine; this ends the tuner
      */
     Decision decide(Observation now);
 
     /**
-     * Merges what there is to merge as fast as a share of one core lets {@code ksmd}, then falls to almost nothing.
+     * Returns a policy that merges as fast as {@code ksmd} can within a share of one core, then lets it run at a
+     * minimal rate.
      *
-     * <p>While merging pays, the pages to scan and the sleep follow from what a page was seen to cost, and what was spent too much is
-     * saved later: over seconds the share is kept. It stops paying when three full scans end without a thousandth more pages known
-     * or merged. From then on {@code ksmd} takes a hundredth of a core, and is set to work again when this JVM marks more memory, or
-     * that slow scan finds pages it did not know, pages that have changed, or pages to merge. Each time this was for nothing, the
-     * next rest is twice as long, up to 64 seconds; this JVM's own marks end every rest.
+     * <p>While merging makes progress, the pages to scan and the sleep time follow from the measured cost of a page.
+     * Time spent beyond the budget is saved later, so the share is kept over seconds. Progress has stopped when three
+     * full scans end without a thousandth more pages known or merged. From then on, {@code ksmd} takes one hundredth of
+     * a core. It works at full rate again when this JVM marks more memory, or when that slow scan finds new pages,
+     * changed pages, or pages to merge. Each time this leads to no progress, the next pause is twice as long, up to 64
+     * seconds; marks of this JVM end every pause.
      *
-     * <p>{@code smart_scan} is switched off meanwhile, since it passes over pages that are to be merged, and the advisor too.
+     * <p>The policy switches off {@code smart_scan}, which skips pages that are to be merged, and the advisor.
      *
-     * <p>Where the CPU time of {@code ksmd} cannot be seen, 3 microseconds a page are assumed, and the budget is as good as that is.
+     * <p>If the CPU time of {@code ksmd} is hidden, the policy assumes 3 microseconds for each page, and keeps the
+     * budget as far as this is right.
      *
      * @param coreShare how much of one core {@code ksmd} may take: above 0, at most 1
      * @return a policy for one tuner
-     * @throws IllegalArgumentException if the share is not in that range
+     * @throws IllegalArgumentException if the share is out of range
      */
     static TuningPolicy converge(double coreShare) {
         return new ConvergePolicy(coreShare)::decide;
     }
 
     /**
-     * The rules of the script {@code ksmtuned}, with its defaults: see {@link #ksmtuned(Map)}.
+     * Returns a policy with the rules and defaults of the script {@code ksmtuned}: see {@link #ksmtuned(Map)}.
      *
      * @return a policy for one tuner
      */
@@ -52,35 +56,40 @@ public interface TuningPolicy {
     }
 
     /**
-     * The rules of the script {@code ksmtuned} that comes with QEMU packages, under the names that it has in {@code
-     * /etc/ksmtuned.conf}.
+     * Returns a policy with the rules of the script {@code ksmtuned}, which comes with QEMU packages. The parameters
+     * have the names that the script uses in {@code /etc/ksmtuned.conf}; their defaults are in parentheses.
      *
-     * <p>Every {@code KSM_MONITOR_INTERVAL} (60) seconds: memory is short when less than a threshold of it is free. That is {@code
-     * KSM_THRES_COEF} (20) per cent of the machine's, and at least {@code KSM_THRES_CONST} (2048) KiB. While it is short, {@code
-     * KSM_NPAGES_BOOST} (300) is added to the pages to scan, which begin at 0; while not, {@code KSM_NPAGES_DECAY} (-50); the result is
-     * kept from {@code KSM_NPAGES_MIN} (64) to {@code KSM_NPAGES_MAX} (1250). {@code ksmd} stands still, and the pages stay what they
-     * were, while more than the threshold is free and what is committed leaves more than that, too. It sleeps {@code KSM_SLEEP_MSEC}
-     * (10) milliseconds on a machine of 16 GiB, less on larger and more on smaller ones, but never less than 10.
+     * <p>Every {@code KSM_MONITOR_INTERVAL} (60) seconds, the policy checks whether memory is short, which means that
+     * less than a threshold is free. The threshold is {@code KSM_THRES_COEF} (20) percent of the machine's memory, and
+     * at least {@code KSM_THRES_CONST} (2048) KiB. While memory is short, {@code KSM_NPAGES_BOOST} (300) is added to
+     * the pages to scan, which start at 0; otherwise {@code KSM_NPAGES_DECAY} (-50) is added. The result is limited to
+     * {@code KSM_NPAGES_MIN} (64) to {@code KSM_NPAGES_MAX} (1250). While more than the threshold is free, and
+     * committed memory leaves more than the threshold, too, {@code ksmd} is stopped and the number of pages stays. The
+     * sleep time is {@code KSM_SLEEP_MSEC} (10) milliseconds on a machine with 16 GiB, less on larger and more on
+     * smaller machines, but at least 10 milliseconds.
      *
-     * <p>What differs: the script adds up the memory of QEMU processes for what is committed, and here it is all anonymous memory,
-     * {@link Observation#memoryCommitted}; it makes its first decision after an interval, and a tuner at once; it leaves the settings
-     * changed, and a tuner puts back those that {@code ksmd} does not need while it stands still; and the advisor is switched off here.
+     * <p>There are four differences. For committed memory, the script adds up the memory of QEMU processes; here it is
+     * all anonymous memory, {@link Observation#memoryCommitted}. The script makes its first decision after an interval;
+     * a tuner makes it at once. The script leaves the settings changed; a tuner restores those that a stopped {@code
+     * ksmd} does not need. And this policy switches off the advisor.
      *
-     * @param parameters those that shall differ from the defaults
+     * @param parameters the parameters that differ from the defaults
      * @return a policy for one tuner
-     * @throws IllegalArgumentException if a name is none of those above, the interval or the least number of pages is below 1, the
-     *     sleep or a threshold below 0, a number above 2<sup>31</sup>-1, or the least number of pages above the most
+     * @throws IllegalArgumentException if a name is none of those above, the interval or the minimum number of pages is
+     *     below 1, the sleep time or a threshold is below 0, a number is above 2<sup>31</sup>-1, or the minimum number
+     *     of pages is above the maximum
      */
     static TuningPolicy ksmtuned(Map<String, Long> parameters) {
         return new KsmtunedPolicy(parameters)::decide;
     }
 
     /**
-     * Merges as {@link #converge} does while memory is short, and lets {@code ksmd} stand still otherwise; what is merged stays so.
-     * Memory is short from less than a tenth of it available, or a tenth of the time stalled for want of it, until more than a fifth
-     * is available and stalls are half as much.
+     * Returns a policy that merges as {@link #converge} does while memory is short, and stops {@code ksmd} otherwise;
+     * merged pages stay merged. Memory becomes short when less than a tenth of it is available, or tasks are stalled on
+     * memory for a tenth of the time. It stays short until more than a fifth is available and stalls are less than half
+     * as much.
      *
-     * @param coreShare as {@link #converge}
+     * @param coreShare as for {@link #converge}
      * @return a policy for one tuner
      * @throws IllegalArgumentException as {@link #converge}
      */
@@ -89,30 +98,32 @@ public interface TuningPolicy {
     }
 
     /**
-     * As {@link #pressure(double)}, with other thresholds. What the machine does not tell is not taken for a shortage: without {@code
-     * /proc/pressure/memory} the memory available alone decides.
+     * Returns a policy as {@link #pressure(double)} does, with other thresholds. Numbers that the machine does not
+     * provide do not count as a shortage: without {@code /proc/pressure/memory}, only available memory matters.
      *
-     * @param coreShare as {@link #converge}
+     * @param coreShare as for {@link #converge}
      * @param startBelow merge when less than this share of memory is available, 0 to 1
-     * @param stopAbove stop when more than this share is available, from {@code startBelow} to 1
-     * @param stalledPercent merge when tasks were stalled for want of memory this part of the last ten seconds, above 0, in per cent;
-     *     above 100 is never
+     * @param stopAbove stop when more than this share is available, {@code startBelow} to 1
+     * @param stalledPercent merge when tasks were stalled on memory for this percentage of the last ten seconds; above
+     *     0, and above 100 for never
      * @return a policy for one tuner
-     * @throws IllegalArgumentException if a number is not in its range
+     * @throws IllegalArgumentException if a number is out of range
      */
     static TuningPolicy pressure(double coreShare, double startBelow, double stopAbove, double stalledPercent) {
         return new PressurePolicy(coreShare, startBelow, stopAbove, stalledPercent)::decide;
     }
 
     /**
-     * Lets the kernel choose, so that a full scan takes a given time. Since Linux 6.8.
+     * Returns a policy that lets the kernel's advisor choose the pages to scan, so that a full scan takes a given time.
+     * Since Linux 6.8.
      *
-     * <p>Its {@link #decide} throws {@link NoSuchSettingException} on a kernel without the advisor, and so does {@link KsmTuner#start}.
+     * <p>On a kernel without the advisor, {@link #decide} throws {@link NoSuchSettingException}, and so does {@link
+     * KsmTuner#start}.
      *
-     * @param fullScan how long a full scan should take; whole seconds, at least one
-     * @param coreShare how much of one core {@code ksmd} may take then: 0.01 to 1, in whole per cent
+     * @param fullScan how long a full scan should take; truncated to whole seconds, at least one
+     * @param coreShare how much of one core {@code ksmd} may take: 0.01 to 1, rounded to whole percents
      * @return a policy for one tuner
-     * @throws IllegalArgumentException if one of the two is not in its range
+     * @throws IllegalArgumentException if a parameter is out of range
      */
     static TuningPolicy advisor(Duration fullScan, double coreShare) {
         return new AdvisorPolicy(fullScan, coreShare)::decide;

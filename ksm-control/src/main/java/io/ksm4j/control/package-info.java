@@ -1,2 +1,2 @@
-/** The settings of the kernel's thread {@code ksmd}: read, changed, borrowed and put back. */
+/** Reads, changes, borrows and restores the settings of the kernel thread {@code ksmd}, and tunes them. */
 package io.ksm4j.control;

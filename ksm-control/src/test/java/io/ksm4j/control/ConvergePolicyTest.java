@@ -13,19 +13,19 @@ import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.DoubleRange;
 import net.jqwik.api.constraints.IntRange;
 
-/** What {@code converge} makes of a model of {@code ksmd}. */
+/** {@link TuningPolicy#converge} on a simulated {@code ksmd}. */
 @Tag("more")
 class ConvergePolicyTest {
 
     private static final double COST = 4e-6;
 
-    private static double usedIn(ModelKsmd ksmd, TuningPolicy policy, double seconds) {
+    private static double usedIn(SimulatedKsmd ksmd, TuningPolicy policy, double seconds) {
         double before = ksmd.used();
         ksmd.run(policy, seconds);
         return ksmd.used() - before;
     }
 
-    private static double secondsUntilMerged(ModelKsmd ksmd, TuningPolicy policy, long pages) {
+    private static double secondsUntilMerged(SimulatedKsmd ksmd, TuningPolicy policy, long pages) {
         double start = ksmd.time();
         while (ksmd.merged() < pages && ksmd.time() < start + 600) {
             ksmd.run(policy, 0.05);
@@ -34,22 +34,22 @@ class ConvergePolicyTest {
     }
 
     @Property(tries = 40)
-    void theBudgetIsKeptAndUsedWhateverAPageCosts(
+    void usesItsBudgetWhateverAPageCosts(
             @ForAll @DoubleRange(min = 0.05, max = 0.95) double share,
             @ForAll @IntRange(min = 1, max = 20) int microseconds,
             @ForAll @IntRange(min = 50_000, max = 150_000) int pages) {
-        ModelKsmd ksmd = new ModelKsmd(microseconds / 1e6, true);
+        SimulatedKsmd ksmd = new SimulatedKsmd(microseconds / 1e6, true);
         TuningPolicy policy = TuningPolicy.converge(share);
         ksmd.add(pages, true);
         double took = secondsUntilMerged(ksmd, policy, pages);
-        // A batch of the first guess can be longer than it should be, once.
+        // The first batch can be too long, since it is based on an assumed cost.
         assertThat(ksmd.used()).isLessThan(1.1 * share * took + 0.15);
         assertThat(ksmd.used()).isGreaterThan(0.8 * share * took - 0.15);
     }
 
     @Example
-    void withAWholeCoreItIsNearlyAsFastAsTheKernelCanBe() {
-        ModelKsmd ksmd = new ModelKsmd(COST, true);
+    void isNearlyAsFastAsPossibleWithAWholeCore() {
+        SimulatedKsmd ksmd = new SimulatedKsmd(COST, true);
         ksmd.add(200_000, true);
         TuningPolicy policy = TuningPolicy.converge(1);
         List<Decision> decisions = new ArrayList<>();
@@ -62,17 +62,17 @@ class ConvergePolicyTest {
                 200_000);
         assertThat(took).isLessThan(1.1 * 2 * 200_000 * COST);
         assertThat(decisions)
-                .as("whatever was spent before, ksmd has the whole core")
+                .as("ksmd has the whole core, whatever it used before")
                 .allSatisfy(decision -> assertThat(decision.settings().get(KsmSetting.SLEEP_MILLISECS))
                         .hasValue(0));
     }
 
     @Property(tries = 25)
-    void onceScansDoNotPayItIsIdle(
+    void isIdleOnceScansGainNothing(
             @ForAll @DoubleRange(min = 0.05, max = 1) double share,
             @ForAll @IntRange(min = 0, max = 60_000) int copies,
             @ForAll @IntRange(min = 0, max = 60_000) int others) {
-        ModelKsmd ksmd = new ModelKsmd(COST, true);
+        SimulatedKsmd ksmd = new SimulatedKsmd(COST, true);
         TuningPolicy policy = TuningPolicy.converge(share);
         ksmd.add(copies, true);
         ksmd.add(others, false);
@@ -81,15 +81,15 @@ class ConvergePolicyTest {
         assertThat(usedIn(ksmd, policy, 20) / 20).isLessThan(0.02);
     }
 
-    /** Seconds that pass at most before it looks, with what was there before. The slow scan alone takes more here. */
+    /** Maximum seconds before it reacts, given the earlier data. The slow scan alone takes longer here. */
     private static final double LONGEST_REST = 28;
 
     @Property(tries = 25)
-    void newDataWakesIt(
+    void newDataEndsTheIdlePhase(
             @ForAll @IntRange(min = 0, max = 50_000) int before,
             @ForAll @IntRange(min = 38_000, max = 50_000) int more,
             @ForAll @DoubleRange(min = 0.2, max = 1) double share) {
-        ModelKsmd ksmd = new ModelKsmd(COST, true);
+        SimulatedKsmd ksmd = new SimulatedKsmd(COST, true);
         TuningPolicy policy = TuningPolicy.converge(share);
         ksmd.add(before, true);
         ksmd.run(policy, 30);
@@ -103,8 +103,8 @@ class ConvergePolicyTest {
     }
 
     @Example
-    void dataThatIsWrittenAnewWakesIt() {
-        ModelKsmd ksmd = new ModelKsmd(COST, true);
+    void rewrittenDataEndsTheIdlePhase() {
+        SimulatedKsmd ksmd = new SimulatedKsmd(COST, true);
         TuningPolicy policy = TuningPolicy.converge(0.5);
         ksmd.add(50_000, true);
         ksmd.run(policy, 30);
@@ -113,8 +113,8 @@ class ConvergePolicyTest {
     }
 
     @Example
-    void wakingForNothingIsPaidForByLongerRests() {
-        ModelKsmd ksmd = new ModelKsmd(COST, true);
+    void restsLongerAfterScansThatGainNothing() {
+        SimulatedKsmd ksmd = new SimulatedKsmd(COST, true);
         TuningPolicy policy = TuningPolicy.converge(1);
         ksmd.run(policy, 10);
         double before = ksmd.used();
@@ -126,21 +126,21 @@ class ConvergePolicyTest {
     }
 
     @Example
-    void withoutTheTimeOfKsmdTheAssumedCostKeepsTheBudget() {
-        ModelKsmd ksmd = new ModelKsmd(3e-6, false);
+    void usesTheAssumedCostIfTheCpuTimeOfKsmdIsHidden() {
+        SimulatedKsmd ksmd = new SimulatedKsmd(3e-6, false);
         ksmd.add(200_000, true);
         double took = secondsUntilMerged(ksmd, TuningPolicy.converge(0.3), 200_000);
         assertThat(ksmd.used() / took).isCloseTo(0.3, within(0.03));
     }
 
     @Property(tries = 20)
-    void decisionsDependOnNothingButObservations(
+    void decisionsDependOnlyOnObservations(
             @ForAll @DoubleRange(min = 0.05, max = 1) double share, @ForAll @IntRange(max = 40_000) int pages) {
         TuningPolicy one = TuningPolicy.converge(share);
         TuningPolicy other = TuningPolicy.converge(share);
         List<Decision> decisions = new ArrayList<>();
         List<Decision> again = new ArrayList<>();
-        ModelKsmd ksmd = new ModelKsmd(COST, true);
+        SimulatedKsmd ksmd = new SimulatedKsmd(COST, true);
         ksmd.add(pages, true);
         ksmd.run(
                 now -> {
@@ -154,9 +154,9 @@ class ConvergePolicyTest {
     }
 
     @Example
-    void aMarkOfThisJvmEndsEveryRest() {
+    void markingMemoryEndsEveryRest() {
         TuningPolicy policy = TuningPolicy.converge(1);
-        ModelKsmd ksmd = new ModelKsmd(COST, true);
+        SimulatedKsmd ksmd = new SimulatedKsmd(COST, true);
         List<Observation> seen = new ArrayList<>();
         ksmd.run(
                 now -> {
@@ -183,17 +183,17 @@ class ConvergePolicyTest {
                 last.memoryCommitted(),
                 last.stalledPercent());
         Decision decision = policy.decide(marked);
-        assertThat(decision.reason()).isEqualTo("this JVM has marked 4096 bytes more");
+        assertThat(decision.reason()).isEqualTo("this JVM has marked 4096 more bytes");
         assertThat(decision.settings().get(KsmSetting.SLEEP_MILLISECS)).hasValue(0);
     }
 
     @Example
-    void theAdvisorAndSmartScanAreSwitchedOffWhereThereAreAny() {
+    void switchesOffSmartScanIfThereIsAny() {
         Observation without = Observations.memory(1, 0);
         assertThat(TuningPolicy.converge(1).decide(without).settings().values())
                 .containsOnlyKeys(KsmSetting.RUN, KsmSetting.PAGES_TO_SCAN, KsmSetting.SLEEP_MILLISECS);
         List<Decision> decisions = new ArrayList<>();
-        new ModelKsmd(COST, true)
+        new SimulatedKsmd(COST, true)
                 .run(
                         now -> {
                             decisions.add(TuningPolicy.converge(1).decide(now));
@@ -204,7 +204,7 @@ class ConvergePolicyTest {
     }
 
     @Example
-    void aShareIsAboveZeroAndAtMostOne() {
+    void refusesSharesOutOfRange() {
         for (double share : new double[] {0, -1, 1.01, Double.NaN}) {
             assertThatThrownBy(() -> TuningPolicy.converge(share))
                     .isInstanceOf(IllegalArgumentException.class)

@@ -13,7 +13,7 @@ import net.jqwik.api.Tag;
 class KsmSettingsTest {
 
     @Property
-    void aValueIsTakenIfItIsInTheRange(@ForAll KsmSetting setting, @ForAll long value) {
+    void acceptsValuesInRangeAndRefusesOthers(@ForAll KsmSetting setting, @ForAll long value) {
         if (value >= setting.min() && value <= setting.max()) {
             assertThat(KsmSettings.EMPTY.with(setting, value).get(setting)).hasValue(value);
         } else {
@@ -26,10 +26,9 @@ class KsmSettingsTest {
     }
 
     @Example
-    void theEndsOfEveryRangeAreTaken() {
+    void acceptsTheEndsOfEveryRange() {
         for (KsmSetting setting : KsmSetting.values()) {
-            assertThat(KsmSettings.EMPTY.with(setting, setting.min()).values())
-                    .containsEntry(setting, setting.min());
+            assertThat(KsmSettings.EMPTY.with(setting, setting.min()).values()).containsEntry(setting, setting.min());
             assertThat(KsmSettings.EMPTY.with(setting, setting.max()).values()).containsEntry(setting, setting.max());
             for (long outside : new long[] {setting.min() - 1, setting.max() + 1}) {
                 assertThatThrownBy(() -> KsmSettings.EMPTY.with(setting, outside))
@@ -39,8 +38,8 @@ class KsmSettingsTest {
     }
 
     @Property
-    void textIsReadAsItWasWritten(@ForAll KsmSetting setting, @ForAll boolean most) {
-        long value = most ? setting.max() : setting.min();
+    void parsesTheTextThatItWrites(@ForAll KsmSetting setting, @ForAll boolean max) {
+        long value = max ? setting.max() : setting.min();
         String text = setting.textOf(value);
         String inFile = setting == KsmSetting.ADVISOR_MODE ? "none scan-time".replace(text, "[" + text + "]") : text;
         assertThat(setting.parse(inFile)).isEqualTo(value);

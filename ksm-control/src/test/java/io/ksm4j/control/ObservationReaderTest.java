@@ -12,7 +12,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What is read of a tree of files. */
+/** Readings of a temporary tree of files. */
 class ObservationReaderTest {
 
     private static final int PAGE = 4096;
@@ -56,7 +56,7 @@ class ObservationReaderTest {
     }
 
     @Test
-    void everyNumberIsThatOfItsFile() {
+    void readsEveryNumberFromItsFile() {
         Observation now = read();
         assertThat(now.settings()).hasToString("run=1 advisor_mode=scan-time");
         assertThat(now.pagesSharing()).hasValue(20);
@@ -71,14 +71,14 @@ class ObservationReaderTest {
         assertThat(now.memoryCommitted()).hasValue(400 * 1024 + 20 * PAGE);
         assertThat(now.stalledPercent()).hasValue(1.25);
         assertThat(now.ksmdTime())
-                .as("of the kernel's thread, not of a program that is called so")
+                .as("of the kernel thread, not of a program with the same name")
                 .hasValue(Duration.ofMillis(15_450));
         assertThat(now.time()).isPositive();
     }
 
     @Test
-    void whatIsNotThereIsAbsent() {
-        Observation now = new ObservationReader(root.resolve("nowhere"), PAGE).read();
+    void numbersOfMissingFilesAreAbsent() {
+        Observation now = new ObservationReader(root.resolve("missing"), PAGE).read();
         assertThat(now.settings()).isEqualTo(KsmSettings.EMPTY);
         assertThat(now.fullScans()).isEmpty();
         assertThat(now.ksmdTime()).isEmpty();
@@ -88,9 +88,9 @@ class ObservationReaderTest {
         assertThat(now.stalledPercent()).isEmpty();
     }
 
-    /** A folder stands in for the file of a kernel that was started with psi=0, which can be opened and not read. */
+    /** A directory stands in for the file under the boot option psi=0, which can be opened but not read. */
     @Test
-    void stallsThatTheKernelDoesNotTellAreAbsent() throws IOException {
+    void unreadablePressureStallsAreAbsent() throws IOException {
         Path file = root.resolve("proc/pressure/memory");
         Files.delete(file);
         Files.createDirectory(file);
@@ -99,7 +99,7 @@ class ObservationReaderTest {
     }
 
     @Test
-    void garbageIsAnErrorThatNamesTheFile() throws IOException {
+    void aMalformedFileIsAnErrorThatNamesIt() throws IOException {
         for (String name : new String[] {
             "sys/kernel/mm/ksm/advisor_mode",
             "sys/kernel/mm/ksm/pages_sharing",

@@ -5,14 +5,14 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
-/** Observations made up for tests. */
+/** Observations for tests. */
 final class Observations {
 
     static final long GIB = 1L << 30;
 
     private Observations() {}
 
-    /** A machine of 16 GiB that has marked nothing. */
+    /** A machine of 16 GiB on which no memory is mergeable. */
     static Observation memory(double available, double stalled) {
         return memory(16 * GIB, (long) (16 * GIB * available), 0, stalled);
     }
@@ -36,7 +36,7 @@ final class Observations {
                 OptionalDouble.of(stalled));
     }
 
-    /** What a process in a container sees that hides all files. */
+    /** What a process sees in a container that hides all files. */
     static Observation nothing() {
         return new Observation(
                 Duration.ZERO,

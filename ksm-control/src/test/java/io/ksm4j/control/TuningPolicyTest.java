@@ -18,7 +18,7 @@ import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.LongRange;
 import net.jqwik.api.constraints.Size;
 
-/** The policies that go by memory: {@code ksmtuned}, {@code pressure}, {@code advisor}. */
+/** The policies that decide by memory: {@code ksmtuned}, {@code pressure}, {@code advisor}. */
 @Tag("more")
 class TuningPolicyTest {
 
@@ -29,10 +29,10 @@ class TuningPolicyTest {
         return decision.settings().get(setting).orElse(-1);
     }
 
-    /** What the script does, worked out by hand in KiB: total and free, committed, the pages it had, and what it does then. */
+    /** A decision of the script, calculated by hand: memory in KiB, and the pages to scan that it sets. */
     private record Step(long total, long free, long committed, long pages) {}
 
-    /** It stands still. */
+    /** {@code ksmd} is stopped. */
     private static final long STOPPED = -1;
 
     private static void assertThatKsmtuned(TuningPolicy policy, Step... steps) {
@@ -45,9 +45,9 @@ class TuningPolicyTest {
         }
     }
 
-    /** A fifth of 16 GiB is 3,355,443.2 KiB, which the script takes for 3,355,443. */
+    /** A fifth of 16 GiB is 3,355,443.2 KiB, which the script truncates to 3,355,443. */
     @Example
-    void ksmtunedBoostsBelowItsThresholdDecaysFromThereAndStopsWhereBothAreAbove() {
+    void ksmtunedBoostsBelowItsThresholdDecaysAboveItAndStopsIfFreeAndCommittedAllowIt() {
         long total = 16 * MIB;
         long threshold = 3_355_443;
         long committed = total - threshold;
@@ -58,7 +58,7 @@ class TuningPolicyTest {
                 new Step(total, threshold - 1, 0, 600),
                 new Step(total, threshold, 0, 550),
                 new Step(total, threshold + 1, committed, 500),
-                // What it had before it stopped is where it goes on.
+                // It continues with the number of pages it had before it stopped.
                 new Step(total, threshold + 1, committed - 1, STOPPED),
                 new Step(total, threshold + 1, committed, 450),
                 new Step(total, 0, 0, 750),
@@ -69,14 +69,14 @@ class TuningPolicyTest {
     }
 
     @Example
-    void ksmtunedBeginsAtItsLeastPagesWhereMemoryIsCommittedAndFree() {
+    void ksmtunedStartsWithItsMinimumIfMemoryIsCommittedButFree() {
         assertThatKsmtuned(
                 TuningPolicy.ksmtuned(), new Step(16 * MIB, 8 * MIB, 16 * MIB, 64), new Step(16 * MIB, 0, 0, 364));
     }
 
-    /** The script compares the 2048 with a number of KiB, whatever one may think of it: 2 MiB, and so seldom more than the share. */
+    /** The script compares its 2048 with a number of KiB. So it means 2 MiB, which is rarely more than the share. */
     @Example
-    void ksmtunedTakesItsConstantThresholdForKibibytes() {
+    void ksmtunedReadsItsConstantThresholdAsKibibytes() {
         assertThatKsmtuned(TuningPolicy.ksmtuned(), new Step(4 * MIB, 838_861, 0, STOPPED));
         assertThatKsmtuned(TuningPolicy.ksmtuned(), new Step(10_000, 2047, 0, 300), new Step(10_000, 2048, 0, 250));
         Map<String, Long> constant = Map.of("KSM_THRES_CONST", 2 * MIB);
@@ -112,15 +112,15 @@ class TuningPolicyTest {
     }
 
     @Example
-    void ksmtunedSaysWhyAndLooksAgainAMinuteLater() {
+    void ksmtunedGivesAReasonAndPausesForAMinute() {
         Decision stop = TuningPolicy.ksmtuned().decide(memory(16 * GIB, 4 * GIB, 12 * GIB, 0));
         assertThat(stop.settings()).isEqualTo(KsmSettings.EMPTY.with(KsmSetting.RUN, 0));
-        assertThat(stop.reason()).isEqualTo("4096 MiB are free, more than 3277 MiB, and so would be without merging");
+        assertThat(stop.reason()).isEqualTo("4096 MiB free, more than 3277 MiB; the same would hold without merging");
         assertThat(stop.pause()).isEqualTo(Duration.ofSeconds(60));
     }
 
     @Example
-    void ksmtunedTakesTheScriptsParameters() {
+    void ksmtunedAcceptsTheParametersOfTheScript() {
         TuningPolicy policy =
                 TuningPolicy.ksmtuned(Map.of("KSM_MONITOR_INTERVAL", 5L, "KSM_NPAGES_BOOST", 7L, "KSM_NPAGES_MIN", 1L));
         Decision decision = policy.decide(memory(16 * GIB, GIB, 0, 0));
@@ -137,11 +137,11 @@ class TuningPolicyTest {
     }
 
     @Property(tries = 300)
-    void ksmtunedNeverLeavesItsLeastAndMostPages(
+    void ksmtunedStaysBetweenItsMinimumAndMaximumPages(
             @ForAll @Size(min = 1, max = 40) List<@LongRange(max = 16 * GIB) Long> free,
-            @ForAll @IntRange(min = 1, max = 500) int least,
-            @ForAll @IntRange(min = 500, max = 5000) int most) {
-        Map<String, Long> parameters = Map.of("KSM_NPAGES_MIN", (long) least, "KSM_NPAGES_MAX", (long) most);
+            @ForAll @IntRange(min = 1, max = 500) int min,
+            @ForAll @IntRange(min = 500, max = 5000) int max) {
+        Map<String, Long> parameters = Map.of("KSM_NPAGES_MIN", (long) min, "KSM_NPAGES_MAX", (long) max);
         TuningPolicy one = TuningPolicy.ksmtuned(parameters);
         TuningPolicy other = TuningPolicy.ksmtuned(parameters);
         for (long bytes : free) {
@@ -149,14 +149,14 @@ class TuningPolicyTest {
             Decision decision = one.decide(now);
             assertThat(other.decide(now)).isEqualTo(decision);
             if (value(decision, KsmSetting.RUN) == 1) {
-                assertThat(value(decision, KsmSetting.PAGES_TO_SCAN)).isBetween((long) least, (long) most);
+                assertThat(value(decision, KsmSetting.PAGES_TO_SCAN)).isBetween((long) min, (long) max);
                 assertThat(value(decision, KsmSetting.SLEEP_MILLISECS)).isGreaterThanOrEqualTo(10);
             }
         }
     }
 
     @Example
-    void pressureMergesFromLittleMemoryUntilThereIsMoreThanEnough() {
+    void pressureMergesFromItsLowerThresholdUpToTheHigherOne() {
         TuningPolicy policy = TuningPolicy.pressure(0.5);
         List<Long> runs = new ArrayList<>();
         for (double available : new double[] {0.15, 0.09, 0.15, 0.19, 0.21, 0.15}) {
@@ -166,7 +166,7 @@ class TuningPolicyTest {
     }
 
     @Example
-    void pressureMergesWhenTasksWaitForMemory() {
+    void pressureMergesWhileTasksAreStalledOnMemory() {
         TuningPolicy policy = TuningPolicy.pressure(0.5);
         List<Long> runs = new ArrayList<>();
         for (double stalled : new double[] {9, 10, 6, 4, 9}) {
@@ -197,7 +197,7 @@ class TuningPolicyTest {
     }
 
     @Example
-    void whatIsNotToldIsNoShortage() {
+    void unknownMemoryIsNotTakenForAShortage() {
         for (TuningPolicy policy : List.of(TuningPolicy.pressure(1), TuningPolicy.ksmtuned())) {
             Decision decision = policy.decide(Observations.nothing());
             assertThat(decision.settings()).isEqualTo(KsmSettings.EMPTY.with(KsmSetting.RUN, 0));
@@ -206,7 +206,7 @@ class TuningPolicyTest {
     }
 
     @Example
-    void thresholdsThatMakeNoSenseAreRefused() {
+    void pressureRefusesThresholdsOutOfRange() {
         for (double[] wrong :
                 new double[][] {{0, 0.1, 0.2, 10}, {1, 0.3, 0.2, 10}, {1, 0.1, 1.1, 10}, {1, 0.1, 0.2, 0}}) {
             assertThatThrownBy(() -> TuningPolicy.pressure(wrong[0], wrong[1], wrong[2], wrong[3]))
@@ -215,7 +215,7 @@ class TuningPolicyTest {
     }
 
     @Example
-    void advisorLeavesItToTheKernel() {
+    void advisorLeavesTheChoiceToTheKernel() {
         TuningPolicy policy = TuningPolicy.advisor(Duration.ofSeconds(30), 0.4);
         Observation old = memory(1, 0);
         assertThatThrownBy(() -> policy.decide(old))

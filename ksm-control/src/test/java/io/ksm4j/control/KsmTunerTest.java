@@ -22,8 +22,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The loop, on a tree of files. */
-class KsmTunerLoopTest {
+/** The loop of the tuner, on a temporary directory of files. */
+class KsmTunerTest {
 
     @TempDir
     private Path root = Path.of("");
@@ -32,24 +32,24 @@ class KsmTunerLoopTest {
     private KsmDaemon ksmd = KsmDaemon.system();
     private KsmSettings before = KsmSettings.EMPTY;
     private final AtomicInteger decisions = new AtomicInteger();
-    private final BlockingQueue<Object> heard = new LinkedBlockingQueue<>();
+    private final BlockingQueue<Object> received = new LinkedBlockingQueue<>();
 
-    /** Hears everything; and throws, which must not matter. */
+    /** Receives everything, and throws, which must have no effect. */
     private final KsmTuner.Listener listener = new KsmTuner.Listener() {
         @Override
         public void decided(Observation observation, Decision decision) {
-            heard.add(decision);
+            received.add(decision);
             throw new IllegalStateException("a bad listener");
         }
 
         @Override
         public void failed(RuntimeException failure) {
-            heard.add(failure);
+            received.add(failure);
         }
 
         @Override
         public void stopped(Throwable cause) {
-            heard.add(cause);
+            received.add(cause);
         }
     };
 
@@ -67,7 +67,7 @@ class KsmTunerLoopTest {
         Files.writeString(sysfs.resolve(setting.file()), value + "\n");
     }
 
-    /** One page more each time. */
+    /** Scans one page more each time. */
     private Decision count(Observation now) {
         int count = decisions.incrementAndGet();
         return new Decision(pages(count), Duration.ofMillis(1), "the number " + count + " at " + now.settings());
@@ -83,15 +83,15 @@ class KsmTunerLoopTest {
 
     private <T> T await(Class<T> type) throws InterruptedException {
         while (true) {
-            Object next = heard.poll(PATIENCE.toSeconds(), TimeUnit.SECONDS);
-            assertThat(next).as("something of " + type).isNotNull();
+            Object next = received.poll(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+            assertThat(next).as("received a " + type).isNotNull();
             if (type.isInstance(next)) {
                 return type.cast(next);
             }
         }
     }
 
-    /** After the last word of the tuner, its thread has nothing else to do. */
+    /** After its last call of the listener, the thread of the tuner has nothing more to do. */
     private static void awaitEnd(KsmTuner tuner) {
         while (tuner.isRunning()) {
             Thread.onSpinWait();
@@ -99,7 +99,7 @@ class KsmTunerLoopTest {
     }
 
     @Test
-    void eachDecisionIsAppliedAndHeardOfAndAllIsPutBack() throws InterruptedException {
+    void appliesAndReportsEachDecisionAndRestoresAllSettings() throws InterruptedException {
         KsmTuner running;
         try (KsmTuner tuner = start(this::count)) {
             assertThat(await(Decision.class).reason()).isEqualTo("the number 1 at run=0 pages_to_scan=100");
@@ -111,17 +111,17 @@ class KsmTunerLoopTest {
         assertThat(running.isRunning()).isFalse();
         assertThat(ksmd.settings()).isEqualTo(before);
         assertThat(root.resolve("state/settings")).doesNotExist();
-        heard.removeIf(Decision.class::isInstance);
-        assertThat(heard).as("no word of stopping").isEmpty();
+        received.removeIf(Decision.class::isInstance);
+        assertThat(received).as("stopped() is not called").isEmpty();
     }
 
     @Test
-    void theLoopGoesOnAfterWhatItCannotRead() throws IOException, InterruptedException {
+    void continuesAfterAFileThatCannotBeRead() throws IOException, InterruptedException {
         try (KsmTuner tuner = start(this::count)) {
             Files.writeString(sysfs.resolve("full_scans"), "garbage\n");
             assertThat(await(UncheckedIOException.class)).hasStackTraceContaining("full_scans");
             Files.delete(sysfs.resolve("full_scans"));
-            heard.clear();
+            received.clear();
             await(Decision.class);
             assertThat(tuner.isRunning()).isTrue();
         }
@@ -129,7 +129,7 @@ class KsmTunerLoopTest {
     }
 
     @Test
-    void itEndsWhenSomebodyElseChangesWhatItHasBorrowed() throws IOException, InterruptedException {
+    void endsWhenAnotherProgramChangesABorrowedSetting() throws IOException, InterruptedException {
         Decision first = new Decision(pages(7).with(KsmSetting.RUN, 1), Duration.ofMillis(1), "first");
         Decision other = new Decision(pages(8).with(KsmSetting.RUN, 1), Duration.ofMillis(1), "other");
         try (KsmTuner tuner =
@@ -143,7 +143,7 @@ class KsmTunerLoopTest {
     }
 
     @Test
-    void itEndsWhenThePolicyThrows() throws InterruptedException {
+    void endsWhenThePolicyThrows() throws InterruptedException {
         try (KsmTuner tuner = start(now -> {
             if (decisions.get() == 3) {
                 throw new UnsupportedOperationException("no more ideas");
@@ -157,7 +157,7 @@ class KsmTunerLoopTest {
     }
 
     @Test
-    void itNoticesWhatSomebodyElseChangesThoughItsDecisionStaysTheSame() throws IOException, InterruptedException {
+    void noticesExternalChangesEvenIfItsDecisionStaysTheSame() throws IOException, InterruptedException {
         Decision same = new Decision(pages(7).with(KsmSetting.RUN, 1), Duration.ofMillis(1), "the same");
         try (KsmTuner tuner = start(now -> same)) {
             await(Decision.class);
@@ -169,11 +169,11 @@ class KsmTunerLoopTest {
     }
 
     @Test
-    void aLaterSessionOfAnotherProgramIsNoReasonToEnd() throws InterruptedException {
+    void continuesWhileALaterSessionHasASetting() throws InterruptedException {
         Decision same = new Decision(pages(7), Duration.ofMillis(1), "the same");
         try (KsmTuner tuner = start(now -> same)) {
             try (KsmSession later = ksmd.borrow(pages(8))) {
-                heard.clear();
+                received.clear();
                 await(Decision.class);
                 await(Decision.class);
                 assertThat(ksmd.settings()).isEqualTo(before.with(later.settings()));
@@ -184,7 +184,7 @@ class KsmTunerLoopTest {
     }
 
     @Test
-    void anErrorOfThePolicyEndsItToo() throws InterruptedException {
+    void endsWhenThePolicyThrowsAnError() throws InterruptedException {
         try (KsmTuner tuner = start(now -> {
             if (decisions.get() == 3) {
                 throw new NoClassDefFoundError("no more ideas");
@@ -198,12 +198,12 @@ class KsmTunerLoopTest {
     }
 
     @Test
-    void anErrorOfTheListenerDoesNotMatter() throws InterruptedException {
+    void continuesWhenTheListenerThrowsAnError() throws InterruptedException {
         try (KsmTuner tuner = KsmTuner.start(
                 ksmd,
                 this::count,
                 (observation, decision) -> {
-                    heard.add(decision);
+                    received.add(decision);
                     throw new AssertionError("a worse listener");
                 },
                 new ObservationReader(root, 4096))) {
@@ -216,18 +216,18 @@ class KsmTunerLoopTest {
 
     @Test
     void theListenerMayCloseTheTuner() throws InterruptedException {
-        CompletableFuture<KsmTuner> itself = new CompletableFuture<>();
+        CompletableFuture<KsmTuner> started = new CompletableFuture<>();
         KsmTuner tuner = KsmTuner.start(
                 ksmd,
                 this::count,
                 (observation, decision) -> {
                     if (decisions.get() == 2) {
-                        itself.join().close();
-                        heard.add(ksmd.settings());
+                        started.join().close();
+                        received.add(ksmd.settings());
                     }
                 },
                 new ObservationReader(root, 4096));
-        itself.complete(tuner);
+        started.complete(tuner);
         assertThat(await(KsmSettings.class)).isEqualTo(before);
         awaitEnd(tuner);
         tuner.close();
@@ -235,7 +235,7 @@ class KsmTunerLoopTest {
     }
 
     @Test
-    void aPauseOfAgesIsAPause() throws InterruptedException {
+    void acceptsAPauseWithoutEnd() throws InterruptedException {
         try (Recording recording = new Recording()) {
             recording.enable("io.ksm4j.TunerDecision");
             recording.start();
@@ -246,19 +246,19 @@ class KsmTunerLoopTest {
                 assertThat(ksmd.settings()).isEqualTo(before.with(pages(7)));
             }
         }
-        assertThat(heard).as("no word of stopping").isEmpty();
+        assertThat(received).as("stopped() is not called").isEmpty();
         assertThat(ksmd.settings()).isEqualTo(before);
     }
 
     @Test
-    void whatThisKernelDoesNotHaveIsSaidAtTheStart() {
+    void startRefusesAPolicyThatThisKernelDoesNotSupport() {
         TuningPolicy advisor = TuningPolicy.advisor(Duration.ofSeconds(1), 1);
         assertThatThrownBy(() -> start(advisor)).isInstanceOf(NoSuchSettingException.class);
         assertThat(ksmd.settings()).isEqualTo(before);
     }
 
     @Test
-    void decisionsAreFlightRecorderEvents() throws IOException, InterruptedException {
+    void decisionsAreRecordedByFlightRecorder() throws IOException, InterruptedException {
         Path file = root.resolve("tuner.jfr");
         try (Recording recording = new Recording()) {
             recording.enable("io.ksm4j.TunerDecision");

@@ -7,10 +7,10 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /**
- * {@code ksmd} as far as a policy sees it: it takes batches of pages and sleeps, sees a page in one scan, and merges it in the next. A
- * page that is merged costs a tenth of the others.
+ * A model of {@code ksmd} as policies see it: it scans batches of pages and sleeps in between, records a page in one
+ * scan, and merges it in the next. Scanning a merged page costs a tenth of scanning another page.
  */
-final class ModelKsmd {
+final class SimulatedKsmd {
 
     private static final byte NEW = 0;
     private static final byte SEEN = 1;
@@ -36,12 +36,12 @@ final class ModelKsmd {
             .with(KsmSetting.SLEEP_MILLISECS, 20)
             .with(KsmSetting.SMART_SCAN, 1);
 
-    ModelKsmd(double cost, boolean showsTime) {
+    SimulatedKsmd(double cost, boolean showsTime) {
         this.cost = cost;
         this.showsTime = showsTime;
     }
 
-    /** More pages, marked mergeable. */
+    /** Adds mergeable pages. */
     void add(int count, boolean areCopies) {
         int before = pages.length;
         pages = Arrays.copyOf(pages, before + count);
@@ -50,7 +50,7 @@ final class ModelKsmd {
         counts[NEW] += count;
     }
 
-    /** All pages are written to, and are other copies then. */
+    /** Writes to all pages, which makes them new. */
     void rewrite() {
         Arrays.fill(pages, NEW);
         Arrays.fill(counts, 0);
@@ -69,12 +69,12 @@ final class ModelKsmd {
         return counts[MERGED];
     }
 
-    /** Goes on under a policy for a time. */
+    /** Runs under a policy for some simulated seconds. */
     void run(TuningPolicy policy, double seconds) {
         double end = time + seconds;
         while (time < end) {
             Decision decision = policy.decide(observe());
-            // The kernel wakes up for a new sleep time.
+            // A new sleep time wakes ksmd up.
             if (!decision.settings().get(KsmSetting.SLEEP_MILLISECS).equals(settings.get(KsmSetting.SLEEP_MILLISECS))) {
                 sleepUntil = Math.max(busyUntil, Math.min(sleepUntil, time));
             }
@@ -121,7 +121,7 @@ final class ModelKsmd {
         return took;
     }
 
-    /** A batch counts when it ends; so time beyond now is left out. */
+    /** A batch counts when it ends, so its time beyond now is left out. */
     private Observation observe() {
         double shown = used - Math.max(0, busyUntil - time);
         long known = pages.length == 0 ? 0 : fullScans > 0 ? known() : cursor;
