@@ -10,69 +10,94 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.nio.ByteBuffer;
-import java.util.Map;
 import java.util.Objects;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The C library through {@code java.lang.foreign}. Safe: each descriptor is the C prototype of its function. Addresses are passed as plain numbers: the callers in {@code ksm-api} have
- * checked them and own the memory, so no segment is needed to keep it alive during a call.
+ * The C library through {@code java.lang.foreign}. This is safe because each descriptor is the C prototype of its
+ * function. Addresses are passed as plain numbers: the callers in {@code ksm-api} have checked them and own the memory,
+ * so no segment is needed to keep it alive during a call.
  *
- * <p>Linking a function takes milliseconds, which a program waits for at its start, so each waits for its first call. A handle is as fast as C only in a
- * {@code static final} field, and an initializer that fails once has failed for the life of the JVM. So {@link #link} links, which may fail and be
- * tried again, and the initializer of the class that keeps the handle only takes what was linked.
+ * <p>Linking a function takes milliseconds, which would delay the start of a program, so each function is linked at its
+ * first call. Linking may fail, for example for lack of memory, and is then tried again at the next call. A method
+ * handle is as fast as C only in a {@code static final} field, but a static initializer that fails once has failed for
+ * the life of the JVM. So {@link Function#link} does what may fail, and the class that keeps the handle is initialized
+ * afterwards.
  */
 @SuppressWarnings("restricted")
 final class FfmBackend implements KsmBackend {
 
     static final String NAME = "ffm";
 
-    private static final Map<String, MethodHandle> LINKED = new ConcurrentHashMap<>();
+    /** A C function. */
+    private static final class Function {
+
+        private final String name;
+
+        /** Null until linked. Volatile, so that the class that keeps the handle sees it once a caller has seen it. */
+        private volatile @Nullable MethodHandle handle;
+
+        Function(String name) {
+            this.name = name;
+        }
+
+        boolean isLinked() {
+            return handle != null;
+        }
+
+        /** Several threads may link the function at once, which does no harm. */
+        void link(FunctionDescriptor type, Linker.Option... moreOptions) {
+            Linker linker = Linker.nativeLinker();
+            Linker.Option[] options = new Linker.Option[moreOptions.length + 1];
+            System.arraycopy(moreOptions, 0, options, 1, moreOptions.length);
+            options[0] = Linker.Option.captureCallState("errno");
+            handle = linker.downcallHandle(symbol(linker, name), type, options);
+        }
+
+        MethodHandle linked() {
+            return Objects.requireNonNull(handle);
+        }
+    }
+
+    private static final Function MMAP = new Function("mmap");
+    private static final Function MUNMAP = new Function("munmap");
+    private static final Function MPROTECT = new Function("mprotect");
+    private static final Function MADVISE = new Function("madvise");
+    private static final Function PRCTL = new Function("prctl");
+    private static final Function SYSCALL = new Function("syscall");
 
     private static final class Mmap {
-        static final MethodHandle HANDLE = linked("mmap");
+        static final MethodHandle HANDLE = MMAP.linked();
     }
 
     private static final class Munmap {
-        static final MethodHandle HANDLE = linked("munmap");
+        static final MethodHandle HANDLE = MUNMAP.linked();
     }
 
     private static final class Mprotect {
-        static final MethodHandle HANDLE = linked("mprotect");
+        static final MethodHandle HANDLE = MPROTECT.linked();
     }
 
     private static final class Madvise {
-        static final MethodHandle HANDLE = linked("madvise");
+        static final MethodHandle HANDLE = MADVISE.linked();
     }
 
     private static final class Prctl {
-        static final MethodHandle HANDLE = linked("prctl");
+        static final MethodHandle HANDLE = PRCTL.linked();
     }
 
     private static final class Syscall {
-        static final MethodHandle HANDLE = linked("syscall");
-    }
-
-    // Whether the handle was linked. A thread that sees an old value links once more, which does no harm.
-    private static boolean mmapLinked;
-    private static boolean munmapLinked;
-    private static boolean mprotectLinked;
-    private static boolean madviseLinked;
-    private static boolean prctlLinked;
-    private static boolean syscallLinked;
-
-    private static MethodHandle linked(String name) {
-        return Objects.requireNonNull(LINKED.get(name));
+        static final MethodHandle HANDLE = SYSCALL.linked();
     }
 
     private final CapturedErrno captured;
     private final long pageSize;
 
     /**
-     * Links a first function: whether native access is enabled shows here.
+     * Links a first function, which fails if native access is not enabled.
      *
-     * @throws IllegalCallerException if it is not
+     * @throws IllegalCallerException if native access is not enabled
      */
     FfmBackend() {
         Linker linker = Linker.nativeLinker();
@@ -92,50 +117,6 @@ final class FfmBackend implements KsmBackend {
                 .orElseThrow(() -> new UnsatisfiedLinkError("the C library has no function " + name));
     }
 
-    private static void link(String name, FunctionDescriptor type, Linker.Option... more) {
-        Linker linker = Linker.nativeLinker();
-        Linker.Option[] options = new Linker.Option[more.length + 1];
-        System.arraycopy(more, 0, options, 1, more.length);
-        options[0] = Linker.Option.captureCallState("errno");
-        LINKED.putIfAbsent(name, linker.downcallHandle(symbol(linker, name), type, options));
-    }
-
-    private static void linkMmap() {
-        link("mmap", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
-        mmapLinked = true;
-    }
-
-    private static void linkMunmap() {
-        link("munmap", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
-        munmapLinked = true;
-    }
-
-    private static void linkMprotect() {
-        link("mprotect", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
-        mprotectLinked = true;
-    }
-
-    private static void linkMadvise() {
-        link("madvise", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
-        madviseLinked = true;
-    }
-
-    private static void linkPrctl() {
-        link(
-                "prctl",
-                FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
-                Linker.Option.firstVariadicArg(1));
-        prctlLinked = true;
-    }
-
-    private static void linkSyscall() {
-        link(
-                "syscall",
-                FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
-                Linker.Option.firstVariadicArg(1));
-        syscallLinked = true;
-    }
-
     @Override
     public String name() {
         return NAME;
@@ -148,99 +129,103 @@ final class FfmBackend implements KsmBackend {
 
     @Override
     public long mmap(long length, int protection, int flags) {
-        if (!mmapLinked) {
-            linkMmap();
+        if (!MMAP.isLinked()) {
+            MMAP.link(FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
         }
-        int place = captured.take();
+        int slot = captured.take();
         try {
-            long result =
-                    (long) Mmap.HANDLE.invokeExact(captured.segment(place), 0L, length, protection, flags, -1, 0L);
-            return result == -1 ? -captured.errno(place) : result;
+            long result = (long) Mmap.HANDLE.invokeExact(captured.segment(slot), 0L, length, protection, flags, -1, 0L);
+            return result == -1 ? -captured.errno(slot) : result;
         } catch (Throwable t) {
             throw unexpected(t);
         } finally {
-            captured.giveBack(place);
+            captured.giveBack(slot);
         }
     }
 
     @Override
     public int munmap(long address, long length) {
-        if (!munmapLinked) {
-            linkMunmap();
+        if (!MUNMAP.isLinked()) {
+            MUNMAP.link(FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
         }
-        int place = captured.take();
+        int slot = captured.take();
         try {
-            int result = (int) Munmap.HANDLE.invokeExact(captured.segment(place), address, length);
-            return result == -1 ? -captured.errno(place) : result;
+            int result = (int) Munmap.HANDLE.invokeExact(captured.segment(slot), address, length);
+            return result == -1 ? -captured.errno(slot) : result;
         } catch (Throwable t) {
             throw unexpected(t);
         } finally {
-            captured.giveBack(place);
+            captured.giveBack(slot);
         }
     }
 
     @Override
     public int mprotect(long address, long length, int protection) {
-        if (!mprotectLinked) {
-            linkMprotect();
+        if (!MPROTECT.isLinked()) {
+            MPROTECT.link(FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
         }
-        int place = captured.take();
+        int slot = captured.take();
         try {
-            int result = (int) Mprotect.HANDLE.invokeExact(captured.segment(place), address, length, protection);
-            return result == -1 ? -captured.errno(place) : result;
+            int result = (int) Mprotect.HANDLE.invokeExact(captured.segment(slot), address, length, protection);
+            return result == -1 ? -captured.errno(slot) : result;
         } catch (Throwable t) {
             throw unexpected(t);
         } finally {
-            captured.giveBack(place);
+            captured.giveBack(slot);
         }
     }
 
     @Override
     public int madvise(long address, long length, int advice) {
-        if (!madviseLinked) {
-            linkMadvise();
+        if (!MADVISE.isLinked()) {
+            MADVISE.link(FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
         }
-        int place = captured.take();
+        int slot = captured.take();
         try {
-            int result = (int) Madvise.HANDLE.invokeExact(captured.segment(place), address, length, advice);
-            return result == -1 ? -captured.errno(place) : result;
+            int result = (int) Madvise.HANDLE.invokeExact(captured.segment(slot), address, length, advice);
+            return result == -1 ? -captured.errno(slot) : result;
         } catch (Throwable t) {
             throw unexpected(t);
         } finally {
-            captured.giveBack(place);
+            captured.giveBack(slot);
         }
     }
 
     @Override
     public int prctl(int option, long arg2, long arg3, long arg4, long arg5) {
-        if (!prctlLinked) {
-            linkPrctl();
+        if (!PRCTL.isLinked()) {
+            PRCTL.link(
+                    FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
+                    Linker.Option.firstVariadicArg(1));
         }
-        int place = captured.take();
+        int slot = captured.take();
         try {
-            int result = (int) Prctl.HANDLE.invokeExact(captured.segment(place), option, arg2, arg3, arg4, arg5);
-            return result == -1 ? -captured.errno(place) : result;
+            int result = (int) Prctl.HANDLE.invokeExact(captured.segment(slot), option, arg2, arg3, arg4, arg5);
+            return result == -1 ? -captured.errno(slot) : result;
         } catch (Throwable t) {
             throw unexpected(t);
         } finally {
-            captured.giveBack(place);
+            captured.giveBack(slot);
         }
     }
 
     @Override
     public long syscall(long number, long arg1, long arg2, long arg3, long arg4, long arg5) {
-        if (!syscallLinked) {
-            linkSyscall();
+        if (!SYSCALL.isLinked()) {
+            SYSCALL.link(
+                    FunctionDescriptor.of(
+                            JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
+                    Linker.Option.firstVariadicArg(1));
         }
-        int place = captured.take();
+        int slot = captured.take();
         try {
             long result =
-                    (long) Syscall.HANDLE.invokeExact(captured.segment(place), number, arg1, arg2, arg3, arg4, arg5);
-            return result == -1 ? -captured.errno(place) : result;
+                    (long) Syscall.HANDLE.invokeExact(captured.segment(slot), number, arg1, arg2, arg3, arg4, arg5);
+            return result == -1 ? -captured.errno(slot) : result;
         } catch (Throwable t) {
             throw unexpected(t);
         } finally {
-            captured.giveBack(place);
+            captured.giveBack(slot);
         }
     }
 
@@ -263,7 +248,7 @@ final class FfmBackend implements KsmBackend {
         return new FfmMapping(address, length, owner);
     }
 
-    /** Handles of C functions throw nothing themselves; what comes here is an error of the JVM, such as a stack overflow. */
+    /** Handles of C functions throw nothing themselves, so this is an error of the JVM, such as a stack overflow. */
     private static Error unexpected(Throwable t) {
         if (t instanceof RuntimeException e) {
             throw e;
