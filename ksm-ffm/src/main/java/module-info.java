@@ -1,6 +1,6 @@
 import org.jspecify.annotations.NullMarked;
 
-/** Backend of ksm4j on the Foreign Function and Memory API, and regions as memory segments. Needs Java 22. */
+/** The backend of ksm4j on the Foreign Function and Memory API, and regions as memory segments. Requires Java 22. */
 @NullMarked
 module io.ksm4j.ffm {
     requires transitive io.ksm4j;

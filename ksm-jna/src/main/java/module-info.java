@@ -1,6 +1,6 @@
 import org.jspecify.annotations.NullMarked;
 
-/** Backend of ksm4j on JNA. */
+/** The backend of ksm4j on JNA. */
 @NullMarked
 module io.ksm4j.jna {
     requires com.sun.jna;

@@ -1,13 +1,13 @@
 import org.jspecify.annotations.NullMarked;
 
-/** Backend of ksm4j on jnr-ffi. */
+/** The backend of ksm4j on jnr-ffi. */
 @NullMarked
 module io.ksm4j.jnr {
     requires transitive io.ksm4j;
     requires org.jnrproject.ffi;
     requires org.jnrproject.jffi;
     requires static org.jspecify;
-    // What jnr-ffi, which has no module descriptor, cannot ask for itself.
+    // Required by jnr-ffi, which has no module descriptor to say so.
     requires org.objectweb.asm;
     requires org.objectweb.asm.commons;
     requires org.objectweb.asm.tree;

@@ -11,8 +11,9 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /**
- * Where calls leave their errno: places that a thread takes for the time of a call. So a thread needs none of its own, of which virtual threads would
- * make hundreds of thousands, each with an arena and a cleaner. Taking one allocates nothing and waits for nothing.
+ * Slots for the errno of calls. A thread takes one for the duration of a call. A slot for each thread instead would
+ * mean hundreds of thousands for virtual threads, each with an arena and a cleaner. Taking a slot allocates nothing and
+ * does not block. Safe for use by multiple threads.
  */
 final class CapturedErrno {
 
@@ -21,45 +22,45 @@ final class CapturedErrno {
 
     private static final VarHandle TAKEN = MethodHandles.arrayElementVarHandle(int[].class);
 
-    /** So many threads can be in a call at once; a power of two. */
-    private static final int PLACES = 256;
+    /** The number of threads that can be in a call at once; a power of two. */
+    private static final int SLOTS = 256;
 
     private static final int CACHE_LINE = 64;
 
-    /** Whether a place is taken, each on a cache line of its own. */
-    private final int[] taken = new int[PLACES * CACHE_LINE / Integer.BYTES];
+    /** 1 for each slot that is taken, each on a cache line of its own. */
+    private final int[] taken = new int[SLOTS * CACHE_LINE / Integer.BYTES];
 
-    private final MemorySegment[] places = new MemorySegment[PLACES];
+    private final MemorySegment[] slots = new MemorySegment[SLOTS];
 
     CapturedErrno() {
         long size = Math.max(CACHE_LINE, LAYOUT.byteSize());
-        // It lives as long as this object, as a class loader that is dropped takes it along.
-        MemorySegment all = Arena.ofAuto().allocate(size * PLACES, CACHE_LINE);
-        for (int i = 0; i < PLACES; i++) {
-            places[i] = all.asSlice(i * size, LAYOUT);
+        // Freed together with this object, when its class loader is unloaded.
+        MemorySegment all = Arena.ofAuto().allocate(size * SLOTS, CACHE_LINE);
+        for (int i = 0; i < SLOTS; i++) {
+            slots[i] = all.asSlice(i * size, LAYOUT);
         }
     }
 
-    /** A free place, to be given back. */
+    /** {@return a free slot, which the caller must give back} */
     int take() {
-        // Threads begin at different places, and mostly find them free.
-        int place = (int) Thread.currentThread().threadId() & (PLACES - 1);
-        while (!TAKEN.weakCompareAndSetAcquire(taken, place * (CACHE_LINE / Integer.BYTES), 0, 1)) {
-            place = (place + 1) & (PLACES - 1);
+        // Threads start at different slots, which are mostly free.
+        int slot = (int) Thread.currentThread().threadId() & (SLOTS - 1);
+        while (!TAKEN.weakCompareAndSetAcquire(taken, slot * (CACHE_LINE / Integer.BYTES), 0, 1)) {
+            slot = (slot + 1) & (SLOTS - 1);
             Thread.onSpinWait();
         }
-        return place;
+        return slot;
     }
 
-    void giveBack(int place) {
-        TAKEN.setRelease(taken, place * (CACHE_LINE / Integer.BYTES), 0);
+    void giveBack(int slot) {
+        TAKEN.setRelease(taken, slot * (CACHE_LINE / Integer.BYTES), 0);
     }
 
-    MemorySegment segment(int place) {
-        return places[place];
+    MemorySegment segment(int slot) {
+        return slots[slot];
     }
 
-    int errno(int place) {
-        return places[place].get(JAVA_INT, ERRNO);
+    int errno(int slot) {
+        return slots[slot].get(JAVA_INT, ERRNO);
     }
 }

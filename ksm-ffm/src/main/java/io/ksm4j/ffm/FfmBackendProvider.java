@@ -3,7 +3,7 @@ package io.ksm4j.ffm;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
 
-/** Finds the FFM backend, the first choice where Java is 22 or later. */
+/** Provides the FFM backend, which is preferred to all others on Java 22 and later. */
 public final class FfmBackendProvider implements KsmBackendProvider {
 
     /** Called by {@link java.util.ServiceLoader}. */
@@ -25,8 +25,8 @@ public final class FfmBackendProvider implements KsmBackendProvider {
             return new FfmBackend();
         } catch (IllegalCallerException e) {
             throw new UnsupportedOperationException(
-                    "native access is not enabled (" + e
-                            + "): run Java with --enable-native-access=ALL-UNNAMED, or =io.ksm4j.ffm on the module path",
+                    "native access is not enabled (" + e + "): run Java with --enable-native-access=ALL-UNNAMED, or"
+                            + " --enable-native-access=io.ksm4j.ffm on the module path",
                     e);
         }
     }

@@ -9,15 +9,16 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Views whose lifetime is a shared arena's: closing the arena makes all of them fail, on every thread, before the memory goes.
- * The arena is made with the first view, because closing one costs a handshake with every thread of the JVM.
+ * Views that live as long as a shared arena. Closing the arena makes all of them fail, in every thread, before the
+ * memory is unmapped. The arena is created with the first view, because closing one costs a handshake with every thread
+ * of the JVM.
  */
 final class FfmMapping implements NativeMapping {
 
-    /** What {@link #state} is when no view may be made any more. */
+    /** The value of {@link #state} once views are no longer allowed. */
     private static final Object REVOKED = new Object();
 
-    /** The arena with the segment that lives as long as it does. */
+    /** An arena, and the segment that lives as long as it does. */
     private record Views(Arena arena, MemorySegment segment) {}
 
     private final long address;
@@ -51,8 +52,9 @@ final class FfmMapping implements NativeMapping {
     }
 
     /**
-     * Safe: the memory is mapped until the arena is closed, because only then does the region unmap it; and the region is not
-     * reclaimed as forgotten while a view is reachable, because the arena keeps the action to run at its end.
+     * Creates the segment. This is safe because the memory stays mapped until the arena is closed: the region unmaps it
+     * only then. While a view is reachable, the region is not reclaimed as a leak, because the arena keeps the cleanup
+     * action, and thereby the owner, reachable.
      */
     @SuppressWarnings("restricted")
     private MemorySegment mapped(Arena arena) {
@@ -85,7 +87,7 @@ final class FfmMapping implements NativeMapping {
                 closed = true;
             } finally {
                 if (!closed && views.arena().scope().isAlive()) {
-                    // A native call is using a view: the region stays open, and so do its views.
+                    // A native call is using a view, so the region and its views stay open.
                     state.set(views);
                 }
             }

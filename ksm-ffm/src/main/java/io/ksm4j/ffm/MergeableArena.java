@@ -9,15 +9,16 @@ import java.nio.ByteBuffer;
 import java.util.Objects;
 
 /**
- * An arena whose allocations start on page boundaries and may be merged. Each allocation is a {@link MergeRegion} of its own,
- * zeroed, and takes whole pages and up to three mappings; it is for a few large blocks, not for many small ones.
+ * An arena whose segments are mergeable and start on page boundaries. Each segment is a {@link MergeRegion} of its own,
+ * zeroed, and takes whole pages and up to three mappings of the process. Use it for a few large segments, not for many
+ * small ones.
  *
  * <table>
  *   <caption>Kinds of arenas</caption>
  *   <tr><th></th><th>{@link #ofConfined}</th><th>{@link #ofShared}</th></tr>
- *   <tr><td>allocate, access, close</td><td>by the thread that made it</td><td>by any thread</td></tr>
- *   <tr><td>segments after close</td><td colspan="2">throw {@link IllegalStateException}</td></tr>
- *   <tr><td>forgotten without close</td><td colspan="2">reclaimed and reported as leaks</td></tr>
+ *   <tr><td>allocate, access, close</td><td>only in the thread that created it</td><td>in any thread</td></tr>
+ *   <tr><td>access after close</td><td colspan="2">throws {@link IllegalStateException}</td></tr>
+ *   <tr><td>unreachable without close</td><td colspan="2">memory is reclaimed and reported as a leak</td></tr>
  * </table>
  */
 public final class MergeableArena implements Arena {
@@ -33,9 +34,9 @@ public final class MergeableArena implements Arena {
     }
 
     /**
-     * An arena for the calling thread alone.
+     * Creates an arena for the calling thread only.
      *
-     * @param ksm what allocates
+     * @param ksm allocates the regions
      * @return a new arena with {@link RegionOptions#DEFAULT}
      */
     public static MergeableArena ofConfined(Ksm ksm) {
@@ -43,10 +44,10 @@ public final class MergeableArena implements Arena {
     }
 
     /**
-     * An arena for the calling thread alone.
+     * Creates an arena for the calling thread only.
      *
-     * @param ksm what allocates
-     * @param options how every region of the arena is allocated
+     * @param ksm allocates the regions
+     * @param options the options of every region of the arena
      * @return a new arena
      */
     public static MergeableArena ofConfined(Ksm ksm, RegionOptions options) {
@@ -54,9 +55,9 @@ public final class MergeableArena implements Arena {
     }
 
     /**
-     * An arena for all threads.
+     * Creates an arena for all threads.
      *
-     * @param ksm what allocates
+     * @param ksm allocates the regions
      * @return a new arena with {@link RegionOptions#DEFAULT}
      */
     public static MergeableArena ofShared(Ksm ksm) {
@@ -64,10 +65,10 @@ public final class MergeableArena implements Arena {
     }
 
     /**
-     * An arena for all threads.
+     * Creates an arena for all threads.
      *
-     * @param ksm what allocates
-     * @param options how every region of the arena is allocated
+     * @param ksm allocates the regions
+     * @param options the options of every region of the arena
      * @return a new arena
      */
     public static MergeableArena ofShared(Ksm ksm, RegionOptions options) {
@@ -75,12 +76,13 @@ public final class MergeableArena implements Arena {
     }
 
     /**
-     * Allocates zeroed, mergeable memory on a page boundary.
+     * Allocates zeroed, mergeable memory that starts on a page boundary.
      *
-     * @param byteSize bytes; 0 gives an empty segment
-     * @param byteAlignment a power of two; above the page size it costs that much more address space
+     * @param byteSize size in bytes; 0 for an empty segment
+     * @param byteAlignment alignment in bytes, a power of two; one above the page size takes that much more address
+     *     space
      * @return a segment of exactly {@code byteSize} bytes that lives as long as the arena
-     * @throws IllegalArgumentException if the size is negative or the alignment is no power of two
+     * @throws IllegalArgumentException if the size is negative or too large, or the alignment is not a power of two
      * @throws IllegalStateException if the arena is closed
      * @throws WrongThreadException if the arena is confined to another thread
      * @throws io.ksm4j.KsmException as {@link Ksm#allocate(long, RegionOptions)}
@@ -91,7 +93,7 @@ public final class MergeableArena implements Arena {
             throw new IllegalArgumentException("size " + byteSize + " is negative");
         }
         if (byteAlignment <= 0 || Long.bitCount(byteAlignment) != 1) {
-            throw new IllegalArgumentException("alignment " + byteAlignment + " is no power of two");
+            throw new IllegalArgumentException("alignment " + byteAlignment + " is not a power of two");
         }
         MemorySegment empty = empty(byteAlignment);
         if (byteSize == 0) {
@@ -111,7 +113,7 @@ public final class MergeableArena implements Arena {
     }
 
     /**
-     * An empty segment, made without memory. Safe: it has no byte to access.
+     * Returns an empty segment, without memory. This is safe because it has no byte to access.
      *
      * @throws IllegalStateException if the arena is closed
      * @throws WrongThreadException if the arena is confined to another thread
@@ -121,17 +123,18 @@ public final class MergeableArena implements Arena {
         return MemorySegment.ofAddress(Math.max(byteAlignment, ksm.pageSize())).reinterpret(0, lifetime, null);
     }
 
-    /** A segment of a region that holds {@code byteSize} bytes from the first aligned address on, counted from its first page. */
+    /**
+     * {@return {@code byteSize} bytes of a region as a segment, from the first aligned address of its first page on}
+     */
     MemorySegment segment(MergeRegion region, long byteSize, long byteAlignment) {
         if (ksm.backend().equals(FfmBackend.NAME)) {
             return segment(region.address(), byteSize, byteAlignment, region::close);
         }
-        // The fallback's addresses may be made up. A buffer knows where its memory is, and must live as long as the
-        // segment.
+        // The addresses of a fallback may be made up, but a buffer has a real one. It must live as long as the segment.
         ByteBuffer first = region.buffer(0, 1);
         long start = MemorySegment.ofBuffer(first).address();
         if (start % ksm.pageSize() != 0) {
-            // From there the aligned segment might reach past the end of the region.
+            // The aligned segment could reach beyond the end of the region.
             throw new IllegalStateException("the memory of region " + region + " of backend " + ksm.backend()
                     + " starts inside a page, at 0x" + Long.toHexString(start));
         }
@@ -141,7 +144,10 @@ public final class MergeableArena implements Arena {
         });
     }
 
-    /** Safe: the region behind the address is mapped until the arena's end runs {@code atEnd}, and nobody else has it. */
+    /**
+     * This is safe because only this arena uses the region, which stays mapped until the arena closes and runs {@code
+     * atEnd}.
+     */
     @SuppressWarnings("restricted")
     private MemorySegment segment(long address, long byteSize, long byteAlignment, Runnable atEnd) {
         long aligned = (address + byteAlignment - 1) & -byteAlignment;
@@ -154,9 +160,9 @@ public final class MergeableArena implements Arena {
     }
 
     /**
-     * Closes every region of the arena.
+     * Closes all regions of the arena.
      *
-     * @throws IllegalStateException if the arena is closed already, or a native call is using one of its segments
+     * @throws IllegalStateException if the arena is already closed, or a native call is using one of its segments
      * @throws WrongThreadException if the arena is confined to another thread
      */
     @Override

@@ -1,2 +1,2 @@
-/** Regions as memory segments, a mergeable arena, and the backend on {@code java.lang.foreign}. */
+/** Regions as memory segments, mergeable arenas, and the backend on {@code java.lang.foreign}. */
 package io.ksm4j.ffm;

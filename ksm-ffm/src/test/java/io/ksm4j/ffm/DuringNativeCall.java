@@ -12,7 +12,7 @@ import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
 
-/** Does something in the middle of a native call: {@code qsort} calls back to compare. */
+/** Runs an action during a native call: {@code qsort} calls back to compare. */
 final class DuringNativeCall {
 
     private final Runnable action;
@@ -22,7 +22,7 @@ final class DuringNativeCall {
         this.action = action;
     }
 
-    /** Returns what the action threw, or null. */
+    /** {@return what the action threw, or null} */
     @SuppressWarnings("restricted")
     static Throwable on(MemorySegment segment, Runnable action) throws Throwable {
         Linker linker = Linker.nativeLinker();
@@ -40,7 +40,7 @@ final class DuringNativeCall {
         return call.thrown;
     }
 
-    /** Must not throw: that would end the JVM. */
+    /** Must not throw, which would end the JVM. */
     @SuppressWarnings("UnusedMethod") // Called by qsort.
     private int compare(MemorySegment left, MemorySegment right) {
         try {

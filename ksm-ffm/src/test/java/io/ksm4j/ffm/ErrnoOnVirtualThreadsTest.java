@@ -27,7 +27,7 @@ class ErrnoOnVirtualThreadsTest {
 
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
-    void everyThreadSeesItsOwnErrno(boolean virtual) throws Exception {
+    void everyThreadGetsItsOwnErrno(boolean virtual) throws Exception {
         ThreadFactory threads =
                 virtual ? Thread.ofVirtual().factory() : Thread.ofPlatform().factory();
         List<Future<List<Long>>> answers = new ArrayList<>();

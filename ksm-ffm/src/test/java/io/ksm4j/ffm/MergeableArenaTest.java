@@ -53,7 +53,7 @@ class MergeableArenaTest {
 
     @ParameterizedTest
     @MethodSource("kinds")
-    void segmentsAreZeroedPagesThatMayMerge(Function<Ksm, MergeableArena> kind) {
+    void segmentsAreZeroedAndMergeable(Function<Ksm, MergeableArena> kind) {
         try (MergeableArena arena = kind.apply(KSM)) {
             for (long size : new long[] {1, PAGE - 1, PAGE, 10 * PAGE + 3}) {
                 MemorySegment segment = arena.allocate(size);
@@ -74,7 +74,7 @@ class MergeableArenaTest {
 
     @ParameterizedTest
     @MethodSource("kinds")
-    void segmentsAreAlignedAsAsked(Function<Ksm, MergeableArena> kind) {
+    void segmentsHaveTheRequestedAlignment(Function<Ksm, MergeableArena> kind) {
         try (MergeableArena arena = kind.apply(KSM)) {
             for (long alignment : new long[] {1, 8, PAGE, 2 * PAGE, 1 << 20, 1 << 22}) {
                 MemorySegment segment = arena.allocate(3 * PAGE, alignment);
@@ -99,7 +99,7 @@ class MergeableArenaTest {
 
     @ParameterizedTest
     @MethodSource("kinds")
-    void badArgumentsAreRefusedAndAllocateNothing(Function<Ksm, MergeableArena> kind) {
+    void invalidArgumentsAreRefusedAndAllocateNothing(Function<Ksm, MergeableArena> kind) {
         try (MergeableArena arena = kind.apply(KSM)) {
             assertThatIllegalArgumentException().isThrownBy(() -> arena.allocate(-1));
             assertThatIllegalArgumentException().isThrownBy(() -> arena.allocate(Long.MIN_VALUE));
@@ -152,7 +152,7 @@ class MergeableArenaTest {
     }
 
     @Test
-    void aConfinedArenaBelongsToOneThread() {
+    void aConfinedArenaIsForOneThread() {
         try (MergeableArena arena = MergeableArena.ofConfined(KSM)) {
             MemorySegment segment = arena.allocate(PAGE);
             List<Runnable> uses = List.of(
@@ -161,30 +161,30 @@ class MergeableArenaTest {
                     arena::close,
                     () -> segment.get(ValueLayout.JAVA_BYTE, 0));
             for (Runnable use : uses) {
-                assertThat(elsewhere(use)).isInstanceOf(WrongThreadException.class);
+                assertThat(inAnotherThread(use)).isInstanceOf(WrongThreadException.class);
             }
             assertThat(registry.openRegions()).isEqualTo(openRegions + 1);
         }
     }
 
     @Test
-    void aSharedArenaBelongsToAllThreads() {
+    void aSharedArenaIsForAllThreads() {
         MergeableArena arena = MergeableArena.ofShared(KSM);
         List<MemorySegment> segments = new ArrayList<>();
-        assertThat(elsewhere(() -> segments.add(arena.allocate(PAGE)))).isNull();
+        assertThat(inAnotherThread(() -> segments.add(arena.allocate(PAGE)))).isNull();
         segments.get(0).set(ValueLayout.JAVA_BYTE, 0, (byte) 1);
-        assertThat(elsewhere(arena::close)).isNull();
+        assertThat(inAnotherThread(arena::close)).isNull();
         assertThat(arena.scope().isAlive()).isFalse();
     }
 
-    private static Throwable elsewhere(Runnable use) {
+    private static Throwable inAnotherThread(Runnable use) {
         return CompletableFuture.runAsync(use)
                 .handle((nothing, thrown) -> thrown == null ? null : thrown.getCause())
                 .join();
     }
 
     @Test
-    void optionsHoldForEverySegment() {
+    void optionsApplyToEverySegment() {
         RegionOptions options = RegionOptions.DEFAULT.withName("prices").withMarking(Marking.UNMERGEABLE);
         try (MergeableArena arena = MergeableArena.ofShared(KSM, options)) {
             MemorySegment segment = arena.allocate(PAGE);
@@ -200,7 +200,7 @@ class MergeableArenaTest {
     }
 
     @Test
-    void theFallbacksArenaGivesRealMemory() {
+    void anArenaOfAFallbackAllocatesRealMemory() {
         try (MergeableArena arena = MergeableArena.ofShared(Ksm.fallback())) {
             MemorySegment segment = arena.allocate(2 * PAGE, 4 * PAGE);
             segment.fill((byte) 1);
@@ -210,7 +210,7 @@ class MergeableArenaTest {
         }
     }
 
-    /** What {@link Ksm#fallback()} gives where no backend works. */
+    /** {@return what {@link Ksm#fallback()} returns if no backend works} */
     private static Ksm fallbackOnDirectBuffers() {
         String backend = System.getProperty(Ksm.BACKEND_PROPERTY);
         System.setProperty(Ksm.BACKEND_PROPERTY, "none");
@@ -247,7 +247,7 @@ class MergeableArenaTest {
 
     @ParameterizedTest
     @MethodSource("kinds")
-    void segmentsOnDirectBuffersAreZeroedAlignedAndTheirOwn(Function<Ksm, MergeableArena> kind) {
+    void segmentsOnDirectBuffersAreZeroedAlignedAndDistinct(Function<Ksm, MergeableArena> kind) {
         Ksm ksm = fallbackOnDirectBuffers();
         long page = ksm.pageSize();
         try (MergeableArena arena = kind.apply(ksm)) {
@@ -265,7 +265,7 @@ class MergeableArenaTest {
     }
 
     @Test
-    void memoryThatStartsInsideAPageIsRefusedAndGivenBack() {
+    void memoryThatStartsInsideAPageIsRefusedAndFreed() {
         try (MergeableArena arena = MergeableArena.ofShared(Ksm.with(startingInsideAPage()))) {
             assertThatIllegalStateException()
                     .isThrownBy(() -> arena.allocate(PAGE, 4 * PAGE))
@@ -294,7 +294,7 @@ class MergeableArenaTest {
 
     @ParameterizedTest
     @MethodSource("kinds")
-    void anArenaThatANativeCallUsesCannotBeClosed(Function<Ksm, MergeableArena> kind) throws Throwable {
+    void anArenaInUseByANativeCallCannotBeClosed(Function<Ksm, MergeableArena> kind) throws Throwable {
         try (MergeableArena arena = kind.apply(KSM)) {
             MemorySegment data = arena.allocate(PAGE);
             assertThat(DuringNativeCall.on(data, arena::close)).isInstanceOf(IllegalStateException.class);

@@ -40,7 +40,7 @@ class SegmentsTest {
     }
 
     @Test
-    void aRegionsSegmentIsAllOfItAndAlwaysTheSame() {
+    void theSegmentCoversTheWholeRegionAndIsAlwaysTheSame() {
         try (MergeRegion region = KSM.allocate(3 * PAGE)) {
             MemorySegment segment = Segments.of(region);
             assertThat(segment.address()).isEqualTo(region.address());
@@ -88,7 +88,7 @@ class SegmentsTest {
     }
 
     @Test
-    void aRegionThatANativeCallUsesCannotBeClosed() throws Throwable {
+    void aRegionInUseByANativeCallCannotBeClosed() throws Throwable {
         try (MergeRegion region = KSM.allocate(PAGE)) {
             MemorySegment segment = Segments.of(region);
             assertThat(DuringNativeCall.on(segment, region::close)).isInstanceOf(IllegalStateException.class);
@@ -100,7 +100,7 @@ class SegmentsTest {
     }
 
     @Test
-    void regionsOfOthersHaveNoSegment() {
+    void adoptedRegionsHaveNoSegment() {
         ByteBuffer direct = ByteBuffer.allocateDirect((int) (2 * PAGE));
         try (MergeRegion adopted = KSM.adopt(direct)) {
             assertThatExceptionOfType(UnsupportedOperationException.class).isThrownBy(() -> Segments.of(adopted));
@@ -108,7 +108,7 @@ class SegmentsTest {
     }
 
     @Test
-    void anAdoptedSegmentIsMarkedWhereItHasWholePages() {
+    void theWholePagesOfAnAdoptedSegmentAreMarked() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment segment = arena.allocate(4 * PAGE, PAGE);
             segment.set(ValueLayout.JAVA_BYTE, PAGE, (byte) 5);
@@ -146,7 +146,7 @@ class SegmentsTest {
     }
 
     @Test
-    void aBufferOfAConfinedSegmentIsRefusedAsTheSegmentIs() throws Exception {
+    void aBufferOfAConfinedSegmentIsRefusedLikeTheSegment() throws Exception {
         ByteBuffer view;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment segment = arena.allocate(2 * PAGE, PAGE);
@@ -191,7 +191,7 @@ class SegmentsTest {
     }
 
     @Test
-    void whenTheArenaIsClosedFirstTheRegionLeavesItsMemoryAlone() {
+    void theRegionDoesNotTouchItsMemoryIfTheArenaIsClosedFirst() {
         Arena arena = Arena.ofShared();
         MergeRegion region = Segments.adopt(KSM, arena.allocate(2 * PAGE, PAGE));
         arena.close();
@@ -203,7 +203,7 @@ class SegmentsTest {
     }
 
     @Test
-    void aBufferOfAClosedArenaIsRefusedToo() {
+    void aBufferOfAClosedArenaIsRefused() {
         ByteBuffer buffer;
         try (Arena arena = Arena.ofConfined()) {
             buffer = arena.allocate(2 * PAGE, PAGE).asByteBuffer();

@@ -12,7 +12,7 @@ final class JnaBackend extends LibCBackend {
 
     static final String NAME = "jna";
 
-    /** JNA binds each native method to the C function of its name. */
+    /** JNA binds each native method to the C function of the same name. */
     private static final class DirectMapping implements LibC {
 
         @Override
@@ -41,9 +41,9 @@ final class JnaBackend extends LibCBackend {
         super(NAME, bind());
     }
 
-    /** Not in a static initializer: one that has failed for want of memory has failed for good. */
+    /** Not in a static initializer, since one that fails once, for lack of memory, fails for the life of the JVM. */
     private static LibC bind() {
-        // Looked up in what the process has loaded, whatever the C library is called.
+        // Searches all libraries of the process, whatever the name of the C library.
         Native.register(DirectMapping.class, NativeLibrary.getProcess());
         return new DirectMapping();
     }

@@ -4,7 +4,7 @@ import io.ksm4j.internal.LoadFailure;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
 
-/** Finds the JNA backend, the last choice. */
+/** Provides the JNA backend, which is used if no other works. */
 public final class JnaBackendProvider implements KsmBackendProvider {
 
     /** Called by {@link java.util.ServiceLoader}. */

@@ -1,2 +1,2 @@
-/** The backend on JNA. Users need no type of this package: it is found by {@link io.ksm4j.Ksm#system()}. */
+/** The backend on JNA. {@link io.ksm4j.Ksm#system()} finds it, so programs need no type of this package. */
 package io.ksm4j.jna;

@@ -12,7 +12,7 @@ import io.ksm4j.test.Mapping;
 import io.ksm4j.test.RegionContract;
 import org.junit.jupiter.api.Test;
 
-/** The fallback where a backend works: memory is mapped through it, advice is not given. */
+/** The fallback where a backend works: it maps memory through the backend, but marks nothing. */
 class FallbackTest extends RegionContract {
 
     private static final Ksm KSM = Ksm.fallback();
@@ -38,7 +38,7 @@ class FallbackTest extends RegionContract {
     }
 
     @Test
-    void saysThatNothingWillMerge() {
+    void reportsThatNothingWillMerge() {
         assertThat(ksm().support().canMark()).isFalse();
         assertThat(ksm().support().canMerge()).isFalse();
         assertThat(ksm().support().obstacles()).extracting(Obstacle::kind).contains(Kind.FALLBACK);
@@ -48,7 +48,7 @@ class FallbackTest extends RegionContract {
     }
 
     @Test
-    void theSystemNeedsNoFallbackWhereTheBackendWorks() {
+    void theSystemUsesTheBackendWhereItWorks() {
         assertThat(Ksm.system().backend()).isEqualTo("jna");
         assertThat(Ksm.systemOrFallback().backend())
                 .isEqualTo(Ksm.system().support().canMark() ? "jna" : "fallback");

@@ -9,22 +9,22 @@ import jnr.ffi.Pointer;
 import jnr.ffi.Runtime;
 import org.jspecify.annotations.Nullable;
 
-/** The C library through jnr-ffi, which implements the interface at run time. */
+/** The C library through jnr-ffi, which implements {@link Functions} at run time. */
 final class JnrBackend extends LibCBackend {
 
     static final String NAME = "jnr";
 
-    /** Public, and in this module, because the class that jnr-ffi generates lives in a class loader of its own below ours. */
+    /** Public, and in this module, because jnr-ffi defines its implementation in a child class loader of this one. */
     public interface Functions extends LibC {
 
         /**
-         * {@code mmap(2)} as it must be called here. For functions that take numbers alone, jnr-ffi 2.3.4 writes machine code
-         * on x86-64, and that passes garbage as the sixth argument
-         * (<a href="https://github.com/jnr/jnr-ffi/issues/181">jnr-ffi issue 181</a>); a pointer among the arguments makes it take the slow way,
-         * which is right.
+         * {@code mmap(2)}, with a pointer as its first argument. For functions that take only numbers, jnr-ffi 2.3.4
+         * generates machine code on x86-64 that passes garbage as the sixth argument (<a
+         * href="https://github.com/jnr/jnr-ffi/issues/181">jnr-ffi issue 181</a>). With a pointer among the arguments,
+         * it uses a slower implementation, which is correct.
          *
-         * @param address wished-for address
-         * @param length bytes
+         * @param address requested address
+         * @param length size in bytes
          * @param protection {@code PROT_} bits
          * @param flags {@code MAP_} bits
          * @param fd file descriptor
@@ -34,9 +34,9 @@ final class JnrBackend extends LibCBackend {
         long mmap(@Nullable Pointer address, long length, int protection, int flags, int fd, long offset);
 
         /**
-         * {@code syscall(2)}, which has six arguments as well.
+         * {@code syscall(2)}, which has six arguments, too, and so takes a pointer as the last one.
          *
-         * @param number the system call's number
+         * @param number system call number
          * @param arg1 first argument
          * @param arg2 second argument
          * @param arg3 third argument

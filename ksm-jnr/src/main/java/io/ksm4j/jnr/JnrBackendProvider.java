@@ -4,7 +4,7 @@ import io.ksm4j.internal.LoadFailure;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
 
-/** Finds the jnr-ffi backend, the second choice. */
+/** Provides the jnr-ffi backend, which is preferred to JNA, but not to FFM. */
 public final class JnrBackendProvider implements KsmBackendProvider {
 
     /** Called by {@link java.util.ServiceLoader}. */

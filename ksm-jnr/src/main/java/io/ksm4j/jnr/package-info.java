@@ -1,2 +1,2 @@
-/** The backend on jnr-ffi. Users need no type of this package: it is found by {@link io.ksm4j.Ksm#system()}. */
+/** The backend on jnr-ffi. {@link io.ksm4j.Ksm#system()} finds it, so programs need no type of this package. */
 package io.ksm4j.jnr;
