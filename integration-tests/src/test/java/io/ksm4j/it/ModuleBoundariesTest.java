@@ -123,7 +123,7 @@ class ModuleBoundariesTest {
 
     @Test
     void modulesKnowTheApiAndNotEachOther() {
-        for (String module : List.of("agent", "agent.inside", "ffm", "jna", "jnr", "micrometer", "test", "tools")) {
+        for (String module : List.of("agent", "agent.isolated", "ffm", "jna", "jnr", "micrometer", "test", "tools")) {
             check(onlyItself("io.ksm4j." + module));
         }
         check(onlyItself("io.ksm4j.plot", "io.ksm4j.tools"));

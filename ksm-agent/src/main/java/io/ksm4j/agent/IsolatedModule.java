@@ -22,23 +22,23 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * The module that holds ksm4j, JNA and what the agent does, apart from the program's: its class loader has the platform's for a
- * parent, knows nothing of the program's class path, and is known to nobody else. So the program may have the same libraries in
- * other versions.
+ * The module that contains ksm4j, JNA and the agent's own code, isolated from the program: the parent of its class
+ * loader is the platform class loader, so it does not see the class path of the program, and no other class loader sees
+ * it. Therefore the program may use the same libraries in other versions.
  *
- * <p>It is one module, with a name, because the JVM gives the right to call native functions to modules with names one by one, but
- * to the unnamed ones of all class loaders at once.
+ * <p>It is one named module, because the JVM enables native access for each named module separately, but for the
+ * unnamed modules of all class loaders at once.
  *
- * <p>Its classes are in the folder {@code isolated} of the agent's jar, but for those of the package {@code inside}. The jar stays open,
- * so that it may be deleted.
+ * <p>Its classes are in the directory {@code isolated} of the agent's jar, except those of its own package. The jar
+ * stays open, so that the file may be deleted.
  */
 final class IsolatedModule extends ModuleReference {
 
     private static final String NAME = "io.ksm4j.agent.isolated";
-    private static final String FOLDER = "isolated/";
-    private static final String INSIDE = "io.ksm4j.agent.inside";
+    private static final String DIRECTORY = "isolated/";
+    private static final String PACKAGE = "io.ksm4j.agent.isolated";
 
-    /** What ksm4j needs of the JDK, and JNA; a program that is made of modules may run without. */
+    /** The modules of the JDK that ksm4j and JNA need. A modular program may run without them. */
     private static final List<String> REQUIRED = List.of("java.logging", "java.management", "jdk.jfr");
 
     private final JarFile jar;
@@ -49,9 +49,9 @@ final class IsolatedModule extends ModuleReference {
     }
 
     /**
-     * Loads it.
+     * Loads the module.
      *
-     * @return does what options say
+     * @return applies options
      * @throws IllegalStateException if the program runs without a module of the JDK that is needed
      */
     @SuppressWarnings("unchecked")
@@ -64,7 +64,7 @@ final class IsolatedModule extends ModuleReference {
             throw new IllegalStateException("this program runs without modules of the JDK that the agent needs:"
                     + " start it with --add-modules " + String.join(",", missing));
         }
-        URI location = KsmAgent.class
+        URI location = IsolatedModule.class
                 .getProtectionDomain()
                 .getCodeSource()
                 .getLocation()
@@ -76,10 +76,10 @@ final class IsolatedModule extends ModuleReference {
                         configuration, List.of(ModuleLayer.boot()), ClassLoader.getPlatformClassLoader())
                 .layer();
         Module module = layer.findModule(NAME).orElseThrow();
-        // For that module alone; it needs it to be allowed to call native functions.
+        // Opens java.lang to that module only, which needs it to enable native access.
         instrumentation.redefineModule(
                 Object.class.getModule(), Set.of(), Map.of(), Map.of("java.lang", Set.of(module)), Set.of(), Map.of());
-        return Class.forName(module, INSIDE + ".Inside")
+        return Class.forName(module, PACKAGE + ".OptionsHandler")
                 .asSubclass(Function.class)
                 .getConstructor()
                 .newInstance();
@@ -88,15 +88,15 @@ final class IsolatedModule extends ModuleReference {
     private static ModuleDescriptor describe(JarFile jar) {
         Set<String> packages = jar.stream()
                 .map(JarEntry::getName)
-                .filter(name -> name.startsWith(FOLDER) && name.endsWith(".class"))
+                .filter(name -> name.startsWith(DIRECTORY) && name.endsWith(".class"))
                 .map(name ->
-                        name.substring(FOLDER.length(), name.lastIndexOf('/')).replace('/', '.'))
+                        name.substring(DIRECTORY.length(), name.lastIndexOf('/')).replace('/', '.'))
                 .collect(Collectors.toSet());
-        packages.add(INSIDE);
+        packages.add(PACKAGE);
         ModuleDescriptor.Builder module = ModuleDescriptor.newModule(NAME)
                 .requires(Set.of(ModuleDescriptor.Requires.Modifier.MANDATED), "java.base");
         REQUIRED.forEach(module::requires);
-        // JMX and JNA reflect.
+        // JMX and JNA use reflection.
         packages.forEach(module::exports);
         return module.build();
     }
@@ -119,8 +119,8 @@ final class IsolatedModule extends ModuleReference {
     public ModuleReader open() {
         return new ModuleReader() {
             private Optional<JarEntry> entry(String name) {
-                boolean own = name.startsWith(INSIDE.replace('.', '/') + "/");
-                return Optional.ofNullable(jar.getJarEntry(own ? name : FOLDER + name));
+                boolean own = name.startsWith(PACKAGE.replace('.', '/') + "/");
+                return Optional.ofNullable(jar.getJarEntry(own ? name : DIRECTORY + name));
             }
 
             @Override
@@ -138,8 +138,8 @@ final class IsolatedModule extends ModuleReference {
             public Stream<String> list() {
                 return jar.stream()
                         .map(JarEntry::getName)
-                        .filter(name -> name.startsWith(FOLDER))
-                        .map(name -> name.substring(FOLDER.length()));
+                        .filter(name -> name.startsWith(DIRECTORY))
+                        .map(name -> name.substring(DIRECTORY.length()));
             }
 
             @Override

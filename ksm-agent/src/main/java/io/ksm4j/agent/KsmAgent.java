@@ -12,32 +12,36 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What the JVM calls. Whatever goes wrong is said in one line on standard error, and the program runs without what the agent should
- * have done for it; with the option {@code fail=true} it does not start.
+ * The entry points that the JVM calls. If the agent fails, it prints one line to standard error, and the program runs
+ * without it; with the option {@code fail=true}, the program does not start.
  *
- * <p>{@code ksm attach} ends the options with {@code answer=FILE}. What was done, or what went wrong, is then written to that file.
+ * <p>{@code ksm attach} appends {@code answer=FILE} to the options. The result, or the error, is then written to that
+ * file instead.
  */
 public final class KsmAgent {
 
-    /** The last of the options, because a file's name may hold anything. */
+    /** Always the last option, because a file name may contain any character. */
     private static final String ANSWER = "answer=";
 
-    /** Where {@code ksm attach} has put the agent, to put it there again: each other place would stay on the class path for good. */
-    private static final String FOLDER_PROPERTY = "io.ksm4j.agent.folder";
+    /**
+     * The directory that {@code ksm attach} copied the agent to. It uses the same one again, because every directory
+     * would stay on the class path of this JVM.
+     */
+    private static final String DIRECTORY_PROPERTY = "io.ksm4j.agent.folder";
 
-    /** Held while the options of one call are applied. */
+    /** Held while options are applied. */
     private static final ReentrantLock LOCK = new ReentrantLock();
 
-    /** The one copy of everything else. Its options are text, and what it did, or {@code error}, are texts by name. */
-    private static @Nullable Function<String, Map<String, String>> inside;
+    /** Applies options in the isolated module. Returns the results by name, or the {@code error}. */
+    private static @Nullable Function<String, Map<String, String>> handler;
 
     private KsmAgent() {}
 
     /**
-     * {@code -javaagent:ksm-agent.jar=OPTIONS}.
+     * Called by the JVM for {@code -javaagent:ksm-agent.jar=OPTIONS}.
      *
-     * @param options {@code key=value,…}; null if there are none
-     * @param instrumentation the JVM's
+     * @param options {@code key=value,…}; null for none
+     * @param instrumentation provided by the JVM
      */
     public static void premain(@Nullable String options, Instrumentation instrumentation) {
         String text = options == null ? "" : options;
@@ -46,17 +50,18 @@ public final class KsmAgent {
             return;
         }
         boolean fail = ("," + text + ",").contains(",fail=true,");
-        say(error + (fail ? "" : ": the program runs without the agent"));
+        print(error + (fail ? "" : ": the program runs without the agent"));
         if (fail) {
             System.exit(1);
         }
     }
 
     /**
-     * {@code ksm attach}, and whatever else loads agents into a running JVM. As often as one likes.
+     * Called by the JVM when {@code ksm attach}, or another program, loads the agent into a running JVM. May be called
+     * any number of times.
      *
-     * @param options {@code key=value,…}; null if there are none
-     * @param instrumentation the JVM's
+     * @param options {@code key=value,…}; null for none
+     * @param instrumentation provided by the JVM
      */
     public static void agentmain(@Nullable String options, Instrumentation instrumentation) {
         String text = options == null ? "" : options;
@@ -64,7 +69,7 @@ public final class KsmAgent {
         if (at < 0) {
             String error = run(text, instrumentation).get("error");
             if (error != null) {
-                say(error);
+                print(error);
             }
             return;
         }
@@ -72,22 +77,22 @@ public final class KsmAgent {
         Properties answer = new Properties();
         answer.putAll(run(text.substring(0, Math.max(0, at - 1)), instrumentation));
         try (OutputStream out = new FileOutputStream(file)) {
-            System.setProperty(FOLDER_PROPERTY, String.valueOf(file.getParent()));
+            System.setProperty(DIRECTORY_PROPERTY, String.valueOf(file.getParent()));
             answer.store(out, null);
         } catch (IOException | SecurityException e) {
-            say("cannot answer: " + e.getMessage());
+            print("cannot write the answer: " + e.getMessage());
         }
     }
 
-    /** A JVM whose agent throws ends. */
+    /** Catches everything, because the JVM exits if its agent throws. */
     @SuppressWarnings("CatchingThrowable")
     private static Map<String, String> run(String options, Instrumentation instrumentation) {
         LOCK.lock();
         try {
-            if (inside == null) {
-                inside = IsolatedModule.open(instrumentation);
+            if (handler == null) {
+                handler = IsolatedModule.open(instrumentation);
             }
-            return inside.apply(options);
+            return handler.apply(options);
         } catch (Throwable t) {
             Throwable cause = t;
             while (cause instanceof ReflectiveOperationException && cause.getCause() != null) {
@@ -99,7 +104,7 @@ public final class KsmAgent {
         }
     }
 
-    private static void say(String message) {
+    private static void print(String message) {
         System.err.println("ksm-agent: " + message.strip().replaceAll("\\s*\\R\\s*", "; "));
     }
 }

@@ -1,6 +1,6 @@
 /**
- * The agent {@code ksm-agent.jar}: opts a whole JVM in or out. What stands here the program's class loader sees, so it is little,
- * and needs nothing but the JDK; the rest is in a module of its own.
+ * The agent {@code ksm-agent.jar}, which opts a whole JVM in or out. Only this package is on the class path of the
+ * program, so it is small and depends only on the JDK. Everything else is in a module with a class loader of its own.
  */
 @NullMarked
 package io.ksm4j.agent;

@@ -1,10 +1,10 @@
-package io.ksm4j.agent.inside;
+package io.ksm4j.agent.isolated;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.ksm4j.agent.inside.AgentOptions.Merge;
-import io.ksm4j.agent.inside.AgentOptions.Reporting;
+import io.ksm4j.agent.isolated.AgentOptions.Merge;
+import io.ksm4j.agent.isolated.AgentOptions.Reporting;
 import java.time.Duration;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -20,7 +20,7 @@ class AgentOptionsTest {
     }
 
     @Test
-    void theyComeInAnyOrder() {
+    void acceptsOptionsInAnyOrder() {
         assertThat(AgentOptions.parse("fail=true,file=/tmp/a=b,backend=jna,report=60,merge=keep"))
                 .isEqualTo(new AgentOptions(
                         Merge.KEEP,
@@ -58,7 +58,7 @@ class AgentOptionsTest {
                 "fail=yes",
                 "merge=on\nmerge=off"
             })
-    void garbageIsRefusedInOneLineThatSaysWhatIsRight(String options) {
+    void refusesInvalidOptionsInOneLineThatListsTheValidOnes(String options) {
         assertThatThrownBy(() -> AgentOptions.parse(options))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageStartingWith("option \"")

@@ -1,6 +1,6 @@
-package io.ksm4j.agent.inside;
+package io.ksm4j.agent.isolated;
 
-import io.ksm4j.agent.inside.AgentOptions.Reporting;
+import io.ksm4j.agent.isolated.AgentOptions.Reporting;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
 import java.io.IOException;
@@ -15,17 +15,17 @@ import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
-/** Reports now and then, or at the end. What it was told last holds. */
+/** Reports periodically or at exit, as last requested. For use by one thread at a time. */
 final class Reporter {
 
     private @Nullable Thread periodic;
     private @Nullable Thread atExit;
 
     /**
-     * Begins to report, or ends it.
+     * Starts or stops reporting.
      *
-     * @param file appended to; standard error if empty
-     * @throws IllegalArgumentException if the file cannot be written to; then nothing has changed
+     * @param file the file to append to; empty for standard error
+     * @throws IllegalArgumentException if the file cannot be written to; nothing has changed then
      */
     void report(Reporting reporting, Optional<String> file) {
         Optional<Path> path = file.map(Path::of);
@@ -41,15 +41,15 @@ final class Reporter {
             try {
                 Runtime.getRuntime().addShutdownHook(atExit);
             } catch (IllegalStateException e) {
-                atExit.start(); // The program is ending.
+                atExit.start(); // The program is exiting.
             }
         }
     }
 
     private static void requireWritable(Path file) {
-        // Opening a pipe waits for its reader, and the program would not start.
+        // Opening a named pipe waits for its reader, so the program would not start.
         if (Files.exists(file) && !Files.isRegularFile(file)) {
-            throw new IllegalArgumentException("cannot write to file " + file + ": it is no regular file");
+            throw new IllegalArgumentException("cannot write to file " + file + ": it is not a regular file");
         }
         try {
             append(file, "");
@@ -67,7 +67,7 @@ final class Reporter {
             try {
                 Runtime.getRuntime().removeShutdownHook(atExit);
             } catch (IllegalStateException e) {
-                return; // The program is ending, and it reports.
+                return; // The program is exiting, and the hook reports.
             }
             atExit = null;
         }
@@ -105,7 +105,7 @@ final class Reporter {
         try {
             return Report.lines(ProcessKsmStats.read(), KsmStats.read());
         } catch (UncheckedIOException e) {
-            return List.of("cannot tell: " + e.getMessage());
+            return List.of("no report: " + e.getMessage());
         }
     }
 

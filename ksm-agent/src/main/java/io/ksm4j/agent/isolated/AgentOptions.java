@@ -1,4 +1,4 @@
-package io.ksm4j.agent.inside;
+package io.ksm4j.agent.isolated;
 
 import java.time.Duration;
 import java.util.LinkedHashMap;
@@ -6,19 +6,19 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * What the agent is told to do.
+ * The options of the agent.
  *
  * @param merge whether to opt the JVM in
- * @param report when to report; empty if nothing was said of it
- * @param file where the reports are appended to; empty for standard error
- * @param backend the binding to use; empty for the one that suits the JVM
+ * @param report when to report; empty to leave it as it is
+ * @param file the file to append reports to; empty for standard error
+ * @param backend the backend to use; empty for the default of this Java version
  */
 record AgentOptions(Merge merge, Optional<Reporting> report, Optional<String> file, Optional<String> backend) {
 
     static final String HELP =
             "the options are merge=on|off|keep, report=exit|SECONDS|off, file=PATH, backend=ffm|jna, fail=true|false";
 
-    private static final long MOST_SECONDS = Duration.ofDays(365).toSeconds();
+    private static final long MAX_SECONDS = Duration.ofDays(365).toSeconds();
 
     enum Merge {
         ON,
@@ -29,30 +29,30 @@ record AgentOptions(Merge merge, Optional<Reporting> report, Optional<String> fi
     /**
      * When to report.
      *
-     * @param period how often; zero for never
-     * @param atExit whether to do so when the program ends
+     * @param period the time between reports; zero for no periodic reports
+     * @param atExit whether to report when the program exits
      */
     record Reporting(Duration period, boolean atExit) {}
 
     /**
-     * Reads them.
+     * Parses options.
      *
-     * @param text {@code key=value,…}, where a key comes once at most; may be empty
-     * @throws IllegalArgumentException if it is anything else; the message has one line
+     * @param text {@code key=value,…}, each key at most once; may be empty
+     * @throws IllegalArgumentException if the text is invalid; the message has one line
      */
     static AgentOptions parse(String text) {
         Map<String, String> values = new LinkedHashMap<>();
         for (String option : text.isEmpty() ? new String[0] : text.split(",", -1)) {
             int equals = option.indexOf('=');
             if (equals < 0) {
-                throw garbage(option, "is no key=value");
+                throw invalid(option, "is not of the form key=value");
             }
             String value = option.substring(equals + 1);
             if (value.isEmpty()) {
-                throw garbage(option, "has no value");
+                throw invalid(option, "has no value");
             }
             if (values.put(option.substring(0, equals), value) != null) {
-                throw garbage(option, "comes twice");
+                throw invalid(option, "is given twice");
             }
         }
         Merge merge = merge(values.remove("merge"));
@@ -60,20 +60,20 @@ record AgentOptions(Merge merge, Optional<Reporting> report, Optional<String> fi
                 Optional.ofNullable(values.remove("report")).map(AgentOptions::reporting);
         Optional<String> file = Optional.ofNullable(values.remove("file"));
         if (file.isPresent() && report.isEmpty()) {
-            throw garbage("file=" + file.get(), "says where to report, and nothing says when");
+            throw invalid("file=" + file.get(), "needs the option report, too");
         }
         Optional<String> backend = Optional.ofNullable(values.remove("backend"));
         backend.filter(name -> !name.equals("ffm") && !name.equals("jna")).ifPresent(name -> {
-            throw garbage("backend=" + name, "is no backend of the agent");
+            throw invalid("backend=" + name, "is not a backend of the agent");
         });
-        // Whether to end the program is the caller's business.
+        // Only validated here: the caller ends the program.
         String fail = values.getOrDefault("fail", "false");
         if (!fail.equals("true") && !fail.equals("false")) {
-            throw garbage("fail=" + fail, "is neither true nor false");
+            throw invalid("fail=" + fail, "is neither true nor false");
         }
         values.remove("fail");
         values.forEach((key, value) -> {
-            throw garbage(key + "=" + value, "is unknown");
+            throw invalid(key + "=" + value, "is unknown");
         });
         return new AgentOptions(merge, report, file, backend);
     }
@@ -83,7 +83,7 @@ record AgentOptions(Merge merge, Optional<Reporting> report, Optional<String> fi
             case "on" -> Merge.ON;
             case "off" -> Merge.OFF;
             case "keep" -> Merge.KEEP;
-            default -> throw garbage("merge=" + value, "is none of on, off, keep");
+            default -> throw invalid("merge=" + value, "is none of on, off, keep");
         };
     }
 
@@ -94,14 +94,14 @@ record AgentOptions(Merge merge, Optional<Reporting> report, Optional<String> fi
         if (value.equals("off")) {
             return new Reporting(Duration.ZERO, false);
         }
-        // More digits than fit are more than a year.
-        if (!value.matches("[0-9]{1,9}") || Long.parseLong(value) < 1 || Long.parseLong(value) > MOST_SECONDS) {
-            throw garbage("report=" + value, "is neither exit, nor off, nor seconds from 1 to " + MOST_SECONDS);
+        // More digits would be more than a year.
+        if (!value.matches("[0-9]{1,9}") || Long.parseLong(value) < 1 || Long.parseLong(value) > MAX_SECONDS) {
+            throw invalid("report=" + value, "is not exit, off, or a number of seconds from 1 to " + MAX_SECONDS);
         }
         return new Reporting(Duration.ofSeconds(Long.parseLong(value)), false);
     }
 
-    private static IllegalArgumentException garbage(String option, String problem) {
+    private static IllegalArgumentException invalid(String option, String problem) {
         return new IllegalArgumentException(
                 "option \"" + option.replaceAll("\\p{Cntrl}", "?") + "\" " + problem + ": " + HELP);
     }

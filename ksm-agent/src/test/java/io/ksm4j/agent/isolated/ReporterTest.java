@@ -1,10 +1,10 @@
-package io.ksm4j.agent.inside;
+package io.ksm4j.agent.isolated;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Timeout.ThreadMode.SEPARATE_THREAD;
 
-import io.ksm4j.agent.inside.AgentOptions.Reporting;
+import io.ksm4j.agent.isolated.AgentOptions.Reporting;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -19,7 +19,7 @@ class ReporterTest {
     private static final Reporting OFF = new Reporting(Duration.ZERO, false);
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
     private final Reporter reporter = new Reporter();
 
@@ -36,11 +36,11 @@ class ReporterTest {
                 .toList();
     }
 
-    /** Else a program whose agent was told so would never start. */
+    /** Otherwise the program would never start. */
     @Test
     @Timeout(value = 180, threadMode = SEPARATE_THREAD)
-    void aPipeThatNobodyReadsIsRefused() throws Exception {
-        Path pipe = folder.resolve("pipe");
+    void refusesANamedPipeWithoutAReader() throws Exception {
+        Path pipe = directory.resolve("pipe");
         assertThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor())
                 .isZero();
 
@@ -48,14 +48,14 @@ class ReporterTest {
     }
 
     @Test
-    void whatIsNoFileIsRefused() {
-        assertRefused(folder);
-        assertRefused(folder.resolve("missing/report"));
+    void refusesPathsThatAreNotRegularFiles() {
+        assertRefused(directory);
+        assertRefused(directory.resolve("missing/report"));
     }
 
     @Test
-    void whatItWasToldLastHoldsAndItKeepsNoProgramAlive() throws Exception {
-        Path file = folder.resolve("report");
+    void theLastRequestAppliesAndTheThreadIsADaemon() throws Exception {
+        Path file = directory.resolve("report");
 
         reporter.report(HOURLY, Optional.of(file.toString()));
 

@@ -1,4 +1,4 @@
-package io.ksm4j.agent.inside;
+package io.ksm4j.agent.isolated;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.KsmException;
@@ -12,22 +12,23 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Does what the agent's options say, as often as it is asked, by one thread at a time. Takes and gives types of the JDK alone, because
- * its caller is not in this module.
+ * Applies the options of the agent. May be called any number of times, by one thread at a time. Its interface has only
+ * types of the JDK, because its caller is not in this module.
  */
-public final class Inside implements Function<String, Map<String, String>> {
+public final class OptionsHandler implements Function<String, Map<String, String>> {
 
     private final Reporter reporter = new Reporter();
     private @Nullable Ksm ksm;
 
-    /** Called by the agent. */
-    public Inside() {}
+    /** Called by reflection. */
+    public OptionsHandler() {}
 
     /**
-     * Does it.
+     * Applies options.
      *
-     * @param options see the agent's documentation
-     * @return whether the process {@code wasOptedIn} and now is, {@code isOptedIn}, and the {@code backend}; or the {@code error}
+     * @param options {@code key=value,…}, as in the documentation of the agent
+     * @return whether the process {@code wasOptedIn} before, whether it {@code isOptedIn} now, and the {@code backend};
+     *     or the {@code error}
      */
     @Override
     public Map<String, String> apply(String options) {
@@ -42,12 +43,12 @@ public final class Inside implements Function<String, Map<String, String>> {
         Ksm ksm = ksm(options);
         ProcessMerging process = ksm.process();
         boolean before = process.isMergeable();
-        // Before anything changes, because it may fail.
+        // First, because it may fail, and nothing must have changed then.
         options.report().ifPresent(report -> reporter.report(report, options.file()));
         switch (options.merge()) {
             case ON -> process.markMergeable();
             case OFF -> process.markUnmergeable();
-            case KEEP -> MergeRegistry.system(); // Has the MXBeans registered.
+            case KEEP -> MergeRegistry.system(); // Registers the MXBeans.
         }
         Map<String, String> answer = new LinkedHashMap<>();
         answer.put("wasOptedIn", Boolean.toString(before));
@@ -56,7 +57,7 @@ public final class Inside implements Function<String, Map<String, String>> {
         return answer;
     }
 
-    /** Not {@link Ksm#system()}: the property that names its backend is the program's. */
+    /** Does not use {@link Ksm#system()}, since the property that selects its backend belongs to the program. */
     private Ksm ksm(AgentOptions options) {
         String name = options.backend().orElse(Runtime.version().feature() >= 22 ? "ffm" : "jna");
         if (ksm == null || (options.backend().isPresent() && !ksm.backend().equals(name))) {
@@ -66,7 +67,7 @@ public final class Inside implements Function<String, Map<String, String>> {
         return ksm;
     }
 
-    /** By name, because a provider for a later Java than this cannot even be looked at. */
+    /** Loads the provider by name, because a class for a later Java version cannot even be loaded. */
     private static KsmBackend open(String name) {
         String provider = name.equals("ffm") ? "io.ksm4j.ffm.FfmBackendProvider" : "io.ksm4j.jna.JnaBackendProvider";
         try {

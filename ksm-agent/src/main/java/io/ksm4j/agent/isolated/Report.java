@@ -1,4 +1,4 @@
-package io.ksm4j.agent.inside;
+package io.ksm4j.agent.isolated;
 
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
@@ -6,33 +6,33 @@ import java.util.List;
 import java.util.Locale;
 import java.util.OptionalLong;
 
-/** What merging does for this process, in words. */
+/** Describes the effect of merging on this process. */
 final class Report {
 
-    /** Before {@code ksmd} has looked at so many, a profit says nothing. */
-    private static final long ENOUGH_PAGES = 4096;
+    /** Pages that {@code ksmd} must have scanned for the profit to be meaningful. */
+    private static final long MIN_PAGES = 4096;
 
     private Report() {}
 
-    /** One line, or two. */
+    /** {@return one line, or two if merging costs more than it saves} */
     static List<String> lines(ProcessKsmStats process, KsmStats machine) {
         String numbers = optedIn(process) + "; merged " + mebibytes(process.mergedBytes()) + ", "
                 + mebibytes(pages(process.zeroPages(), machine.pageSize()))
-                + " of it with the kernel's page of zeros; records cost " + mebibytes(cost(process)) + "; profit "
+                + " of it as zero pages; records cost " + mebibytes(cost(process)) + "; profit "
                 + mebibytes(process.profitBytes()) + "; " + ksmd(machine);
-        if (process.profitBytes().orElse(0) >= 0 || process.rmapItems().orElse(0) < ENOUGH_PAGES) {
+        if (process.profitBytes().orElse(0) >= 0 || process.rmapItems().orElse(0) < MIN_PAGES) {
             return List.of(numbers);
         }
         return List.of(
                 numbers,
-                "merging costs this process more memory than it saves: a Java heap hardly merges unless its pages are"
-                        + " zeros, and ksmd scans it all the same; opt it out with ksm attach --off");
+                "merging costs this process more memory than it saves: a Java heap hardly merges except for its zero"
+                        + " pages, but ksmd scans all of it; opt the process out with ksm attach --off");
     }
 
     private static String optedIn(ProcessKsmStats process) {
         return process.mergeAny()
                 .map(optedIn -> optedIn ? "opted in" : "opted out")
-                .orElse("this kernel does not tell who is opted in");
+                .orElse("this kernel does not show whether the process is opted in");
     }
 
     private static String ksmd(KsmStats machine) {
@@ -40,8 +40,8 @@ final class Report {
             case 1 ->
                 "ksmd scans " + number(machine.pagesToScan()) + " pages every " + number(machine.sleepMillisecs())
                         + " ms";
-            case 0, 2 -> "ksmd stands still: nothing merges until root writes 1 to /sys/kernel/mm/ksm/run";
-            default -> "what ksmd does cannot be read";
+            case 0, 2 -> "ksmd is stopped: nothing merges until root writes 1 to /sys/kernel/mm/ksm/run";
+            default -> "the state of ksmd cannot be read";
         };
     }
 

@@ -1,4 +1,4 @@
-package io.ksm4j.agent.inside;
+package io.ksm4j.agent.isolated;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -30,15 +30,15 @@ class ReportTest {
     }
 
     @Test
-    void aProfitTakesOneLine() throws IOException {
+    void reportsAProfitInOneLine() throws IOException {
         assertThat(report("1", 16384, 256, 512))
                 .containsExactly(
-                        "opted in; merged 3.0 MiB, 1.0 MiB of it with the kernel's page of zeros; records cost 1.0 MiB;"
+                        "opted in; merged 3.0 MiB, 1.0 MiB of it as zero pages; records cost 1.0 MiB;"
                                 + " profit 2.0 MiB; ksmd scans 100 pages every 20 ms");
     }
 
     @Test
-    void aLossIsSaidPlainly() throws IOException {
+    void warnsOfALoss() throws IOException {
         assertThat(report("1", 32768, 0, 256))
                 .hasSize(2)
                 .first()
@@ -49,24 +49,24 @@ class ReportTest {
     }
 
     @Test
-    void aLossOfFewPagesIsNone() throws IOException {
+    void doesNotWarnOfALossIfFewPagesWereScanned() throws IOException {
         assertThat(report("1", 17, 0, 0)).singleElement().asString().contains("; profit -0.0 MiB;");
     }
 
     @Test
-    void whatTheKernelDoesNotTellIsADash() throws IOException {
+    void printsADashForMissingNumbers() throws IOException {
         Path empty = Files.createDirectories(root.resolve("empty/proc/7"))
                 .getParent()
                 .getParent();
 
         assertThat(Report.lines(ProcessKsmStats.read(empty, 7, 4096), KsmStats.read(empty, 4096)))
                 .containsExactly(
-                        "this kernel does not tell who is opted in; merged -, - of it with the kernel's page of zeros;"
-                                + " records cost -; profit -; what ksmd does cannot be read");
+                        "this kernel does not show whether the process is opted in; merged -, - of it as zero pages;"
+                                + " records cost -; profit -; the state of ksmd cannot be read");
     }
 
     @Test
-    void aKsmdThatStandsStillIsSaid() throws IOException {
-        assertThat(report("0", 0, 0, 0)).singleElement().asString().contains("; ksmd stands still: ");
+    void reportsThatKsmdIsStopped() throws IOException {
+        assertThat(report("0", 0, 0, 0)).singleElement().asString().contains("; ksmd is stopped: ");
     }
 }
