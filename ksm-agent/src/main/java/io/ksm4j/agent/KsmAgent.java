@@ -27,7 +27,7 @@ public final class KsmAgent {
      * The directory that {@code ksm attach} copied the agent to. It uses the same one again, because every directory
      * would stay on the class path of this JVM.
      */
-    private static final String DIRECTORY_PROPERTY = "io.ksm4j.agent.folder";
+    private static final String DIRECTORY_PROPERTY = "io.ksm4j.agent.directory";
 
     /** Held while options are applied. */
     private static final ReentrantLock LOCK = new ReentrantLock();

@@ -39,7 +39,7 @@ import java.util.Set;
 final class AgentFolder implements AutoCloseable {
 
     /** Set by the agent. */
-    static final String FOLDER_PROPERTY = "io.ksm4j.agent.folder";
+    static final String FOLDER_PROPERTY = "io.ksm4j.agent.directory";
 
     private static final String PREFIX = "ksm-attach";
 
