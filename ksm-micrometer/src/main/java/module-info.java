@@ -1,6 +1,6 @@
 import org.jspecify.annotations.NullMarked;
 
-/** What merging does, as Micrometer's meters. */
+/** Micrometer meters that show the effect of merging. */
 @NullMarked
 module io.ksm4j.micrometer {
     requires transitive io.ksm4j;

@@ -18,7 +18,8 @@ import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What merging does: on the whole machine, for this process and, with a {@link Ksm}, in the regions of this JVM.
+ * Meters that show the effect of merging: on the whole machine, for this process and, with a {@link Ksm}, in the
+ * regions of this JVM.
  *
  * <pre>{@code
  * MeterRegistry registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
@@ -27,9 +28,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <table>
  * <caption>The meters</caption>
- * <tr><th>name<th>unit<th>what it is
- * <tr><td>{@code ksm.kernel.pages}<td>pages<td>what {@code ksmd} keeps records of, by {@code state}: {@code shared}, {@code
- *     sharing}, {@code unshared}, {@code volatile}; they add up to {@link KsmStats#rmapItems}
+ * <tr><th>name<th>unit<th>meaning
+ * <tr><td>{@code ksm.kernel.pages}<td>pages<td>pages that {@code ksmd} keeps a record of, by {@code state}: {@code
+ *     shared}, {@code sharing}, {@code unshared}, {@code volatile}; their sum is {@link KsmStats#rmapItems}
  * <tr><td>{@code ksm.kernel.zero}<td>pages<td>{@link KsmStats#ksmZeroPages}
  * <tr><td>{@code ksm.kernel.saved}<td>bytes<td>{@link KsmStats#savedBytes}
  * <tr><td>{@code ksm.kernel.used}<td>bytes<td>{@link KsmStats#usedBytes}
@@ -39,12 +40,12 @@ import org.jspecify.annotations.Nullable;
  * <tr><td>{@code ksm.kernel.volatile}<td>ratio<td>{@link KsmStats#volatileShare}
  * <tr><td>{@code ksm.kernel.run}<td><td>{@link KsmStats#run}
  * <tr><td>{@code ksm.kernel.scan.batch}<td>pages<td>{@link KsmStats#pagesToScan}
- * <tr><td>{@code ksm.kernel.scan.sleep}<td>the registry's of time<td>{@link KsmStats#sleepMillisecs}
+ * <tr><td>{@code ksm.kernel.scan.sleep}<td>the time unit of the registry<td>{@link KsmStats#sleepMillisecs}
  * <tr><td>{@code ksm.kernel.full.scans}<td>scans<td>counter: {@link KsmStats#fullScans}
  * <tr><td>{@code ksm.kernel.scanned}<td>pages<td>counter: {@link KsmStats#pagesScanned}
  * <tr><td>{@code ksm.kernel.skipped}<td>pages<td>counter: {@link KsmStats#pagesSkipped}
- * <tr><td>{@code ksm.kernel.copied}<td>pages<td>counter, by {@code cause}: {@code write} is {@link KsmStats#cowKsm}, {@code
- *     swapin} is {@link KsmStats#ksmSwpinCopy}
+ * <tr><td>{@code ksm.kernel.copied}<td>pages<td>counter, by {@code cause}: {@code write} is {@link KsmStats#cowKsm},
+ *     {@code swapin} is {@link KsmStats#ksmSwpinCopy}
  * <tr><td>{@code ksm.process.pages}<td>pages<td>pages of this process by {@code state}: {@code merged} is {@link
  *     ProcessKsmStats#mergingPages}, {@code zero} is {@link ProcessKsmStats#zeroPages}
  * <tr><td>{@code ksm.process.merged}<td>bytes<td>{@link ProcessKsmStats#mergedBytes}
@@ -60,21 +61,22 @@ import org.jspecify.annotations.Nullable;
  * <tr><td>{@code ksm.regions.saved}<td>bytes<td>{@link RegionStats#savedBytes}
  * </table>
  *
- * <p><b>What is not told.</b> A number that this kernel does not tell when the meters are bound gets no meter. Regions of a
- * fallback {@code Ksm} never merge, and have those of the registry only. Later on, gauges are NaN while there is no number: a
- * ratio of 0 to 0, or files that cannot be read. Counters then stay as they are, since registries that publish differences
- * would lose count. They count since the machine started, {@code ksm.regions.leaked} since the JVM did.
+ * <p><b>Missing numbers.</b> A number that this kernel does not provide when the meters are bound has no meter. Regions
+ * of a fallback {@code Ksm} never merge, and have only the meters of the registry: {@code open}, {@code leaked} and
+ * {@code mergeable}. Later on, a gauge is NaN while there is no number: for a ratio of 0 to 0, or if a file cannot be
+ * read. A counter keeps its value then, since registries that publish differences would lose count. Counters count from
+ * the start of the machine, {@code ksm.regions.leaked} from the start of the JVM.
  *
- * <p><b>What a scrape costs.</b> Numbers that come from the same files are read together, shared by all meters and all
- * registries, and kept for one second: a scrape reads some 30 small files at most. The numbers of {@link Ksm#stats()}, which
- * cost milliseconds for each resident GiB, are kept for 30 seconds, or as long as was given. Reading takes up 1 % of the time at
- * most: what took a second to read is kept for 100. A scrape during a reading waits for it.
+ * <p><b>Cost of a scrape.</b> Numbers from the same files are read together, shared by all meters and all registries,
+ * and kept for one second: a scrape reads at most about 30 small files. The numbers of {@link Ksm#stats()}, which take
+ * milliseconds for each resident GiB, are kept for 30 seconds, or for the given interval. Reading takes at most 1 % of
+ * the time: numbers that took one second to read are kept for 100 seconds. A scrape during a reading waits for it.
  *
- * <p><b>Failures.</b> No meter throws. A reading that fails is logged by the logger {@code io.ksm4j}, the first of each kind as a
- * warning. Where the one made while binding fails, its meters are missing.
+ * <p><b>Failures.</b> No meter throws. A failed reading is logged by the logger {@code io.ksm4j}, the first of each
+ * kind as a warning. If a reading fails while the meters are bound, its meters are missing.
  *
- * <p>Nothing is to be closed, and the binder need not be kept: what the meters need they keep reachable themselves. Safe for use
- * by many threads; one binder may be bound to many registries.
+ * <p>Nothing needs to be closed, and the binder need not be kept: the meters keep everything they need reachable. Safe
+ * for use by multiple threads; a binder may be bound to several registries.
  */
 public final class KsmMetrics implements MeterBinder {
 
@@ -85,18 +87,18 @@ public final class KsmMetrics implements MeterBinder {
     private static final String REGIONS = "regions";
 
     private final Tags tags;
-    private final SharedReading<KsmStats> kernel;
-    private final SharedReading<ProcessKsmStats> process;
+    private final CachedReading<KsmStats> kernel;
+    private final CachedReading<ProcessKsmStats> process;
     private final @Nullable MergeRegistry marks;
-    private final @Nullable SharedReading<RegionStats> regions;
+    private final @Nullable CachedReading<RegionStats> regions;
 
-    /** Meters of the machine and of this process. Needs no native code. */
+    /** Creates meters of the machine and of this process. Needs no native code. */
     public KsmMetrics() {
         this(List.of());
     }
 
     /**
-     * Meters of the machine and of this process. Needs no native code.
+     * Creates meters of the machine and of this process. Needs no native code.
      *
      * @param tags tags for all meters
      */
@@ -105,18 +107,18 @@ public final class KsmMetrics implements MeterBinder {
     }
 
     /**
-     * Meters of the machine, of this process and of the regions of this JVM.
+     * Creates meters of the machine, of this process and of the regions of this JVM.
      *
-     * @param ksm who counts; any but a fallback counts the marked memory of the whole JVM
+     * @param ksm measures the regions; any except a fallback measures the marked memory of the whole JVM
      */
     public KsmMetrics(Ksm ksm) {
         this(ksm, List.of());
     }
 
     /**
-     * Meters of the machine, of this process and of the regions of this JVM.
+     * Creates meters of the machine, of this process and of the regions of this JVM.
      *
-     * @param ksm who counts; any but a fallback counts the marked memory of the whole JVM
+     * @param ksm measures the regions; any except a fallback measures the marked memory of the whole JVM
      * @param tags tags for all meters
      */
     public KsmMetrics(Ksm ksm, Iterable<Tag> tags) {
@@ -124,11 +126,11 @@ public final class KsmMetrics implements MeterBinder {
     }
 
     /**
-     * Meters of the machine, of this process and of the regions of this JVM.
+     * Creates meters of the machine, of this process and of the regions of this JVM.
      *
-     * @param ksm who counts; any but a fallback counts the marked memory of the whole JVM
+     * @param ksm measures the regions; any except a fallback measures the marked memory of the whole JVM
      * @param tags tags for all meters
-     * @param regionsInterval how long the numbers of {@link Ksm#stats()} are kept at least
+     * @param regionsInterval the minimum time that the numbers of {@link Ksm#stats()} are kept
      * @throws IllegalArgumentException if the interval is negative
      */
     public KsmMetrics(Ksm ksm, Iterable<Tag> tags, Duration regionsInterval) {
@@ -137,10 +139,10 @@ public final class KsmMetrics implements MeterBinder {
 
     KsmMetrics(
             Iterable<Tag> tags,
-            SharedReading<KsmStats> kernel,
-            SharedReading<ProcessKsmStats> process,
+            CachedReading<KsmStats> kernel,
+            CachedReading<ProcessKsmStats> process,
             @Nullable MergeRegistry marks,
-            @Nullable SharedReading<RegionStats> regions) {
+            @Nullable CachedReading<RegionStats> regions) {
         this.tags = Tags.of(tags);
         this.kernel = kernel;
         this.process = process;
@@ -148,104 +150,108 @@ public final class KsmMetrics implements MeterBinder {
         this.regions = regions;
     }
 
-    private static SharedReading<KsmStats> kernel() {
-        return new SharedReading<>("the machine's merging", SECOND, KsmStats::read, System::nanoTime);
+    private static CachedReading<KsmStats> kernel() {
+        return new CachedReading<>("merging on this machine", SECOND, KsmStats::read, System::nanoTime);
     }
 
-    private static SharedReading<ProcessKsmStats> process() {
-        return new SharedReading<>("this process's merging", SECOND, ProcessKsmStats::read, System::nanoTime);
+    private static CachedReading<ProcessKsmStats> process() {
+        return new CachedReading<>("merging in this process", SECOND, ProcessKsmStats::read, System::nanoTime);
     }
 
-    private static @Nullable SharedReading<RegionStats> regions(Ksm ksm, Duration interval) {
+    private static @Nullable CachedReading<RegionStats> regions(Ksm ksm, Duration interval) {
         if (interval.isNegative()) {
             throw new IllegalArgumentException("interval " + interval + " is negative");
         }
         return ksm.backend().equals("fallback")
                 ? null
-                : new SharedReading<>("merge regions", interval, ksm::stats, System::nanoTime);
+                : new CachedReading<>("merge regions", interval, ksm::stats, System::nanoTime);
     }
 
     /**
-     * Registers the meters. Reads once what they will tell, to find out which there are.
+     * Registers the meters. Reads all numbers once, to find out which ones this kernel provides.
      *
-     * @param registry where to; what it has already under the same names and tags stays
+     * @param registry the registry; meters that it already has with the same names and tags stay
      */
     @Override
     public void bindTo(MeterRegistry registry) {
         KsmStats kernelStats = kernel.get();
         if (kernelStats != null) {
-            bindKernel(new Source<>(registry, tags, kernel, kernelStats));
+            bindKernel(new MeterGroup<>(registry, tags, kernel, kernelStats));
         }
         ProcessKsmStats processStats = process.get();
         if (processStats != null) {
-            bindProcess(new Source<>(registry, tags, process, processStats));
+            bindProcess(new MeterGroup<>(registry, tags, process, processStats));
         }
         if (marks != null) {
             bindMarks(registry, marks);
         }
         RegionStats regionStats = regions == null ? null : regions.get();
         if (regionStats != null) {
-            bindRegions(new Source<>(registry, tags, regions, regionStats));
+            bindRegions(new MeterGroup<>(registry, tags, regions, regionStats));
         }
     }
 
-    private static void bindKernel(Source<KsmStats> kernel) {
+    private static void bindKernel(MeterGroup<KsmStats> kernel) {
         String records = "Pages that ksmd keeps a record of";
         kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesShared, "state", "shared");
         kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesSharing, "state", "sharing");
         kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesUnshared, "state", "unshared");
         kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesVolatile, "state", "volatile");
-        kernel.gauge("ksm.kernel.zero", PAGES, "Empty pages replaced by the page of zeros", KsmStats::ksmZeroPages);
+        kernel.gauge("ksm.kernel.zero", PAGES, "Pages replaced by the kernel's zero page", KsmStats::ksmZeroPages);
 
         kernel.gauge("ksm.kernel.saved", BaseUnits.BYTES, "Memory that merging saves", KsmStats::savedBytes);
         kernel.gauge("ksm.kernel.used", BaseUnits.BYTES, "Memory that merged pages occupy", KsmStats::usedBytes);
         kernel.gauge(
                 "ksm.kernel.profit",
                 BaseUnits.BYTES,
-                "Memory that merging saves less what its records occupy",
+                "Memory that merging saves, less the memory that its records occupy",
                 KsmStats::profitBytes);
 
         kernel.ratio(
                 "ksm.kernel.sharing",
-                "How many more places use a merged page, on average",
+                "How many pages each merged page saves, on average",
                 KsmStats::sharingRatio,
                 KsmStats::rmapItems);
         kernel.ratio(
                 "ksm.kernel.wasted",
-                "Pages that equal no other, for each that is saved",
+                "Pages without a duplicate, for each page saved",
                 KsmStats::wastedEffort,
                 KsmStats::rmapItems);
         kernel.ratio(
                 "ksm.kernel.volatile",
-                "Pages that change too fast to merge, as a share of all",
+                "Share of pages that change too fast to merge",
                 KsmStats::volatileShare,
                 KsmStats::rmapItems);
 
-        kernel.gauge("ksm.kernel.run", null, "0: ksmd stands still, 1: scans, 2: has unmerged all", KsmStats::run);
-        kernel.gauge("ksm.kernel.scan.batch", PAGES, "What ksmd scans before it sleeps", KsmStats::pagesToScan);
+        kernel.gauge(
+                "ksm.kernel.run",
+                null,
+                "0: ksmd is stopped, 1: it scans, 2: it is stopped, and all pages are unmerged",
+                KsmStats::run);
+        kernel.gauge("ksm.kernel.scan.batch", PAGES, "Pages that ksmd scans before it sleeps", KsmStats::pagesToScan);
         kernel.milliseconds("ksm.kernel.scan.sleep", "How long ksmd sleeps between batches", KsmStats::sleepMillisecs);
 
         kernel.counter("ksm.kernel.full.scans", "scans", "Scans of all mergeable memory", KsmStats::fullScans);
-        kernel.counter("ksm.kernel.scanned", PAGES, "Pages that ksmd has looked at", KsmStats::pagesScanned);
-        kernel.counter("ksm.kernel.skipped", PAGES, "Pages that ksmd has passed over", KsmStats::pagesSkipped);
+        kernel.counter("ksm.kernel.scanned", PAGES, "Pages that ksmd has scanned", KsmStats::pagesScanned);
+        kernel.counter("ksm.kernel.skipped", PAGES, "Pages that ksmd has skipped", KsmStats::pagesSkipped);
         String copied = "Merged pages that had to be copied";
         kernel.counter("ksm.kernel.copied", PAGES, copied, KsmStats::cowKsm, "cause", "write");
         kernel.counter("ksm.kernel.copied", PAGES, copied, KsmStats::ksmSwpinCopy, "cause", "swapin");
     }
 
-    private static void bindProcess(Source<ProcessKsmStats> process) {
-        String pages = "Pages of this process that are merged, or replaced by the page of zeros";
+    private static void bindProcess(MeterGroup<ProcessKsmStats> process) {
+        String pages = "Pages of this process that are merged or replaced by the kernel's zero page";
         process.gauge("ksm.process.pages", PAGES, pages, ProcessKsmStats::mergingPages, "state", "merged");
         process.gauge("ksm.process.pages", PAGES, pages, ProcessKsmStats::zeroPages, "state", "zero");
         process.gauge(
                 "ksm.process.merged",
                 BaseUnits.BYTES,
-                "What this process's merged pages would occupy alone",
+                "Memory that the merged pages of this process would occupy without merging",
                 ProcessKsmStats::mergedBytes);
         process.gauge(
                 "ksm.process.profit",
                 BaseUnits.BYTES,
-                "What this process's merged pages would occupy alone, less what its records occupy",
+                "Memory that the merged pages of this process would occupy without merging, less that of their records",
                 ProcessKsmStats::profitBytes);
         process.gauge(
                 "ksm.process.rmap.items",
@@ -268,22 +274,22 @@ public final class KsmMetrics implements MeterBinder {
         FunctionCounter.builder("ksm.regions.leaked", marks, MergeRegistry::leaks)
                 .tags(tags)
                 .baseUnit(REGIONS)
-                .description("Merge regions that were forgotten instead of closed")
+                .description("Merge regions that became unreachable without being closed")
                 .register(registry);
     }
 
-    private static void bindRegions(Source<RegionStats> regions) {
+    private static void bindRegions(MeterGroup<RegionStats> regions) {
         regions.gauge(
                 "ksm.regions.resident",
                 BaseUnits.BYTES,
-                "What the pages of marked memory appear to occupy",
+                "Memory that marked memory appears to occupy",
                 stats -> OptionalLong.of(stats.residentBytes()));
         regions.gauge(
                 "ksm.regions.merged", BaseUnits.BYTES, "Marked memory that ksmd has merged", RegionStats::mergedBytes);
         regions.gauge(
                 "ksm.regions.zero",
                 BaseUnits.BYTES,
-                "Marked memory that ksmd has replaced by the page of zeros",
+                "Marked memory that ksmd has replaced by the kernel's zero page",
                 RegionStats::zeroBytes);
         regions.gauge(
                 "ksm.regions.huge",
@@ -293,7 +299,7 @@ public final class KsmMetrics implements MeterBinder {
         regions.gauge(
                 "ksm.regions.saved",
                 BaseUnits.BYTES,
-                "What merging saves of marked memory",
+                "Memory that merging saves in marked memory",
                 stats -> OptionalLong.of(stats.savedBytes()));
     }
 }

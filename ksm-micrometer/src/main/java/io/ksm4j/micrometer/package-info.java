@@ -1,2 +1,2 @@
-/** The numbers of {@link io.ksm4j.stats} as meters of Micrometer. */
+/** The numbers of {@link io.ksm4j.stats} as Micrometer meters. */
 package io.ksm4j.micrometer;

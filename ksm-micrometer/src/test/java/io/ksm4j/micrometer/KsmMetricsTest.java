@@ -40,7 +40,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Which meters there are and what they say, by files of kernels that are not this machine's. */
+/** The meters and their values, for recorded files of several kernels. */
 class KsmMetricsTest {
 
     private static final Path KERNELS = Path.of("../ksm-api/src/test/resources/kernels");
@@ -53,7 +53,7 @@ class KsmMetricsTest {
     private static final RegionStats REGIONS_OF_OLD_KERNEL =
             new RegionStats(700, 900, OptionalLong.empty(), OptionalLong.empty(), 200, 400);
 
-    /** A tree whose files a test changes. */
+    /** A tree of files that tests change. */
     @TempDir
     Path root;
 
@@ -79,7 +79,7 @@ class KsmMetricsTest {
         Files.writeString(file(name), number + "\n");
     }
 
-    private <T> SharedReading<T> reading(Supplier<T> source) {
+    private <T> CachedReading<T> reading(Supplier<T> source) {
         Supplier<T> counted = () -> {
             reads.incrementAndGet();
             if (failing.get()) {
@@ -87,14 +87,14 @@ class KsmMetricsTest {
             }
             return source.get();
         };
-        return new SharedReading<>("a test", Duration.ofSeconds(1), counted, clock::get);
+        return new CachedReading<>("a test", Duration.ofSeconds(1), counted, clock::get);
     }
 
     private void passSecond() {
         clock.addAndGet(Duration.ofSeconds(1).toNanos());
     }
 
-    /** Of the machine and process 1 whose files are in these trees. */
+    /** {@return the meters of a machine and its process 1, with the files of these trees} */
     private KsmMetrics metrics(Path kernel, Path process) {
         return new KsmMetrics(
                 List.of(),
@@ -130,7 +130,7 @@ class KsmMetricsTest {
     }
 
     @Test
-    void sayWhatTheRecordingOfAKernelSays() {
+    void showTheNumbersOfARecordedKernel() {
         PrometheusMeterRegistry prometheus = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
         metrics(LINUX_6_18, REGIONS).bindTo(prometheus);
 
@@ -179,7 +179,7 @@ class KsmMetricsTest {
     }
 
     @Test
-    void followTheConventions() throws IOException {
+    void followNamingConventions() throws IOException {
         metrics(LINUX_6_18, REGIONS, Tag.of("host", "a")).bindTo(registry);
         String javadoc = Files.readString(Path.of("src/main/java/io/ksm4j/micrometer/KsmMetrics.java"));
 
@@ -198,7 +198,7 @@ class KsmMetricsTest {
             }
             assertThat(id.getTag("host")).as(name).isEqualTo("a");
             assertThat(javadoc).contains("<tr><td>{@code " + name + "}");
-            // What has one name must be one thing, or no sum over it makes sense.
+            // Meters with the same name must measure the same thing, so that their sum makes sense.
             Meter.Id same = first.computeIfAbsent(name, unused -> id);
             assertThat(id.getType()).isEqualTo(same.getType());
             assertThat(id.getBaseUnit()).isEqualTo(same.getBaseUnit());
@@ -206,7 +206,7 @@ class KsmMetricsTest {
             assertThat(keys(id)).isEqualTo(keys(same));
         }
         assertThat(javadoc.split("<tr><td>", -1))
-                .as("meters that are documented, and what is before the first")
+                .as("documented meters, and the text before the first")
                 .hasSize(first.size() + 1);
     }
 
@@ -215,7 +215,7 @@ class KsmMetricsTest {
     }
 
     @Test
-    void ofAnOldKernelAreThoseItTells() {
+    void anOldKernelHasTheMetersItProvides() {
         metrics(LINUX_2_6_32, REGIONS_OF_OLD_KERNEL).bindTo(registry);
         assertThat(names())
                 .containsExactly(
@@ -240,7 +240,7 @@ class KsmMetricsTest {
     }
 
     @Test
-    void ofAKernelWithoutKsmAreNone(@TempDir Path empty) throws IOException {
+    void aKernelWithoutKsmHasNoMeters(@TempDir Path empty) throws IOException {
         Files.createDirectories(empty.resolve("proc/1"));
         metrics(empty, empty).bindTo(registry);
         assertThat(reads).hasValue(2);
@@ -248,7 +248,7 @@ class KsmMetricsTest {
     }
 
     @Test
-    void ratiosAreThereBeforeAnythingIsMerged() throws IOException {
+    void ratiosHaveMetersBeforeAnythingIsMerged() throws IOException {
         metrics(root, root).bindTo(registry);
         assertThat(gauge("ksm.kernel.sharing")).isNaN();
         assertThat(gauge("ksm.kernel.wasted")).isNaN();
@@ -268,7 +268,7 @@ class KsmMetricsTest {
     }
 
     @Test
-    void whatVanishesIsNoNumberUntilItComesBack() throws IOException {
+    void gaugesOfMissingFilesAreNotANumber() throws IOException {
         write("full_scans", "7");
         metrics(root, root).bindTo(registry);
         Files.delete(file("pages_shared"));
@@ -286,7 +286,7 @@ class KsmMetricsTest {
         assertThat(counter("ksm.kernel.full.scans")).isEqualTo(8);
     }
 
-    /** What is logged as a warning while it is open. */
+    /** The warnings logged until it is closed. */
     private static final class Warnings extends Handler {
 
         private final Logger logger = Logger.getLogger("io.ksm4j");
@@ -315,7 +315,7 @@ class KsmMetricsTest {
     }
 
     @Test
-    void failingReadsAreNoNumberAndLoggedOnce() {
+    void failedReadingsAreNotANumberAndLoggedOnce() {
         PrometheusMeterRegistry prometheus = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
         KsmMetrics metrics = metrics(LINUX_6_18, REGIONS);
         metrics.bindTo(registry);
@@ -336,7 +336,7 @@ class KsmMetricsTest {
                         .contains("ksm_kernel_saved_bytes NaN", "ksm_kernel_scanned_pages_total 1.16327233E8");
             }
             assertThat(warnings.messages)
-                    .as("one of kernel, process and regions each")
+                    .as("one each for kernel, process and regions")
                     .hasSize(3)
                     .allSatisfy(message -> assertThat(message).contains("a test", "as the test wants"));
 
@@ -349,7 +349,7 @@ class KsmMetricsTest {
     }
 
     @Test
-    void bindingWithUnreadableFilesLeavesTheirMetersOut() throws IOException {
+    void bindingOmitsMetersOfUnreadableFiles() throws IOException {
         write("run", "garbage");
         Warnings warnings = new Warnings();
         try {
@@ -384,7 +384,7 @@ class KsmMetricsTest {
     }
 
     @Test
-    void whatMetersNeedStaysReachable() throws IOException {
+    void metersKeepWhatTheyNeedReachable() throws IOException {
         WeakReference<KsmMetrics> binder = bindAndForget();
         while (binder.get() != null) {
             System.gc();
@@ -403,7 +403,7 @@ class KsmMetricsTest {
     }
 
     @Test
-    void ofFallbackRegionsAreThoseOfTheRegistry() {
+    void aFallbackHasTheMetersOfTheRegistry() {
         Ksm ksm = Ksm.fallback();
         new KsmMetrics(ksm, Tags.of("app", "b")).bindTo(registry);
         assertThat(names().stream().filter(name -> name.startsWith("ksm.regions")))
@@ -418,14 +418,14 @@ class KsmMetricsTest {
     }
 
     @Test
-    void withoutAKsmThereAreNoneOfRegions() {
+    void withoutAKsmThereAreNoMetersOfRegions() {
         new KsmMetrics().bindTo(registry);
         new KsmMetrics(Tags.of("app", "b")).bindTo(registry);
         assertThat(names()).noneMatch(name -> name.startsWith("ksm.regions"));
     }
 
     @Test
-    void anIntervalBelowZeroIsRefused() {
+    void aNegativeIntervalIsRefused() {
         Ksm ksm = Ksm.fallback();
         assertThatThrownBy(() -> new KsmMetrics(ksm, List.of(), Duration.ofNanos(-1)))
                 .isInstanceOf(IllegalArgumentException.class)

@@ -13,10 +13,15 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Registers meters of numbers that are read together, but for those that the first reading does not tell. Registries hold the
- * object of a meter weakly and its function strongly: the functions here capture all that they need.
+ * Registers meters of numbers that are read together, except for numbers that are missing in the first reading.
+ * Registries hold the object of a meter weakly, and its function strongly, so the functions capture all that they need.
+ *
+ * @param registry the registry to register meters with
+ * @param tags tags of all meters
+ * @param reading makes the readings
+ * @param first the first reading
  */
-record Source<T>(MeterRegistry registry, Tags tags, SharedReading<T> reading, T first) {
+record MeterGroup<T>(MeterRegistry registry, Tags tags, CachedReading<T> reading, T first) {
 
     void gauge(
             String name,
@@ -24,7 +29,7 @@ record Source<T>(MeterRegistry registry, Tags tags, SharedReading<T> reading, T 
             String description,
             Function<T, OptionalLong> number,
             String... moreTags) {
-        if (isTold(number)) {
+        if (isPresent(number)) {
             Gauge.builder(name, () -> value(number))
                     .tags(tags.and(moreTags))
                     .baseUnit(unit)
@@ -34,7 +39,7 @@ record Source<T>(MeterRegistry registry, Tags tags, SharedReading<T> reading, T 
     }
 
     void milliseconds(String name, String description, Function<T, OptionalLong> number) {
-        if (isTold(number)) {
+        if (isPresent(number)) {
             TimeGauge.builder(name, () -> value(number), TimeUnit.MILLISECONDS)
                     .tags(tags)
                     .description(description)
@@ -43,10 +48,13 @@ record Source<T>(MeterRegistry registry, Tags tags, SharedReading<T> reading, T 
     }
 
     /**
-     * @param operands told if the ratio is told, also where it is 0 to 0 for now
+     * Registers a ratio.
+     *
+     * @param ratio the ratio; empty if it is 0 to 0 now
+     * @param operands present if the kernel provides what the ratio is calculated from
      */
     void ratio(String name, String description, Function<T, OptionalDouble> ratio, Function<T, OptionalLong> operands) {
-        if (isTold(operands)) {
+        if (isPresent(operands)) {
             Gauge.builder(name, () -> {
                         T numbers = reading.get();
                         return numbers == null
@@ -61,16 +69,16 @@ record Source<T>(MeterRegistry registry, Tags tags, SharedReading<T> reading, T 
     }
 
     void counter(String name, String unit, String description, Function<T, OptionalLong> number, String... moreTags) {
-        if (isTold(number)) {
-            // A counter that goes back, or is no number for a while, makes registries lose count.
-            LongAccumulator highest =
+        if (isPresent(number)) {
+            // Registries lose count if a counter decreases or is not a number for a while.
+            LongAccumulator max =
                     new LongAccumulator(Math::max, number.apply(first).getAsLong());
-            FunctionCounter.builder(name, highest, weaklyHeld -> {
+            FunctionCounter.builder(name, max, weaklyHeld -> {
                         T numbers = reading.get();
                         if (numbers != null) {
-                            number.apply(numbers).ifPresent(highest::accumulate);
+                            number.apply(numbers).ifPresent(max::accumulate);
                         }
-                        return highest.get();
+                        return max.get();
                     })
                     .tags(tags.and(moreTags))
                     .baseUnit(unit)
@@ -79,7 +87,7 @@ record Source<T>(MeterRegistry registry, Tags tags, SharedReading<T> reading, T 
         }
     }
 
-    private boolean isTold(Function<T, OptionalLong> number) {
+    private boolean isPresent(Function<T, OptionalLong> number) {
         return number.apply(first).isPresent();
     }
 

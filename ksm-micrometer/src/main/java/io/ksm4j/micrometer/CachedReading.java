@@ -8,22 +8,25 @@ import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Numbers that are read together and asked for one by one. Safe for use by many threads: while one reads, the others wait for
- * what it finds.
+ * Numbers that are read together, and kept for an interval, since meters ask for them one by one. Safe for use by
+ * multiple threads: while one reads, the others wait for its result.
  */
-final class SharedReading<T> {
+final class CachedReading<T> {
 
     private static final System.Logger LOGGER = System.getLogger("io.ksm4j");
 
-    /** Readings begin at least so many times apart as the last one took: they take up 1 % of the time at most. */
+    /**
+     * The next reading starts at the earliest this many times as long after the last one as that one took: at most 1 %
+     * of the time.
+     */
     static final long SHARE = 100;
 
-    /** Differences of {@link System#nanoTime} cannot be longer. */
-    private static final Duration LONGEST = Duration.ofNanos(Long.MAX_VALUE / 2);
+    /** Limit for differences of {@link System#nanoTime}. */
+    private static final Duration MAX_INTERVAL = Duration.ofNanos(Long.MAX_VALUE / 2);
 
     private record Reading<T>(@Nullable T value, long nextAt) {}
 
-    private final ReentrantLock turn = new ReentrantLock();
+    private final ReentrantLock lock = new ReentrantLock();
     private final String what;
     private final long interval;
     private final Supplier<T> source;
@@ -33,40 +36,42 @@ final class SharedReading<T> {
     private boolean warned;
 
     /**
-     * @param what what is read, for the log
-     * @param interval how far readings are apart at least
+     * @param what what is read, for log messages
+     * @param interval the minimum time between readings
+     * @param source makes a reading
+     * @param nanoTime the clock, as {@link System#nanoTime}
      */
-    SharedReading(String what, Duration interval, Supplier<T> source, LongSupplier nanoTime) {
+    CachedReading(String what, Duration interval, Supplier<T> source, LongSupplier nanoTime) {
         this.what = what;
-        this.interval = (interval.compareTo(LONGEST) < 0 ? interval : LONGEST).toNanos();
+        this.interval = (interval.compareTo(MAX_INTERVAL) < 0 ? interval : MAX_INTERVAL).toNanos();
         this.source = source;
         this.nanoTime = nanoTime;
     }
 
     /**
-     * The last reading, or a new one if it is time.
+     * Returns the last reading, or makes a new one if the interval is over.
      *
-     * @return null if it failed; that is logged, and lasts until the next reading
+     * @return the numbers; null if the reading failed, which is logged, and lasts until the next reading
      */
     @Nullable
     T get() {
         Reading<T> reading = last;
-        if (reading == null || isOver(reading)) {
-            turn.lock();
+        if (reading == null || hasExpired(reading)) {
+            lock.lock();
             try {
                 reading = last;
-                if (reading == null || isOver(reading)) {
+                if (reading == null || hasExpired(reading)) {
                     reading = read();
                     last = reading;
                 }
             } finally {
-                turn.unlock();
+                lock.unlock();
             }
         }
         return reading.value();
     }
 
-    private boolean isOver(Reading<T> reading) {
+    private boolean hasExpired(Reading<T> reading) {
         return nanoTime.getAsLong() - reading.nextAt() >= 0;
     }
 
@@ -76,7 +81,7 @@ final class SharedReading<T> {
         try {
             value = source.get();
         } catch (RuntimeException e) {
-            // A meter that throws would take all other meters out of the scrape.
+            // A meter that throws would remove all other meters from the scrape.
             LOGGER.log(warned ? Level.DEBUG : Level.WARNING, "no metrics of " + what + ": " + e.getMessage(), e);
             warned = true;
         }

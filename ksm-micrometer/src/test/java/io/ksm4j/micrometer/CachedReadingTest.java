@@ -16,15 +16,15 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 import org.junit.jupiter.api.Test;
 
-class SharedReadingTest {
+class CachedReadingTest {
 
-    /** Near the end of what fits: the clock wraps, as that of a JVM may. */
+    /** Starts close to the maximum, so that the clock overflows, as that of a JVM may. */
     private final AtomicLong clock = new AtomicLong(Long.MAX_VALUE - 1);
 
     private final AtomicInteger reads = new AtomicInteger();
 
-    private SharedReading<Integer> every(Duration interval, Supplier<Integer> source) {
-        return new SharedReading<>("a test", interval, source, clock::get);
+    private CachedReading<Integer> every(Duration interval, Supplier<Integer> source) {
+        return new CachedReading<>("a test", interval, source, clock::get);
     }
 
     private void pass(Duration time) {
@@ -33,7 +33,7 @@ class SharedReadingTest {
 
     @Test
     void aReadingIsKeptForItsInterval() {
-        SharedReading<Integer> reading = every(Duration.ofSeconds(30), reads::incrementAndGet);
+        CachedReading<Integer> reading = every(Duration.ofSeconds(30), reads::incrementAndGet);
         assertThat(reading.get()).isEqualTo(1);
         pass(Duration.ofSeconds(30).minusNanos(1));
         assertThat(reading.get()).isEqualTo(1);
@@ -43,8 +43,8 @@ class SharedReadingTest {
     }
 
     @Test
-    void readingTakesUpOneHundredthOfTheTimeAtMost() {
-        SharedReading<Integer> reading = every(Duration.ofSeconds(30), () -> {
+    void readingTakesAtMostOneHundredthOfTheTime() {
+        CachedReading<Integer> reading = every(Duration.ofSeconds(30), () -> {
             pass(Duration.ofSeconds(2));
             return reads.incrementAndGet();
         });
@@ -57,7 +57,7 @@ class SharedReadingTest {
 
     @Test
     void aFailureIsKeptLikeAReading() {
-        SharedReading<Integer> reading = every(Duration.ofSeconds(1), () -> {
+        CachedReading<Integer> reading = every(Duration.ofSeconds(1), () -> {
             if (reads.incrementAndGet() == 2) {
                 throw new IllegalStateException("as the test wants");
             }
@@ -74,25 +74,25 @@ class SharedReadingTest {
 
     @Test
     void withoutAnIntervalEachReadingIsNew() {
-        SharedReading<Integer> reading = every(Duration.ZERO, reads::incrementAndGet);
+        CachedReading<Integer> reading = every(Duration.ZERO, reads::incrementAndGet);
         assertThat(reading.get()).isEqualTo(1);
         assertThat(reading.get()).isEqualTo(2);
     }
 
     @Test
-    void anIntervalMayBeForEver() {
-        SharedReading<Integer> reading = every(Duration.ofSeconds(Long.MAX_VALUE), reads::incrementAndGet);
+    void anIntervalMayBeUnlimited() {
+        CachedReading<Integer> reading = every(Duration.ofSeconds(Long.MAX_VALUE), reads::incrementAndGet);
         assertThat(reading.get()).isEqualTo(1);
         pass(Duration.ofDays(36500));
         assertThat(reading.get()).isEqualTo(1);
     }
 
     @Test
-    void threadsThatComeMeanwhileGetTheReadingUnderWay() throws Exception {
+    void threadsWaitForAReadingInProgress() throws Exception {
         int threads = 8;
         CountDownLatch reading = new CountDownLatch(1);
         CountDownLatch mayEnd = new CountDownLatch(1);
-        SharedReading<Integer> shared = every(Duration.ofSeconds(1), () -> {
+        CachedReading<Integer> shared = every(Duration.ofSeconds(1), () -> {
             reading.countDown();
             try {
                 assertThat(mayEnd.await(PATIENCE.toSeconds(), TimeUnit.SECONDS)).isTrue();
