@@ -70,7 +70,7 @@ final class AttachCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        KsmCommand.requirePid(spec, pid);
+        ArgumentChecks.requirePid(spec, pid);
         ProcessInfo before = Processes.read(pid);
         Properties answer = TargetJvm.attach(pid).tell("merge=" + wish.merge());
         String error = answer.getProperty("error");
@@ -90,7 +90,7 @@ final class AttachCommand implements Callable<Integer> {
         } else {
             lines(now, wasOptedIn, isOptedIn, KsmStats.read()).forEach(System.out::println);
         }
-        return KsmCommand.DONE;
+        return ExitStatus.SUCCESS;
     }
 
     static List<String> lines(ProcessInfo process, boolean wasOptedIn, boolean isOptedIn, KsmStats machine) {

@@ -1,6 +1,6 @@
 package io.ksm4j.tools;
 
-/** Ends the command with {@link KsmCommand#FAILED} and one line on standard error. */
+/** Ends the command with {@link ExitStatus#FAILURE} and one line on standard error. */
 final class CommandFailedException extends RuntimeException {
 
     private static final long serialVersionUID = 1;

@@ -7,13 +7,13 @@ import java.util.Optional;
 /** What {@code ksm doctor} makes of all checks together. */
 enum Diagnosis {
     /** Pages can merge. */
-    WORKS("works", Optional.of(true), KsmCommand.DONE),
+    WORKS("works", Optional.of(true), ExitStatus.SUCCESS),
     /** They could after the cures of what is fixable. */
     FIXABLE("fixable", Optional.of(false), 3),
     /** A file that would say so is hidden. */
     UNKNOWN("unknown", Optional.empty(), 4),
     /** They cannot. */
-    CANNOT("cannot", Optional.of(false), KsmCommand.FAILED);
+    CANNOT("cannot", Optional.of(false), ExitStatus.FAILURE);
 
     private final String word;
     private final Optional<Boolean> canMerge;

@@ -24,7 +24,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
@@ -97,11 +96,11 @@ final class EstimateCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException, InterruptedException {
-        require(stable >= 0 && stable <= 3600, "--stable is from 1 to 3600 seconds");
-        require(Integer.bitCount(sample) == 1 && sample > 0, "--sample is a power of two");
-        require(memory >= LEAST_SLOTS * ContentTable.ENTRY_BYTES, "--memory is 16k or more");
+        ArgumentChecks.require(spec, stable >= 0 && stable <= 3600, "--stable is from 1 to 3600 seconds");
+        ArgumentChecks.require(spec, Integer.bitCount(sample) == 1 && sample > 0, "--sample is a power of two");
+        ArgumentChecks.require(spec, memory >= LEAST_SLOTS * ContentTable.ENTRY_BYTES, "--memory is 16k or more");
         for (long pid : pids) {
-            require(pid > 0, pid + " is no process: they are numbered from 1");
+            ArgumentChecks.requirePid(spec, pid);
         }
         KsmStats machine = KsmStats.read();
         Rules rules = new Rules(
@@ -118,17 +117,11 @@ final class EstimateCommand implements Callable<Integer> {
             }
             print(estimate, progress);
         }
-        return failed ? KsmCommand.FAILED : KsmCommand.DONE;
-    }
-
-    private void require(boolean condition, String message) {
-        if (!condition) {
-            throw new ParameterException(spec.commandLine(), message);
-        }
+        return failed ? ExitStatus.FAILURE : ExitStatus.SUCCESS;
     }
 
     private void leaveOut(String message) {
-        KsmCommand.say(message);
+        Console.say(message);
         failed = true;
     }
 

@@ -7,7 +7,6 @@ import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
-import java.nio.charset.Charset;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
@@ -35,18 +34,6 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "and with 128 and the number of the signal that has ended it."
         })
 final class KsmCommand {
-
-    /** Done; and, of {@code ksm doctor}, merging can work. */
-    static final int DONE = 0;
-
-    /** Failed; and, of {@code ksm doctor}, merging cannot work: {@link Diagnosis} has the others. */
-    static final int FAILED = 1;
-
-    /** The command line is wrong. */
-    static final int USAGE = 2;
-
-    /** Ended by a signal, whose number is added. */
-    static final int SIGNAL = 128;
 
     private static final int SIGPIPE = 13;
 
@@ -91,7 +78,7 @@ final class KsmCommand {
             System.setProperty("io.ksm4j.jmx", "false"); // Nobody looks, and it would take time.
         }
         System.setProperty("java.util.logging.SimpleFormatter.format", "ksm: %5$s%n");
-        System.setOut(new PrintStream(new BufferedOutputStream(new StandardOutput()), false, charset()));
+        System.setOut(new PrintStream(new BufferedOutputStream(new StandardOutput()), false, Console.charset()));
         try {
             // picocli would print the stack trace of a failure to print the help.
             StringWriter help = new StringWriter();
@@ -100,16 +87,10 @@ final class KsmCommand {
             System.out.flush();
             return status;
         } catch (ClosedPipeException e) {
-            return SIGNAL + SIGPIPE;
+            return ExitStatus.SIGNAL + SIGPIPE;
         } catch (CommandFailedException e) {
             return fail(e.getMessage());
         }
-    }
-
-    /** What the locale has standard output be. */
-    static Charset charset() {
-        return Charset.forName(
-                System.getProperty("stdout.encoding", System.getProperty("native.encoding", "US-ASCII")));
     }
 
     /** The whole command, as {@code --help}, the manual and the completion show it. */
@@ -158,8 +139,8 @@ final class KsmCommand {
                         && !unmatched.isUnknownOption()
                 ? "there is no command " + unmatched.getUnmatched().get(0)
                 : inPlainWords(e.getMessage());
-        say(problem + suggestion(e) + ": see " + name + " --help");
-        return USAGE;
+        Console.say(problem + suggestion(e) + ": see " + name + " --help");
+        return ExitStatus.USAGE;
     }
 
     /** Of picocli's messages, without the names of Java's types. */
@@ -180,7 +161,7 @@ final class KsmCommand {
     /** Anything else is a mistake in this program, and picocli prints its stack trace. */
     private static int handle(Exception e) throws Exception {
         if (e instanceof ClosedPipeException) {
-            return SIGNAL + SIGPIPE;
+            return ExitStatus.SIGNAL + SIGPIPE;
         }
         if (e instanceof UncheckedIOException && e.getMessage().equals(String.valueOf(e.getCause()))) {
             // It has no message of its own.
@@ -209,24 +190,7 @@ final class KsmCommand {
     }
 
     private static int fail(String message) {
-        say(message);
-        return FAILED;
-    }
-
-    /**
-     * Refuses what is no number of a process.
-     *
-     * @throws ParameterException if it is less than 1
-     */
-    static void requirePid(CommandSpec command, long pid) {
-        if (pid <= 0) {
-            throw new ParameterException(command.commandLine(), pid + " is no process: they are numbered from 1");
-        }
-    }
-
-    /** One line on standard error. What it quotes may hold anything, and goes to a terminal. */
-    static void say(String message) {
-        String line = message.strip().replaceAll("\\s*\\R\\s*", "; ").replaceAll("\\p{Cc}", "?");
-        System.err.println("ksm: " + line);
+        Console.say(message);
+        return ExitStatus.FAILURE;
     }
 }

@@ -26,7 +26,7 @@ final class LogLines extends Handler {
     public void publish(LogRecord event) {
         if (event.getLevel().intValue() >= Level.WARNING.intValue()) {
             Throwable thrown = event.getThrown();
-            KsmCommand.say(MESSAGES.formatMessage(event) + (thrown == null ? "" : ": " + thrown.getMessage()));
+            Console.say(MESSAGES.formatMessage(event) + (thrown == null ? "" : ": " + thrown.getMessage()));
         }
     }
 

@@ -26,7 +26,7 @@ record Look(Bars bars, boolean hasColours) {
     /** By the locale, and by the variable {@code NO_COLOR} (no-color.org). */
     static Look ofThisTerminal() {
         String noColor = System.getenv("NO_COLOR");
-        return new Look(Bars.of(KsmCommand.charset()), noColor == null || noColor.isEmpty());
+        return new Look(Bars.of(Console.charset()), noColor == null || noColor.isEmpty());
     }
 
     /** Adds as many lines as the parts take. */

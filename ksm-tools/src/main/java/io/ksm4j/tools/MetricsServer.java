@@ -83,7 +83,7 @@ final class MetricsServer implements AutoCloseable {
             try {
                 body = Exposition.of(KsmStats.read()).getBytes(StandardCharsets.UTF_8);
             } catch (UncheckedIOException e) {
-                KsmCommand.say("no metrics: " + e.getMessage());
+                Console.say("no metrics: " + e.getMessage());
                 exchange.sendResponseHeaders(500, -1);
                 return;
             }

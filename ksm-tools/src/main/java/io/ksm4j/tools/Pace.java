@@ -34,12 +34,9 @@ final class Pace {
      * @throws ParameterException if a number is out of its range
      */
     void check() {
-        if (!(interval >= SHORTEST && interval <= LONGEST)) {
-            throw new ParameterException(spec.commandLine(), "--interval takes 0.1 to 86400 seconds");
-        }
-        if (count.isPresent() && count.get() < 1) {
-            throw new ParameterException(spec.commandLine(), "--count takes 1 or more");
-        }
+        ArgumentChecks.require(
+                spec, interval >= SHORTEST && interval <= LONGEST, "--interval takes 0.1 to 86400 seconds");
+        ArgumentChecks.require(spec, count.orElse(1L) >= 1, "--count takes 1 or more");
     }
 
     void setCount(long samples) {

@@ -47,7 +47,7 @@ final class RunCommand implements Callable<Integer> {
         Ksm.with(backend).process().markMergeable();
         String kernel = System.getProperty("os.version");
         if (mayLoseTheMark(kernel)) {
-            KsmCommand.say("this is Linux " + kernel
+            Console.say("this is Linux " + kernel
                     + ": before 6.10 a program may lose the mark as it starts, or ksmd may overlook"
                     + " it: ksm status PID shows whether it merges");
         }
@@ -93,7 +93,7 @@ final class RunCommand implements Callable<Integer> {
     }
 
     private static int fail(int status, String message) {
-        KsmCommand.say(message);
+        Console.say(message);
         return status;
     }
 }

@@ -128,7 +128,7 @@ final class Screen implements AutoCloseable {
                 "ksm",
                 type,
                 ExecPty.current(provider, SystemStream.Output),
-                KsmCommand.charset(),
+                Console.charset(),
                 false, // Signals would end the process at once, without the hooks.
                 SignalHandler.SIG_DFL);
     }

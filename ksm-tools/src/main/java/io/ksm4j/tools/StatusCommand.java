@@ -35,7 +35,7 @@ final class StatusCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        pid.ifPresent(number -> KsmCommand.requirePid(spec, number));
+        pid.ifPresent(number -> ArgumentChecks.requirePid(spec, number));
         KsmStats machine = Readings.machine();
         Processes processes = pid.map(one -> new Processes(List.of(Processes.read(one)), OptionalInt.of(0)))
                 .orElseGet(Processes::read);
@@ -46,7 +46,7 @@ final class StatusCommand implements Callable<Integer> {
             System.out.println();
             print(processes);
         }
-        return KsmCommand.DONE;
+        return ExitStatus.SUCCESS;
     }
 
     private static void print(KsmStats machine) {

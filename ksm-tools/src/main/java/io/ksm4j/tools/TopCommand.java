@@ -33,6 +33,6 @@ final class TopCommand implements Callable<Integer> {
         }
         pace.check();
         pace.show(new TopView(json, pace.interval()), json);
-        return KsmCommand.DONE;
+        return ExitStatus.SUCCESS;
     }
 }

@@ -100,7 +100,7 @@ final class TuneCommand implements Callable<Integer> {
                 if (failure.isPresent()) {
                     throw failure.get();
                 }
-                return KsmCommand.FAILED;
+                return ExitStatus.FAILURE;
             } finally {
                 tuner.close();
             }
@@ -111,9 +111,7 @@ final class TuneCommand implements Callable<Integer> {
         requireMeant("--set", Set.of(Policy.ksmtuned));
         requireMeant("--scan-time", Set.of(Policy.advisor));
         requireMeant("--cpu", EnumSet.complementOf(EnumSet.of(Policy.ksmtuned)));
-        if (cpu < 1 || cpu > 100) {
-            throw new ParameterException(spec.commandLine(), "--cpu is from 1 to 100 per cent");
-        }
+        ArgumentChecks.require(spec, cpu >= 1 && cpu <= 100, "--cpu is from 1 to 100 per cent");
         double share = cpu / 100.0;
         try {
             return switch (policy) {
@@ -129,10 +127,9 @@ final class TuneCommand implements Callable<Integer> {
 
     /** Nobody shall believe in an option that does nothing. */
     private void requireMeant(String option, Set<Policy> policies) {
-        if (spec.commandLine().getParseResult().hasMatchedOption(option) && !policies.contains(policy)) {
-            String names = policies.stream().map(Policy::name).sorted().collect(Collectors.joining(" or "));
-            throw new ParameterException(spec.commandLine(), option + " is for --policy " + names);
-        }
+        boolean isGiven = spec.commandLine().getParseResult().hasMatchedOption(option);
+        String names = policies.stream().map(Policy::name).sorted().collect(Collectors.joining(" or "));
+        ArgumentChecks.require(spec, !isGiven || policies.contains(policy), option + " is for --policy " + names);
     }
 
     private MetricsServer server(String address) {

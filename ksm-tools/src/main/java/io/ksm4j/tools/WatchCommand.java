@@ -53,15 +53,15 @@ final class WatchCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException, InterruptedException {
         pace.check();
-        subject.pid.ifPresent(pid -> KsmCommand.requirePid(spec, pid));
+        subject.pid.ifPresent(pid -> ArgumentChecks.requirePid(spec, pid));
         WatchView view = new WatchView(subject.all ? Optional.empty() : subject.pid, pace.interval());
         if (svg.isEmpty()) {
             pace.show(view, false);
         } else {
             showAndDraw(view, svg.get());
         }
-        view.end().ifPresent(KsmCommand::say);
-        return KsmCommand.DONE;
+        view.end().ifPresent(Console::say);
+        return ExitStatus.SUCCESS;
     }
 
     /** A signal ends the process without coming back here. */
@@ -73,7 +73,7 @@ final class WatchCommand implements Callable<Integer> {
             try {
                 draw(view, file);
             } catch (IOException e) {
-                KsmCommand.say("cannot write " + file + ": " + e.getMessage());
+                Console.say("cannot write " + file + ": " + e.getMessage());
             }
         });
         Runtime.getRuntime().addShutdownHook(hook);

@@ -91,7 +91,7 @@ class ArgumentsTest {
             System.setErr(before);
         }
 
-        assertThat(status).isEqualTo(KsmCommand.USAGE);
+        assertThat(status).isEqualTo(ExitStatus.USAGE);
         return errors.toString(StandardCharsets.UTF_8);
     }
 }

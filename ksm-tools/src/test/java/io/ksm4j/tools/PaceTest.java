@@ -31,13 +31,13 @@ class PaceTest {
                 "watch --all --svg"
             })
     void badArgumentsAreAMistakeInUse(String arguments) {
-        assertThat(KsmCommand.commandLine().execute(arguments.split(" ", -1))).isEqualTo(KsmCommand.USAGE);
+        assertThat(KsmCommand.commandLine().execute(arguments.split(" ", -1))).isEqualTo(ExitStatus.USAGE);
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"/no/such/folder/plot.svg", "/", "/proc/plot.svg"})
     void aPlotThatCannotBeWrittenIsRefusedAtOnce(String file) {
         assertThat(KsmCommand.commandLine().execute("watch", "--all", "--svg", file))
-                .isEqualTo(KsmCommand.FAILED);
+                .isEqualTo(ExitStatus.FAILURE);
     }
 }
