@@ -85,7 +85,7 @@ final class AttachCommand implements Callable<Integer> {
             values.put("wasOptedIn", wasOptedIn);
             values.put("isOptedIn", isOptedIn);
             values.put("backend", answer.getProperty("backend"));
-            values.put("process", Readings.of(now));
+            values.put("process", StatusJson.of(now));
             System.out.println(Json.of(values));
         } else {
             lines(now, wasOptedIn, isOptedIn, KsmStats.read()).forEach(System.out::println);
@@ -99,7 +99,7 @@ final class AttachCommand implements Callable<Integer> {
                 + (wasOptedIn == isOptedIn ? " is " : " is now ")
                 + (isOptedIn ? "opted in" : "opted out"));
         lines.add("merged " + ByteCount.text(process.stats().mergedBytes()) + ", cost "
-                + ByteCount.text(Readings.cost(process)) + ", profit "
+                + ByteCount.text(process.costBytes()) + ", profit "
                 + ByteCount.text(process.stats().profitBytes()));
         boolean isJustOut = wasOptedIn && !isOptedIn && Processes.isCounted(process.stats());
         if (isJustOut || Processes.isStale(process.stats())) {

@@ -26,7 +26,7 @@ final class Sampler {
      * @throws java.io.UncheckedIOException if a file cannot be read, or holds something else than it should
      */
     Sample next() {
-        KsmStats machine = Readings.machine();
+        KsmStats machine = MachineStatus.read();
         long nanoTime = System.nanoTime();
         Duration cpuTime = ksmd.map(KsmdThread::cpuTime).orElse(Duration.ZERO);
         OptionalDouble percent = OptionalDouble.empty();

@@ -5,7 +5,6 @@ import java.io.PrintStream;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.OptionalLong;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -36,11 +35,11 @@ final class StatusCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         pid.ifPresent(number -> ArgumentChecks.requirePid(spec, number));
-        KsmStats machine = Readings.machine();
+        KsmStats machine = MachineStatus.read();
         Processes processes = pid.map(one -> new Processes(List.of(Processes.read(one)), OptionalInt.of(0)))
                 .orElseGet(Processes::read);
         if (json) {
-            System.out.println(Json.of(Readings.of(machine, processes)));
+            System.out.println(Json.of(StatusJson.of(machine, processes)));
         } else {
             print(machine);
             System.out.println();
@@ -50,51 +49,30 @@ final class StatusCommand implements Callable<Integer> {
     }
 
     private static void print(KsmStats machine) {
-        line("ksmd", ksmd(machine));
+        line("ksmd", MachineStatus.ksmd(machine));
         line("saved", ByteCount.text(machine.savedBytes()));
-        line("cost", ByteCount.text(Readings.cost(machine.savedBytes(), machine.profitBytes())) + " of records");
+        line("cost", ByteCount.text(MachineStatus.costBytes(machine)) + " of records");
         line("profit", ByteCount.text(machine.profitBytes()));
-        line("shared", pages(machine.pagesShared()) + " kept, for " + pages(machine.pagesSharing()) + " saved");
+        line("shared", MachineStatus.pages(machine.pagesShared()) + " kept, for " + MachineStatus.pages(machine.pagesSharing()) + " saved");
         if (machine.ksmZeroPages().orElse(0) > 0) {
-            line("zeros", pages(machine.ksmZeroPages()) + " became the kernel's page of zeros");
+            line("zeros", MachineStatus.pages(machine.ksmZeroPages()) + " became the kernel's page of zeros");
         }
-        line("unshared", pages(machine.pagesUnshared()) + " without an equal");
+        line("unshared", MachineStatus.pages(machine.pagesUnshared()) + " without an equal");
         line("volatile", volatilePages(machine));
-        line("scans", number(machine.fullScans()) + " full ones");
+        line("scans", MachineStatus.number(machine.fullScans()) + " full ones");
         if (machine.run().orElse(1) == 0 && machine.rmapItems().orElse(0) > 0) {
             line("as of", "ksmd's last scan: what has ended or was unmarked since is still counted");
         }
     }
 
-    /** What it does, by the settings. */
-    static String ksmd(KsmStats machine) {
-        if (machine.run().isEmpty()) {
-            return "may run or not, as /sys/kernel/mm/ksm/run cannot be read";
-        }
-        long run = machine.run().getAsLong();
-        if (run != 1) {
-            return run == 2 ? "stands still, all pages taken apart" : "stands still";
-        }
-        return "runs, " + pages(machine.pagesToScan()) + " every " + number(machine.sleepMillisecs()) + " ms"
-                + (machine.advisorMode().filter("scan-time"::equals).isPresent() ? ", as the advisor has it" : "");
-    }
-
     /** With {@code smart_scan} the kernel counts two kinds together. */
     static String volatilePages(KsmStats machine) {
-        return pages(machine.pagesVolatile()) + " that change too fast"
+        return MachineStatus.pages(machine.pagesVolatile()) + " that change too fast"
                 + (machine.smartScan().orElse(0) != 0 ? ", or that smart_scan passes over" : "");
     }
 
     private static void line(String name, String value) {
         System.out.printf("%-8s  %s%n", name, value);
-    }
-
-    private static String pages(OptionalLong pages) {
-        return number(pages) + (pages.orElse(0) == 1 ? " page" : " pages");
-    }
-
-    private static String number(OptionalLong number) {
-        return number.isPresent() ? Long.toString(number.getAsLong()) : "-";
     }
 
     private static String note(ProcessInfo process) {
@@ -116,7 +94,7 @@ final class StatusCommand implements Callable<Integer> {
                     "%10d %11s %11s %11s  %s%s%n",
                     process.pid(),
                     ByteCount.text(process.stats().mergedBytes()),
-                    ByteCount.text(Readings.cost(process)),
+                    ByteCount.text(process.costBytes()),
                     ByteCount.text(process.stats().profitBytes()),
                     process.name(),
                     note(process));

@@ -68,7 +68,7 @@ final class TopView implements View {
                 columns,
                 List.of(
                         "saved " + ByteCount.text(machine.savedBytes()),
-                        "cost " + ByteCount.text(Readings.cost(machine.savedBytes(), machine.profitBytes())),
+                        "cost " + ByteCount.text(MachineStatus.costBytes(machine)),
                         "profit " + ByteCount.text(machine.profitBytes()),
                         "ksmd " + Look.percent(sample.ksmdPercent()) + " CPU"));
         if (rows >= ROWS_FOR_DETAILS) {
@@ -76,7 +76,7 @@ final class TopView implements View {
                     lines,
                     columns,
                     List.of(
-                            "ksmd " + StatusCommand.ksmd(machine),
+                            "ksmd " + MachineStatus.ksmd(machine),
                             number(sample.pagesPerSecond()) + " pages/s",
                             number(machine.fullScans()) + " full scans"));
             Look.flow(
@@ -113,7 +113,7 @@ final class TopView implements View {
                     columns,
                     Long.toString(process.pid()),
                     ByteCount.text(process.stats().mergedBytes()),
-                    ByteCount.text(Readings.cost(process)),
+                    ByteCount.text(process.costBytes()),
                     ByteCount.text(process.stats().profitBytes()),
                     process.name())));
         }
@@ -149,7 +149,7 @@ final class TopView implements View {
         }
         PrintStream out = System.out;
         if (json) {
-            out.println(Json.of(Readings.of(sample, processes)));
+            out.println(Json.of(sample.json(processes)));
             return;
         }
         KsmStats machine = sample.machine();
@@ -157,11 +157,11 @@ final class TopView implements View {
                 "%s  saved %s, cost %s, profit %s%n",
                 time(sample),
                 ByteCount.text(machine.savedBytes()),
-                ByteCount.text(Readings.cost(machine.savedBytes(), machine.profitBytes())),
+                ByteCount.text(MachineStatus.costBytes(machine)),
                 ByteCount.text(machine.profitBytes()));
         out.printf(
                 "ksmd %s; %s CPU, %s pages/s%n",
-                StatusCommand.ksmd(machine), Look.percent(sample.ksmdPercent()), number(sample.pagesPerSecond()));
+                MachineStatus.ksmd(machine), Look.percent(sample.ksmdPercent()), number(sample.pagesPerSecond()));
         out.println(heading(Integer.MAX_VALUE));
         table(Integer.MAX_VALUE, Integer.MAX_VALUE).forEach(out::println);
         out.println();

@@ -31,7 +31,7 @@ final class WatchView implements View {
     private record Reading(Sample sample, OptionalLong merged, OptionalLong profit) {
 
         OptionalLong cost() {
-            return Readings.cost(merged, profit);
+            return MachineStatus.costBytes(merged, profit);
         }
     }
 

@@ -33,11 +33,11 @@ class StatusCommandTest {
 
     @Test
     void whatKsmdDoesIsUnknownWhereItsSettingIs() throws IOException {
-        assertThat(StatusCommand.ksmd(machine("pages_to_scan", "100")))
+        assertThat(MachineStatus.ksmd(machine("pages_to_scan", "100")))
                 .isEqualTo("may run or not, as /sys/kernel/mm/ksm/run cannot be read");
-        assertThat(StatusCommand.ksmd(machine("run", "0"))).isEqualTo("stands still");
-        assertThat(StatusCommand.ksmd(machine("run", "2"))).isEqualTo("stands still, all pages taken apart");
-        assertThat(StatusCommand.ksmd(machine("run", "1", "sleep_millisecs", "20", "advisor_mode", "none [scan-time]")))
+        assertThat(MachineStatus.ksmd(machine("run", "0"))).isEqualTo("stands still");
+        assertThat(MachineStatus.ksmd(machine("run", "2"))).isEqualTo("stands still, all pages taken apart");
+        assertThat(MachineStatus.ksmd(machine("run", "1", "sleep_millisecs", "20", "advisor_mode", "none [scan-time]")))
                 .isEqualTo("runs, 100 pages every 20 ms, as the advisor has it");
     }
 }

@@ -1,31 +1,14 @@
 package io.ksm4j.tools;
 
 import io.ksm4j.stats.KsmStats;
-import java.time.ZoneOffset;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.OptionalLong;
 
-/** What commands read, and the names that numbers have in JSON, which docs/command.md explains. Names stay; new ones may come. */
-final class Readings {
+/** The JSON names of counters and settings, which docs/command.md explains. Names stay; new ones may be added. */
+final class StatusJson {
 
-    private Readings() {}
-
-    /**
-     * Reads the machine's numbers.
-     *
-     * @throws CommandFailedException if the kernel has no KSM, or it is hidden
-     * @throws java.io.UncheckedIOException if a file cannot be read, or holds something else than it should
-     */
-    static KsmStats machine() {
-        KsmStats machine = KsmStats.read();
-        if (!machine.isAvailable()) {
-            throw new CommandFailedException("there is no /sys/kernel/mm/ksm: ksm doctor says why");
-        }
-        return machine;
-    }
+    private StatusJson() {}
 
     /** What {@code --json} prints of machine and processes. */
     static Map<String, Object> of(KsmStats machine, Processes processes) {
@@ -33,19 +16,6 @@ final class Readings {
         values.put("machine", of(machine));
         values.put("processes", of(processes.known()));
         values.put("hiddenProcesses", processes.hidden());
-        return values;
-    }
-
-    /** What {@code ksm top --json} prints of a sample. */
-    static Map<String, Object> of(Sample sample, Processes processes) {
-        Map<String, Object> values = new LinkedHashMap<>();
-        // Instant's own text has a fraction of a second only where it is not zero.
-        values.put(
-                "time",
-                String.format(Locale.ROOT, "%1$tFT%1$tT.%1$tLZ", sample.time().atOffset(ZoneOffset.UTC)));
-        values.put("ksmdCpuPercent", sample.ksmdPercent());
-        values.put("pagesScannedPerSecond", sample.pagesPerSecond());
-        values.putAll(of(sample.machine(), processes));
         return values;
     }
 
@@ -71,13 +41,13 @@ final class Readings {
         values.put("copiesOnWrite", machine.cowKsm());
         values.put("savedBytes", machine.savedBytes());
         values.put("usedBytes", machine.usedBytes());
-        values.put("costBytes", cost(machine.savedBytes(), machine.profitBytes()));
+        values.put("costBytes", MachineStatus.costBytes(machine));
         values.put("profitBytes", machine.profitBytes());
         return values;
     }
 
     private static List<Map<String, Object>> of(List<ProcessInfo> processes) {
-        return processes.stream().map(Readings::of).toList();
+        return processes.stream().map(StatusJson::of).toList();
     }
 
     static Map<String, Object> of(ProcessInfo process) {
@@ -90,21 +60,9 @@ final class Readings {
         values.put("zeroPages", process.stats().zeroPages());
         values.put("rmapItems", process.stats().rmapItems());
         values.put("mergedBytes", process.stats().mergedBytes());
-        values.put("costBytes", cost(process));
+        values.put("costBytes", process.costBytes());
         values.put("profitBytes", process.stats().profitBytes());
         values.put("stale", Processes.isStale(process.stats()));
         return values;
-    }
-
-    /** What the kernel's records of a process occupy, in bytes. */
-    static OptionalLong cost(ProcessInfo process) {
-        return cost(process.stats().mergedBytes(), process.stats().profitBytes());
-    }
-
-    /** What the kernel's records occupy, in bytes: the difference between saving and profit. */
-    static OptionalLong cost(OptionalLong saved, OptionalLong profit) {
-        return saved.isPresent() && profit.isPresent()
-                ? OptionalLong.of(saved.getAsLong() - profit.getAsLong())
-                : OptionalLong.empty();
     }
 }

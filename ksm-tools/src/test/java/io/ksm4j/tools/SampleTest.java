@@ -12,7 +12,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-class ReadingsTest {
+class SampleTest {
 
     @ParameterizedTest
     @CsvSource({
@@ -22,7 +22,7 @@ class ReadingsTest {
     void aTimeHasMillisecondsAlways(Instant time, String text, @TempDir Path nothing) {
         Sample sample = new Sample(time, KsmStats.read(nothing, 4096), OptionalDouble.empty(), OptionalDouble.empty());
 
-        assertThat(Readings.of(sample, new Processes(List.of(), OptionalInt.of(0))))
+        assertThat(sample.json(new Processes(List.of(), OptionalInt.of(0))))
                 .containsEntry("time", text);
     }
 }
