@@ -17,4 +17,18 @@ module io.ksm4j.tools {
 
     opens io.ksm4j.tools to
             info.picocli;
+    opens io.ksm4j.tools.attach to
+            info.picocli;
+    opens io.ksm4j.tools.doctor to
+            info.picocli;
+    opens io.ksm4j.tools.estimate to
+            info.picocli;
+    opens io.ksm4j.tools.live to
+            info.picocli;
+    opens io.ksm4j.tools.run to
+            info.picocli;
+    opens io.ksm4j.tools.status to
+            info.picocli;
+    opens io.ksm4j.tools.tune to
+            info.picocli;
 }

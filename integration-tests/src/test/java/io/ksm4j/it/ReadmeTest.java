@@ -129,7 +129,7 @@ class ReadmeTest {
         List<String> exceptions = sources().stream()
                 .filter(name -> name.endsWith("Exception.java"))
                 // Those of the command become messages.
-                .filter(name -> !Files.exists(ROOT.resolve("ksm-tools/src/main/java/io/ksm4j/tools/" + name)))
+                .filter(name -> !Files.exists(ROOT.resolve("ksm-tools/src/main/java/io/ksm4j/tools/output/" + name)))
                 .map(name -> name.replace(".java", ""))
                 .toList();
         assertThat(exceptions).contains("KsmException", "MarkNotTakenException");

@@ -150,13 +150,13 @@ class StatusCommandTest {
                 "--enable-native-access=ALL-UNNAMED",
                 "-cp",
                 ChildJvm.classPath(),
-                "io.ksm4j.tools.FirstThreadEnds");
+                "io.ksm4j.tools.run.FirstThreadEnds");
         try (RunningJvm jvm = RunningJvm.start(command)) {
             jvm.awaitLine("ended");
             String pid = Long.toString(jvm.pid());
 
             assertThat(KsmProcess.run("status", pid).output())
-                    .endsWith("  io.ksm4j.tools.FirstThreadEnds (opted in whole)\n");
+                    .endsWith("  io.ksm4j.tools.run.FirstThreadEnds (opted in whole)\n");
             assertThat(KsmProcess.run("watch", "-n", "1", pid).exitStatus()).isZero();
             assertThat(KsmProcess.run("attach", pid).errors())
                     .startsWith("ksm: JVM " + pid + " cannot be attached to, since its first thread has ended");

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.Test;
 /** Jars that contain software of others say whose it is, and under which license. */
 class ThirdPartyTest {
 
-    private static final String AGENT_INSIDE = "io/ksm4j/tools/ksm-agent.jar";
+    private static final String AGENT_INSIDE = "io/ksm4j/tools/attach/ksm-agent.jar";
     private static final Pattern PACKAGES = Pattern.compile("^Packages: (.+)$", Pattern.MULTILINE);
     private static final Pattern LICENSES = Pattern.compile("in ((?:isolated/)?META-INF/[A-Z0-9.]*[A-Z0-9])");
 

@@ -1,6 +1,20 @@
 package io.ksm4j.tools;
 
 import io.ksm4j.KsmException;
+import io.ksm4j.tools.attach.AttachCommand;
+import io.ksm4j.tools.doctor.DoctorCommand;
+import io.ksm4j.tools.estimate.EstimateCommand;
+import io.ksm4j.tools.live.TopCommand;
+import io.ksm4j.tools.live.WatchCommand;
+import io.ksm4j.tools.output.ClosedPipeException;
+import io.ksm4j.tools.output.CommandFailedException;
+import io.ksm4j.tools.output.Console;
+import io.ksm4j.tools.output.ExitStatus;
+import io.ksm4j.tools.output.StandardOutput;
+import io.ksm4j.tools.run.Descriptors;
+import io.ksm4j.tools.run.RunCommand;
+import io.ksm4j.tools.status.StatusCommand;
+import io.ksm4j.tools.tune.TuneCommand;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;

@@ -2,6 +2,7 @@ package io.ksm4j.tools;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.tools.output.ExitStatus;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;

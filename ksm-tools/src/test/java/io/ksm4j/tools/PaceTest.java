@@ -2,6 +2,7 @@ package io.ksm4j.tools;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.tools.output.ExitStatus;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 

@@ -1,0 +1,127 @@
+package io.ksm4j.tools.attach;
+
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.tools.output.ArgumentChecks;
+import io.ksm4j.tools.output.ByteCount;
+import io.ksm4j.tools.output.CommandFailedException;
+import io.ksm4j.tools.output.ExitStatus;
+import io.ksm4j.tools.output.Json;
+import io.ksm4j.tools.status.ProcessInfo;
+import io.ksm4j.tools.status.Processes;
+import io.ksm4j.tools.status.StatusJson;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code ksm attach}: opts a JVM in or out while it runs. */
+@Command(
+        name = "attach",
+        mixinStandardHelpOptions = true,
+        description = {
+            "Opts a running JVM in or out as a whole, and registers the MXBeans of ksm4j in it.",
+            "",
+            "A Java heap gains little: objects lie differently in every JVM, so that hardly any two pages are equal, unless"
+                    + " they are zeros. What it costs: ksmd scans all memory of the JVM, keeps 64 bytes of records for each page"
+                    + " that it has looked at, and merged pages are copied when they are written to. Try it, look at what ksm"
+                    + " status PID says after some scans, and opt out again where the profit is below zero."
+        },
+        footer = {
+            "",
+            "The JVM must be Java 17 or later and belong to the same user, unless root asks. Java 21 and later warn on the"
+                    + " standard error of the JVM that an agent was loaded; -XX:+EnableDynamicAgentLoading there keeps it"
+                    + " from that. The mark is inherited by processes that the JVM starts. In a container, processes have other"
+                    + " numbers than outside."
+        })
+public final class AttachCommand implements Callable<Integer> {
+
+    /** At most one of these. */
+    private static final class Wish {
+
+        @Option(names = "--on", description = "opt it in; the default")
+        private boolean on;
+
+        @Option(
+                names = "--off",
+                description =
+                        "opt it out, take its merged pages apart, and take back its own marks, but those of ksm4j")
+        private boolean off;
+
+        @Option(names = "--status", description = "leave it as it is, and say how that is")
+        private boolean status;
+
+        String merge() {
+            boolean in = on || (!off && !status);
+            return in ? "on" : off ? "off" : "keep";
+        }
+    }
+
+    @ArgGroup(exclusive = true)
+    private Wish wish = new Wish();
+
+    @Option(names = "--json", description = "print JSON")
+    private boolean json;
+
+    @Parameters(paramLabel = "PID", description = "the JVM")
+    private long pid;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+        ArgumentChecks.requirePid(spec, pid);
+        ProcessInfo before = Processes.read(pid);
+        Properties answer = TargetJvm.attach(pid).tell("merge=" + wish.merge());
+        String error = answer.getProperty("error");
+        if (error != null) {
+            throw new CommandFailedException(name(before) + ": " + error);
+        }
+        boolean wasOptedIn = Boolean.parseBoolean(answer.getProperty("wasOptedIn"));
+        boolean isOptedIn = Boolean.parseBoolean(answer.getProperty("isOptedIn"));
+        ProcessInfo now = Processes.read(pid);
+        if (json) {
+            Map<String, Object> values = new LinkedHashMap<>();
+            values.put("wasOptedIn", wasOptedIn);
+            values.put("isOptedIn", isOptedIn);
+            values.put("backend", answer.getProperty("backend"));
+            values.put("process", StatusJson.of(now));
+            System.out.println(Json.of(values));
+        } else {
+            lines(now, wasOptedIn, isOptedIn, KsmStats.read()).forEach(System.out::println);
+        }
+        return ExitStatus.SUCCESS;
+    }
+
+    static List<String> lines(ProcessInfo process, boolean wasOptedIn, boolean isOptedIn, KsmStats machine) {
+        List<String> lines = new ArrayList<>();
+        lines.add(name(process)
+                + (wasOptedIn == isOptedIn ? " is " : " is now ")
+                + (isOptedIn ? "opted in" : "opted out"));
+        lines.add("merged " + ByteCount.text(process.stats().mergedBytes()) + ", cost "
+                + ByteCount.text(process.costBytes()) + ", profit "
+                + ByteCount.text(process.stats().profitBytes()));
+        boolean isJustOut = wasOptedIn && !isOptedIn && Processes.isCounted(process.stats());
+        if (isJustOut || Processes.isStale(process.stats())) {
+            lines.add("These are the numbers from before: the kernel corrects them in ksmd's next scan"
+                    + (machine.run().orElse(1) == 0 ? ", and ksmd stands still." : "."));
+        }
+        if (isOptedIn && !wasOptedIn) {
+            lines.add("ksmd merges what it finds in its next scans: ksm status " + process.pid()
+                    + " says what it was worth.");
+        }
+        return lines;
+    }
+
+    private static String name(ProcessInfo process) {
+        return process.pid() + " " + process.name();
+    }
+}

@@ -1,0 +1,111 @@
+package io.ksm4j.tools.doctor;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.KsmException;
+import io.ksm4j.KsmSupport;
+import io.ksm4j.KsmSupport.Obstacle;
+import io.ksm4j.tools.linux.Binding;
+import io.ksm4j.tools.linux.ProcessStatus;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/** What this JVM can do about merging, tried. */
+final class JvmChecks {
+
+    private static final int FIRST_WITH_FFM = 22;
+
+    List<Check> all() {
+        List<Check> checks = new ArrayList<>();
+        checks.add(java());
+        Binding binding = Binding.find();
+        checks.add(backend(binding));
+        binding.backend().ifPresent(backend -> {
+            Ksm ksm = Ksm.with(backend);
+            checks.add(advice(ksm));
+            checks.add(wholeProcess(ksm));
+        });
+        return checks;
+    }
+
+    private static Check java() {
+        int feature = Runtime.version().feature();
+        String found = "Java " + System.getProperty("java.version") + ", " + System.getProperty("java.vendor");
+        if (feature < FIRST_WITH_FFM) {
+            return Check.ok("java", found + "; native access needs no flag");
+        }
+        return isNativeAccessEnabled()
+                ? Check.ok("java", found + "; native access is enabled, as it must be for your programs")
+                : Check.warning(
+                        "java",
+                        found + "; native access is not enabled, and later Javas will refuse it",
+                        "--enable-native-access=ALL-UNNAMED, or the names of the backends' modules, for java");
+    }
+
+    /** {@code Module.isNativeAccessEnabled} is there since Java 22. */
+    private static boolean isNativeAccessEnabled() {
+        try {
+            return (boolean) Module.class
+                    .getMethod("isNativeAccessEnabled")
+                    .invoke(Ksm.class.getClassLoader().getUnnamedModule());
+        } catch (ReflectiveOperationException e) {
+            return false;
+        }
+    }
+
+    private static Check backend(Binding binding) {
+        String refused = binding.refused().isEmpty() ? "" : "; not usable: " + String.join("; ", binding.refused());
+        return binding.backend()
+                .map(backend -> Check.ok("backend", backend.name() + refused))
+                .orElseGet(
+                        () -> Check.failed(
+                                "backend",
+                                "no way to call the kernel" + refused,
+                                "io.ksm4j:ksm-ffm, ksm-jnr or ksm-jna on the class path, and a java.io.tmpdir that allows execution"));
+    }
+
+    private static Check advice(Ksm ksm) {
+        KsmSupport support = ksm.support();
+        if (support.canMark()) {
+            return Check.ok("advice", "the kernel takes madvise(MADV_MERGEABLE)");
+        }
+        Optional<Obstacle> obstacle = support.obstacles().stream()
+                .filter(found -> found.kind() == KsmSupport.Kind.ADVICE_FORBIDDEN)
+                .findFirst();
+        return obstacle.map(found -> Check.failed(
+                        "advice",
+                        found.explanation() + seccomp(),
+                        "allow madvise and prctl in the profile (docker run --security-opt seccomp=PROFILE)"))
+                .orElseGet(() -> Check.failed(
+                        "advice",
+                        support.obstacles().get(0).explanation(),
+                        "boot a kernel with CONFIG_KSM=y (zgrep CONFIG_KSM /proc/config.gz)"));
+    }
+
+    private static String seccomp() {
+        try {
+            boolean filtered =
+                    ProcessStatus.read(Path.of("/proc/self")).field("Seccomp").equals("2");
+            return filtered ? "; this process has a seccomp filter" : "; this process has no seccomp filter";
+        } catch (IOException e) {
+            return "";
+        }
+    }
+
+    private static Check wholeProcess(Ksm ksm) {
+        try {
+            return Check.ok(
+                    "whole-process",
+                    ksm.process().isMergeable()
+                            ? "all memory of this process may merge: it has inherited that"
+                            : "the kernel can opt whole processes in, as ksm run does");
+        } catch (KsmException e) {
+            return Check.warning(
+                    "whole-process",
+                    "whole processes cannot be opted in: " + e.getMessage(),
+                    "Linux 6.4 or later, and a seccomp profile that allows prctl; regions marked one by one still merge");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+package io.ksm4j.tools.estimate;
+
+import com.dynatrace.hash4j.hashing.Hasher64;
+import com.dynatrace.hash4j.hashing.Hashing;
+import io.ksm4j.tools.output.CommandFailedException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.List;
+import java.util.stream.IntStream;
+
+/**
+ * Looks at the pages of a process that {@code ksmd} could merge, from outside, by {@code /proc/PID/pagemap} and {@code /proc/PID/mem}.
+ * Only pages that are in memory are read; the process goes on meanwhile. For one thread, which has others help it to read.
+ */
+final class ProcessPages implements AutoCloseable {
+
+    /** Gets pages, by ascending addresses. */
+    interface Visitor {
+        /** A page that has this hash. */
+        void page(long address, long hash);
+
+        /** Another process has, or another mapping of this one, the same page of memory. */
+        default void sharedPage() {}
+    }
+
+    /** What was found beside the pages that were read. */
+    static final class Tally {
+        /** Pages on swap, which {@code ksmd} leaves there. */
+        long swapped;
+
+        /** Pages that were gone, or could not be read, when it came to them. */
+        long unread;
+
+        /** Whether the process ended before its last page was read. */
+        boolean ended;
+    }
+
+    /** By linux/Documentation/admin-guide/mm/pagemap.rst. */
+    private static final long PRESENT = 1L << 63;
+
+    private static final long SWAPPED = 1L << 62;
+    private static final long OF_FILE = 1L << 61;
+    private static final long EXCLUSIVE = 1L << 56;
+    private static final long FRAME = (1L << 55) - 1;
+
+    private static final Hasher64 HASHER = Hashing.xxh3_64();
+
+    /** What a processor's cache holds beside other things: what was read is hashed at once. */
+    private static final int READ_BYTES = 64 << 10;
+
+    private static final int ENTRIES = 8192;
+
+    /** Beyond these it is memory that is busy, and other programs have something to do, too. */
+    private static final int MOST_READERS = 4;
+
+    /** Fewer pages are read before another thread has begun. */
+    private static final int WORTH_SHARING = 256;
+
+    private final FileChannel pagemap;
+    private final FileChannel memory;
+    private final int pageSize;
+    private final PageFrames frames;
+    private final Progress progress;
+
+    private final ByteBuffer entries =
+            ByteBuffer.allocateDirect(ENTRIES * Long.BYTES).order(ByteOrder.nativeOrder());
+
+    /** Of the entries, those whose pages are to be read. */
+    private final BitSet wanted = new BitSet(ENTRIES);
+
+    /** Of those, the ones that could be. */
+    private final boolean[] known = new boolean[ENTRIES];
+
+    private final long[] hashes = new long[ENTRIES];
+
+    private final List<Reader> readers = new ArrayList<>();
+
+    /**
+     * Opens them.
+     *
+     * @throws IOException if the process has ended, or this user may not read its memory
+     */
+    @SuppressWarnings("resource") // Closed by close.
+    ProcessPages(Path process, int pageSize, PageFrames frames, Progress progress) throws IOException {
+        this.pageSize = pageSize;
+        this.frames = frames;
+        this.progress = progress;
+        for (int i = Math.min(Runtime.getRuntime().availableProcessors(), MOST_READERS); i > 0; i--) {
+            readers.add(new Reader());
+        }
+        memory = FileChannel.open(process.resolve("mem"));
+        try {
+            pagemap = FileChannel.open(process.resolve("pagemap"));
+        } catch (IOException e) {
+            memory.close();
+            throw e;
+        }
+    }
+
+    /** The hash that a page of zeros has. */
+    static long hashOfZeros(int pageSize) {
+        return hash(new byte[pageSize], 0, pageSize);
+    }
+
+    private static long hash(byte[] bytes, int from, int length) {
+        return HASHER.hashBytesToLong(bytes, from, length);
+    }
+
+    /**
+     * Shows all pages in these mappings to the visitor.
+     *
+     * @throws CommandFailedException if the kernel hides which pages are which from this user
+     * @throws IOException if the kernel's files on page frames cannot be read
+     */
+    Tally visit(List<PrivateMapping> mappings, Visitor visitor) throws IOException {
+        Tally tally = new Tally();
+        for (PrivateMapping mapping : mappings) {
+            long end = mapping.end();
+            for (long at = mapping.start(); at < end && !tally.ended; at += (long) ENTRIES * pageSize) {
+                visit(at, (int) Math.min((end - at) / pageSize, ENTRIES), visitor, tally);
+            }
+        }
+        return tally;
+    }
+
+    private void visit(long start, int count, Visitor visitor, Tally tally) throws IOException {
+        entries.clear().limit(count * Long.BYTES);
+        int told = read(pagemap, entries, start / pageSize * Long.BYTES) / Long.BYTES;
+        tally.ended = told < count;
+        wanted.clear();
+        for (int i = 0; i < told; i++) {
+            wanted.set(i, isToBeRead(entries.getLong(i * Long.BYTES), visitor, tally));
+        }
+        read(start, told);
+        tally.ended |= readers.stream().anyMatch(reader -> reader.ended);
+        for (int i = wanted.nextSetBit(0); i >= 0; i = wanted.nextSetBit(i + 1)) {
+            if (known[i]) {
+                visitor.page(start + (long) i * pageSize, hashes[i]);
+                progress.add(pageSize);
+            } else {
+                tally.unread += tally.ended ? 0 : 1;
+                progress.skip(pageSize);
+            }
+        }
+    }
+
+    private boolean isToBeRead(long entry, Visitor visitor, Tally tally) throws IOException {
+        if ((entry & PRESENT) == 0) {
+            tally.swapped += (entry & SWAPPED) == 0 ? 0 : 1;
+            return false;
+        }
+        if ((entry & OF_FILE) != 0) {
+            return false; // Not written yet, or the huge page of zeros.
+        }
+        if ((entry & EXCLUSIVE) != 0) {
+            return true;
+        }
+        long frame = entry & FRAME;
+        if (frame == 0) {
+            throw new CommandFailedException(
+                    "the kernel does not tell which pages are shared: ask as root (CAP_SYS_ADMIN)");
+        }
+        if (frames.isZeroPage(frame)) {
+            return false;
+        }
+        if (frames.add(frame)) {
+            return true;
+        }
+        visitor.sharedPage();
+        progress.skip(pageSize);
+        return false;
+    }
+
+    /** Fills in the hashes of pages that are wanted. */
+    private void read(long start, int count) {
+        Arrays.fill(known, false);
+        int parts = wanted.cardinality() < WORTH_SHARING ? 1 : readers.size();
+        IntStream.range(0, parts)
+                .parallel()
+                .forEach(i -> readers.get(i).read(start, count * i / parts, count * (i + 1) / parts));
+    }
+
+    /** Has room of its own, so that others may read at the same time. */
+    private final class Reader {
+
+        /** From which hashing is so much faster than from the buffer that copying pays. */
+        private final byte[] copy = new byte[Math.max(1, READ_BYTES / pageSize) * pageSize];
+
+        private final ByteBuffer bytes = ByteBuffer.allocateDirect(copy.length);
+
+        private boolean ended;
+
+        void read(long start, int from, int to) {
+            int at = wanted.nextSetBit(from);
+            while (at >= 0 && at < to && !ended) {
+                int run = Math.min(wanted.nextClearBit(at), to) - at;
+                int pages = read(start + (long) at * pageSize, run);
+                for (int i = 0; i < pages; i++) {
+                    hashes[at + i] = hash(copy, i * pageSize, pageSize);
+                    known[at + i] = true;
+                }
+                // Where nothing could be read, the first page is the cause.
+                at = wanted.nextSetBit(at + Math.max(pages, 1));
+            }
+        }
+
+        /** How many whole pages could be read at once. */
+        private int read(long address, int pages) {
+            bytes.clear().limit(Math.min(copy.length, pages * pageSize));
+            try {
+                int read = ProcessPages.read(memory, bytes, address);
+                // Where there is no process any more, the file ends.
+                ended = read == 0;
+                bytes.get(0, copy, 0, read);
+                return read / pageSize;
+            } catch (IOException e) {
+                return 0;
+            }
+        }
+    }
+
+    /** As many bytes as there are, up to the buffer's limit. */
+    private static int read(FileChannel file, ByteBuffer buffer, long position) throws IOException {
+        return Math.max(file.read(buffer, position), 0);
+    }
+
+    @Override
+    public void close() throws IOException {
+        try (memory) {
+            pagemap.close();
+        }
+    }
+}

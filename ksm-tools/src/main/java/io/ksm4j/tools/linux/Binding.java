@@ -1,0 +1,66 @@
+package io.ksm4j.tools.linux;
+
+import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.spi.KsmBackendProvider;
+import io.ksm4j.tools.output.CommandFailedException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Optional;
+import java.util.ServiceConfigurationError;
+import java.util.ServiceLoader;
+
+/**
+ * What this JVM calls the kernel by.
+ *
+ * @param backend the first in order of priority that works; empty if none does
+ * @param refused each that does not, with the reason
+ */
+public record Binding(Optional<KsmBackend> backend, List<String> refused) {
+
+    public static Binding find() {
+        List<String> refused = new ArrayList<>();
+        for (KsmBackendProvider provider : providers(refused)) {
+            try {
+                return new Binding(Optional.of(provider.open()), refused);
+            } catch (UnsupportedOperationException e) {
+                refused.add(provider.name() + ": " + e.getMessage());
+            } catch (LinkageError e) {
+                refused.add(provider.name() + ": " + e);
+            }
+        }
+        return new Binding(Optional.empty(), refused);
+    }
+
+    /**
+     * The backend.
+     *
+     * @throws CommandFailedException if none works
+     */
+    public KsmBackend require() {
+        return backend.orElseThrow(() -> new CommandFailedException(
+                "no way to call the kernel: ksm doctor says why: " + String.join("; ", refused)));
+    }
+
+    private static List<KsmBackendProvider> providers(List<String> refused) {
+        List<KsmBackendProvider> providers = new ArrayList<>();
+        Iterator<KsmBackendProvider> found = ServiceLoader.load(
+                        KsmBackendProvider.class, Binding.class.getClassLoader())
+                .iterator();
+        while (true) {
+            try {
+                if (!found.hasNext()) {
+                    break;
+                }
+                providers.add(found.next());
+            } catch (UnsupportedClassVersionError e) {
+                refused.add("ffm: it takes Java 22 or later");
+            } catch (ServiceConfigurationError | LinkageError e) {
+                refused.add("one that cannot be loaded: " + e);
+            }
+        }
+        providers.sort(Comparator.comparingInt(KsmBackendProvider::priority).reversed());
+        return providers;
+    }
+}

@@ -1,0 +1,42 @@
+package io.ksm4j.tools.linux;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * The file {@code status} of a process or a thread (proc_pid_status(5)).
+ *
+ * @param file the file
+ * @param text what it held
+ */
+public record ProcessStatus(Path file, String text) {
+
+    /** Of a folder such as {@code /proc/self}. The name in it is bytes, and need not be text. */
+    public static ProcessStatus read(Path folder) throws IOException {
+        Path file = folder.resolve("status");
+        return new ProcessStatus(file, Files.readString(file, StandardCharsets.ISO_8859_1));
+    }
+
+    public String field(String name) throws IOException {
+        Matcher line = Pattern.compile("(?m)^" + name + ":[ \\t]*(.*)$").matcher(text);
+        if (!line.find()) {
+            throw new IOException("no " + name + " in " + file);
+        }
+        return line.group(1);
+    }
+
+    /** Whether this is a thread of which only the exit status is left. */
+    public boolean hasEnded() throws IOException {
+        String state = field("State");
+        return state.startsWith("Z") || state.startsWith("X");
+    }
+
+    /** A set of signals: bit 0 is signal 1. */
+    public long signals(String name) throws IOException {
+        return Long.parseUnsignedLong(field(name), 16);
+    }
+}

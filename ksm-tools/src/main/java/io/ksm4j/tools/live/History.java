@@ -1,0 +1,32 @@
+package io.ksm4j.tools.live;
+
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.Iterator;
+
+/** The latest of a row of numbers, as many as a screen may have columns. For use by one thread at a time. */
+final class History {
+
+    private static final int CAPACITY = 1024;
+
+    private final Deque<Double> values = new ArrayDeque<>();
+
+    void add(double value) {
+        values.addLast(value);
+        if (values.size() > CAPACITY) {
+            values.removeFirst();
+        }
+    }
+
+    /** So many, the latest at the right; not a number where there are not so many. */
+    double[] latest(int width) {
+        double[] latest = new double[width];
+        Arrays.fill(latest, Double.NaN);
+        Iterator<Double> backwards = values.descendingIterator();
+        for (int i = width - 1; i >= 0 && backwards.hasNext(); i--) {
+            latest[i] = backwards.next();
+        }
+        return latest;
+    }
+}

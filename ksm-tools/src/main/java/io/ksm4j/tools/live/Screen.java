@@ -1,0 +1,299 @@
+package io.ksm4j.tools.live;
+
+import io.ksm4j.tools.output.Console;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOError;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import org.jline.terminal.Attributes;
+import org.jline.terminal.Attributes.ControlChar;
+import org.jline.terminal.Attributes.InputFlag;
+import org.jline.terminal.Attributes.LocalFlag;
+import org.jline.terminal.Size;
+import org.jline.terminal.Terminal;
+import org.jline.terminal.Terminal.Signal;
+import org.jline.terminal.Terminal.SignalHandler;
+import org.jline.terminal.impl.PosixSysTerminal;
+import org.jline.terminal.impl.exec.ExecPty;
+import org.jline.terminal.impl.exec.ExecTerminalProvider;
+import org.jline.terminal.spi.SystemStream;
+import org.jline.utils.AttributedString;
+import org.jline.utils.Curses;
+import org.jline.utils.Display;
+import org.jline.utils.InfoCmp.Capability;
+import org.jline.utils.NonBlockingReader;
+import org.jline.utils.ShutdownHooks;
+
+/**
+ * The whole screen of the terminal that this process was started at, which shows a {@link View} until it is closed. Then the terminal is
+ * as it was before: that is so also if the process ends, by a signal too, or is stopped by one.
+ */
+final class Screen implements AutoCloseable {
+
+    /** Of a terminal that does not tell. */
+    private static final Size USUAL = new Size(80, 24);
+
+    private static final int CTRL_L = 0x0c;
+
+    private final View view;
+    private final Closer closer;
+    private final Terminal terminal;
+    private final Attributes before;
+    private final NonBlockingReader keys;
+    private final Display display;
+
+    /** What brings back the screen that was there before; an empty one where the terminal has kept none, as Linux's console. */
+    private final byte[] leave;
+
+    private Size size = USUAL;
+    private boolean isEntered;
+    private boolean isClosed;
+
+    private Screen(View view, Closer closer, Terminal terminal) {
+        this.view = view;
+        this.closer = closer;
+        this.terminal = terminal;
+        this.before = terminal.getAttributes();
+        this.keys = terminal.reader();
+        this.display = new Display(terminal, true);
+        String screenBefore = string(Capability.exit_ca_mode);
+        this.leave = (string(Capability.exit_attribute_mode)
+                        + string(Capability.cursor_normal)
+                        + (screenBefore.isEmpty() ? string(Capability.clear_screen) : screenBefore))
+                .getBytes(StandardCharsets.ISO_8859_1);
+        this.size = readSize();
+    }
+
+    private String string(Capability capability) {
+        String text = terminal.getStringCapability(capability);
+        return text == null ? "" : Curses.tputs(text);
+    }
+
+    /**
+     * Takes the terminal.
+     *
+     * @return the screen, which shows nothing yet; empty where standard input and output are not both the terminal, or it can do no more
+     *     than print
+     */
+    static Optional<Screen> open(View view) {
+        String type = System.getenv("TERM");
+        if (type == null || type.isEmpty() || type.startsWith("dumb") || !isDevice(0) || !isDevice(1)) {
+            return Optional.empty();
+        }
+        // These run in the order in which they were added: this one before the terminal's own, which would leave the
+        // screen as it is.
+        Closer closer = new Closer();
+        ShutdownHooks.add(closer);
+        try {
+            Terminal terminal = terminal(type);
+            if (terminal.getStringCapability(Capability.clear_screen) == null
+                    || terminal.getStringCapability(Capability.cursor_up) == null) {
+                terminal.close();
+                ShutdownHooks.remove(closer);
+                return Optional.empty();
+            }
+            Screen screen = new Screen(view, closer, terminal);
+            closer.screen = Optional.of(screen);
+            terminal.handle(Signal.WINCH, signal -> screen.resize());
+            terminal.handle(Signal.TSTP, signal -> screen.suspend());
+            terminal.handle(Signal.CONT, signal -> screen.enter());
+            screen.enter();
+            return Optional.of(screen);
+        } catch (IOException | IOError e) {
+            closer.run();
+            ShutdownHooks.remove(closer);
+            return Optional.empty();
+        }
+    }
+
+    /**
+     * By programs like stty(1), and not by native code: JLine 3.30 would give a terminal back with a speed of 0, which hangs up a serial
+     * line. A {@code TerminalBuilder} would run several more of them, and load native code where standard error is no terminal.
+     *
+     * @throws IOException if there is no terminal, or no such program
+     */
+    private static Terminal terminal(String type) throws IOException {
+        ExecTerminalProvider provider = new ExecTerminalProvider();
+        if (!provider.isPosixSystemStream(SystemStream.Output)) {
+            throw new IOException("standard output is no terminal");
+        }
+        return new PosixSysTerminal(
+                "ksm",
+                type,
+                ExecPty.current(provider, SystemStream.Output),
+                Console.charset(),
+                false, // Signals would end the process at once, without the hooks.
+                SignalHandler.SIG_DFL);
+    }
+
+    /** What is registered before there is a screen. */
+    private static final class Closer implements ShutdownHooks.Task {
+
+        private volatile Optional<Screen> screen = Optional.empty();
+
+        @Override
+        public void run() {
+            screen.ifPresent(Screen::close);
+        }
+    }
+
+    /** What is no device cannot be a terminal, and asking one takes a process. */
+    private static boolean isDevice(int descriptor) {
+        try {
+            String file = Files.readSymbolicLink(Path.of("/proc/self/fd/" + descriptor))
+                    .toString();
+            return file.startsWith("/dev/") && !file.equals("/dev/null");
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    private synchronized void enter() {
+        if (!isClosed) {
+            terminal.setAttributes(raw());
+            terminal.puts(Capability.enter_ca_mode);
+            terminal.puts(Capability.cursor_invisible);
+            isEntered = true;
+            resize();
+        }
+    }
+
+    /**
+     * Keys come as they are pressed, without echo. Ctrl-C stays a signal, but not the one that a JVM dumps its threads at, and not Ctrl-Z:
+     * it would also stop the stty that this process may be waiting for, which then never ends.
+     */
+    private Attributes raw() {
+        Attributes raw = new Attributes(before);
+        raw.setLocalFlags(EnumSet.of(LocalFlag.ICANON, LocalFlag.ECHO, LocalFlag.IEXTEN), false);
+        raw.setInputFlags(EnumSet.of(InputFlag.IXON, InputFlag.ICRNL, InputFlag.INLCR), false);
+        // A read ends after a tenth of a second, so that whoever reads can be stopped.
+        raw.setControlChar(ControlChar.VMIN, 0);
+        raw.setControlChar(ControlChar.VTIME, 1);
+        raw.setControlChar(ControlChar.VQUIT, 0);
+        raw.setControlChar(ControlChar.VSUSP, 0);
+        return raw;
+    }
+
+    private synchronized void resize() {
+        if (!isClosed) {
+            size = readSize();
+            // Asks the terminal again, which takes a process.
+            display.resize(size.getRows(), size.getColumns());
+            redraw();
+        }
+    }
+
+    private Size readSize() {
+        try {
+            Size read = terminal.getSize();
+            return read.getRows() > 0 && read.getColumns() > 0 ? read : USUAL;
+        } catch (IOError e) {
+            return size; // Ctrl-C ends what is asked, too.
+        }
+    }
+
+    /** Shows the view as it is now. */
+    synchronized void draw() {
+        if (isEntered) {
+            List<AttributedString> lines = new ArrayList<>();
+            for (AttributedString line : view.lines(size.getRows(), size.getColumns())) {
+                lines.add(line.columnSubSequence(0, size.getColumns()));
+            }
+            display.update(lines.subList(0, Math.min(lines.size(), size.getRows())), 0);
+        }
+    }
+
+    /** Ctrl-Z, or SIGTSTP: as with any program, the shell has the terminal until the user has this one go on. */
+    private void suspend() {
+        synchronized (this) {
+            if (!isEntered) {
+                return;
+            }
+            leave();
+            terminal.setAttributes(before);
+        }
+        // Uncaught, it stops the process; but not if no shell is there that could have it go on.
+        terminal.handle(Signal.TSTP, SignalHandler.SIG_DFL);
+        try {
+            String raise = "kill -TSTP " + ProcessHandle.current().pid();
+            // Gives the kernel time to stop all threads, so that what follows comes after that.
+            new ProcessBuilder("sh", "-c", raise + "; sleep 0.1").start().waitFor();
+        } catch (IOException e) {
+            // As if there was no shell.
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        terminal.handle(Signal.TSTP, signal -> suspend());
+        enter();
+    }
+
+    private void leave() {
+        isEntered = false;
+        terminal.flush();
+        try {
+            new FileOutputStream(FileDescriptor.out).write(leave);
+        } catch (IOException e) {
+            // There is no terminal any more.
+        }
+    }
+
+    /** Waits for the user to press q until the time of {@link System#nanoTime}, or less if the terminal has gone. */
+    boolean isLeftBefore(long time) {
+        try {
+            while (true) {
+                if (terminal.writer().checkError()) {
+                    return true;
+                }
+                long millis = TimeUnit.NANOSECONDS.toMillis(time - System.nanoTime());
+                int key = millis <= 0 ? NonBlockingReader.READ_EXPIRED : keys.read(millis);
+                if (key == NonBlockingReader.READ_EXPIRED) {
+                    return false;
+                }
+                if (key == 'q' || key == 'Q' || key == NonBlockingReader.EOF) {
+                    return true;
+                }
+                if (key == CTRL_L) {
+                    redraw();
+                } else if (key != 0 && key == before.getControlChar(ControlChar.VSUSP)) {
+                    suspend();
+                }
+            }
+        } catch (IOException | IllegalStateException e) {
+            return true; // Closed, as the process ends.
+        }
+    }
+
+    private synchronized void redraw() {
+        display.clear();
+        draw();
+    }
+
+    /** Gives the terminal back. May be called by any thread, and more than once. */
+    @Override
+    public void close() {
+        synchronized (this) {
+            if (isClosed) {
+                return;
+            }
+            isClosed = true;
+            if (isEntered) {
+                leave();
+            }
+        }
+        // Not while holding the lock: both wait for a shutdown that is under way, which may wait for it.
+        try {
+            terminal.close();
+        } catch (IOException | IOError e) {
+            // There is no terminal any more.
+        }
+        ShutdownHooks.remove(closer);
+    }
+}

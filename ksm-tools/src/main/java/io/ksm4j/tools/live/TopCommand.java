@@ -1,0 +1,39 @@
+package io.ksm4j.tools.live;
+
+import io.ksm4j.tools.output.ExitStatus;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code ksm top}: what merging saves and costs, and how that goes on. */
+@Command(
+        name = "top",
+        mixinStandardHelpOptions = true,
+        description = {
+            "Shows what merging saves and costs on this machine, and in which processes, again and again.",
+            "On a terminal q ends it. Otherwise, and with -n or --once, it writes samples as text."
+        },
+        footer =
+                "%nExits with 0 after q and after the last sample, with 1 if there is no KSM, and with 128 and the signal's number.")
+public final class TopCommand implements Callable<Integer> {
+
+    @Mixin
+    private Pace pace = new Pace();
+
+    @Option(names = "--once", description = "the same as -n 1")
+    private boolean once;
+
+    @Option(names = "--json", description = "write each sample as a line of JSON")
+    private boolean json;
+
+    @Override
+    public Integer call() throws InterruptedException {
+        if (once) {
+            pace.setCount(1);
+        }
+        pace.check();
+        pace.show(new TopView(json, pace.interval()), json);
+        return ExitStatus.SUCCESS;
+    }
+}

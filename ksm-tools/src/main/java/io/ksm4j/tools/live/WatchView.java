@@ -1,0 +1,209 @@
+package io.ksm4j.tools.live;
+
+import io.ksm4j.plot.Plot;
+import io.ksm4j.plot.Plot.Axis;
+import io.ksm4j.plot.Plot.Line;
+import io.ksm4j.plot.Plot.Panel;
+import io.ksm4j.plot.Plot.Point;
+import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.tools.output.ByteCount;
+import io.ksm4j.tools.output.CommandFailedException;
+import io.ksm4j.tools.status.MachineStatus;
+import io.ksm4j.tools.status.ProcessInfo;
+import io.ksm4j.tools.status.Processes;
+import java.io.UncheckedIOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalLong;
+import org.jline.utils.AttributedString;
+import org.jline.utils.AttributedStyle;
+import org.jspecify.annotations.Nullable;
+
+/** What {@code ksm watch} shows. */
+final class WatchView implements View {
+
+    private static final double MIB = 1 << 20;
+    private static final double NANOS = 1e9;
+
+    /** Labels above the two plots, and the time below. */
+    private static final int ROWS_AROUND_BARS = 3;
+
+    private static final String ROW = "%-8s %11s %11s %11s %8s%n";
+
+    /** What there is of one subject at one time. */
+    private record Reading(Sample sample, OptionalLong merged, OptionalLong profit) {
+
+        OptionalLong cost() {
+            return MachineStatus.costBytes(merged, profit);
+        }
+    }
+
+    private final Sampler sampler = new Sampler();
+    private final Look look = Look.ofThisTerminal();
+    private final Optional<ProcessInfo> process;
+
+    /** Of the process, and of none that gets its number later. */
+    private final Optional<ProcessHandle> handle;
+
+    private final double interval;
+    private final long start = System.nanoTime();
+    private final Series merged = new Series();
+    private final Series cost = new Series();
+    private final Series percent = new Series();
+
+    private @Nullable Reading reading;
+    private double elapsed;
+    private boolean hasEnded;
+    private boolean hasHeading;
+
+    /**
+     * Watches a process, or else the machine. The interval is in seconds.
+     *
+     * @throws UncheckedIOException if there is no such process, or no right to read of it
+     * @throws CommandFailedException if the kernel does not tell what merging does for it
+     */
+    WatchView(Optional<Long> pid, double interval) {
+        this.interval = interval;
+        this.handle = pid.flatMap(ProcessHandle::of);
+        this.process = pid.map(Processes::read);
+        if (process.filter(info -> info.stats().mergedBytes().isEmpty()).isPresent()) {
+            throw new CommandFailedException("the kernel tells nothing of process " + pid.get()
+                    + ": it has ended, or is a thread of the kernel, or this is Linux before 5.19");
+        }
+    }
+
+    @Override
+    public boolean update() {
+        Sample sample = sampler.next();
+        OptionalLong saved = sample.machine().savedBytes();
+        OptionalLong profit = sample.machine().profitBytes();
+        if (process.isPresent()) {
+            Optional<ProcessKsmStats> stats = read(process.get().pid());
+            if (stats.isEmpty()) {
+                synchronized (this) {
+                    hasEnded = true;
+                }
+                return false;
+            }
+            saved = stats.get().mergedBytes();
+            profit = stats.get().profitBytes();
+        }
+        add(new Reading(sample, saved, profit));
+        return true;
+    }
+
+    /** Empty if it has ended; then it may still have a parent to tell, and no memory. */
+    private Optional<ProcessKsmStats> read(long pid) {
+        if (!isAlive()) {
+            return Optional.empty();
+        }
+        try {
+            return Optional.of(Processes.stats(pid))
+                    .filter(stats -> stats.mergedBytes().isPresent());
+        } catch (UncheckedIOException e) {
+            if (isAlive()) {
+                throw e;
+            }
+            return Optional.empty();
+        }
+    }
+
+    private boolean isAlive() {
+        return handle.filter(ProcessHandle::isAlive).isPresent();
+    }
+
+    private synchronized void add(Reading next) {
+        reading = next;
+        elapsed = (System.nanoTime() - start) / NANOS;
+        next.merged().ifPresent(bytes -> merged.add(elapsed, (double) bytes));
+        next.cost().ifPresent(bytes -> cost.add(elapsed, (double) bytes));
+        next.sample().ksmdPercent().ifPresent(value -> percent.add(elapsed, value));
+    }
+
+    private String title() {
+        return process.map(info -> info.pid() + " " + info.name()).orElse("this machine");
+    }
+
+    /** What the pages are called: a process shares what it has merged with others, and the machine does not have what it saves. */
+    private String what() {
+        return process.isPresent() ? "merged" : "saved";
+    }
+
+    /** Why there is nothing to show any more, if so. */
+    synchronized Optional<String> end() {
+        return hasEnded ? Optional.of("process " + title() + " has ended") : Optional.empty();
+    }
+
+    @Override
+    public synchronized List<AttributedString> lines(int rows, int columns) {
+        List<AttributedString> lines = new ArrayList<>();
+        if (reading == null) {
+            return lines;
+        }
+        Look.flow(lines, columns, List.of(title(), "every " + Look.seconds(interval), "q quits"));
+        Look.flow(
+                lines,
+                columns,
+                List.of(
+                        what() + " " + ByteCount.text(reading.merged()),
+                        "cost " + ByteCount.text(reading.cost()),
+                        "profit " + ByteCount.text(reading.profit()),
+                        "ksmd " + Look.percent(reading.sample().ksmdPercent()) + " CPU"));
+        int bars = Math.max(2, rows - lines.size() - ROWS_AROUND_BARS);
+        // Until the screen is full there is a column for each sample.
+        double span = Math.max(elapsed, columns * interval);
+        lines.add(new AttributedString(what() + ", up to " + Look.bytes(merged.max())));
+        lines.addAll(look.plot(
+                merged.columns(columns, span), merged.max().orElse(0), bars - bars / 3, AttributedStyle.GREEN));
+        lines.add(new AttributedString("CPU of ksmd, up to " + Look.percent(percent.max())));
+        lines.addAll(look.plot(
+                percent.columns(columns, span),
+                percent.max().orElse(0),
+                Math.max(1, bars / 3),
+                AttributedStyle.YELLOW));
+        String end = Look.seconds(span);
+        lines.add(new AttributedString("0 s" + " ".repeat(Math.max(1, columns - 3 - end.length())) + end));
+        return lines;
+    }
+
+    @Override
+    public synchronized void print() {
+        if (reading == null) {
+            return;
+        }
+        if (!hasHeading) {
+            hasHeading = true;
+            System.out.printf(ROW, "TIME", what().toUpperCase(Locale.ROOT), "COST", "PROFIT", "KSMD");
+        }
+        System.out.printf(
+                ROW,
+                TopView.time(reading.sample()),
+                ByteCount.text(reading.merged()),
+                ByteCount.text(reading.cost()),
+                ByteCount.text(reading.profit()),
+                Look.percent(reading.sample().ksmdPercent()));
+    }
+
+    /** The plot as it is by now; empty if there is nothing to plot yet. */
+    synchronized Optional<String> svg() {
+        if (reading == null) {
+            return Optional.empty();
+        }
+        Axis time = new Axis("time, s", 0, Math.max(elapsed, interval), false);
+        List<Panel> panels = List.of(
+                panel(what() + ", MiB", merged, MIB),
+                panel("cost of the kernel's records, MiB", cost, MIB),
+                panel("CPU of ksmd, % of a processor", percent, 1));
+        return Optional.of(new Plot("What merging does for " + title(), time, panels).svg());
+    }
+
+    private Panel panel(String label, Series series, double unit) {
+        double top = series.max().orElse(0) / unit;
+        List<Point> points = series.points().stream()
+                .map(point -> new Point(point.x(), point.y() / unit))
+                .toList();
+        return new Panel(new Axis(label, 0, top > 0 ? top : 1, false), List.of(new Line(title(), points)));
+    }
+}

@@ -1,0 +1,11 @@
+package io.ksm4j.tools.output;
+
+/** Nobody reads standard output any more. Where a C program would get {@code SIGPIPE}, Java programs get this. */
+public final class ClosedPipeException extends RuntimeException {
+
+    private static final long serialVersionUID = 1;
+
+    ClosedPipeException(Throwable cause) {
+        super("standard output is closed", cause);
+    }
+}

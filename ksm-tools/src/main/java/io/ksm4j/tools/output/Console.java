@@ -1,0 +1,24 @@
+package io.ksm4j.tools.output;
+
+import java.nio.charset.Charset;
+
+/** Standard error, and the character set of standard output. */
+public final class Console {
+
+    private Console() {}
+
+    /** Returns the character set that the locale selects for standard output. */
+    public static Charset charset() {
+        return Charset.forName(
+                System.getProperty("stdout.encoding", System.getProperty("native.encoding", "US-ASCII")));
+    }
+
+    /**
+     * Prints a message as one line on standard error. Control characters are replaced: quoted text may contain anything, and the
+     * line may go to a terminal.
+     */
+    public static void say(String message) {
+        String line = message.strip().replaceAll("\\s*\\R\\s*", "; ").replaceAll("\\p{Cc}", "?");
+        System.err.println("ksm: " + line);
+    }
+}

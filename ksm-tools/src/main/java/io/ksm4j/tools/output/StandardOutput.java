@@ -1,0 +1,47 @@
+package io.ksm4j.tools.output;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+
+/** The process's standard output, whose failures a {@link java.io.PrintStream} does not swallow. What comes after one is dropped. */
+public final class StandardOutput extends OutputStream {
+
+    private final FileOutputStream out = new FileOutputStream(FileDescriptor.out);
+    private boolean failed;
+
+    @Override
+    public void write(int b) {
+        write(new byte[] {(byte) b}, 0, 1);
+    }
+
+    @Override
+    public void write(byte[] bytes, int offset, int length) {
+        if (failed) {
+            return;
+        }
+        try {
+            out.write(bytes, offset, length);
+        } catch (IOException e) {
+            failed = true;
+            throw isPipe()
+                    ? new ClosedPipeException(e)
+                    : new CommandFailedException("cannot write to standard output: " + e.getMessage(), e);
+        }
+    }
+
+    /** Or a socket. The errno is in the exception's message alone, in the words of the locale. */
+    private static boolean isPipe() {
+        Path file = Path.of("/proc/self/fd/1");
+        try {
+            return Files.readAttributes(file, BasicFileAttributes.class).isOther()
+                    && !Files.readSymbolicLink(file).startsWith("/dev");
+        } catch (IOException e) {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,101 @@
+package io.ksm4j.tools.run;
+
+import io.ksm4j.Ksm;
+import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.tools.linux.Binding;
+import io.ksm4j.tools.output.Console;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Parameters;
+
+/** {@code ksm run}: opts this process in and becomes the program, which with all that it starts has the mark from then on. */
+@Command(
+        name = "run",
+        mixinStandardHelpOptions = true,
+        synopsisHeading = "Usage: ",
+        description = {
+            "Runs a program whose whole memory may merge: heap, stacks and all, and that of every program it starts.",
+            "ksm becomes that program, so that signals and the exit status are its own."
+        },
+        footer = "%nExits with 127 if there is no such program, with 126 if it cannot be run, and with 1 if the kernel"
+                + " does not opt the process in. It takes Linux 6.10 or later: before 6.7 a program loses the mark as it starts,"
+                + " and before 6.10 ksmd may overlook it, unless the distribution has mended that.")
+public final class RunCommand implements Callable<Integer> {
+
+    /** As those of {@code env} (POSIX). */
+    static final int CANNOT_RUN = 126;
+
+    static final int NOT_FOUND = 127;
+
+    private static final Pattern VERSION = Pattern.compile("(\\d{1,4})\\.(\\d{1,4}).*");
+
+    @Parameters(arity = "1..*", paramLabel = "COMMAND", description = "the program and its arguments")
+    private List<String> command = new ArrayList<>();
+
+    @Override
+    public Integer call() throws IOException {
+        KsmBackend backend = Binding.find().require();
+        Inherited inherited = Inherited.read();
+        Program program = Program.ofLastArguments(command.size(), inherited);
+        Ksm.with(backend).process().markMergeable();
+        String kernel = System.getProperty("os.version");
+        if (mayLoseTheMark(kernel)) {
+            Console.say("this is Linux " + kernel
+                    + ": before 6.10 a program may lose the mark as it starts, or ksmd may overlook"
+                    + " it: ksm status PID shows whether it merges");
+        }
+        int errno = exec(backend, program, inherited);
+        return switch (errno) {
+            case Program.ENOENT, Program.ENOTDIR -> fail(NOT_FOUND, "there is no program " + command.get(0));
+            case Program.EACCES -> fail(CANNOT_RUN, "no right to run " + command.get(0));
+            case Program.E2BIG -> fail(CANNOT_RUN, "too many arguments for " + command.get(0));
+            default -> fail(CANNOT_RUN, "the kernel cannot run " + command.get(0) + ": errno " + errno);
+        };
+    }
+
+    /** Leaves nothing of the JVM to the program. */
+    private static int exec(KsmBackend backend, Program program, Inherited inherited) throws IOException {
+        inherited.restoreCoredumpFilter();
+        Descriptors.closeOwnOnExec(backend, inherited.closed());
+        deleteCounters();
+        Inherited.restoreSignalMask(backend);
+        Optional<SystemCall> first = FirstThread.open(backend);
+        Map<Integer, SignalAction> before = inherited.ignoreSignals(backend);
+        int errno = program.exec(
+                backend, first.orElse((number, arg1, arg2, arg3) -> backend.syscall(number, arg1, arg2, arg3, 0, 0)));
+        before.forEach((signal, action) -> action.install(backend, signal));
+        return errno;
+    }
+
+    /** By which jps would take the program for a JVM. */
+    private static void deleteCounters() throws IOException {
+        Files.deleteIfExists(Path.of(
+                "/tmp",
+                "hsperfdata_" + System.getProperty("user.name"),
+                Long.toString(ProcessHandle.current().pid())));
+    }
+
+    /**
+     * Whether a kernel of this version, unless it is mended, does not hand the mark on over {@code execve} (commit 3c6f33b7273a of 6.7),
+     * or does not have {@code ksmd} look at such a program (3a9e567ca45f of 6.10).
+     */
+    static boolean mayLoseTheMark(String version) {
+        Matcher numbers = VERSION.matcher(version);
+        return numbers.matches()
+                && 1000 * Integer.parseInt(numbers.group(1)) + Integer.parseInt(numbers.group(2)) < 6010;
+    }
+
+    private static int fail(int status, String message) {
+        Console.say(message);
+        return status;
+    }
+}

@@ -1,0 +1,108 @@
+package io.ksm4j.tools.status;
+
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.tools.output.ArgumentChecks;
+import io.ksm4j.tools.output.ByteCount;
+import io.ksm4j.tools.output.ExitStatus;
+import io.ksm4j.tools.output.Json;
+import java.io.PrintStream;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code ksm status}: what merging saves and costs now. */
+@Command(
+        name = "status",
+        mixinStandardHelpOptions = true,
+        description = "Shows what merging saves and costs on this machine, and in which processes.",
+        footer = "%nExits with 1 if there is no KSM, no such process, or no right to read it.")
+public final class StatusCommand implements Callable<Integer> {
+
+    @Option(names = "--json", description = "print JSON")
+    private boolean json;
+
+    @Parameters(
+            arity = "0..1",
+            paramLabel = "PID",
+            description = "show this process alone, even if nothing of it may merge")
+    private Optional<Long> pid = Optional.empty();
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() {
+        pid.ifPresent(number -> ArgumentChecks.requirePid(spec, number));
+        KsmStats machine = MachineStatus.read();
+        Processes processes = pid.map(one -> new Processes(List.of(Processes.read(one)), OptionalInt.of(0)))
+                .orElseGet(Processes::read);
+        if (json) {
+            System.out.println(Json.of(StatusJson.of(machine, processes)));
+        } else {
+            print(machine);
+            System.out.println();
+            print(processes);
+        }
+        return ExitStatus.SUCCESS;
+    }
+
+    private static void print(KsmStats machine) {
+        line("ksmd", MachineStatus.ksmd(machine));
+        line("saved", ByteCount.text(machine.savedBytes()));
+        line("cost", ByteCount.text(MachineStatus.costBytes(machine)) + " of records");
+        line("profit", ByteCount.text(machine.profitBytes()));
+        line("shared", MachineStatus.pages(machine.pagesShared()) + " kept, for " + MachineStatus.pages(machine.pagesSharing()) + " saved");
+        if (machine.ksmZeroPages().orElse(0) > 0) {
+            line("zeros", MachineStatus.pages(machine.ksmZeroPages()) + " became the kernel's page of zeros");
+        }
+        line("unshared", MachineStatus.pages(machine.pagesUnshared()) + " without an equal");
+        line("volatile", volatilePages(machine));
+        line("scans", MachineStatus.number(machine.fullScans()) + " full ones");
+        if (machine.run().orElse(1) == 0 && machine.rmapItems().orElse(0) > 0) {
+            line("as of", "ksmd's last scan: what has ended or was unmarked since is still counted");
+        }
+    }
+
+    /** With {@code smart_scan} the kernel counts two kinds together. */
+    static String volatilePages(KsmStats machine) {
+        return MachineStatus.pages(machine.pagesVolatile()) + " that change too fast"
+                + (machine.smartScan().orElse(0) != 0 ? ", or that smart_scan passes over" : "");
+    }
+
+    private static void line(String name, String value) {
+        System.out.printf("%-8s  %s%n", name, value);
+    }
+
+    private static String note(ProcessInfo process) {
+        if (Processes.isStale(process.stats())) {
+            return " (may not merge any more, and is counted until ksmd's next scan)";
+        }
+        return process.stats().mergeAny().orElse(false) ? " (opted in whole)" : "";
+    }
+
+    private static void print(Processes processes) {
+        PrintStream out = System.out;
+        if (processes.known().isEmpty()) {
+            out.println("No process that could be read is known to have memory that may merge.");
+        } else {
+            out.printf("%10s %11s %11s %11s  %s%n", "PID", "MERGED", "COST", "PROFIT", "NAME");
+        }
+        for (ProcessInfo process : processes.known()) {
+            out.printf(
+                    "%10d %11s %11s %11s  %s%s%n",
+                    process.pid(),
+                    ByteCount.text(process.stats().mergedBytes()),
+                    ByteCount.text(process.costBytes()),
+                    ByteCount.text(process.stats().profitBytes()),
+                    process.name(),
+                    note(process));
+        }
+        processes.ofOthers().ifPresent(others -> out.println(others + "."));
+    }
+}

@@ -1,0 +1,39 @@
+package io.ksm4j.tools.tune;
+
+import io.ksm4j.tools.output.Console;
+import java.util.logging.Formatter;
+import java.util.logging.Handler;
+import java.util.logging.Level;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
+import java.util.logging.SimpleFormatter;
+
+/** Prints what the library logs as this command's own messages: in one line, without a stack trace. */
+final class LogLines extends Handler {
+
+    /** Puts arguments into messages. */
+    private static final Formatter MESSAGES = new SimpleFormatter();
+
+    /** Kept, as nobody else does. */
+    private static Logger logger = Logger.getAnonymousLogger();
+
+    static void replaceHandlersOf(String name) {
+        logger = Logger.getLogger(name);
+        logger.setUseParentHandlers(false);
+        logger.addHandler(new LogLines());
+    }
+
+    @Override
+    public void publish(LogRecord event) {
+        if (event.getLevel().intValue() >= Level.WARNING.intValue()) {
+            Throwable thrown = event.getThrown();
+            Console.say(MESSAGES.formatMessage(event) + (thrown == null ? "" : ": " + thrown.getMessage()));
+        }
+    }
+
+    @Override
+    public void flush() {}
+
+    @Override
+    public void close() {}
+}

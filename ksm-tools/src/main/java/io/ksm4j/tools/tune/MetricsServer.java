@@ -1,0 +1,105 @@
+package io.ksm4j.tools.tune;
+
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import io.ksm4j.stats.KsmStats;
+import io.ksm4j.tools.output.CommandFailedException;
+import io.ksm4j.tools.output.Console;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.URI;
+import java.net.UnknownHostException;
+import java.nio.charset.StandardCharsets;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+
+/** Serves the machine's numbers at {@code /metrics}, in the text format of Prometheus. */
+final class MetricsServer implements AutoCloseable {
+
+    /** How many scrapes there may be at once; each may take as long as {@link #SECONDS}. */
+    private static final int THREADS = 2;
+
+    private static final String SECONDS = "10";
+
+    private final HttpServer server;
+    private final ExecutorService executor;
+
+    private MetricsServer(HttpServer server, ExecutorService executor) {
+        this.server = server;
+        this.executor = executor;
+    }
+
+    /**
+     * Starts to serve.
+     *
+     * @param host a name or an address; empty for the loopback address
+     * @param port 0 for any that is free
+     * @throws CommandFailedException if it cannot listen there
+     */
+    static MetricsServer start(String host, int port) {
+        // Or a client that says nothing would have a thread for ever.
+        System.setProperty("sun.net.httpserver.maxReqTime", SECONDS);
+        System.setProperty("sun.net.httpserver.maxRspTime", SECONDS);
+        try {
+            InetAddress address = host.isEmpty() ? InetAddress.getLoopbackAddress() : InetAddress.getByName(host);
+            HttpServer server = HttpServer.create(new InetSocketAddress(address, port), 0);
+            ExecutorService executor = Executors.newFixedThreadPool(THREADS, task -> {
+                Thread thread = new Thread(task, "ksm-metrics");
+                thread.setDaemon(true);
+                return thread;
+            });
+            server.setExecutor(executor);
+            server.createContext("/", MetricsServer::answer);
+            server.start();
+            return new MetricsServer(server, executor);
+        } catch (UnknownHostException e) {
+            throw new CommandFailedException("no host " + host + ": name one of this machine's addresses", e);
+        } catch (IOException e) {
+            throw new CommandFailedException(
+                    "cannot serve metrics on port " + port + ": " + e.getMessage() + ": choose another", e);
+        }
+    }
+
+    URI uri() {
+        InetSocketAddress address = server.getAddress();
+        String host = address.getAddress().getHostAddress();
+        return URI.create(
+                "http://" + (host.contains(":") ? "[" + host + "]" : host) + ":" + address.getPort() + "/metrics");
+    }
+
+    private static void answer(HttpExchange exchange) throws IOException {
+        try (exchange) {
+            if (!exchange.getRequestURI().getPath().equals("/metrics")) {
+                exchange.sendResponseHeaders(404, -1);
+                return;
+            }
+            boolean isHead = exchange.getRequestMethod().equals("HEAD");
+            if (!isHead && !exchange.getRequestMethod().equals("GET")) {
+                exchange.getResponseHeaders().set("Allow", "GET, HEAD");
+                exchange.sendResponseHeaders(405, -1);
+                return;
+            }
+            byte[] body;
+            try {
+                body = Exposition.of(KsmStats.read()).getBytes(StandardCharsets.UTF_8);
+            } catch (UncheckedIOException e) {
+                Console.say("no metrics: " + e.getMessage());
+                exchange.sendResponseHeaders(500, -1);
+                return;
+            }
+            exchange.getResponseHeaders().set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+            exchange.sendResponseHeaders(200, isHead ? -1 : body.length);
+            if (!isHead) {
+                exchange.getResponseBody().write(body);
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        server.stop(0);
+        executor.shutdownNow();
+    }
+}

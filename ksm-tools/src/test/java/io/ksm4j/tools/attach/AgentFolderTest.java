@@ -1,0 +1,166 @@
+package io.ksm4j.tools.attach;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assumptions.assumeThat;
+
+import io.ksm4j.tools.output.CommandFailedException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class AgentFolderTest {
+
+    private static final long SELF = ProcessHandle.current().pid();
+
+    @TempDir
+    private Path temporary;
+
+    private Properties properties(String before) {
+        Properties properties = new Properties();
+        properties.setProperty("java.io.tmpdir", temporary.toString());
+        properties.setProperty(AgentFolder.FOLDER_PROPERTY, before);
+        return properties;
+    }
+
+    private static Path folder(AgentFolder folder) {
+        return Path.of(folder.jarAsSeenFromInside()).getParent();
+    }
+
+    @Test
+    void itHoldsTheJarAndTheAnswerAndIsGoneInTheEnd() throws IOException {
+        try (AgentFolder folder = AgentFolder.create(SELF, properties(""))) {
+            assertThat(Path.of(folder.jarAsSeenFromInside())).isNotEmptyFile();
+            assertThat(folder(folder)).hasParent(temporary);
+            Files.writeString(
+                    Path.of(folder.answerAsSeenFromInside()), "wasOptedIn=false\nisOptedIn=true\nbackend=jna");
+
+            assertThat(folder.readAnswer())
+                    .isEqualTo(Map.of("wasOptedIn", "false", "isOptedIn", "true", "backend", "jna"));
+        }
+        assertThat(temporary).isEmptyDirectory();
+    }
+
+    @Test
+    void anAgentThatSaysNothingGaveNoAnswer() {
+        try (AgentFolder folder = AgentFolder.create(SELF, properties(""))) {
+            assertThatThrownBy(folder::readAnswer)
+                    .isInstanceOf(CommandFailedException.class)
+                    .hasMessageStartingWith("the agent gave no answer: ");
+        }
+    }
+
+    /** What is missing must not be taken for "opted out". */
+    @ParameterizedTest
+    @CsvSource({
+        "isOptedIn=true, the JVM has an agent of another version",
+        "mergeable=true, the JVM has an agent of another version",
+        "'\\u12', the answer of the agent is garbage",
+    })
+    void anAnswerInOtherWordsIsNone(String answer, String message) throws IOException {
+        try (AgentFolder folder = AgentFolder.create(SELF, properties(""))) {
+            Files.writeString(Path.of(folder.answerAsSeenFromInside()), answer);
+
+            assertThatThrownBy(folder::readAnswer)
+                    .isInstanceOf(CommandFailedException.class)
+                    .hasMessageStartingWith(message);
+        }
+    }
+
+    @Test
+    void aJvmGetsItInTheSamePlaceAgainUnlessThatIsTaken() {
+        Path before;
+        try (AgentFolder folder = AgentFolder.create(SELF, properties(""))) {
+            before = folder(folder);
+        }
+        try (AgentFolder folder = AgentFolder.create(SELF, properties(before.toString()))) {
+            assertThat(folder(folder)).isEqualTo(before);
+            try (AgentFolder other = AgentFolder.create(SELF, properties(before.toString()))) {
+                assertThat(folder(other)).isNotEqualTo(before).hasParent(temporary);
+            }
+        }
+        assertThat(temporary).isEmptyDirectory();
+    }
+
+    /** Else whoever runs a JVM could have root make a folder of any name in any place. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {"elsewhere/ksm-attach1", "elsewhere/chosen", "chosen", "ksm-attach", "../ksm-attach1", "\0", "/"
+            })
+    void aJvmHasNoSayInItsName(String before) throws IOException {
+        Path elsewhere = Files.createDirectory(temporary.resolve("elsewhere"));
+        for (String name : new String[] {before, temporary + "/" + before}) {
+            try (AgentFolder folder = AgentFolder.create(SELF, properties(name))) {
+                assertThat(folder(folder)).hasParent(temporary);
+                assertThat(folder(folder).getFileName().toString()).matches("ksm-attach[0-9]{2,}");
+                assertThat(elsewhere).isEmptyDirectory();
+            }
+        }
+    }
+
+    /** With the process, the path by which it was reached ends. */
+    @Test
+    void itIsGoneInTheEndWhenTheJvmIsToo() throws Exception {
+        Process jvm = new ProcessBuilder("sleep", "60").start();
+        try (AgentFolder folder = AgentFolder.create(jvm.pid(), properties(""))) {
+            assertThat(folder(folder)).isNotEmptyDirectory();
+            jvm.destroyForcibly().waitFor();
+        }
+        assertThat(temporary).isEmptyDirectory();
+    }
+
+    @Test
+    void theJvmOfSomebodyElseMayWriteTheAnswerAndNothingElse() throws Exception {
+        assumeThat(Files.getOwner(Path.of("/proc/self")).getName()).isEqualTo("root");
+        Files.setPosixFilePermissions(temporary, PosixFilePermissions.fromString("rwxrwxrwx"));
+        Process other =
+                new ProcessBuilder("setpriv", "--reuid=65534", "--clear-groups", "sh", "-c", "echo; read end").start();
+        try {
+            assertThat(other.getInputStream().read()).isEqualTo('\n');
+            Path moved = temporary.resolve("moved");
+            Path answer;
+            try (AgentFolder folder = AgentFolder.create(other.pid(), properties(""))) {
+                answer = Path.of(folder.answerAsSeenFromInside());
+                assertThat((Integer) Files.getAttribute(answer, "unix:uid")).isEqualTo(65534);
+                for (Path path : List.of(folder(folder), Path.of(folder.jarAsSeenFromInside()))) {
+                    assertThat((Integer) Files.getAttribute(path, "unix:uid")).isZero();
+                    assertThat(Files.getPosixFilePermissions(path))
+                            .contains(PosixFilePermission.OTHERS_READ)
+                            .doesNotContain(PosixFilePermission.GROUP_WRITE, PosixFilePermission.OTHERS_WRITE);
+                }
+                // The place in which it is may be the other's, to put something else there.
+                Files.move(folder(folder), moved);
+                Files.createDirectory(folder(folder));
+                Files.writeString(answer, "error=put there by somebody else");
+                assertThatThrownBy(folder::readAnswer).hasMessageStartingWith("the agent gave no answer: ");
+            }
+            assertThat(answer).exists();
+            assertThat(moved).isEmptyDirectory();
+        } finally {
+            other.destroyForcibly();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"/nonexistent", "/proc/self/status", "\0"})
+    void aPlaceThatIsNoneIsSaid(String place) {
+        Properties properties = new Properties();
+        properties.setProperty("java.io.tmpdir", place);
+
+        assertThatThrownBy(() -> AgentFolder.create(SELF, properties))
+                .isInstanceOf(CommandFailedException.class)
+                .hasMessageStartingWith(
+                        "cannot put the agent into " + place + ", the java.io.tmpdir of JVM " + SELF + ": ")
+                .hasMessageEndingWith(": start it with another, or with -javaagent:ksm-agent.jar");
+    }
+}

@@ -1,0 +1,34 @@
+package io.ksm4j.tools.live;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.charset.StandardCharsets;
+import org.junit.jupiter.api.Test;
+
+/** Bars of characters. */
+class BarsTest {
+
+    private static final double NONE = Double.NaN;
+
+    @Test
+    void aRowHasEightLevelsAndWhatThereIsShows() {
+        double[] values = {NONE, 0, 1, 2, 3, 4, 5, 6, 7, 8};
+
+        assertThat(Bars.BLOCKS.draw(values, 8, 1)).containsExactly(" ▁▁▂▃▄▅▆▇█");
+        assertThat(Bars.ASCII.draw(values, 8, 1)).containsExactly(" __.:-=+*#");
+    }
+
+    @Test
+    void moreRowsStandOnEachOther() {
+        double[] values = {0, 4, 8, 10, 16, 99};
+
+        assertThat(Bars.BLOCKS.draw(values, 16, 2)).containsExactly("   ▂██", "▁▄████");
+    }
+
+    @Test
+    void theCharactersAreThoseOfTheEncoding() {
+        assertThat(Bars.of(StandardCharsets.UTF_8)).isEqualTo(Bars.BLOCKS);
+        assertThat(Bars.of(StandardCharsets.US_ASCII)).isEqualTo(Bars.ASCII);
+        assertThat(Bars.of(StandardCharsets.ISO_8859_1)).isEqualTo(Bars.ASCII);
+    }
+}

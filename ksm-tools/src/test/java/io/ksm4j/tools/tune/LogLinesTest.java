@@ -1,0 +1,31 @@
+package io.ksm4j.tools.tune;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.util.logging.Level;
+import java.util.logging.LogRecord;
+import org.junit.jupiter.api.Test;
+
+class LogLinesTest {
+
+    @Test
+    void argumentsArePutIntoMessages() {
+        LogRecord event = new LogRecord(Level.WARNING, "somebody else has set {0} to {1}");
+        event.setParameters(new Object[] {"pages_to_scan", "5000"});
+        event.setThrown(new IllegalStateException("why"));
+        ByteArrayOutputStream errors = new ByteArrayOutputStream();
+        PrintStream before = System.err;
+        System.setErr(new PrintStream(errors, true, StandardCharsets.UTF_8));
+        try {
+            new LogLines().publish(event);
+        } finally {
+            System.setErr(before);
+        }
+
+        assertThat(errors.toString(StandardCharsets.UTF_8))
+                .isEqualTo("ksm: somebody else has set pages_to_scan to 5000: why\n");
+    }
+}
