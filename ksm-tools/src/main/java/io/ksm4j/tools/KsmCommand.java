@@ -11,7 +11,7 @@ import io.ksm4j.tools.output.CommandFailedException;
 import io.ksm4j.tools.output.Console;
 import io.ksm4j.tools.output.ExitStatus;
 import io.ksm4j.tools.output.StandardOutput;
-import io.ksm4j.tools.run.Descriptors;
+import io.ksm4j.tools.run.FileDescriptors;
 import io.ksm4j.tools.run.RunCommand;
 import io.ksm4j.tools.status.StatusCommand;
 import io.ksm4j.tools.tune.TuneCommand;
@@ -33,7 +33,6 @@ import java.util.Set;
 import java.util.function.Supplier;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.UnmatchedArgumentException;
 
@@ -83,7 +82,7 @@ final class KsmCommand {
 
     private static int run(String... arguments) {
         if (arguments.length > 0 && arguments[0].equals("run")) {
-            Descriptors.rememberInherited();
+            FileDescriptors.rememberInherited();
         }
         // Some locales have other digits, which no script expects.
         Locale.setDefault(Locale.Category.FORMAT, Locale.ROOT);

@@ -27,18 +27,18 @@ final class Manual {
     /**
      * Writes them all.
      *
-     * @param arguments the folder to write to, which is made if it is missing
+     * @param arguments the directory to write to, which is made if it is missing
      * @throws IOException if that fails
      */
     public static void main(String[] arguments) throws IOException {
-        Path folder = Files.createDirectories(Path.of(arguments[0]));
+        Path directory = Files.createDirectories(Path.of(arguments[0]));
         CommandLine ksm = KsmCommand.commandLine();
-        Files.writeString(folder.resolve("ksm.bash"), Completion.bash(ksm));
-        Files.writeString(folder.resolve("_ksm"), Completion.zsh(ksm));
-        Files.writeString(folder.resolve("ksm.fish"), Completion.fish(ksm));
-        write(folder, ksm);
+        Files.writeString(directory.resolve("ksm.bash"), Completion.bash(ksm));
+        Files.writeString(directory.resolve("_ksm"), Completion.zsh(ksm));
+        Files.writeString(directory.resolve("ksm.fish"), Completion.fish(ksm));
+        write(directory, ksm);
         for (CommandLine subcommand : pages(ksm)) {
-            write(folder, subcommand);
+            write(directory, subcommand);
         }
     }
 
@@ -49,9 +49,9 @@ final class Manual {
                 .toList();
     }
 
-    private static void write(Path folder, CommandLine command) throws IOException {
+    private static void write(Path directory, CommandLine command) throws IOException {
         String name = nameOf(command.getCommandSpec());
-        Files.writeString(folder.resolve(name + "." + SECTION), new Manual(command.getCommandSpec()).page(name));
+        Files.writeString(directory.resolve(name + "." + SECTION), new Manual(command.getCommandSpec()).page(name));
     }
 
     private static String nameOf(CommandSpec spec) {

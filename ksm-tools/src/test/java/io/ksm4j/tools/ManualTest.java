@@ -20,16 +20,16 @@ class ManualTest {
     private static final Set<String> REQUESTS = Set.of(".TH", ".SH", ".TP", ".br", ".nf", ".fi");
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
     @Test
     void everySubcommandHasAPageWithEveryOption() throws IOException {
-        Manual.main(new String[] {folder.toString()});
+        Manual.main(new String[] {directory.toString()});
 
         CommandLine ksm = KsmCommand.commandLine();
-        assertThat(folder.resolve("ksm.1")).content().contains(".SH COMMANDS\n.TP\ndoctor\n", "ksm\\-status(1)");
+        assertThat(directory.resolve("ksm.1")).content().contains(".SH COMMANDS\n.TP\ndoctor\n", "ksm\\-status(1)");
         for (CommandLine subcommand : Manual.pages(ksm)) {
-            Path page = folder.resolve("ksm-" + subcommand.getCommandName() + ".1");
+            Path page = directory.resolve("ksm-" + subcommand.getCommandName() + ".1");
             for (OptionSpec option : subcommand.getCommandSpec().options()) {
                 assertThat(page).content().contains(option.longestName().replace("-", "\\-"));
             }
@@ -38,9 +38,9 @@ class ManualTest {
 
     @Test
     void pagesHaveNoRequestThatIsNotMeant() throws IOException {
-        Manual.main(new String[] {folder.toString()});
+        Manual.main(new String[] {directory.toString()});
 
-        try (Stream<Path> pages = Files.list(folder)) {
+        try (Stream<Path> pages = Files.list(directory)) {
             List<String> requests = pages.filter(page -> page.toString().endsWith(".1"))
                     .flatMap(ManualTest::lines)
                     .filter(line -> line.startsWith(".") || line.startsWith("'"))
@@ -60,10 +60,10 @@ class ManualTest {
 
     @Test
     void fishCompletesEverySubcommandAndOption() throws IOException {
-        Manual.main(new String[] {folder.toString()});
+        Manual.main(new String[] {directory.toString()});
 
         CommandLine ksm = KsmCommand.commandLine();
-        List<String> lines = Files.readAllLines(folder.resolve("ksm.fish"));
+        List<String> lines = Files.readAllLines(directory.resolve("ksm.fish"));
         assertThat(lines.subList(1, lines.size())).allMatch(line -> line.startsWith("complete -c ksm "));
         for (CommandLine subcommand : ksm.getSubcommands().values()) {
             String name = subcommand.getCommandName();
@@ -83,22 +83,22 @@ class ManualTest {
     /** zsh loads a file of that name by its first line, and runs it for the first completion. */
     @Test
     void zshLoadsTheCompletionOfBash() throws IOException {
-        Manual.main(new String[] {folder.toString()});
+        Manual.main(new String[] {directory.toString()});
 
-        assertThat(folder.resolve("_ksm"))
+        assertThat(directory.resolve("_ksm"))
                 .content()
                 .startsWith("#compdef ksm\n")
-                .contains(Files.readString(folder.resolve("ksm.bash")))
+                .contains(Files.readString(directory.resolve("ksm.bash")))
                 .endsWith("\n_bash_complete -o default -F _complete_ksm\n");
     }
 
     @Test
     void bashCompletesSubcommands() throws Exception {
-        Manual.main(new String[] {folder.toString()});
+        Manual.main(new String[] {directory.toString()});
         String script = "source \"$0\"; COMP_WORDS=(ksm do); COMP_CWORD=1; _complete_ksm; echo \"${COMPREPLY[*]}\"";
 
         Process bash = new ProcessBuilder(
-                        "bash", "-c", script, folder.resolve("ksm.bash").toString())
+                        "bash", "-c", script, directory.resolve("ksm.bash").toString())
                 .redirectErrorStream(true)
                 .start();
 

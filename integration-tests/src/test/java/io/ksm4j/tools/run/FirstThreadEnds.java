@@ -2,7 +2,7 @@ package io.ksm4j.tools.run;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.spi.KsmBackend;
-import io.ksm4j.tools.linux.Binding;
+import io.ksm4j.tools.linux.BackendSearch;
 import io.ksm4j.tools.linux.ProcessStatus;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -15,7 +15,7 @@ final class FirstThreadEnds {
     private FirstThreadEnds() {}
 
     public static void main(String[] arguments) throws IOException, InterruptedException {
-        KsmBackend backend = Binding.find().require();
+        KsmBackend backend = BackendSearch.find().require();
         Ksm.with(backend).process().markMergeable();
         SystemCall first = FirstThread.open(backend).orElseThrow();
         Thread caller = new Thread(() -> first.call(SYS_EXIT, 0, 0, 0));

@@ -30,10 +30,10 @@ final class TargetJvm {
     private static final int SIGQUIT = 3;
 
     /** The oldest Java that the agent runs on. */
-    private static final int OLDEST = 17;
+    private static final int MIN_JAVA_VERSION = 17;
 
     /** The JDK waits half as long for a JVM that has never been attached to. */
-    private static final Duration PATIENCE = Duration.ofSeconds(20);
+    private static final Duration ATTACH_TIMEOUT = Duration.ofSeconds(20);
 
     private static final String START_WITH_AGENT = "start it with -javaagent:ksm-agent.jar";
 
@@ -108,7 +108,7 @@ final class TargetJvm {
             throw new CommandFailedException(process + " is a thread of process " + leader + ": name that");
         }
         String state = status.field("State");
-        Path files = Processes.folder(pid);
+        Path files = Processes.directory(pid);
         boolean firstThreadHasEnded = status.hasEnded();
         if (firstThreadHasEnded && files.equals(Path.of("/proc", process))) {
             throw new CommandFailedException("process " + pid + " has ended");
@@ -152,29 +152,30 @@ final class TargetJvm {
 
     /** The JVM puts its socket there, wherever its own temporary files are, when it gets the signal. */
     private static void requirePlaceForSocket(long pid) throws IOException {
-        Path folder = Path.of("/proc", Long.toString(pid), "root", "tmp");
+        Path directory = Path.of("/proc", Long.toString(pid), "root", "tmp");
         // The last of its numbers is the one that it has in its own container.
         String number = status(Long.toString(pid)).field("NSpid").replaceFirst("^.*\\s", "");
-        boolean listens = Files.exists(folder.resolve(".java_pid" + number));
-        if (!listens && !Files.isWritable(folder)) {
+        boolean listens = Files.exists(directory.resolve(".java_pid" + number));
+        if (!listens && !Files.isWritable(directory)) {
             throw new CommandFailedException("JVM " + pid + " cannot be attached to, since "
-                    + (Files.isDirectory(folder) ? "its /tmp is read-only" : "it has no /tmp")
+                    + (Files.isDirectory(directory) ? "its /tmp is read-only" : "it has no /tmp")
                     + ", where it would listen: " + START_WITH_AGENT);
         }
     }
 
     /**
      * Has the agent do something in it. A JVM that is frozen never takes up what it is told, so that is waited for no longer than
-     * {@link #PATIENCE}; how long the agent then takes depends on how much memory is merged.
+     * {@link #ATTACH_TIMEOUT}; how long the agent then takes depends on how much memory is merged.
      *
      * @return its answer
      * @throws CommandFailedException if that failed
      */
     Properties tell(String options) {
-        Listening target = within(PATIENCE, pid, this::listen);
-        try (AgentFolder folder = AgentFolder.create(pid, target.properties)) {
-            target.jvm.loadAgent(folder.jarAsSeenFromInside(), options + ",answer=" + folder.answerAsSeenFromInside());
-            return folder.readAnswer();
+        Listening target = within(ATTACH_TIMEOUT, pid, this::listen);
+        try (AgentDirectory directory = AgentDirectory.create(pid, target.properties)) {
+            target.jvm.loadAgent(
+                    directory.jarAsSeenFromInside(), options + ",answer=" + directory.answerAsSeenFromInside());
+            return directory.readAnswer();
         } catch (AgentLoadException e) {
             throw failure(
                     pid,
@@ -235,9 +236,9 @@ final class TargetJvm {
     }
 
     private void requireVersion(String version) {
-        if (!version.matches("[0-9]{2,9}") || Integer.parseInt(version) < OLDEST) {
+        if (!version.matches("[0-9]{2,9}") || Integer.parseInt(version) < MIN_JAVA_VERSION) {
             throw new CommandFailedException(
-                    "JVM " + pid + " is Java " + version + ": the agent needs " + OLDEST + " or later");
+                    "JVM " + pid + " is Java " + version + ": the agent needs " + MIN_JAVA_VERSION + " or later");
         }
     }
 

@@ -4,7 +4,7 @@ import io.ksm4j.Ksm;
 import io.ksm4j.KsmException;
 import io.ksm4j.KsmSupport;
 import io.ksm4j.KsmSupport.Obstacle;
-import io.ksm4j.tools.linux.Binding;
+import io.ksm4j.tools.linux.BackendSearch;
 import io.ksm4j.tools.linux.ProcessStatus;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -20,9 +20,9 @@ final class JvmChecks {
     List<Check> all() {
         List<Check> checks = new ArrayList<>();
         checks.add(java());
-        Binding binding = Binding.find();
-        checks.add(backend(binding));
-        binding.backend().ifPresent(backend -> {
+        BackendSearch search = BackendSearch.find();
+        checks.add(backend(search));
+        search.backend().ifPresent(backend -> {
             Ksm ksm = Ksm.with(backend);
             checks.add(advice(ksm));
             checks.add(wholeProcess(ksm));
@@ -55,9 +55,9 @@ final class JvmChecks {
         }
     }
 
-    private static Check backend(Binding binding) {
-        String refused = binding.refused().isEmpty() ? "" : "; not usable: " + String.join("; ", binding.refused());
-        return binding.backend()
+    private static Check backend(BackendSearch search) {
+        String refused = search.refused().isEmpty() ? "" : "; not usable: " + String.join("; ", search.refused());
+        return search.backend()
                 .map(backend -> Check.ok("backend", backend.name() + refused))
                 .orElseGet(
                         () -> Check.failed(

@@ -27,7 +27,7 @@ final class MachineChecks {
     private static final long GIBIBYTE = 1L << 30;
 
     /** Merging takes two full scans; data that must wait longer for them than this is likely gone before. */
-    private static final long PATIENCE_SECONDS = 60;
+    private static final long MAX_MERGE_SECONDS = 60;
 
     /** The kernel's own default, {@code DEFAULT_MAX_MAP_COUNT}. */
     private static final long DEFAULT_MAX_MAP_COUNT = 65530;
@@ -114,7 +114,7 @@ final class MachineChecks {
             return speed(
                     2.0 * target,
                     "the kernel chooses pages_to_scan, for a full scan in " + target + " s, and merging takes two",
-                    "echo " + PATIENCE_SECONDS / 2 + " > /sys/kernel/mm/ksm/advisor_target_scan_time; as root");
+                    "echo " + MAX_MERGE_SECONDS / 2 + " > /sys/kernel/mm/ksm/advisor_target_scan_time; as root");
         }
         if (machine.pagesToScan().isEmpty() || machine.sleepMillisecs().isEmpty()) {
             return Check.unknown("speed", "unknown, as ksmd's settings cannot all be read", "ksm doctor; as root");
@@ -140,7 +140,7 @@ final class MachineChecks {
     }
 
     private static Check speed(double seconds, String found, String cure) {
-        return seconds <= PATIENCE_SECONDS ? Check.ok("speed", found) : Check.warning("speed", found, cure);
+        return seconds <= MAX_MERGE_SECONDS ? Check.ok("speed", found) : Check.warning("speed", found, cure);
     }
 
     /**
@@ -202,7 +202,7 @@ final class MachineChecks {
     private Map<String, String> hugePageSettings() {
         String forAll = HUGE_PAGES + "/enabled";
         Map<String, String> settings = new TreeMap<>();
-        String[] names = root.resolve(HUGE_PAGES).toFile().list((folder, name) -> name.startsWith("hugepages-"));
+        String[] names = root.resolve(HUGE_PAGES).toFile().list((directory, name) -> name.startsWith("hugepages-"));
         for (String name : names == null ? new String[0] : names) {
             String file = HUGE_PAGES + "/" + name + "/enabled";
             read(file).ifPresent(setting -> settings.put(file, setting));

@@ -16,7 +16,7 @@ final class ContentTable {
     static final int ENTRY_BYTES = ENTRY * Long.BYTES;
 
     /** What one array holds. */
-    static final int MOST_SLOTS = 1 << 29;
+    static final int MAX_SLOTS = 1 << 29;
 
     /** Of the word: how many pages have it. */
     private static final long COUNT = 0xffff_ffffL;
@@ -56,7 +56,7 @@ final class ContentTable {
     record Groups(long merged, long copies, double standardError) {}
 
     /**
-     * @param slots room, of which three quarters are used; a power of two from 4 to {@link #MOST_SLOTS}
+     * @param slots room, of which three quarters are used; a power of two from 4 to {@link #MAX_SLOTS}
      * @param level how many zero bits hashes must end with from the start
      */
     ContentTable(int slots, int level) {
@@ -167,14 +167,14 @@ final class ContentTable {
         return sum << level;
     }
 
-    /** @param most how many mappings share a page at most */
-    Groups groups(long most) {
+    /** @param maxSharing how many mappings share a page at most */
+    Groups groups(long maxSharing) {
         long merged = 0;
         long copies = 0;
         double squares = 0;
         for (int at = 0; at < table.length; at += ENTRY) {
             long count = table[at] == 0 ? 0 : table[at + 1] & COUNT;
-            long kept = copies(count, most);
+            long kept = copies(count, maxSharing);
             squares += (double) kept * kept;
             if (count > 1) {
                 merged++;
@@ -187,7 +187,7 @@ final class ContentTable {
     }
 
     /** How many pages stay of some equal ones. */
-    static long copies(long pages, long most) {
-        return (pages + most - 1) / most;
+    static long copies(long pages, long maxSharing) {
+        return (pages + maxSharing - 1) / maxSharing;
     }
 }

@@ -52,7 +52,7 @@ import picocli.CommandLine.TypeConversionException;
                 "%nNeeds root. Exits with 1 if one of the processes could not be read to its end; what could be is counted.")
 public final class EstimateCommand implements Callable<Integer> {
 
-    private static final int LEAST_SLOTS = 1024;
+    private static final int MIN_SLOTS = 1024;
 
     @Parameters(arity = "1..*", paramLabel = "PID", description = "processes; each counts once")
     private List<Long> pids = List.of();
@@ -105,7 +105,7 @@ public final class EstimateCommand implements Callable<Integer> {
     public Integer call() throws IOException, InterruptedException {
         ArgumentChecks.require(spec, stable >= 0 && stable <= 3600, "--stable is from 1 to 3600 seconds");
         ArgumentChecks.require(spec, Integer.bitCount(sample) == 1 && sample > 0, "--sample is a power of two");
-        ArgumentChecks.require(spec, memory >= LEAST_SLOTS * ContentTable.ENTRY_BYTES, "--memory is 16k or more");
+        ArgumentChecks.require(spec, memory >= MIN_SLOTS * ContentTable.ENTRY_BYTES, "--memory is 16k or more");
         for (long pid : pids) {
             ArgumentChecks.requirePid(spec, pid);
         }
@@ -117,7 +117,7 @@ public final class EstimateCommand implements Callable<Integer> {
                 machine.mergeAcrossNodes().orElse(1) == 1);
         List<Target> targets = targets();
         if (!targets.isEmpty()) {
-            Progress progress = new Progress();
+            ReadProgress progress = new ReadProgress();
             Estimate estimate;
             try (progress) {
                 estimate = estimate(rules, targets, progress);
@@ -135,21 +135,21 @@ public final class EstimateCommand implements Callable<Integer> {
     private List<Target> targets() throws IOException {
         List<Target> targets = new ArrayList<>();
         for (long pid : new LinkedHashSet<>(pids)) {
-            Path folder = Processes.folder(pid);
-            String obstacle = obstacle(pid, folder);
+            Path directory = Processes.directory(pid);
+            String obstacle = obstacle(pid, directory);
             if (obstacle != null) {
                 leaveOut(obstacle);
                 continue;
             }
             try {
-                List<PrivateMapping> mappings = PrivateMapping.read(folder.resolve("smaps")).stream()
+                List<PrivateMapping> mappings = PrivateMapping.read(directory.resolve("smaps")).stream()
                         .filter(mapping -> !marked || mapping.marked())
                         .toList();
                 targets.add(new Target(pid, Processes.nameOf(pid), mappings));
             } catch (AccessDeniedException e) {
                 leaveOut("no right to read the memory of process " + pid + ": ask as root");
             } catch (IOException e) {
-                if (Files.isDirectory(folder)) {
+                if (Files.isDirectory(directory)) {
                     throw e;
                 }
                 leaveOut("process " + pid + " has ended meanwhile: it is left out");
@@ -159,15 +159,15 @@ public final class EstimateCommand implements Callable<Integer> {
     }
 
     /** Why there is nothing to read; null if there is. */
-    private static @Nullable String obstacle(long pid, Path folder) {
+    private static @Nullable String obstacle(long pid, Path directory) {
         if (pid == ProcessHandle.current().pid()) {
             return pid + " is this command itself: its memory changes as it looks";
         }
         String status;
         try {
-            status = Files.readString(folder.resolve("status"), StandardCharsets.ISO_8859_1);
+            status = Files.readString(directory.resolve("status"), StandardCharsets.ISO_8859_1);
         } catch (IOException e) {
-            return Files.isDirectory(folder)
+            return Files.isDirectory(directory)
                     ? "no right to look at process " + pid + ": ask as root"
                     : "there is no process " + pid + ": ps -e shows them";
         }
@@ -183,21 +183,21 @@ public final class EstimateCommand implements Callable<Integer> {
                 : pid + " is a kernel thread: it has no memory of its own";
     }
 
-    private Estimate estimate(Rules rules, List<Target> targets, Progress progress)
+    private Estimate estimate(Rules rules, List<Target> targets, ReadProgress progress)
             throws IOException, InterruptedException {
         long expected = targets.stream()
                 .mapToLong(target -> target.sum(PrivateMapping::anonymous))
                 .sum();
         progress.expect(stable > 0 ? 2 * expected : expected);
         long room = Math.min(memory, Runtime.getRuntime().maxMemory() / 2);
-        List<FirstLook> looks = stable > 0 ? firstLooks(rules, targets, room / 2, progress) : List.of();
-        room -= looks.stream().mapToLong(FirstLook::bytes).sum();
+        List<InitialHashes> looks = stable > 0 ? firstLooks(rules, targets, room / 2, progress) : List.of();
+        room -= looks.stream().mapToLong(InitialHashes::bytes).sum();
         ContentTable table = new ContentTable(
                 slots(expected / rules.pageSize() / sample, room), Integer.numberOfTrailingZeros(sample));
         List<Counter> counters = new ArrayList<>();
         try (PageFrames frames = frames()) {
             for (Target target : targets) {
-                FirstLook look = looks.isEmpty() ? null : looks.get(counters.size());
+                InitialHashes look = looks.isEmpty() ? null : looks.get(counters.size());
                 Counter counter = new Counter(table, look, ProcessPages.hashOfZeros((int) rules.pageSize()));
                 counters.add(counter);
                 table.nextProcess();
@@ -215,13 +215,13 @@ public final class EstimateCommand implements Callable<Integer> {
         return new Estimate(rules, processes, table.contents(), table.groups(rules.maxPageSharing()), table.sampling());
     }
 
-    private List<FirstLook> firstLooks(Rules rules, List<Target> targets, long room, Progress progress)
+    private List<InitialHashes> firstLooks(Rules rules, List<Target> targets, long room, ReadProgress progress)
             throws IOException, InterruptedException {
-        List<FirstLook> looks = new ArrayList<>();
+        List<InitialHashes> looks = new ArrayList<>();
         long left = room;
         try (PageFrames frames = frames()) {
             for (Target target : targets) {
-                FirstLook look = new FirstLook(rules.pageSize(), left);
+                InitialHashes look = new InitialHashes(rules.pageSize(), left);
                 looks.add(look);
                 look(rules, target, frames, progress, look);
                 left -= look.bytes();
@@ -244,18 +244,17 @@ public final class EstimateCommand implements Callable<Integer> {
     /** For so many pages, and a third more, if there is room for that. */
     private static int slots(long pages, long room) {
         long most = room / ContentTable.ENTRY_BYTES;
-        long wanted = Long.highestOneBit(Math.max(pages / 3 * 4, LEAST_SLOTS) - 1) << 1;
-        return (int)
-                Math.max(LEAST_SLOTS, Math.min(Math.min(wanted, Long.highestOneBit(most)), ContentTable.MOST_SLOTS));
+        long wanted = Long.highestOneBit(Math.max(pages / 3 * 4, MIN_SLOTS) - 1) << 1;
+        return (int) Math.max(MIN_SLOTS, Math.min(Math.min(wanted, Long.highestOneBit(most)), ContentTable.MAX_SLOTS));
     }
 
     private ProcessPages.Tally look(
-            Rules rules, Target target, PageFrames frames, Progress progress, ProcessPages.Visitor visitor)
+            Rules rules, Target target, PageFrames frames, ReadProgress progress, ProcessPages.Visitor visitor)
             throws IOException {
-        Path folder = Processes.folder(target.pid);
+        Path directory = Processes.directory(target.pid);
         ProcessPages pages;
         try {
-            pages = new ProcessPages(folder, (int) rules.pageSize(), frames, progress);
+            pages = new ProcessPages(directory, (int) rules.pageSize(), frames, progress);
         } catch (AccessDeniedException e) {
             throw new CommandFailedException(
                     "no right to read the memory of process " + target.pid + ": ask as root", e);
@@ -273,7 +272,7 @@ public final class EstimateCommand implements Callable<Integer> {
     private static final class Counter implements ProcessPages.Visitor {
 
         private final ContentTable table;
-        private final @Nullable FirstLook first;
+        private final @Nullable InitialHashes first;
         private final long hashOfZeros;
 
         private long read;
@@ -282,7 +281,7 @@ public final class EstimateCommand implements Callable<Integer> {
         private long changed;
         private ProcessPages.Tally tally = new ProcessPages.Tally();
 
-        Counter(ContentTable table, @Nullable FirstLook first, long hashOfZeros) {
+        Counter(ContentTable table, @Nullable InitialHashes first, long hashOfZeros) {
             this.table = table;
             this.first = first;
             this.hashOfZeros = hashOfZeros;
@@ -324,7 +323,7 @@ public final class EstimateCommand implements Callable<Integer> {
         }
     }
 
-    private void print(Estimate estimate, Progress progress) {
+    private void print(Estimate estimate, ReadProgress progress) {
         double seconds = progress.seconds();
         if (json) {
             Map<String, Object> values = estimate.values();

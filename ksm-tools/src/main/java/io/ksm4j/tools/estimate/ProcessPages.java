@@ -57,16 +57,16 @@ final class ProcessPages implements AutoCloseable {
     private static final int ENTRIES = 8192;
 
     /** Beyond these it is memory that is busy, and other programs have something to do, too. */
-    private static final int MOST_READERS = 4;
+    private static final int MAX_READERS = 4;
 
     /** Fewer pages are read before another thread has begun. */
-    private static final int WORTH_SHARING = 256;
+    private static final int MIN_PARALLEL_PAGES = 256;
 
     private final FileChannel pagemap;
     private final FileChannel memory;
     private final int pageSize;
     private final PageFrames frames;
-    private final Progress progress;
+    private final ReadProgress progress;
 
     private final ByteBuffer entries =
             ByteBuffer.allocateDirect(ENTRIES * Long.BYTES).order(ByteOrder.nativeOrder());
@@ -87,11 +87,11 @@ final class ProcessPages implements AutoCloseable {
      * @throws IOException if the process has ended, or this user may not read its memory
      */
     @SuppressWarnings("resource") // Closed by close.
-    ProcessPages(Path process, int pageSize, PageFrames frames, Progress progress) throws IOException {
+    ProcessPages(Path process, int pageSize, PageFrames frames, ReadProgress progress) throws IOException {
         this.pageSize = pageSize;
         this.frames = frames;
         this.progress = progress;
-        for (int i = Math.min(Runtime.getRuntime().availableProcessors(), MOST_READERS); i > 0; i--) {
+        for (int i = Math.min(Runtime.getRuntime().availableProcessors(), MAX_READERS); i > 0; i--) {
             readers.add(new Reader());
         }
         memory = FileChannel.open(process.resolve("mem"));
@@ -180,7 +180,7 @@ final class ProcessPages implements AutoCloseable {
     /** Fills in the hashes of pages that are wanted. */
     private void read(long start, int count) {
         Arrays.fill(known, false);
-        int parts = wanted.cardinality() < WORTH_SHARING ? 1 : readers.size();
+        int parts = wanted.cardinality() < MIN_PARALLEL_PAGES ? 1 : readers.size();
         IntStream.range(0, parts)
                 .parallel()
                 .forEach(i -> readers.get(i).read(start, count * i / parts, count * (i + 1) / parts));

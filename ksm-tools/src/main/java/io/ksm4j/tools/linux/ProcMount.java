@@ -19,7 +19,7 @@ public record ProcMount(boolean hidesOthers, boolean showsProcessesAlone) {
 
     private static final int CAP_SYS_PTRACE = 19;
 
-    /** Of the tree below a folder that stands for {@code /}. What cannot be read hides nothing. */
+    /** Of the tree below a directory that stands for {@code /}. What cannot be read hides nothing. */
     public static ProcMount read(Path root) {
         try {
             Path self = root.resolve("proc/self");

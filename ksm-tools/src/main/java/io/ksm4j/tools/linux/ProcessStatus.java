@@ -15,9 +15,9 @@ import java.util.regex.Pattern;
  */
 public record ProcessStatus(Path file, String text) {
 
-    /** Of a folder such as {@code /proc/self}. The name in it is bytes, and need not be text. */
-    public static ProcessStatus read(Path folder) throws IOException {
-        Path file = folder.resolve("status");
+    /** Of a directory such as {@code /proc/self}. The name in it is bytes, and need not be text. */
+    public static ProcessStatus read(Path directory) throws IOException {
+        Path file = directory.resolve("status");
         return new ProcessStatus(file, Files.readString(file, StandardCharsets.ISO_8859_1));
     }
 

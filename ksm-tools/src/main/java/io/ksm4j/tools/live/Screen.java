@@ -33,17 +33,17 @@ import org.jline.utils.NonBlockingReader;
 import org.jline.utils.ShutdownHooks;
 
 /**
- * The whole screen of the terminal that this process was started at, which shows a {@link View} until it is closed. Then the terminal is
+ * The whole screen of the terminal that this process was started at, which shows a {@link LiveView} until it is closed. Then the terminal is
  * as it was before: that is so also if the process ends, by a signal too, or is stopped by one.
  */
 final class Screen implements AutoCloseable {
 
     /** Of a terminal that does not tell. */
-    private static final Size USUAL = new Size(80, 24);
+    private static final Size DEFAULT_SIZE = new Size(80, 24);
 
     private static final int CTRL_L = 0x0c;
 
-    private final View view;
+    private final LiveView view;
     private final Closer closer;
     private final Terminal terminal;
     private final Attributes before;
@@ -53,11 +53,11 @@ final class Screen implements AutoCloseable {
     /** What brings back the screen that was there before; an empty one where the terminal has kept none, as Linux's console. */
     private final byte[] leave;
 
-    private Size size = USUAL;
+    private Size size = DEFAULT_SIZE;
     private boolean isEntered;
     private boolean isClosed;
 
-    private Screen(View view, Closer closer, Terminal terminal) {
+    private Screen(LiveView view, Closer closer, Terminal terminal) {
         this.view = view;
         this.closer = closer;
         this.terminal = terminal;
@@ -83,7 +83,7 @@ final class Screen implements AutoCloseable {
      * @return the screen, which shows nothing yet; empty where standard input and output are not both the terminal, or it can do no more
      *     than print
      */
-    static Optional<Screen> open(View view) {
+    static Optional<Screen> open(LiveView view) {
         String type = System.getenv("TERM");
         if (type == null || type.isEmpty() || type.startsWith("dumb") || !isDevice(0) || !isDevice(1)) {
             return Optional.empty();
@@ -194,7 +194,7 @@ final class Screen implements AutoCloseable {
     private Size readSize() {
         try {
             Size read = terminal.getSize();
-            return read.getRows() > 0 && read.getColumns() > 0 ? read : USUAL;
+            return read.getRows() > 0 && read.getColumns() > 0 ? read : DEFAULT_SIZE;
         } catch (IOError e) {
             return size; // Ctrl-C ends what is asked, too.
         }

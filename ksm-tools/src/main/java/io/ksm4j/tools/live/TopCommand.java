@@ -19,7 +19,7 @@ import picocli.CommandLine.Option;
 public final class TopCommand implements Callable<Integer> {
 
     @Mixin
-    private Pace pace = new Pace();
+    private SamplingOptions sampling = new SamplingOptions();
 
     @Option(names = "--once", description = "the same as -n 1")
     private boolean once;
@@ -30,10 +30,10 @@ public final class TopCommand implements Callable<Integer> {
     @Override
     public Integer call() throws InterruptedException {
         if (once) {
-            pace.setCount(1);
+            sampling.setCount(1);
         }
-        pace.check();
-        pace.show(new TopView(json, pace.interval()), json);
+        sampling.check();
+        sampling.show(new TopView(json, sampling.interval()), json);
         return ExitStatus.SUCCESS;
     }
 }

@@ -19,7 +19,7 @@ import org.jline.utils.AttributedStyle;
 import org.jspecify.annotations.Nullable;
 
 /** What {@code ksm top} shows. */
-final class TopView implements View {
+final class TopView implements LiveView {
 
     /** Its name before it and its greatest number behind. */
     private static final int COLUMNS_AROUND_HISTORY = 18;
@@ -30,11 +30,11 @@ final class TopView implements View {
     private static final int ROWS_FOR_DETAILS = 14;
 
     private final Sampler sampler = new Sampler();
-    private final Look look = Look.ofThisTerminal();
+    private final TerminalFormat format = TerminalFormat.ofThisTerminal();
     private final boolean json;
     private final double interval;
-    private final History saved = new History();
-    private final History percent = new History();
+    private final RecentValues saved = new RecentValues();
+    private final RecentValues percent = new RecentValues();
 
     private @Nullable Sample sample;
     private Processes processes = new Processes(List.of(), OptionalInt.of(0));
@@ -66,25 +66,26 @@ final class TopView implements View {
         KsmStats machine = sample.machine();
         List<AttributedString> lines = new ArrayList<>();
         if (rows >= ROWS_FOR_DETAILS) {
-            Look.flow(lines, columns, List.of(time(sample), "every " + Look.seconds(interval), "q quits"));
+            TerminalFormat.flow(
+                    lines, columns, List.of(time(sample), "every " + TerminalFormat.seconds(interval), "q quits"));
         }
-        Look.flow(
+        TerminalFormat.flow(
                 lines,
                 columns,
                 List.of(
                         "saved " + ByteCount.text(machine.savedBytes()),
                         "cost " + ByteCount.text(MachineStatus.costBytes(machine)),
                         "profit " + ByteCount.text(machine.profitBytes()),
-                        "ksmd " + Look.percent(sample.ksmdPercent()) + " CPU"));
+                        "ksmd " + TerminalFormat.percent(sample.ksmdPercent()) + " CPU"));
         if (rows >= ROWS_FOR_DETAILS) {
-            Look.flow(
+            TerminalFormat.flow(
                     lines,
                     columns,
                     List.of(
                             "ksmd " + MachineStatus.ksmd(machine),
                             number(sample.pagesPerSecond()) + " pages/s",
                             number(machine.fullScans()) + " full scans"));
-            Look.flow(
+            TerminalFormat.flow(
                     lines,
                     columns,
                     List.of(
@@ -95,10 +96,10 @@ final class TopView implements View {
         }
         if (rows >= ROWS_FOR_HISTORY) {
             int width = Math.max(1, columns - COLUMNS_AROUND_HISTORY);
-            lines.add(look.history("saved ", saved.latest(width), Look::bytes, AttributedStyle.GREEN));
-            lines.add(look.history("ksmd  ", percent.latest(width), Look::percent, AttributedStyle.YELLOW));
+            lines.add(format.history("saved ", saved.latest(width), TerminalFormat::bytes, AttributedStyle.GREEN));
+            lines.add(format.history("ksmd  ", percent.latest(width), TerminalFormat::percent, AttributedStyle.YELLOW));
         }
-        lines.add(Look.heading(heading(columns), columns));
+        lines.add(TerminalFormat.heading(heading(columns), columns));
         lines.addAll(table(rows - lines.size(), columns));
         return lines;
     }
@@ -166,7 +167,9 @@ final class TopView implements View {
                 ByteCount.text(machine.profitBytes()));
         out.printf(
                 "ksmd %s; %s CPU, %s pages/s%n",
-                MachineStatus.ksmd(machine), Look.percent(sample.ksmdPercent()), number(sample.pagesPerSecond()));
+                MachineStatus.ksmd(machine),
+                TerminalFormat.percent(sample.ksmdPercent()),
+                number(sample.pagesPerSecond()));
         out.println(heading(Integer.MAX_VALUE));
         table(Integer.MAX_VALUE, Integer.MAX_VALUE).forEach(out::println);
         out.println();

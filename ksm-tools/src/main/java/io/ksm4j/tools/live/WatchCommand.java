@@ -45,7 +45,7 @@ public final class WatchCommand implements Callable<Integer> {
     private Subject subject = new Subject();
 
     @Mixin
-    private Pace pace = new Pace();
+    private SamplingOptions sampling = new SamplingOptions();
 
     @Option(names = "--svg", paramLabel = "FILE", description = "at the end, by whatever, write the plot to this file")
     private Optional<Path> svg = Optional.empty();
@@ -55,11 +55,11 @@ public final class WatchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException, InterruptedException {
-        pace.check();
+        sampling.check();
         subject.pid.ifPresent(pid -> ArgumentChecks.requirePid(spec, pid));
-        WatchView view = new WatchView(subject.all ? Optional.empty() : subject.pid, pace.interval());
+        WatchView view = new WatchView(subject.all ? Optional.empty() : subject.pid, sampling.interval());
         if (svg.isEmpty()) {
-            pace.show(view, false);
+            sampling.show(view, false);
         } else {
             showAndDraw(view, svg.get());
         }
@@ -81,7 +81,7 @@ public final class WatchCommand implements Callable<Integer> {
         });
         Runtime.getRuntime().addShutdownHook(hook);
         try {
-            pace.show(view, false);
+            sampling.show(view, false);
         } finally {
             if (remove(hook)) {
                 draw(view, file);

@@ -22,7 +22,7 @@ import org.jline.utils.AttributedStyle;
 import org.jspecify.annotations.Nullable;
 
 /** What {@code ksm watch} shows. */
-final class WatchView implements View {
+final class WatchView implements LiveView {
 
     private static final double MIB = 1 << 20;
     private static final double NANOS = 1e9;
@@ -41,7 +41,7 @@ final class WatchView implements View {
     }
 
     private final Sampler sampler = new Sampler();
-    private final Look look = Look.ofThisTerminal();
+    private final TerminalFormat format = TerminalFormat.ofThisTerminal();
     private final Optional<ProcessInfo> process;
 
     /** Of the process, and of none that gets its number later. */
@@ -49,9 +49,9 @@ final class WatchView implements View {
 
     private final double interval;
     private final long start = System.nanoTime();
-    private final Series merged = new Series();
-    private final Series cost = new Series();
-    private final Series percent = new Series();
+    private final TimeSeries merged = new TimeSeries();
+    private final TimeSeries cost = new TimeSeries();
+    private final TimeSeries percent = new TimeSeries();
 
     private @Nullable Reading reading;
     private double elapsed;
@@ -142,28 +142,28 @@ final class WatchView implements View {
         if (reading == null) {
             return lines;
         }
-        Look.flow(lines, columns, List.of(title(), "every " + Look.seconds(interval), "q quits"));
-        Look.flow(
+        TerminalFormat.flow(lines, columns, List.of(title(), "every " + TerminalFormat.seconds(interval), "q quits"));
+        TerminalFormat.flow(
                 lines,
                 columns,
                 List.of(
                         what() + " " + ByteCount.text(reading.merged()),
                         "cost " + ByteCount.text(reading.cost()),
                         "profit " + ByteCount.text(reading.profit()),
-                        "ksmd " + Look.percent(reading.sample().ksmdPercent()) + " CPU"));
+                        "ksmd " + TerminalFormat.percent(reading.sample().ksmdPercent()) + " CPU"));
         int bars = Math.max(2, rows - lines.size() - ROWS_AROUND_BARS);
         // Until the screen is full there is a column for each sample.
         double span = Math.max(elapsed, columns * interval);
-        lines.add(new AttributedString(what() + ", up to " + Look.bytes(merged.max())));
-        lines.addAll(look.plot(
+        lines.add(new AttributedString(what() + ", up to " + TerminalFormat.bytes(merged.max())));
+        lines.addAll(format.plot(
                 merged.columns(columns, span), merged.max().orElse(0), bars - bars / 3, AttributedStyle.GREEN));
-        lines.add(new AttributedString("CPU of ksmd, up to " + Look.percent(percent.max())));
-        lines.addAll(look.plot(
+        lines.add(new AttributedString("CPU of ksmd, up to " + TerminalFormat.percent(percent.max())));
+        lines.addAll(format.plot(
                 percent.columns(columns, span),
                 percent.max().orElse(0),
                 Math.max(1, bars / 3),
                 AttributedStyle.YELLOW));
-        String end = Look.seconds(span);
+        String end = TerminalFormat.seconds(span);
         lines.add(new AttributedString("0 s" + " ".repeat(Math.max(1, columns - 3 - end.length())) + end));
         return lines;
     }
@@ -183,7 +183,7 @@ final class WatchView implements View {
                 ByteCount.text(reading.merged()),
                 ByteCount.text(reading.cost()),
                 ByteCount.text(reading.profit()),
-                Look.percent(reading.sample().ksmdPercent()));
+                TerminalFormat.percent(reading.sample().ksmdPercent()));
     }
 
     /** The plot as it is by now; empty if there is nothing to plot yet. */
@@ -199,7 +199,7 @@ final class WatchView implements View {
         return Optional.of(new Plot("What merging does for " + title(), time, panels).svg());
     }
 
-    private Panel panel(String label, Series series, double unit) {
+    private Panel panel(String label, TimeSeries series, double unit) {
         double top = series.max().orElse(0) / unit;
         List<Point> points = series.points().stream()
                 .map(point -> new Point(point.x(), point.y() / unit))

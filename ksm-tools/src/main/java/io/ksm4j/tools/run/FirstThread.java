@@ -89,8 +89,8 @@ final class FirstThread implements SystemCall {
     private static final long SA_RESTORER = 0x04000000;
     private static final long SA_NODEFER = 0x40000000;
 
-    private static final int FIRST_OF_PROGRAMS = 34;
-    private static final int LAST_SIGNAL = 64;
+    private static final int MIN_FREE_SIGNAL = 34;
+    private static final int MAX_SIGNAL = 64;
 
     /** No call returns that: errors are from -4095 to -1. */
     private static final long PENDING = Long.MIN_VALUE;
@@ -116,12 +116,12 @@ final class FirstThread implements SystemCall {
         ProcessStatus status = ProcessStatus.read(
                 Path.of("/proc/self/task", Long.toString(ProcessHandle.current().pid())));
         long taken = status.signals("SigBlk") | status.signals("SigIgn") | status.signals("SigCgt");
-        int signal = LAST_SIGNAL;
-        while (signal >= FIRST_OF_PROGRAMS && (taken & (1L << (signal - 1))) != 0) {
+        int signal = MAX_SIGNAL;
+        while (signal >= MIN_FREE_SIGNAL && (taken & (1L << (signal - 1))) != 0) {
             signal--;
         }
         boolean hasEnded = status.field("State").startsWith("Z");
-        if (signal < FIRST_OF_PROGRAMS || hasEnded || !(AARCH64 || SystemCall.AMD64)) {
+        if (signal < MIN_FREE_SIGNAL || hasEnded || !(AARCH64 || SystemCall.AMD64)) {
             return Optional.empty();
         }
         FirstThread thread = new FirstThread(backend, signal);

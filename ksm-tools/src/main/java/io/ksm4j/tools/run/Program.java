@@ -38,13 +38,13 @@ final class Program {
     }
 
     /** What the last arguments of this process name, with the environment that it has inherited. */
-    static Program ofLastArguments(int count, Inherited inherited) throws IOException {
+    static Program ofLastArguments(int count, InheritedState inherited) throws IOException {
         List<byte[]> all = strings(Files.readAllBytes(Path.of("/proc/self/cmdline")));
         List<byte[]> environment = strings(
                 inherited.environment().isPresent()
                         ? inherited.environment().get()
                         : Files.readAllBytes(Path.of("/proc/self/environ")));
-        environment.removeIf(variable -> text(variable).startsWith(Inherited.VARIABLE + "="));
+        environment.removeIf(variable -> text(variable).startsWith(InheritedState.VARIABLE + "="));
         return new Program(all.subList(all.size() - count, all.size()), environment);
     }
 
@@ -79,8 +79,8 @@ final class Program {
             return exec(backend, kernel, name);
         }
         int errno = ENOENT;
-        for (byte[] folder : path()) {
-            int failure = exec(backend, kernel, folder.length == 0 ? name : concat(concat(folder, '/'), name));
+        for (byte[] directory : path()) {
+            int failure = exec(backend, kernel, directory.length == 0 ? name : concat(concat(directory, '/'), name));
             if (failure == EACCES) {
                 errno = EACCES;
             } else if (failure != ENOENT && failure != ENOTDIR) {
@@ -102,11 +102,11 @@ final class Program {
     }
 
     private static List<byte[]> split(String path) {
-        List<byte[]> folders = new ArrayList<>();
-        for (String folder : path.split(":", -1)) {
-            folders.add(folder.getBytes(StandardCharsets.ISO_8859_1));
+        List<byte[]> directories = new ArrayList<>();
+        for (String directory : path.split(":", -1)) {
+            directories.add(directory.getBytes(StandardCharsets.ISO_8859_1));
         }
-        return folders;
+        return directories;
     }
 
     private int exec(KsmBackend backend, SystemCall kernel, byte[] file) {

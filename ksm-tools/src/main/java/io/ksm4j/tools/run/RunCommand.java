@@ -2,7 +2,7 @@ package io.ksm4j.tools.run;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.spi.KsmBackend;
-import io.ksm4j.tools.linux.Binding;
+import io.ksm4j.tools.linux.BackendSearch;
 import io.ksm4j.tools.output.Console;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -43,8 +43,8 @@ public final class RunCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        KsmBackend backend = Binding.find().require();
-        Inherited inherited = Inherited.read();
+        KsmBackend backend = BackendSearch.find().require();
+        InheritedState inherited = InheritedState.read();
         Program program = Program.ofLastArguments(command.size(), inherited);
         Ksm.with(backend).process().markMergeable();
         String kernel = System.getProperty("os.version");
@@ -63,11 +63,11 @@ public final class RunCommand implements Callable<Integer> {
     }
 
     /** Leaves nothing of the JVM to the program. */
-    private static int exec(KsmBackend backend, Program program, Inherited inherited) throws IOException {
+    private static int exec(KsmBackend backend, Program program, InheritedState inherited) throws IOException {
         inherited.restoreCoredumpFilter();
-        Descriptors.closeOwnOnExec(backend, inherited.closed());
+        FileDescriptors.closeOwnOnExec(backend, inherited.closed());
         deleteCounters();
-        Inherited.restoreSignalMask(backend);
+        InheritedState.restoreSignalMask(backend);
         Optional<SystemCall> first = FirstThread.open(backend);
         Map<Integer, SignalAction> before = inherited.ignoreSignals(backend);
         int errno = program.exec(

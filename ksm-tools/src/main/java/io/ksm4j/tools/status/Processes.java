@@ -57,18 +57,18 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
     public static Processes read() {
         List<ProcessInfo> known = new ArrayList<>();
         int hidden = 0;
-        try (DirectoryStream<Path> folders = Files.newDirectoryStream(PROC, "[0-9]*")) {
-            for (Path folder : folders) {
-                long pid = Long.parseLong(folder.getFileName().toString());
+        try (DirectoryStream<Path> directories = Files.newDirectoryStream(PROC, "[0-9]*")) {
+            for (Path directory : directories) {
+                long pid = Long.parseLong(directory.getFileName().toString());
                 try {
                     ProcessKsmStats stats = stats(pid);
                     if (concerns(stats)) {
                         known.add(new ProcessInfo(pid, nameOf(pid), stats));
                     }
                 } catch (UncheckedIOException e) {
-                    if (isDenied(e, folder)) {
+                    if (isDenied(e, directory)) {
                         hidden++;
-                    } else if (Files.isDirectory(folder)) {
+                    } else if (Files.isDirectory(directory)) {
                         throw e;
                     }
                 }
@@ -87,9 +87,9 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
     }
 
     /** Under {@code hidepid=1} the kernel answers {@code EPERM}, for which Java has no exception of its own. */
-    private static boolean isDenied(UncheckedIOException e, Path folder) {
+    private static boolean isDenied(UncheckedIOException e, Path directory) {
         return e.getCause() instanceof AccessDeniedException
-                || (Files.isDirectory(folder) && !Files.isReadable(folder));
+                || (Files.isDirectory(directory) && !Files.isReadable(directory));
     }
 
     /**
@@ -100,13 +100,13 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
      * @throws UncheckedIOException as {@link ProcessKsmStats#read(long)}
      */
     public static ProcessInfo read(long pid) {
-        Path folder = PROC.resolve(Long.toString(pid));
-        requireShown(pid, folder);
+        Path directory = PROC.resolve(Long.toString(pid));
+        requireShown(pid, directory);
         try {
             return new ProcessInfo(pid, nameOf(pid), stats(pid));
         } catch (UncheckedIOException e) {
-            requireShown(pid, folder);
-            if (e.getCause() instanceof AccessDeniedException || !isDenied(e, folder)) {
+            requireShown(pid, directory);
+            if (e.getCause() instanceof AccessDeniedException || !isDenied(e, directory)) {
                 throw e;
             }
             throw new CommandFailedException(
@@ -114,8 +114,8 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
         }
     }
 
-    private static void requireShown(long pid, Path folder) {
-        if (Files.isDirectory(folder)) {
+    private static void requireShown(long pid, Path directory) {
+        if (Files.isDirectory(directory)) {
             return;
         }
         if (!Files.isDirectory(PROC.resolve("self"))) {
@@ -133,22 +133,22 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
         if (!stats.entries().isEmpty() || stats.mergingPages().isPresent()) {
             return stats;
         }
-        Path folder = folder(pid);
-        return folder.equals(PROC.resolve(Long.toString(pid)))
+        Path directory = directory(pid);
+        return directory.equals(PROC.resolve(Long.toString(pid)))
                 ? stats
-                : ProcessKsmStats.read(Long.parseLong(folder.getFileName().toString()));
+                : ProcessKsmStats.read(Long.parseLong(directory.getFileName().toString()));
     }
 
     /**
      * Where the files of a process are: {@code /proc/PID}, or, since what is in there is empty once the first thread has ended, those of
      * another thread.
      */
-    public static Path folder(long pid) {
-        Path folder = PROC.resolve(Long.toString(pid));
-        if (!hasEnded(folder)) {
-            return folder;
+    public static Path directory(long pid) {
+        Path directory = PROC.resolve(Long.toString(pid));
+        if (!hasEnded(directory)) {
+            return directory;
         }
-        try (DirectoryStream<Path> threads = Files.newDirectoryStream(folder.resolve("task"))) {
+        try (DirectoryStream<Path> threads = Files.newDirectoryStream(directory.resolve("task"))) {
             for (Path thread : threads) {
                 if (!hasEnded(thread)) {
                     return thread;
@@ -157,7 +157,7 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
         } catch (IOException | DirectoryIteratorException e) {
             // All have.
         }
-        return folder;
+        return directory;
     }
 
     private static boolean hasEnded(Path thread) {
@@ -196,8 +196,8 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
 
     /** The main class of a JVM, or what the kernel calls the process; a question mark if it has ended. */
     public static String nameOf(long pid) {
-        Path folder = folder(pid);
-        String name = nameByArguments(List.of(read(folder.resolve("cmdline")).split("\0", -1)));
+        Path directory = directory(pid);
+        String name = nameByArguments(List.of(read(directory.resolve("cmdline")).split("\0", -1)));
         if (name.isEmpty()) {
             name = read(PROC.resolve(pid + "/comm")).strip();
         }

@@ -57,7 +57,10 @@ public final class StatusCommand implements Callable<Integer> {
         line("saved", ByteCount.text(machine.savedBytes()));
         line("cost", ByteCount.text(MachineStatus.costBytes(machine)) + " of records");
         line("profit", ByteCount.text(machine.profitBytes()));
-        line("shared", MachineStatus.pages(machine.pagesShared()) + " kept, for " + MachineStatus.pages(machine.pagesSharing()) + " saved");
+        line(
+                "shared",
+                MachineStatus.pages(machine.pagesShared()) + " kept, for " + MachineStatus.pages(machine.pagesSharing())
+                        + " saved");
         if (machine.ksmZeroPages().orElse(0) > 0) {
             line("zeros", MachineStatus.pages(machine.ksmZeroPages()) + " became the kernel's page of zeros");
         }

@@ -18,10 +18,10 @@ import java.util.concurrent.Executors;
 /** Serves the machine's numbers at {@code /metrics}, in the text format of Prometheus. */
 final class MetricsServer implements AutoCloseable {
 
-    /** How many scrapes there may be at once; each may take as long as {@link #SECONDS}. */
+    /** How many scrapes there may be at once; each may take as long as {@link #TIMEOUT_SECONDS}. */
     private static final int THREADS = 2;
 
-    private static final String SECONDS = "10";
+    private static final String TIMEOUT_SECONDS = "10";
 
     private final HttpServer server;
     private final ExecutorService executor;
@@ -40,8 +40,8 @@ final class MetricsServer implements AutoCloseable {
      */
     static MetricsServer start(String host, int port) {
         // Or a client that says nothing would have a thread for ever.
-        System.setProperty("sun.net.httpserver.maxReqTime", SECONDS);
-        System.setProperty("sun.net.httpserver.maxRspTime", SECONDS);
+        System.setProperty("sun.net.httpserver.maxReqTime", TIMEOUT_SECONDS);
+        System.setProperty("sun.net.httpserver.maxRspTime", TIMEOUT_SECONDS);
         try {
             InetAddress address = host.isEmpty() ? InetAddress.getLoopbackAddress() : InetAddress.getByName(host);
             HttpServer server = HttpServer.create(new InetSocketAddress(address, port), 0);
@@ -83,7 +83,7 @@ final class MetricsServer implements AutoCloseable {
             }
             byte[] body;
             try {
-                body = Exposition.of(KsmStats.read()).getBytes(StandardCharsets.UTF_8);
+                body = PrometheusText.of(KsmStats.read()).getBytes(StandardCharsets.UTF_8);
             } catch (UncheckedIOException e) {
                 Console.say("no metrics: " + e.getMessage());
                 exchange.sendResponseHeaders(500, -1);

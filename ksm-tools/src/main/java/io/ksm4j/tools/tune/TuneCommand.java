@@ -91,7 +91,7 @@ public final class TuneCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         TuningPolicy chosen = policy();
-        LogLines.replaceHandlersOf("io.ksm4j");
+        ConsoleLogHandler.replaceHandlersOf("io.ksm4j");
         Listener listener = new Listener();
         try (MetricsServer server = metrics.isPresent() ? server(metrics.get()) : null) {
             KsmTuner tuner = KsmTuner.start(KsmDaemon.system(), chosen, listener);
@@ -156,20 +156,20 @@ public final class TuneCommand implements Callable<Integer> {
 
         private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("HH:mm:ss", Locale.ROOT);
 
-        private static final long BETWEEN_LINES = 1_000_000_000;
+        private static final long MIN_NANOS_BETWEEN_LINES = 1_000_000_000;
 
         /** Completed when the command is to end: with what failed, or with nothing if that has been said. */
         private final CompletableFuture<Optional<RuntimeException>> end = new CompletableFuture<>();
 
         private String lastKind = "";
-        private long lastTime = System.nanoTime() - BETWEEN_LINES;
+        private long lastTime = System.nanoTime() - MIN_NANOS_BETWEEN_LINES;
 
         /** Numbers change with each decision, and what is done does not: what comes next is said a second later at the soonest. */
         @Override
         public void decided(Observation observation, Decision decision) {
             String kind = decision.reason().replaceAll("[0-9.]+", "");
             long now = System.nanoTime();
-            if (!kind.equals(lastKind) && now - lastTime >= BETWEEN_LINES) {
+            if (!kind.equals(lastKind) && now - lastTime >= MIN_NANOS_BETWEEN_LINES) {
                 lastKind = kind;
                 lastTime = now;
                 print(decision.settings() + ": " + decision.reason());

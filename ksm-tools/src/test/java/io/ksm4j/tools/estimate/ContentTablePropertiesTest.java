@@ -20,7 +20,7 @@ import net.jqwik.api.constraints.Size;
 @Tag("more")
 class ContentTablePropertiesTest {
 
-    private static final int MOST = 256;
+    private static final int MAX_PAGE_SHARING = 256;
 
     /** Pages of each process, as hashes. */
     private static List<List<Long>> processes(List<List<Integer>> contents, long salt) {
@@ -65,11 +65,11 @@ class ContentTablePropertiesTest {
         for (long hash : all) {
             if (counts.get(hash) > 1) {
                 merged++;
-                copies += (long) Math.ceil(counts.get(hash) / (double) MOST);
+                copies += (long) Math.ceil(counts.get(hash) / (double) MAX_PAGE_SHARING);
             }
         }
-        assertThat(table.groups(MOST).merged()).isEqualTo(merged * table.sampling());
-        assertThat(table.groups(MOST).copies()).isEqualTo(copies * table.sampling());
+        assertThat(table.groups(MAX_PAGE_SHARING).merged()).isEqualTo(merged * table.sampling());
+        assertThat(table.groups(MAX_PAGE_SHARING).copies()).isEqualTo(copies * table.sampling());
         for (int i = 0; i < processes.size(); i++) {
             Set<Long> own = withLevel(new HashSet<>(processes.get(i)), level);
             assertThat(table.contents(i)).isEqualTo(own.size() * table.sampling());
@@ -92,7 +92,7 @@ class ContentTablePropertiesTest {
         ContentTable table = filled(1024, 0, processes);
 
         assertThat(table.sampling()).isEqualTo(1);
-        assertThat(table.groups(MOST).standardError()).isZero();
+        assertThat(table.groups(MAX_PAGE_SHARING).standardError()).isZero();
         assertCountsThoseInTheSample(table, processes);
     }
 
@@ -155,6 +155,6 @@ class ContentTablePropertiesTest {
         }
 
         assertThat(table.contents()).isEqualTo(1);
-        assertThat(table.groups(MOST).merged()).isEqualTo(pages > 1 ? 1 : 0);
+        assertThat(table.groups(MAX_PAGE_SHARING).merged()).isEqualTo(pages > 1 ? 1 : 0);
     }
 }

@@ -16,10 +16,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 class PrivateMappingTest {
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
     private List<PrivateMapping> read(String text) throws IOException {
-        return PrivateMapping.read(Files.writeString(folder.resolve("smaps"), text, StandardCharsets.ISO_8859_1));
+        return PrivateMapping.read(Files.writeString(directory.resolve("smaps"), text, StandardCharsets.ISO_8859_1));
     }
 
     private static String mapping(String header, int anonymous, String flags) {

@@ -33,10 +33,10 @@ class ProcessPagesTest {
         String script = "x=$(head -c 6000000 /dev/urandom | base64 -w 0); echo; read line";
         process = new ProcessBuilder("sh", "-c", script).start();
         process.getInputStream().read();
-        mappings = PrivateMapping.read(folder().resolve("smaps"));
+        mappings = PrivateMapping.read(directory().resolve("smaps"));
     }
 
-    private Path folder() {
+    private Path directory() {
         return Path.of("/proc", Long.toString(process.pid()));
     }
 
@@ -64,7 +64,7 @@ class ProcessPagesTest {
         };
         ProcessPages.Tally first;
         try (PageFrames frames = new PageFrames();
-                ProcessPages pages = new ProcessPages(folder(), PAGE, frames, new Progress())) {
+                ProcessPages pages = new ProcessPages(directory(), PAGE, frames, new ReadProgress())) {
             first = pages.visit(mappings, visitor);
         }
 
@@ -82,7 +82,7 @@ class ProcessPagesTest {
         List<Long> hashes = new ArrayList<>();
         byte[] page = new byte[PAGE];
         try (RandomAccessFile memory =
-                new RandomAccessFile(folder().resolve("mem").toFile(), "r")) {
+                new RandomAccessFile(directory().resolve("mem").toFile(), "r")) {
             for (long address : addresses) {
                 memory.seek(address);
                 memory.readFully(page);
@@ -96,7 +96,7 @@ class ProcessPagesTest {
     void whenTheProcessEndsThatIsNoticed() throws Exception {
         List<Long> seen = new ArrayList<>();
         try (PageFrames frames = new PageFrames();
-                ProcessPages pages = new ProcessPages(folder(), PAGE, frames, new Progress())) {
+                ProcessPages pages = new ProcessPages(directory(), PAGE, frames, new ReadProgress())) {
             process.destroyForcibly().waitFor();
 
             assertThat(pages.visit(mappings, (address, hash) -> seen.add(address)).ended)

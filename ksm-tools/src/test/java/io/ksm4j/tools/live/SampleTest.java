@@ -23,7 +23,6 @@ class SampleTest {
     void aTimeHasMillisecondsAlways(Instant time, String text, @TempDir Path nothing) {
         Sample sample = new Sample(time, KsmStats.read(nothing, 4096), OptionalDouble.empty(), OptionalDouble.empty());
 
-        assertThat(sample.json(new Processes(List.of(), OptionalInt.of(0))))
-                .containsEntry("time", text);
+        assertThat(sample.json(new Processes(List.of(), OptionalInt.of(0)))).containsEntry("time", text);
     }
 }

@@ -16,9 +16,9 @@ class StatusCommandTest {
     private Path root = Path.of("");
 
     private KsmStats machine(String... namesAndValues) throws IOException {
-        Path folder = Files.createDirectories(root.resolve("sys/kernel/mm/ksm"));
+        Path directory = Files.createDirectories(root.resolve("sys/kernel/mm/ksm"));
         for (int i = 0; i < namesAndValues.length; i += 2) {
-            Files.writeString(folder.resolve(namesAndValues[i]), namesAndValues[i + 1] + "\n");
+            Files.writeString(directory.resolve(namesAndValues[i]), namesAndValues[i + 1] + "\n");
         }
         return KsmStats.read(root, 4096);
     }

@@ -6,9 +6,9 @@ import io.ksm4j.plot.Plot.Point;
 import org.junit.jupiter.api.Test;
 
 /** How a number has changed. */
-class SeriesTest {
+class TimeSeriesTest {
 
-    private final Series series = new Series();
+    private final TimeSeries series = new TimeSeries();
 
     @Test
     void columnsAreMeansAndGapsKeepWhatWasBefore() {
@@ -38,12 +38,12 @@ class SeriesTest {
 
     @Test
     void aLongSeriesGetsCoarserAndKeepsItsCourse() {
-        int numbers = 10 * Series.CAPACITY + 7;
+        int numbers = 10 * TimeSeries.CAPACITY + 7;
         for (int i = 0; i < numbers; i++) {
             series.add(i, i);
         }
 
-        assertThat(series.points()).hasSizeBetween(Series.CAPACITY / 2, Series.CAPACITY);
+        assertThat(series.points()).hasSizeBetween(TimeSeries.CAPACITY / 2, TimeSeries.CAPACITY);
         assertThat(series.points().get(0)).isEqualTo(new Point(0, 7.5));
         assertThat(series.points()).extracting(Point::x).isSorted();
         Point last = series.points().get(series.points().size() - 1);

@@ -9,7 +9,7 @@ import java.util.logging.Level;
 import java.util.logging.LogRecord;
 import org.junit.jupiter.api.Test;
 
-class LogLinesTest {
+class ConsoleLogHandlerTest {
 
     @Test
     void argumentsArePutIntoMessages() {
@@ -20,7 +20,7 @@ class LogLinesTest {
         PrintStream before = System.err;
         System.setErr(new PrintStream(errors, true, StandardCharsets.UTF_8));
         try {
-            new LogLines().publish(event);
+            new ConsoleLogHandler().publish(event);
         } finally {
             System.setErr(before);
         }

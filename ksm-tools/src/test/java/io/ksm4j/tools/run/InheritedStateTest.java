@@ -10,14 +10,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class InheritedTest {
+class InheritedStateTest {
 
     @Test
     void whatTheLauncherTellsIsTakenApart() {
         String environment = Base64.getMimeEncoder()
                 .encodeToString("a.b=1\0LONG=".concat("x".repeat(200)).getBytes(StandardCharsets.UTF_8));
 
-        Inherited inherited = Inherited.parse(
+        InheritedState inherited = InheritedState.parse(
                 "ignored=8000000000001000 coredump_filter=00000033 closed=02 environment=" + environment);
 
         assertThat(inherited.ignored()).hasValue(Long.MIN_VALUE | 1 << 12);
@@ -31,7 +31,7 @@ class InheritedTest {
 
     @Test
     void whatItCouldNotReadStaysAsItIs() {
-        Inherited inherited = Inherited.parse("ignored= coredump_filter= closed= environment=");
+        InheritedState inherited = InheritedState.parse("ignored= coredump_filter= closed= environment=");
 
         assertThat(inherited.ignored()).isEmpty();
         assertThat(inherited.coredumpFilter()).isEmpty();
@@ -50,7 +50,7 @@ class InheritedTest {
                 "ignored= coredump_filter= closed= environment=?"
             })
     void anythingElseIsRefused(String variable) {
-        assertThatThrownBy(() -> Inherited.parse(variable))
+        assertThatThrownBy(() -> InheritedState.parse(variable))
                 .isInstanceOf(CommandFailedException.class)
                 .hasMessageContaining("KSM_INHERITED")
                 .hasMessageEndingWith("unset it");

@@ -5,7 +5,7 @@ import java.util.HashMap;
 import java.util.Map;
 
 /** What the pages of a process held at first: a part of each hash, by address. For one thread. */
-final class FirstLook implements ProcessPages.Visitor {
+final class InitialHashes implements ProcessPages.Visitor {
 
     private static final int CHUNK_PAGES = 512;
 
@@ -17,7 +17,7 @@ final class FirstLook implements ProcessPages.Visitor {
     private final Map<Long, int[]> chunks = new HashMap<>();
 
     /** @param room how many bytes it may occupy */
-    FirstLook(long pageSize, long room) {
+    InitialHashes(long pageSize, long room) {
         this.pageSize = pageSize;
         this.room = room;
     }

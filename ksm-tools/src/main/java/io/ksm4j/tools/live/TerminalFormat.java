@@ -18,7 +18,7 @@ import org.jline.utils.AttributedStyle;
  * @param bars what bars are drawn with
  * @param hasColours whether they have colours
  */
-record Look(Bars bars, boolean hasColours) {
+record TerminalFormat(Bars bars, boolean hasColours) {
 
     private static final String GAP = "   ";
 
@@ -26,9 +26,9 @@ record Look(Bars bars, boolean hasColours) {
     private static final double HOUR = 3600;
 
     /** By the locale, and by the variable {@code NO_COLOR} (no-color.org). */
-    static Look ofThisTerminal() {
+    static TerminalFormat ofThisTerminal() {
         String noColor = System.getenv("NO_COLOR");
-        return new Look(Bars.of(Console.charset()), noColor == null || noColor.isEmpty());
+        return new TerminalFormat(Bars.of(Console.charset()), noColor == null || noColor.isEmpty());
     }
 
     /** Adds as many lines as the parts take. */

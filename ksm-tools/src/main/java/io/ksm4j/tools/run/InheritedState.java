@@ -26,7 +26,7 @@ import java.util.regex.Pattern;
  * @param closed the standard files that were closed, such as {@code 02}
  * @param environment the variables, each with a zero byte behind it
  */
-record Inherited(
+record InheritedState(
         OptionalLong ignored, Optional<String> coredumpFilter, Optional<String> closed, Optional<byte[]> environment) {
 
     static final String VARIABLE = "KSM_INHERITED";
@@ -41,22 +41,22 @@ record Inherited(
     private static final int SIG_SETMASK = 2;
 
     /** What the launcher has left. */
-    static Inherited read() {
+    static InheritedState read() {
         String variable = System.getenv(VARIABLE);
         return variable == null
-                ? new Inherited(OptionalLong.empty(), Optional.empty(), Optional.empty(), Optional.empty())
+                ? new InheritedState(OptionalLong.empty(), Optional.empty(), Optional.empty(), Optional.empty())
                 : parse(variable);
     }
 
     /** @throws CommandFailedException if the launcher has not written it */
-    static Inherited parse(String variable) {
+    static InheritedState parse(String variable) {
         Matcher parts = FORM.matcher(variable);
         if (!parts.matches()) {
             throw new CommandFailedException("the variable " + VARIABLE
                     + " is reserved for the launcher of ksm, and holds something else: unset it");
         }
         try {
-            return new Inherited(
+            return new InheritedState(
                     parts.group(1).isEmpty()
                             ? OptionalLong.empty()
                             : OptionalLong.of(Long.parseUnsignedLong(parts.group(1), 16)),

@@ -7,7 +7,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What {@code ksm top} and {@code ksm watch} refuse; they have nothing to show then. */
-class PaceTest {
+class LiveArgumentsTest {
 
     @ParameterizedTest
     @ValueSource(
@@ -36,7 +36,7 @@ class PaceTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"/no/such/folder/plot.svg", "/", "/proc/plot.svg"})
+    @ValueSource(strings = {"/no/such/directory/plot.svg", "/", "/proc/plot.svg"})
     void aPlotThatCannotBeWrittenIsRefusedAtOnce(String file) {
         assertThat(KsmCommand.commandLine().execute("watch", "--all", "--svg", file))
                 .isEqualTo(ExitStatus.FAILURE);

@@ -17,20 +17,20 @@ import java.util.ServiceLoader;
  * @param backend the first in order of priority that works; empty if none does
  * @param refused each that does not, with the reason
  */
-public record Binding(Optional<KsmBackend> backend, List<String> refused) {
+public record BackendSearch(Optional<KsmBackend> backend, List<String> refused) {
 
-    public static Binding find() {
+    public static BackendSearch find() {
         List<String> refused = new ArrayList<>();
         for (KsmBackendProvider provider : providers(refused)) {
             try {
-                return new Binding(Optional.of(provider.open()), refused);
+                return new BackendSearch(Optional.of(provider.open()), refused);
             } catch (UnsupportedOperationException e) {
                 refused.add(provider.name() + ": " + e.getMessage());
             } catch (LinkageError e) {
                 refused.add(provider.name() + ": " + e);
             }
         }
-        return new Binding(Optional.empty(), refused);
+        return new BackendSearch(Optional.empty(), refused);
     }
 
     /**
@@ -46,7 +46,7 @@ public record Binding(Optional<KsmBackend> backend, List<String> refused) {
     private static List<KsmBackendProvider> providers(List<String> refused) {
         List<KsmBackendProvider> providers = new ArrayList<>();
         Iterator<KsmBackendProvider> found = ServiceLoader.load(
-                        KsmBackendProvider.class, Binding.class.getClassLoader())
+                        KsmBackendProvider.class, BackendSearch.class.getClassLoader())
                 .iterator();
         while (true) {
             try {

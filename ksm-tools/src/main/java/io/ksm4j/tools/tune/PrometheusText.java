@@ -8,16 +8,16 @@ import java.util.OptionalLong;
  * The machine's numbers in the text format of Prometheus, version 0.0.4, under the names that they have from {@code ksm-micrometer}, so
  * that one dashboard serves both. What the kernel does not tell is left out.
  */
-final class Exposition {
+final class PrometheusText {
 
     private final StringBuilder text = new StringBuilder();
 
-    private Exposition() {}
+    private PrometheusText() {}
 
     static String of(KsmStats machine) {
-        Exposition exposition = new Exposition();
-        exposition.add(machine);
-        return exposition.text.toString();
+        PrometheusText prometheus = new PrometheusText();
+        prometheus.add(machine);
+        return prometheus.text.toString();
     }
 
     private void add(KsmStats machine) {

@@ -19,7 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class AgentFolderTest {
+class AgentDirectoryTest {
 
     private static final long SELF = ProcessHandle.current().pid();
 
@@ -29,23 +29,23 @@ class AgentFolderTest {
     private Properties properties(String before) {
         Properties properties = new Properties();
         properties.setProperty("java.io.tmpdir", temporary.toString());
-        properties.setProperty(AgentFolder.FOLDER_PROPERTY, before);
+        properties.setProperty(AgentDirectory.DIRECTORY_PROPERTY, before);
         return properties;
     }
 
-    private static Path folder(AgentFolder folder) {
-        return Path.of(folder.jarAsSeenFromInside()).getParent();
+    private static Path directory(AgentDirectory directory) {
+        return Path.of(directory.jarAsSeenFromInside()).getParent();
     }
 
     @Test
     void itHoldsTheJarAndTheAnswerAndIsGoneInTheEnd() throws IOException {
-        try (AgentFolder folder = AgentFolder.create(SELF, properties(""))) {
-            assertThat(Path.of(folder.jarAsSeenFromInside())).isNotEmptyFile();
-            assertThat(folder(folder)).hasParent(temporary);
+        try (AgentDirectory directory = AgentDirectory.create(SELF, properties(""))) {
+            assertThat(Path.of(directory.jarAsSeenFromInside())).isNotEmptyFile();
+            assertThat(directory(directory)).hasParent(temporary);
             Files.writeString(
-                    Path.of(folder.answerAsSeenFromInside()), "wasOptedIn=false\nisOptedIn=true\nbackend=jna");
+                    Path.of(directory.answerAsSeenFromInside()), "wasOptedIn=false\nisOptedIn=true\nbackend=jna");
 
-            assertThat(folder.readAnswer())
+            assertThat(directory.readAnswer())
                     .isEqualTo(Map.of("wasOptedIn", "false", "isOptedIn", "true", "backend", "jna"));
         }
         assertThat(temporary).isEmptyDirectory();
@@ -53,8 +53,8 @@ class AgentFolderTest {
 
     @Test
     void anAgentThatSaysNothingGaveNoAnswer() {
-        try (AgentFolder folder = AgentFolder.create(SELF, properties(""))) {
-            assertThatThrownBy(folder::readAnswer)
+        try (AgentDirectory directory = AgentDirectory.create(SELF, properties(""))) {
+            assertThatThrownBy(directory::readAnswer)
                     .isInstanceOf(CommandFailedException.class)
                     .hasMessageStartingWith("the agent gave no answer: ");
         }
@@ -68,10 +68,10 @@ class AgentFolderTest {
         "'\\u12', the answer of the agent is garbage",
     })
     void anAnswerInOtherWordsIsNone(String answer, String message) throws IOException {
-        try (AgentFolder folder = AgentFolder.create(SELF, properties(""))) {
-            Files.writeString(Path.of(folder.answerAsSeenFromInside()), answer);
+        try (AgentDirectory directory = AgentDirectory.create(SELF, properties(""))) {
+            Files.writeString(Path.of(directory.answerAsSeenFromInside()), answer);
 
-            assertThatThrownBy(folder::readAnswer)
+            assertThatThrownBy(directory::readAnswer)
                     .isInstanceOf(CommandFailedException.class)
                     .hasMessageStartingWith(message);
         }
@@ -80,19 +80,19 @@ class AgentFolderTest {
     @Test
     void aJvmGetsItInTheSamePlaceAgainUnlessThatIsTaken() {
         Path before;
-        try (AgentFolder folder = AgentFolder.create(SELF, properties(""))) {
-            before = folder(folder);
+        try (AgentDirectory directory = AgentDirectory.create(SELF, properties(""))) {
+            before = directory(directory);
         }
-        try (AgentFolder folder = AgentFolder.create(SELF, properties(before.toString()))) {
-            assertThat(folder(folder)).isEqualTo(before);
-            try (AgentFolder other = AgentFolder.create(SELF, properties(before.toString()))) {
-                assertThat(folder(other)).isNotEqualTo(before).hasParent(temporary);
+        try (AgentDirectory directory = AgentDirectory.create(SELF, properties(before.toString()))) {
+            assertThat(directory(directory)).isEqualTo(before);
+            try (AgentDirectory other = AgentDirectory.create(SELF, properties(before.toString()))) {
+                assertThat(directory(other)).isNotEqualTo(before).hasParent(temporary);
             }
         }
         assertThat(temporary).isEmptyDirectory();
     }
 
-    /** Else whoever runs a JVM could have root make a folder of any name in any place. */
+    /** Else whoever runs a JVM could have root make a directory of any name in any place. */
     @ParameterizedTest
     @ValueSource(
             strings = {"elsewhere/ksm-attach1", "elsewhere/chosen", "chosen", "ksm-attach", "../ksm-attach1", "\0", "/"
@@ -100,9 +100,9 @@ class AgentFolderTest {
     void aJvmHasNoSayInItsName(String before) throws IOException {
         Path elsewhere = Files.createDirectory(temporary.resolve("elsewhere"));
         for (String name : new String[] {before, temporary + "/" + before}) {
-            try (AgentFolder folder = AgentFolder.create(SELF, properties(name))) {
-                assertThat(folder(folder)).hasParent(temporary);
-                assertThat(folder(folder).getFileName().toString()).matches("ksm-attach[0-9]{2,}");
+            try (AgentDirectory directory = AgentDirectory.create(SELF, properties(name))) {
+                assertThat(directory(directory)).hasParent(temporary);
+                assertThat(directory(directory).getFileName().toString()).matches("ksm-attach[0-9]{2,}");
                 assertThat(elsewhere).isEmptyDirectory();
             }
         }
@@ -112,8 +112,8 @@ class AgentFolderTest {
     @Test
     void itIsGoneInTheEndWhenTheJvmIsToo() throws Exception {
         Process jvm = new ProcessBuilder("sleep", "60").start();
-        try (AgentFolder folder = AgentFolder.create(jvm.pid(), properties(""))) {
-            assertThat(folder(folder)).isNotEmptyDirectory();
+        try (AgentDirectory directory = AgentDirectory.create(jvm.pid(), properties(""))) {
+            assertThat(directory(directory)).isNotEmptyDirectory();
             jvm.destroyForcibly().waitFor();
         }
         assertThat(temporary).isEmptyDirectory();
@@ -129,20 +129,20 @@ class AgentFolderTest {
             assertThat(other.getInputStream().read()).isEqualTo('\n');
             Path moved = temporary.resolve("moved");
             Path answer;
-            try (AgentFolder folder = AgentFolder.create(other.pid(), properties(""))) {
-                answer = Path.of(folder.answerAsSeenFromInside());
+            try (AgentDirectory directory = AgentDirectory.create(other.pid(), properties(""))) {
+                answer = Path.of(directory.answerAsSeenFromInside());
                 assertThat((Integer) Files.getAttribute(answer, "unix:uid")).isEqualTo(65534);
-                for (Path path : List.of(folder(folder), Path.of(folder.jarAsSeenFromInside()))) {
+                for (Path path : List.of(directory(directory), Path.of(directory.jarAsSeenFromInside()))) {
                     assertThat((Integer) Files.getAttribute(path, "unix:uid")).isZero();
                     assertThat(Files.getPosixFilePermissions(path))
                             .contains(PosixFilePermission.OTHERS_READ)
                             .doesNotContain(PosixFilePermission.GROUP_WRITE, PosixFilePermission.OTHERS_WRITE);
                 }
                 // The place in which it is may be the other's, to put something else there.
-                Files.move(folder(folder), moved);
-                Files.createDirectory(folder(folder));
+                Files.move(directory(directory), moved);
+                Files.createDirectory(directory(directory));
                 Files.writeString(answer, "error=put there by somebody else");
-                assertThatThrownBy(folder::readAnswer).hasMessageStartingWith("the agent gave no answer: ");
+                assertThatThrownBy(directory::readAnswer).hasMessageStartingWith("the agent gave no answer: ");
             }
             assertThat(answer).exists();
             assertThat(moved).isEmptyDirectory();
@@ -157,7 +157,7 @@ class AgentFolderTest {
         Properties properties = new Properties();
         properties.setProperty("java.io.tmpdir", place);
 
-        assertThatThrownBy(() -> AgentFolder.create(SELF, properties))
+        assertThatThrownBy(() -> AgentDirectory.create(SELF, properties))
                 .isInstanceOf(CommandFailedException.class)
                 .hasMessageStartingWith(
                         "cannot put the agent into " + place + ", the java.io.tmpdir of JVM " + SELF + ": ")

@@ -6,7 +6,7 @@ import java.util.Deque;
 import java.util.Iterator;
 
 /** The latest of a row of numbers, as many as a screen may have columns. For use by one thread at a time. */
-final class History {
+final class RecentValues {
 
     private static final int CAPACITY = 1024;
 

@@ -13,9 +13,9 @@ import java.util.Set;
  * The open files of this process, by their numbers. Those that it was given go on to the program it becomes: sockets of a service
  * manager, for one. Those that the JVM has opened for itself, which are open to programs it becomes, must not.
  */
-public final class Descriptors {
+public final class FileDescriptors {
 
-    private static final Path FOLDER = Path.of("/proc/self/fd");
+    private static final Path DIRECTORY = Path.of("/proc/self/fd");
 
     /** Standard input, output and error are below. */
     private static final int FIRST_OTHER = 3;
@@ -28,7 +28,7 @@ public final class Descriptors {
     /** Those that were open when the program began. */
     private static final Set<String> atStart = new HashSet<>();
 
-    private Descriptors() {}
+    private FileDescriptors() {}
 
     /** Called before anything else: some parts of the JDK open sockets when they are first used. */
     public static void rememberInherited() {
@@ -73,7 +73,7 @@ public final class Descriptors {
     /** What it opens before the program begins: its own files, the class path, and devices for random numbers. */
     private static boolean isOfTheJvm(String descriptor, Set<Path> classPath) {
         try {
-            Path file = Files.readSymbolicLink(FOLDER.resolve(descriptor));
+            Path file = Files.readSymbolicLink(DIRECTORY.resolve(descriptor));
             return file.startsWith(Path.of(System.getProperty("java.home")).toRealPath())
                     || classPath.contains(file)
                     || file.startsWith("/dev/random")

@@ -4,7 +4,7 @@ import java.util.List;
 import org.jline.utils.AttributedString;
 
 /** Something that is shown again and again. Safe for use by many threads. */
-interface View {
+interface LiveView {
 
     /**
      * Reads anew what is shown.

@@ -6,12 +6,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** Shows on standard error how much has been read, if that is a terminal. For one thread. */
-final class Progress implements AutoCloseable {
+final class ReadProgress implements AutoCloseable {
 
     /** Where the clock has not gone on, there is no rate. */
-    private static final double SHORTEST = 1e-3;
+    private static final double MIN_SECONDS = 1e-3;
 
-    private static final long BETWEEN = 200_000_000;
+    private static final long UPDATE_INTERVAL_NANOS = 200_000_000;
     private static final String CLEAR_LINE = "\r\u001b[K";
 
     private final boolean isShown = isTerminal();
@@ -19,9 +19,9 @@ final class Progress implements AutoCloseable {
 
     private long expected;
     private long done;
-    private long next = start + BETWEEN;
+    private long next = start + UPDATE_INTERVAL_NANOS;
 
-    Progress() {
+    ReadProgress() {
         if (isShown) {
             // However it ends.
             Runtime.getRuntime().addShutdownHook(new Thread(this::clear));
@@ -51,7 +51,7 @@ final class Progress implements AutoCloseable {
     void add(long bytes) {
         done += bytes;
         if (isShown && System.nanoTime() - next >= 0) {
-            next = System.nanoTime() + BETWEEN;
+            next = System.nanoTime() + UPDATE_INTERVAL_NANOS;
             System.err.print(CLEAR_LINE + ByteCount.text(done) + " of " + ByteCount.text(Math.max(done, expected))
                     + ", " + rate());
             System.err.flush();
@@ -88,6 +88,6 @@ final class Progress implements AutoCloseable {
 
     /** Of what was read until now. */
     String rate() {
-        return ByteCount.text((long) (done / Math.max(seconds(), SHORTEST))) + "/s";
+        return ByteCount.text((long) (done / Math.max(seconds(), MIN_SECONDS))) + "/s";
     }
 }

@@ -9,7 +9,7 @@ import java.util.logging.Logger;
 import java.util.logging.SimpleFormatter;
 
 /** Prints what the library logs as this command's own messages: in one line, without a stack trace. */
-final class LogLines extends Handler {
+final class ConsoleLogHandler extends Handler {
 
     /** Puts arguments into messages. */
     private static final Formatter MESSAGES = new SimpleFormatter();
@@ -20,7 +20,7 @@ final class LogLines extends Handler {
     static void replaceHandlersOf(String name) {
         logger = Logger.getLogger(name);
         logger.setUseParentHandlers(false);
-        logger.addHandler(new LogLines());
+        logger.addHandler(new ConsoleLogHandler());
     }
 
     @Override

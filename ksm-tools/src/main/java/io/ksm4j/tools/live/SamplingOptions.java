@@ -9,10 +9,10 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** How often and how long something is shown: options that commands have in common. */
-final class Pace {
+final class SamplingOptions {
 
-    private static final double SHORTEST = 0.1;
-    private static final double LONGEST = 86_400;
+    private static final double MIN_INTERVAL = 0.1;
+    private static final double MAX_INTERVAL = 86_400;
 
     @Option(
             names = "--interval",
@@ -36,7 +36,7 @@ final class Pace {
      */
     void check() {
         ArgumentChecks.require(
-                spec, interval >= SHORTEST && interval <= LONGEST, "--interval takes 0.1 to 86400 seconds");
+                spec, interval >= MIN_INTERVAL && interval <= MAX_INTERVAL, "--interval takes 0.1 to 86400 seconds");
         ArgumentChecks.require(spec, count.orElse(1L) >= 1, "--count takes 1 or more");
     }
 
@@ -53,7 +53,7 @@ final class Pace {
      * Shows it until the user presses q, all samples are taken, or there is nothing left to show. Takes the screen if there is one, no
      * count was given, and text was not asked for.
      */
-    void show(View view, boolean asText) throws InterruptedException {
+    void show(LiveView view, boolean asText) throws InterruptedException {
         if (!view.update()) {
             return;
         }
@@ -65,7 +65,7 @@ final class Pace {
         }
     }
 
-    private void onScreen(View view, Screen screen) {
+    private void onScreen(LiveView view, Screen screen) {
         try (screen) {
             screen.draw();
             long next = System.nanoTime();
@@ -79,7 +79,7 @@ final class Pace {
         }
     }
 
-    private void asText(View view) throws InterruptedException {
+    private void asText(LiveView view) throws InterruptedException {
         print(view);
         long next = System.nanoTime();
         for (long samples = 1; samples < count.orElse(Long.MAX_VALUE); samples++) {
@@ -92,7 +92,7 @@ final class Pace {
         }
     }
 
-    private static void print(View view) {
+    private static void print(LiveView view) {
         view.print();
         System.out.flush();
     }

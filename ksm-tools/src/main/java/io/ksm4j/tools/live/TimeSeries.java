@@ -10,7 +10,7 @@ import java.util.OptionalDouble;
  * How a number has changed. It keeps {@value #CAPACITY} points at most: beyond that every two become one, their mean, so that a series
  * may go on for ever. For use by one thread at a time.
  */
-final class Series {
+final class TimeSeries {
 
     static final int CAPACITY = 4096;
 

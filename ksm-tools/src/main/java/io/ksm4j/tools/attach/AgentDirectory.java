@@ -28,19 +28,19 @@ import java.util.Properties;
 import java.util.Set;
 
 /**
- * A folder for the agent's jar, and for its answer, where a JVM sees it, which may be in a container. It is gone when this is closed:
+ * A directory for the agent's jar, and for its answer, where a JVM sees it, which may be in a container. It is gone when this is closed:
  * the JVM has the jar open by then.
  *
- * <p>The JVM says where, and may be another's while this process is root's. So nothing in that place is trusted: the folder is new, is
+ * <p>The JVM says where, and may be another's while this process is root's. So nothing in that place is trusted: the directory is new, is
  * reached by its descriptor from then on, whatever becomes of the path, and stays this process's own. The JVM's user is given
  * nothing but the file for the answer.
  *
  * <p>A JVM that was attached to before gets it in the same place again. Each other place would stay on its class path.
  */
-final class AgentFolder implements AutoCloseable {
+final class AgentDirectory implements AutoCloseable {
 
     /** Set by the agent. */
-    static final String FOLDER_PROPERTY = "io.ksm4j.agent.directory";
+    static final String DIRECTORY_PROPERTY = "io.ksm4j.agent.directory";
 
     private static final String PREFIX = "ksm-attach";
 
@@ -50,21 +50,21 @@ final class AgentFolder implements AutoCloseable {
     /** What the agent says, unless it is an {@code error}. */
     private static final Set<String> ANSWERS = Set.of("wasOptedIn", "isOptedIn", "backend");
 
-    private static final int LONGEST_ANSWER = 64 << 10;
+    private static final int MAX_ANSWER_BYTES = 64 << 10;
 
     private static final SecureRandom RANDOM = new SecureRandom();
 
     private final SecureDirectoryStream<Path> parent;
-    private final SecureDirectoryStream<Path> folder;
+    private final SecureDirectoryStream<Path> directory;
 
     /** As the JVM sees it. */
     private final Path inside;
 
     private final Thread atExit = new Thread(this::delete);
 
-    private AgentFolder(SecureDirectoryStream<Path> parent, SecureDirectoryStream<Path> folder, Path inside) {
+    private AgentDirectory(SecureDirectoryStream<Path> parent, SecureDirectoryStream<Path> directory, Path inside) {
         this.parent = parent;
-        this.folder = folder;
+        this.directory = directory;
         this.inside = inside;
     }
 
@@ -74,9 +74,9 @@ final class AgentFolder implements AutoCloseable {
      * @param properties the system properties of the JVM
      * @throws CommandFailedException if it cannot be written there
      */
-    static AgentFolder create(long pid, Properties properties) {
+    static AgentDirectory create(long pid, Properties properties) {
         String temporary = properties.getProperty("java.io.tmpdir", "/tmp");
-        try (InputStream jar = AgentFolder.class.getResourceAsStream(JAR.toString())) {
+        try (InputStream jar = AgentDirectory.class.getResourceAsStream(JAR.toString())) {
             if (jar == null) {
                 throw new CommandFailedException("this build of ksm has no " + JAR + " in it: build it anew");
             }
@@ -84,14 +84,14 @@ final class AgentFolder implements AutoCloseable {
             Path inside = Path.of(properties.getProperty("user.dir", "/"))
                     .resolve(temporary)
                     .toAbsolutePath();
-            AgentFolder folder =
-                    createEmpty(process, inside, nameAsBefore(inside, properties.getProperty(FOLDER_PROPERTY, "")));
+            AgentDirectory directory =
+                    createEmpty(process, inside, nameAsBefore(inside, properties.getProperty(DIRECTORY_PROPERTY, "")));
             try {
-                Runtime.getRuntime().addShutdownHook(folder.atExit);
-                folder.fill(jar, process);
-                return folder;
+                Runtime.getRuntime().addShutdownHook(directory.atExit);
+                directory.fill(jar, process);
+                return directory;
             } catch (IOException | RuntimeException e) {
-                folder.close();
+                directory.close();
                 throw e;
             }
         } catch (IOException | InvalidPathException | ClassCastException e) {
@@ -104,13 +104,13 @@ final class AgentFolder implements AutoCloseable {
 
     private static String reason(Exception e) {
         if (e instanceof NoSuchFileException) {
-            return "there is no such folder";
+            return "there is no such directory";
         }
         if (e instanceof AccessDeniedException) {
             return "no right to write there";
         }
         if (e instanceof NotDirectoryException) {
-            return "it is no folder";
+            return "it is no directory";
         }
         return e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : e.toString();
     }
@@ -123,8 +123,8 @@ final class AgentFolder implements AutoCloseable {
                 : Optional.empty();
     }
 
-    @SuppressWarnings("StreamResourceLeak") // Closed with the folder.
-    private static AgentFolder createEmpty(Path process, Path inside, Optional<Path> asBefore) throws IOException {
+    @SuppressWarnings("StreamResourceLeak") // Closed with the directory.
+    private static AgentDirectory createEmpty(Path process, Path inside, Optional<Path> asBefore) throws IOException {
         Path outside = process.resolve("root").resolve(Path.of("/").relativize(inside));
         SecureDirectoryStream<Path> parent = (SecureDirectoryStream<Path>) Files.newDirectoryStream(outside);
         try {
@@ -142,20 +142,20 @@ final class AgentFolder implements AutoCloseable {
         }
     }
 
-    private static AgentFolder createEmpty(SecureDirectoryStream<Path> parent, Path outside, Path inside, Path name)
+    private static AgentDirectory createEmpty(SecureDirectoryStream<Path> parent, Path outside, Path inside, Path name)
             throws IOException {
         Files.createDirectory(outside.resolve(name), PosixFilePermissions.asFileAttribute(permissions("rwx------")));
-        SecureDirectoryStream<Path> folder = parent.newDirectoryStream(name, LinkOption.NOFOLLOW_LINKS);
+        SecureDirectoryStream<Path> directory = parent.newDirectoryStream(name, LinkOption.NOFOLLOW_LINKS);
         // Whoever may write to the parent may have put another one in its place meanwhile.
-        if (!owner(folder).equals(Files.getOwner(Path.of("/proc/self")))) {
-            folder.close();
+        if (!owner(directory).equals(Files.getOwner(Path.of("/proc/self")))) {
+            directory.close();
             throw new IOException(name + " was replaced");
         }
-        return new AgentFolder(parent, folder, inside.resolve(name));
+        return new AgentDirectory(parent, directory, inside.resolve(name));
     }
 
-    private static UserPrincipal owner(SecureDirectoryStream<Path> folder) throws IOException {
-        return folder.getFileAttributeView(PosixFileAttributeView.class).getOwner();
+    private static UserPrincipal owner(SecureDirectoryStream<Path> directory) throws IOException {
+        return directory.getFileAttributeView(PosixFileAttributeView.class).getOwner();
     }
 
     private void fill(InputStream jar, Path process) throws IOException {
@@ -166,15 +166,15 @@ final class AgentFolder implements AutoCloseable {
         create(ANSWER).close();
         view(ANSWER).setPermissions(permissions("rw-------"));
         view(ANSWER).setOwner(Files.getOwner(process));
-        folder.getFileAttributeView(PosixFileAttributeView.class).setPermissions(permissions("rwxr-xr-x"));
+        directory.getFileAttributeView(PosixFileAttributeView.class).setPermissions(permissions("rwxr-xr-x"));
     }
 
     private SeekableByteChannel create(Path file) throws IOException {
-        return folder.newByteChannel(file, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE));
+        return directory.newByteChannel(file, Set.of(StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE));
     }
 
     private PosixFileAttributeView view(Path file) {
-        return folder.getFileAttributeView(file, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS);
+        return directory.getFileAttributeView(file, PosixFileAttributeView.class, LinkOption.NOFOLLOW_LINKS);
     }
 
     private static Set<PosixFilePermission> permissions(String text) {
@@ -197,8 +197,8 @@ final class AgentFolder implements AutoCloseable {
     Properties readAnswer() throws IOException {
         // It is the other's file, and may hold anything.
         try (SeekableByteChannel file =
-                folder.newByteChannel(ANSWER, Set.of(StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS))) {
-            byte[] text = Channels.newInputStream(file).readNBytes(LONGEST_ANSWER);
+                directory.newByteChannel(ANSWER, Set.of(StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS))) {
+            byte[] text = Channels.newInputStream(file).readNBytes(MAX_ANSWER_BYTES);
             if (text.length == 0) {
                 throw new CommandFailedException("the agent gave no answer: the standard error of the JVM says why");
             }
@@ -227,7 +227,7 @@ final class AgentFolder implements AutoCloseable {
 
     private void delete() {
         try (parent;
-                folder) {
+                directory) {
             deleteIfExists(ANSWER);
             deleteIfExists(JAR);
             parent.deleteDirectory(inside.getFileName());
@@ -238,7 +238,7 @@ final class AgentFolder implements AutoCloseable {
 
     private void deleteIfExists(Path file) throws IOException {
         try {
-            folder.deleteFile(file);
+            directory.deleteFile(file);
         } catch (NoSuchFileException e) {
             // It was not made yet.
         }

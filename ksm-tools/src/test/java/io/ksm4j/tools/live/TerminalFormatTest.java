@@ -10,7 +10,7 @@ import org.jline.utils.AttributedStyle;
 import org.junit.jupiter.api.Test;
 
 /** How things look on a terminal. */
-class LookTest {
+class TerminalFormatTest {
 
     @Test
     void partsTakeAsManyLinesAsTheyNeed() {
@@ -22,48 +22,48 @@ class LookTest {
 
     private static List<String> flow(int columns) {
         List<AttributedString> lines = new ArrayList<>();
-        Look.flow(lines, columns, List.of("saved 1", "cost 2", "profit 345"));
+        TerminalFormat.flow(lines, columns, List.of("saved 1", "cost 2", "profit 345"));
         return lines.stream().map(AttributedString::toString).toList();
     }
 
     @Test
     void timesAreInTheUnitThatTheyAreSaidIn() {
         assertThat(List.of(0.1, 2.0, 119.0, 120.0, 4000.0, 7200.0, 86_400.0))
-                .extracting(Look::seconds)
+                .extracting(TerminalFormat::seconds)
                 .containsExactly("0.1 s", "2 s", "119 s", "2 min", "66.7 min", "2 h", "24 h");
     }
 
     @Test
     void theScaleOfAHistoryIsThatOfWhatIsToBeSeen() {
-        History history = new History();
+        RecentValues history = new RecentValues();
         history.add(9);
         history.add(1);
         history.add(4);
-        Look look = new Look(Bars.ASCII, false);
+        TerminalFormat format = new TerminalFormat(Bars.ASCII, false);
 
-        assertThat(line(look, history.latest(2))).isEqualTo("ksmd .# 4.0 %");
-        assertThat(line(look, history.latest(5))).isEqualTo("ksmd   #_- 9.0 %");
+        assertThat(line(format, history.latest(2))).isEqualTo("ksmd .# 4.0 %");
+        assertThat(line(format, history.latest(5))).isEqualTo("ksmd   #_- 9.0 %");
     }
 
     @Test
     void aHistoryOfNothingIsNotOneOfZero() {
-        History history = new History();
-        Look look = new Look(Bars.ASCII, false);
-        assertThat(line(look, history.latest(3))).isEqualTo("ksmd     -");
+        RecentValues history = new RecentValues();
+        TerminalFormat format = new TerminalFormat(Bars.ASCII, false);
+        assertThat(line(format, history.latest(3))).isEqualTo("ksmd     -");
 
         history.add(0);
-        assertThat(line(look, history.latest(3))).isEqualTo("ksmd   _ 0.0 %");
+        assertThat(line(format, history.latest(3))).isEqualTo("ksmd   _ 0.0 %");
     }
 
-    private static String line(Look look, double[] values) {
-        return look.history("ksmd ", values, Look::percent, AttributedStyle.YELLOW)
+    private static String line(TerminalFormat format, double[] values) {
+        return format.history("ksmd ", values, TerminalFormat::percent, AttributedStyle.YELLOW)
                 .toString();
     }
 
     @Test
     void whatIsUnknownIsADash() {
-        assertThat(Look.bytes(OptionalDouble.empty())).isEqualTo("-");
-        assertThat(Look.percent(OptionalDouble.empty())).isEqualTo("-");
-        assertThat(Look.percent(OptionalDouble.of(12.34))).isEqualTo("12.3 %");
+        assertThat(TerminalFormat.bytes(OptionalDouble.empty())).isEqualTo("-");
+        assertThat(TerminalFormat.percent(OptionalDouble.empty())).isEqualTo("-");
+        assertThat(TerminalFormat.percent(OptionalDouble.of(12.34))).isEqualTo("12.3 %");
     }
 }
