@@ -1,9 +1,7 @@
 package io.ksm4j.tools.estimate;
 
 import io.ksm4j.tools.status.ProcessInfo;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * What merging would save of some processes' memory, and cost. Counts are of pages.
@@ -153,45 +151,7 @@ record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTa
         return pages * rules.pageSize;
     }
 
-    /** Numbers under the names that {@code --json} prints. Names stay; new ones may come. */
-    Map<String, Object> values() {
-        Map<String, Object> values = new LinkedHashMap<>();
-        values.put("pageSize", rules.pageSize);
-        values.put("maxPageSharing", rules.maxPageSharing);
-        values.put("useZeroPages", rules.useZeroPages);
-        values.put("mergeAcrossNodes", rules.acrossNodes);
-        values.put("sampling", sampling);
-        values.put("candidateBytes", bytes(candidates()));
-        values.put("withinBytes", bytes(within()));
-        values.put("acrossBytes", bytes(across()));
-        values.put("extraCopiesBytes", bytes(extraCopies()));
-        values.put("savedBytes", savedBytes());
-        values.put("errorBytes", errorBytes());
-        values.put("costBytes", costBytes());
-        values.put("profitBytes", profitBytes());
-        values.put("processes", processes.stream().map(this::values).toList());
-        return values;
-    }
-
     long candidates() {
         return processes.stream().mapToLong(OfProcess::candidates).sum();
-    }
-
-    private Map<String, Object> values(OfProcess process) {
-        Map<String, Object> values = new LinkedHashMap<>();
-        values.put("pid", process.pid);
-        values.put("name", process.name);
-        values.put("complete", process.isComplete);
-        values.put("candidateBytes", bytes(process.candidates()));
-        values.put("zeroBytes", bytes(process.zeros));
-        values.put("sharedBytes", bytes(process.shared));
-        values.put("changedBytes", bytes(process.changed));
-        values.put("withinBytes", bytes(within(process)));
-        values.put("acrossBytes", bytes(across(process)));
-        values.put("costBytes", costBytes(process));
-        values.put("swappedBytes", bytes(process.swapped));
-        values.put("unreadBytes", bytes(process.unread));
-        values.put("hugeBytes", bytes(process.huge));
-        return values;
     }
 }

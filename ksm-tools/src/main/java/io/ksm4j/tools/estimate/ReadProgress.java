@@ -5,10 +5,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Shows on standard error how much has been read, if that is a terminal. For one thread. */
+/** Counts what has been read, and shows that on standard error if it is a terminal. For use by one thread. */
 final class ReadProgress implements AutoCloseable {
 
-    /** Where the clock has not gone on, there is no rate. */
+    /** If the clock has not advanced, there is no rate. */
     private static final double MIN_SECONDS = 1e-3;
 
     private static final long UPDATE_INTERVAL_NANOS = 200_000_000;
@@ -23,7 +23,7 @@ final class ReadProgress implements AutoCloseable {
 
     ReadProgress() {
         if (isShown) {
-            // However it ends.
+            // Also clears the line if a signal ends the process.
             Runtime.getRuntime().addShutdownHook(new Thread(this::clear));
         }
     }
@@ -37,17 +37,19 @@ final class ReadProgress implements AutoCloseable {
         }
     }
 
-    /** So many bytes more are to be read. */
-    void expect(long bytes) {
-        expected += bytes;
+    /** Starts the clock, with this many bytes to read. */
+    void begin(long bytes) {
+        start = System.nanoTime();
+        next = start + UPDATE_INTERVAL_NANOS;
+        expected = bytes;
     }
 
-    /** So many bytes of those expected are not read. */
+    /** Removes bytes that will not be read from those expected. */
     void skip(long bytes) {
         expected -= bytes;
     }
 
-    /** So many bytes have been read. */
+    /** Adds bytes that have been read. */
     void add(long bytes) {
         done += bytes;
         if (isShown && System.nanoTime() - next >= 0) {
@@ -58,22 +60,22 @@ final class ReadProgress implements AutoCloseable {
         }
     }
 
-    /** Bytes that have been read. */
+    /** Returns the number of bytes that have been read. */
     long done() {
         return done;
     }
 
-    /** Some time passed in which nothing was to be read. */
+    /** Excludes a time in which nothing was to be read. */
     void pause(long nanos) {
         start += nanos;
     }
 
-    /** Since it began, without pauses. */
+    /** Returns the time since the start in seconds, without pauses. */
     double seconds() {
         return (System.nanoTime() - start) / 1e9;
     }
 
-    /** Makes room for a message. */
+    /** Clears the line for a message. */
     void clear() {
         if (isShown) {
             System.err.print(CLEAR_LINE);
@@ -86,7 +88,7 @@ final class ReadProgress implements AutoCloseable {
         clear();
     }
 
-    /** Of what was read until now. */
+    /** Returns the average rate until now, as text. */
     String rate() {
         return ByteCount.text((long) (done / Math.max(seconds(), MIN_SECONDS))) + "/s";
     }
