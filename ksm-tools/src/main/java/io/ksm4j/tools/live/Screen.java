@@ -13,6 +13,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jline.terminal.Attributes;
 import org.jline.terminal.Attributes.ControlChar;
 import org.jline.terminal.Attributes.InputFlag;
@@ -52,6 +53,9 @@ final class Screen implements AutoCloseable {
 
     /** What brings back the screen that was there before; an empty one where the terminal has kept none, as Linux's console. */
     private final byte[] leave;
+
+    /** Held to draw, to enter and to leave: signals and the end of the process do that in threads of their own. */
+    private final ReentrantLock lock = new ReentrantLock();
 
     private Size size = DEFAULT_SIZE;
     private boolean isEntered;
@@ -156,13 +160,18 @@ final class Screen implements AutoCloseable {
         }
     }
 
-    private synchronized void enter() {
-        if (!isClosed) {
-            terminal.setAttributes(raw());
-            terminal.puts(Capability.enter_ca_mode);
-            terminal.puts(Capability.cursor_invisible);
-            isEntered = true;
-            resize();
+    private void enter() {
+        lock.lock();
+        try {
+            if (!isClosed) {
+                terminal.setAttributes(raw());
+                terminal.puts(Capability.enter_ca_mode);
+                terminal.puts(Capability.cursor_invisible);
+                isEntered = true;
+                resize();
+            }
+        } finally {
+            lock.unlock();
         }
     }
 
@@ -182,12 +191,17 @@ final class Screen implements AutoCloseable {
         return raw;
     }
 
-    private synchronized void resize() {
-        if (!isClosed) {
-            size = readSize();
-            // Asks the terminal again, which takes a process.
-            display.resize(size.getRows(), size.getColumns());
-            redraw();
+    private void resize() {
+        lock.lock();
+        try {
+            if (!isClosed) {
+                size = readSize();
+                // Asks the terminal again, which takes a process.
+                display.resize(size.getRows(), size.getColumns());
+                redraw();
+            }
+        } finally {
+            lock.unlock();
         }
     }
 
@@ -201,24 +215,32 @@ final class Screen implements AutoCloseable {
     }
 
     /** Shows the view as it is now. */
-    synchronized void draw() {
-        if (isEntered) {
-            List<AttributedString> lines = new ArrayList<>();
-            for (AttributedString line : view.lines(size.getRows(), size.getColumns())) {
-                lines.add(line.columnSubSequence(0, size.getColumns()));
+    void draw() {
+        lock.lock();
+        try {
+            if (isEntered) {
+                List<AttributedString> lines = new ArrayList<>();
+                for (AttributedString line : view.lines(size.getRows(), size.getColumns())) {
+                    lines.add(line.columnSubSequence(0, size.getColumns()));
+                }
+                display.update(lines.subList(0, Math.min(lines.size(), size.getRows())), 0);
             }
-            display.update(lines.subList(0, Math.min(lines.size(), size.getRows())), 0);
+        } finally {
+            lock.unlock();
         }
     }
 
     /** Ctrl-Z, or SIGTSTP: as with any program, the shell has the terminal until the user has this one go on. */
     private void suspend() {
-        synchronized (this) {
+        lock.lock();
+        try {
             if (!isEntered) {
                 return;
             }
             leave();
             terminal.setAttributes(before);
+        } finally {
+            lock.unlock();
         }
         // Uncaught, it stops the process; but not if no shell is there that could have it go on.
         terminal.handle(Signal.TSTP, SignalHandler.SIG_DFL);
@@ -271,15 +293,21 @@ final class Screen implements AutoCloseable {
         }
     }
 
-    private synchronized void redraw() {
-        display.clear();
-        draw();
+    private void redraw() {
+        lock.lock();
+        try {
+            display.clear();
+            draw();
+        } finally {
+            lock.unlock();
+        }
     }
 
     /** Gives the terminal back. May be called by any thread, and more than once. */
     @Override
     public void close() {
-        synchronized (this) {
+        lock.lock();
+        try {
             if (isClosed) {
                 return;
             }
@@ -287,6 +315,8 @@ final class Screen implements AutoCloseable {
             if (isEntered) {
                 leave();
             }
+        } finally {
+            lock.unlock();
         }
         // Not while holding the lock: both wait for a shutdown that is under way, which may wait for it.
         try {

@@ -14,6 +14,7 @@ import java.util.Locale;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jline.utils.AttributedString;
 import org.jline.utils.AttributedStyle;
 import org.jspecify.annotations.Nullable;
@@ -28,6 +29,9 @@ final class TopView implements LiveView {
     private static final int ROWS_FOR_HISTORY = 8;
 
     private static final int ROWS_FOR_DETAILS = 14;
+
+    /** Held to write what {@link #lines} reads. */
+    private final ReentrantLock lock = new ReentrantLock();
 
     private final Sampler sampler = new Sampler();
     private final TerminalFormat format = TerminalFormat.ofThisTerminal();
@@ -49,20 +53,29 @@ final class TopView implements LiveView {
     public boolean update() {
         Sample next = sampler.next();
         Processes found = Processes.read();
-        synchronized (this) {
+        lock.lock();
+        try {
             sample = next;
             processes = found;
             next.machine().savedBytes().ifPresent(bytes -> saved.add((double) bytes));
             next.ksmdPercent().ifPresent(percent::add);
+        } finally {
+            lock.unlock();
         }
         return true;
     }
 
     @Override
-    public synchronized List<AttributedString> lines(int rows, int columns) {
-        if (sample == null) {
-            return List.of();
+    public List<AttributedString> lines(int rows, int columns) {
+        lock.lock();
+        try {
+            return sample == null ? List.of() : lines(sample, rows, columns);
+        } finally {
+            lock.unlock();
         }
+    }
+
+    private List<AttributedString> lines(Sample sample, int rows, int columns) {
         KsmStats machine = sample.machine();
         List<AttributedString> lines = new ArrayList<>();
         if (rows >= ROWS_FOR_DETAILS) {
@@ -149,7 +162,7 @@ final class TopView implements LiveView {
     }
 
     @Override
-    public synchronized void print() {
+    public void print() {
         if (sample == null) {
             return;
         }

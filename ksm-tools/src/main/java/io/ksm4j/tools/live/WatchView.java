@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jline.utils.AttributedString;
 import org.jline.utils.AttributedStyle;
 import org.jspecify.annotations.Nullable;
@@ -39,6 +40,9 @@ final class WatchView implements LiveView {
             return MachineStatus.costBytes(merged, profit);
         }
     }
+
+    /** Held to write what {@link #lines} and {@link #svg} read. */
+    private final ReentrantLock lock = new ReentrantLock();
 
     private final Sampler sampler = new Sampler();
     private final TerminalFormat format = TerminalFormat.ofThisTerminal();
@@ -82,9 +86,7 @@ final class WatchView implements LiveView {
         if (process.isPresent()) {
             Optional<ProcessKsmStats> stats = read(process.get().pid());
             if (stats.isEmpty()) {
-                synchronized (this) {
-                    hasEnded = true;
-                }
+                hasEnded = true;
                 return false;
             }
             saved = stats.get().mergedBytes();
@@ -114,12 +116,17 @@ final class WatchView implements LiveView {
         return handle.filter(ProcessHandle::isAlive).isPresent();
     }
 
-    private synchronized void add(Reading next) {
-        reading = next;
-        elapsed = (System.nanoTime() - start) / NANOS;
-        next.merged().ifPresent(bytes -> merged.add(elapsed, (double) bytes));
-        next.cost().ifPresent(bytes -> cost.add(elapsed, (double) bytes));
-        next.sample().ksmdPercent().ifPresent(value -> percent.add(elapsed, value));
+    private void add(Reading next) {
+        lock.lock();
+        try {
+            reading = next;
+            elapsed = (System.nanoTime() - start) / NANOS;
+            next.merged().ifPresent(bytes -> merged.add(elapsed, (double) bytes));
+            next.cost().ifPresent(bytes -> cost.add(elapsed, (double) bytes));
+            next.sample().ksmdPercent().ifPresent(value -> percent.add(elapsed, value));
+        } finally {
+            lock.unlock();
+        }
     }
 
     private String title() {
@@ -132,16 +139,22 @@ final class WatchView implements LiveView {
     }
 
     /** Why there is nothing to show any more, if so. */
-    synchronized Optional<String> end() {
+    Optional<String> end() {
         return hasEnded ? Optional.of("process " + title() + " has ended") : Optional.empty();
     }
 
     @Override
-    public synchronized List<AttributedString> lines(int rows, int columns) {
-        List<AttributedString> lines = new ArrayList<>();
-        if (reading == null) {
-            return lines;
+    public List<AttributedString> lines(int rows, int columns) {
+        lock.lock();
+        try {
+            return reading == null ? List.of() : lines(reading, rows, columns);
+        } finally {
+            lock.unlock();
         }
+    }
+
+    private List<AttributedString> lines(Reading reading, int rows, int columns) {
+        List<AttributedString> lines = new ArrayList<>();
         TerminalFormat.flow(lines, columns, List.of(title(), "every " + TerminalFormat.seconds(interval), "q quits"));
         TerminalFormat.flow(
                 lines,
@@ -169,7 +182,7 @@ final class WatchView implements LiveView {
     }
 
     @Override
-    public synchronized void print() {
+    public void print() {
         if (reading == null) {
             return;
         }
@@ -187,16 +200,22 @@ final class WatchView implements LiveView {
     }
 
     /** The plot as it is by now; empty if there is nothing to plot yet. */
-    synchronized Optional<String> svg() {
-        if (reading == null) {
-            return Optional.empty();
+    Optional<String> svg() {
+        lock.lock();
+        try {
+            return reading == null ? Optional.empty() : Optional.of(plot());
+        } finally {
+            lock.unlock();
         }
+    }
+
+    private String plot() {
         Axis time = new Axis("time, s", 0, Math.max(elapsed, interval), false);
         List<Panel> panels = List.of(
                 panel(what() + ", MiB", merged, MIB),
                 panel("cost of the kernel's records, MiB", cost, MIB),
                 panel("CPU of ksmd, % of a processor", percent, 1));
-        return Optional.of(new Plot("What merging does for " + title(), time, panels).svg());
+        return new Plot("What merging does for " + title(), time, panels).svg();
     }
 
     private Panel panel(String label, TimeSeries series, double unit) {
