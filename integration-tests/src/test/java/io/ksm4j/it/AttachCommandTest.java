@@ -114,7 +114,7 @@ class AttachCommandTest {
 
     @ParameterizedTest
     @CsvSource({
-        "-XX:-EnableDynamicAgentLoading,   does not take the agent (",
+        "-XX:-EnableDynamicAgentLoading,   does not accept the agent (",
         "-XX:+DisableAttachMechanism,      runs with -XX:+DisableAttachMechanism",
         "-Xrs,                             does not listen"
     })
@@ -143,7 +143,7 @@ class AttachCommandTest {
 
             assertThat(attach.exitStatus()).isEqualTo(1);
             assertThat(attach.errors())
-                    .startsWith("ksm: process " + sleep.pid() + " is no JVM: ")
+                    .startsWith("ksm: process " + sleep.pid() + " is not a JVM: ")
                     .hasLineCount(1);
             assertThat(sleep.isAlive()).isTrue();
         } finally {
@@ -212,7 +212,7 @@ class AttachCommandTest {
     @EnabledIfRoot
     @ParameterizedTest
     @CsvSource({
-        "/tmp,    ' cannot be attached to, since its /tmp is read-only, where it would listen: '",
+        "/tmp,    ' cannot be attached to, because its /tmp is read-only, where it would listen: '",
         "TMPDIR,  ', the java.io.tmpdir of JVM '"
     })
     void aJvmWhoseTemporaryFilesAreReadOnly(String place, String message, @TempDir Path temporary) throws Exception {

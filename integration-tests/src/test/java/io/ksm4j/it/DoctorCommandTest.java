@@ -76,7 +76,7 @@ class DoctorCommandTest {
         assertThat(never.output())
                 .startsWith(
                         "{\"canMerge\": false, \"verdict\": \"fixable\", \"checks\": [{\"name\": \"kernel\", \"verdict\": \"ok\", \"reason\": \"")
-                .contains("{\"name\": \"speed\", \"verdict\": \"fixable\", \"reason\": \"ksmd looks at no page: ")
+                .contains("{\"name\": \"speed\", \"verdict\": \"fixable\", \"reason\": \"ksmd scans no pages: ")
                 .hasLineCount(1);
     }
 

@@ -54,7 +54,7 @@ class EstimateEndsTest {
             tmux.type("clear; ./ksm estimate --stable 1 " + pid(jvm));
             tmux.awaitScreen(progress.asPredicate());
             new ProcessBuilder("kill", "-KILL", pid(jvm)).start().waitFor();
-            assertThat(tmux.awaitText("ksm: process " + pid(jvm) + " has ended meanwhile: "))
+            assertThat(tmux.awaitText("ksm: process " + pid(jvm) + " ended while it was read: "))
                     .as("nothing stands before it, and the progress is gone")
                     .startsWith("ksm: process ")
                     .doesNotContainPattern(progress);
@@ -101,13 +101,12 @@ class EstimateEndsTest {
             assertThat(some.errors().lines())
                     .containsExactly(
                             "ksm: 2 is a kernel thread: it has no memory of its own",
-                            "ksm: there is no process " + ended.pid() + ": ps -e shows them",
-                            "ksm: process " + zombie
-                                    + " has ended, and its parent has not read its exit status: it has no memory left",
-                            "ksm: " + thread + " is a thread: give its process, " + jvm.pid());
+                            "ksm: there is no process " + ended.pid() + ": ps -e lists processes",
+                            "ksm: process " + zombie + " is a zombie: it has no memory left",
+                            "ksm: " + thread + " is a thread: specify its process, " + jvm.pid());
             assertThat(some.output())
                     .contains(" COST  NAME\n", " " + jvm.pid() + "  ", "  " + Waiter.class.getName() + "\n")
-                    .containsPattern("\ncandidates  [0-9.]+ MiB that ksmd would look at\n")
+                    .containsPattern("\ncandidates  [0-9.]+ MiB that ksmd would scan\n")
                     .containsPattern("\nprofit      [^\n]+\nread        [0-9.]+ MiB in [0-9.]+ s, [0-9.]+ .iB/s\n$");
         } finally {
             parent.destroyForcibly();
@@ -131,7 +130,7 @@ class EstimateEndsTest {
         KsmProcess own = KsmProcess.runCommand(command);
 
         assertThat(own.exitStatus()).isEqualTo(1);
-        assertThat(own.errors()).endsWith(" is this command itself: its memory changes as it looks\n");
+        assertThat(own.errors()).endsWith(" is this command: its memory changes while it reads\n");
     }
 
     @EnabledIfRoot
@@ -142,7 +141,7 @@ class EstimateEndsTest {
 
         assertLeftOut(
                 KsmProcess.runCommand(KsmProcess.commandOfNobody(folder, "estimate", own)),
-                "no right to read the memory of process " + own + ": ask as root");
+                "no permission to read the memory of process " + own + ": run as root");
     }
 
     @EnabledIfRoot
@@ -158,7 +157,7 @@ class EstimateEndsTest {
             soon.until(() -> looks(estimate));
             soon.until(() -> !looks(estimate));
             new ProcessBuilder("kill", "-KILL", pid(jvm)).start().waitFor();
-            estimate.awaitLine("ksm: process " + jvm.pid() + " has ended meanwhile: what was read of it is counted");
+            estimate.awaitLine("ksm: process " + jvm.pid() + " ended while it was read: what was read is counted");
             assertThat(estimate.awaitExit()).isEqualTo(1);
 
             new ProcessBuilder("kill", "-INT", pid(interrupted)).start().waitFor();

@@ -144,7 +144,7 @@ class RunCommandTest {
         Path script = Files.writeString(folder.resolve("script"), "echo \"$@\"\n");
         KsmProcess refused = KsmProcess.run("run", script.toString());
         assertThat(refused.exitStatus()).isEqualTo(126);
-        assertThat(refused.errors()).isEqualTo("ksm: no right to run " + script + "\n");
+        assertThat(refused.errors()).isEqualTo("ksm: no permission to run " + script + "\n");
 
         Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwx------"));
         KsmProcess run = KsmProcess.run("run", script.toString(), "one", "two");

@@ -59,8 +59,7 @@ class RunnableJarTest {
         assertThat(onThisJdk.errors()).isEmpty();
 
         KsmProcess onJdk17 = KsmProcess.runCommand(launcher(Jdk17.home(), "doctor"));
-        assertThat(onJdk17.output())
-                .containsPattern("\nok +backend +jna; not usable: ffm: it takes Java 22 or later\n");
+        assertThat(onJdk17.output()).containsPattern("\nok +backend +jna; not usable: ffm: needs Java 22 or later\n");
         assertThat(onJdk17.errors()).isEmpty();
     }
 

@@ -122,8 +122,8 @@ class StatusCommandTest {
     @EnabledIfRoot
     @ParameterizedTest
     @CsvSource({
-        "1, '1 processes of other users could not be read: root can.', 1",
-        "2, 'Processes of other users are hidden by hidepid: root sees them.', null"
+        "1, '1 processes of other users could not be read: run as root.', 1",
+        "2, 'hidepid hides processes of other users: run as root to see them.', null"
     })
     @EnabledIfKsm
     void whatProcHidesIsSaid(String hidepid, String message, String count, @TempDir Path folder) throws IOException {
@@ -156,10 +156,10 @@ class StatusCommandTest {
             String pid = Long.toString(jvm.pid());
 
             assertThat(KsmProcess.run("status", pid).output())
-                    .endsWith("  io.ksm4j.tools.run.FirstThreadEnds (opted in whole)\n");
+                    .endsWith("  io.ksm4j.tools.run.FirstThreadEnds (opted in as a whole)\n");
             assertThat(KsmProcess.run("watch", "-n", "1", pid).exitStatus()).isZero();
             assertThat(KsmProcess.run("attach", pid).errors())
-                    .startsWith("ksm: JVM " + pid + " cannot be attached to, since its first thread has ended");
+                    .startsWith("ksm: JVM " + pid + " cannot be attached to, because its first thread has ended");
             assertThat(jvm.finish()).isZero();
         }
     }
@@ -174,7 +174,7 @@ class StatusCommandTest {
         assertThat(all.exitStatus()).as(all.errors()).isZero();
         assertThat(all.output())
                 .contains("\nsaved     ")
-                .containsPattern("\n\\d+ processes of other users could not be read: root can\\.\n$");
+                .containsPattern("\n\\d+ processes of other users could not be read: run as root\\.\n$");
 
         KsmProcess one = KsmProcess.runCommand(KsmProcess.commandOfNobody(
                 Files.createDirectory(folder.resolve("again")),

@@ -129,7 +129,7 @@ class TuneCommandTest {
         KsmProcess tune = KsmProcess.run("tune", "--cpu", "101");
 
         assertThat(tune.exitStatus()).isEqualTo(2);
-        assertThat(tune.errors()).isEqualTo("ksm: --cpu is from 1 to 100 per cent: see ksm tune --help\n");
+        assertThat(tune.errors()).isEqualTo("ksm: invalid --cpu 101: must be 1 to 100 percent: see ksm tune --help\n");
         assertThat(settings()).isEqualTo(before);
     }
 

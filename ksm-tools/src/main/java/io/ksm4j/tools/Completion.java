@@ -9,7 +9,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
 
-/** What shells complete command lines by. picocli has that for bash, and zsh can load it. */
+/** Shell completions. picocli generates the one for bash, which zsh can load. */
 final class Completion {
 
     private static final String NAME = "ksm";
@@ -21,8 +21,9 @@ final class Completion {
     }
 
     /**
-     * The function {@code _ksm}, which zsh loads from its {@code fpath} when it is first needed, and which has to do that one's work, too.
-     * It is read as a whole, so that picocli's alias for {@code compopt}, which zsh lacks, comes too late.
+     * Returns the function {@code _ksm}, which zsh loads from its {@code fpath} on first use and which must then also
+     * complete that first call. zsh parses the file before it runs it, so picocli's alias for {@code compopt}, which
+     * zsh lacks, would come too late.
      */
     static String zsh(CommandLine ksm) {
         return "#compdef " + NAME + "\nfunctions[compopt]=:\n" + bash(ksm) + "\n_bash_complete -o default -F _complete_"
@@ -66,7 +67,7 @@ final class Completion {
                 line.append(option.paramLabel().equals("FILE") ? " -r -F" : " -x");
             }
             line.append(candidates(option));
-            // Several lines are about its values.
+            // Descriptions of several lines describe the values.
             if (option.description().length == 1) {
                 line.append(describe(option.description()[0]));
             }

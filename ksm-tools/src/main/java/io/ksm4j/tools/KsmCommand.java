@@ -36,15 +36,15 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.UnmatchedArgumentException;
 
-/** The command {@code ksm}. Each subcommand is a class of its own. */
+/** The command {@code ksm}. Each subcommand is a class in a package of its own. */
 @Command(
         name = "ksm",
         mixinStandardHelpOptions = true,
-        description = "Kernel samepage merging: whether it works here, what it saves, and what it costs.",
+        description = "Kernel Samepage Merging: checks whether it works, and shows what it saves and costs.",
         synopsisSubcommandLabel = "COMMAND",
         footer = {
-            "%nExits with 0 if all went well, with 1 if something failed, with 2 if the command line is wrong,",
-            "and with 128 and the number of the signal that has ended it."
+            "%nExits with 0 on success, with 1 on failure, with 2 if the command line is invalid,",
+            "and with 128 plus the number of the signal that terminated it."
         })
 final class KsmCommand {
 
@@ -52,7 +52,7 @@ final class KsmCommand {
 
     static final String HELP = "help";
 
-    /** By their names, in the order in which the help shows them. */
+    /** The subcommands by name, in the order of the help. */
     private static final Map<String, Supplier<Object>> SUBCOMMANDS = subcommands();
 
     private KsmCommand() {}
@@ -84,16 +84,16 @@ final class KsmCommand {
         if (arguments.length > 0 && arguments[0].equals("run")) {
             FileDescriptors.rememberInherited();
         }
-        // Some locales have other digits, which no script expects.
+        // Some locales have other digits, which scripts do not expect.
         Locale.setDefault(Locale.Category.FORMAT, Locale.ROOT);
-        // What the library logs has one line, too.
+        // Log messages of the library are single lines too.
         if (System.getProperty("io.ksm4j.jmx") == null) {
-            System.setProperty("io.ksm4j.jmx", "false"); // Nobody looks, and it would take time.
+            System.setProperty("io.ksm4j.jmx", "false"); // Unused, and registering takes time.
         }
         System.setProperty("java.util.logging.SimpleFormatter.format", "ksm: %5$s%n");
         System.setOut(new PrintStream(new BufferedOutputStream(new StandardOutput()), false, Console.charset()));
         try {
-            // picocli would print the stack trace of a failure to print the help.
+            // If printing the help failed, picocli would print a stack trace.
             StringWriter help = new StringWriter();
             int status = commandLine(arguments).setOut(new PrintWriter(help)).execute(arguments);
             System.out.print(help);
@@ -106,12 +106,15 @@ final class KsmCommand {
         }
     }
 
-    /** The whole command, as {@code --help}, the manual and the completion show it. */
+    /** Returns the whole command, as shown by {@code --help}, the manual and the completions. */
     static CommandLine commandLine() {
         return commandLine(SUBCOMMANDS.keySet());
     }
 
-    /** With the subcommand alone that is called, since looking at all of them takes a good part of the time of a short one. */
+    /**
+     * Returns the command with only the subcommand that is called: for a short command, inspecting all of them takes
+     * much of the time.
+     */
     private static CommandLine commandLine(String... arguments) {
         boolean one = arguments.length > 0 && SUBCOMMANDS.containsKey(arguments[0]) && !arguments[0].equals(HELP);
         return commandLine(one ? Set.of(arguments[0]) : SUBCOMMANDS.keySet());
@@ -122,7 +125,7 @@ final class KsmCommand {
         for (String name : names) {
             CommandLine subcommand = new CommandLine(SUBCOMMANDS.get(name).get());
             subcommand.getCommandSpec().version(version());
-            // What comes after the program to run is the program's.
+            // Arguments after the program to run belong to the program.
             ksm.addSubcommand(name, subcommand.setStopAtPositional(name.equals("run")));
         }
         ksm.getCommandSpec().version(version());
@@ -130,15 +133,15 @@ final class KsmCommand {
                 .ifPresent(help -> help.getCommandSpec()
                         .usageMessage()
                         .header(new String[0])
-                        .description("Shows the help of a command, or, without one, of ksm."));
-        // A name that begins with @ is a name.
+                        .description("Shows the help of a command, or of ksm."));
+        // A name may begin with @.
         return ksm.setExpandAtFiles(false)
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setParameterExceptionHandler((e, arguments) -> refuse(e))
                 .setExecutionExceptionHandler((e, command, parsed) -> handle(e));
     }
 
-    /** The runnable jar tells its own. */
+    /** Returns the version, which only the runnable jar knows. */
     private static String version() {
         String version = KsmCommand.class.getPackage().getImplementationVersion();
         return "ksm, of ksm4j" + (version == null ? "" : " " + version);
@@ -156,7 +159,7 @@ final class KsmCommand {
         return ExitStatus.USAGE;
     }
 
-    /** Of picocli's messages, without the names of Java's types. */
+    /** Removes the names of Java types from messages of picocli. */
     private static String inPlainWords(String message) {
         return message.replaceFirst("^Error: ", "")
                 .replaceFirst("^Unknown subcommand '(.*)'\\.$", "there is no command $1")
@@ -171,7 +174,7 @@ final class KsmCommand {
         return similar.isEmpty() ? "" : " (did you mean " + similar.get(0) + "?)";
     }
 
-    /** Anything else is a mistake in this program, and picocli prints its stack trace. */
+    /** Reports failures that a user can understand. Others are bugs: picocli prints their stack traces. */
     private static int handle(Exception e) throws Exception {
         if (e instanceof ClosedPipeException) {
             return ExitStatus.SIGNAL + SIGPIPE;
@@ -192,13 +195,13 @@ final class KsmCommand {
         throw e;
     }
 
-    /** Its message is the name of the file, and its class says the rest. */
+    /** Explains an exception whose message is only the file name, by its class. */
     private static String explain(FileSystemException e) {
         if (e instanceof NoSuchFileException) {
             return "there is no " + e.getFile();
         }
         return e instanceof AccessDeniedException
-                ? "no right to " + e.getFile() + ": ask as root"
+                ? "no permission to access " + e.getFile() + ": run as root"
                 : e.getClass().getSimpleName() + ": " + e.getFile();
     }
 

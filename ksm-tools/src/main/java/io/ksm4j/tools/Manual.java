@@ -12,7 +12,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
 
-/** Writes the manual pages and the completion for shells from what {@code --help} shows. The build runs it. */
+/** Writes the manual pages and shell completions from the text of {@code --help}. The build runs it. */
 final class Manual {
 
     private static final String SECTION = "1";
@@ -25,10 +25,10 @@ final class Manual {
     }
 
     /**
-     * Writes them all.
+     * Writes all pages and completions.
      *
-     * @param arguments the directory to write to, which is made if it is missing
-     * @throws IOException if that fails
+     * @param arguments the directory to write to, which is created if it is missing
+     * @throws IOException if writing fails
      */
     public static void main(String[] arguments) throws IOException {
         Path directory = Files.createDirectories(Path.of(arguments[0]));
@@ -42,7 +42,7 @@ final class Manual {
         }
     }
 
-    /** All but that of the command that shows the help of others. */
+    /** Returns the subcommands with a page: all except {@code help}. */
     static List<CommandLine> pages(CommandLine ksm) {
         return ksm.getSubcommands().values().stream()
                 .filter(subcommand -> !subcommand.getCommandName().equals(KsmCommand.HELP))
@@ -125,7 +125,7 @@ final class Manual {
     }
 
     private void line(String text) {
-        // A hyphen that is typed, not one that breaks a line; and no line is a request.
+        // A hyphen that the user types, not one that breaks a line. And no line may start a roff request.
         String escaped = text(text).replace("\\", "\\e").replace("-", "\\-");
         roff.append(escaped.startsWith(".") || escaped.startsWith("'") ? "\\&" : "")
                 .append(escaped)

@@ -1,2 +1,2 @@
-/** The command {@code ksm}: whether merging works here, what it saves, and how to have more of it. */
+/** The command {@code ksm}: parses the command line, and writes manual pages and completions. */
 package io.ksm4j.tools;

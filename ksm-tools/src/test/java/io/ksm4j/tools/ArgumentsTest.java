@@ -10,7 +10,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Command lines that are refused before anything is done. */
+/** Command lines that are rejected before anything is done. */
 class ArgumentsTest {
 
     @ParameterizedTest
@@ -55,7 +55,7 @@ class ArgumentsTest {
                 "tune --metrics -1",
                 "tune --metrics host:"
             })
-    void badOnesAreSaidInOneLine(String arguments) {
+    void rejectsInvalidArgumentsInOneLine(String arguments) {
         String[] words = arguments.split(" ", -1);
 
         assertThat(refusal(words))
@@ -72,15 +72,15 @@ class ArgumentsTest {
                 "zzzzz             | there is no command zzzzz: see ksm --help",
                 "help statsu       | there is no command statsu: see ksm --help",
                 "status --jsn      | Unknown option: '--jsn' (did you mean --json?): see ksm status --help",
-                "attach x          | Invalid value for positional parameter at index 0 (PID): 'x' is not a whole number:"
+                "attach x | Invalid value for positional parameter at index 0 (PID): 'x' is not a whole number:"
                         + " see ksm attach --help",
-                "tune --policy PRESSURE --cpu 0 | --cpu is from 1 to 100 per cent: see ksm tune --help"
+                "tune --policy PRESSURE --cpu 0 | invalid --cpu 0: must be 1 to 100 percent: see ksm tune --help"
             })
-    void whatIsMeantIsGuessed(String arguments, String message) {
+    void suggestsWhatTheUserMayMean(String arguments, String message) {
         assertThat(refusal(arguments.split(" ", -1))).isEqualTo("ksm: " + message + "\n");
     }
 
-    /** What is said of a command line that is refused. */
+    /** Returns the message for a rejected command line. */
     private static String refusal(String... words) {
         ByteArrayOutputStream errors = new ByteArrayOutputStream();
         PrintStream before = System.err;

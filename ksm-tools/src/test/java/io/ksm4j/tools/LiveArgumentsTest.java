@@ -6,7 +6,7 @@ import io.ksm4j.tools.output.ExitStatus;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What {@code ksm top} and {@code ksm watch} refuse; they have nothing to show then. */
+/** Command lines that {@code ksm top} and {@code ksm watch} reject without showing anything. */
 class LiveArgumentsTest {
 
     @ParameterizedTest
@@ -31,13 +31,13 @@ class LiveArgumentsTest {
                 "watch --all -n 0",
                 "watch --all --svg"
             })
-    void badArgumentsAreAMistakeInUse(String arguments) {
+    void rejectsInvalidArguments(String arguments) {
         assertThat(KsmCommand.commandLine().execute(arguments.split(" ", -1))).isEqualTo(ExitStatus.USAGE);
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"/no/such/directory/plot.svg", "/", "/proc/plot.svg"})
-    void aPlotThatCannotBeWrittenIsRefusedAtOnce(String file) {
+    void rejectsAnUnwritablePlotFileAtOnce(String file) {
         assertThat(KsmCommand.commandLine().execute("watch", "--all", "--svg", file))
                 .isEqualTo(ExitStatus.FAILURE);
     }

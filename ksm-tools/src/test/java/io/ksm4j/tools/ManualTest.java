@@ -37,7 +37,7 @@ class ManualTest {
     }
 
     @Test
-    void pagesHaveNoRequestThatIsNotMeant() throws IOException {
+    void pagesHaveOnlyIntendedRequests() throws IOException {
         Manual.main(new String[] {directory.toString()});
 
         try (Stream<Path> pages = Files.list(directory)) {
@@ -80,9 +80,9 @@ class ManualTest {
                         + " -a 'converge pressure ksmtuned advisor'");
     }
 
-    /** zsh loads a file of that name by its first line, and runs it for the first completion. */
+    /** zsh loads a file of that name because of its first line, and runs it for the first completion. */
     @Test
-    void zshLoadsTheCompletionOfBash() throws IOException {
+    void zshLoadsTheBashCompletion() throws IOException {
         Manual.main(new String[] {directory.toString()});
 
         assertThat(directory.resolve("_ksm"))

@@ -28,14 +28,15 @@ import java.util.Properties;
 import java.util.Set;
 
 /**
- * A directory for the agent's jar, and for its answer, where a JVM sees it, which may be in a container. It is gone when this is closed:
- * the JVM has the jar open by then.
+ * A directory for the agent's jar and its answer, at a place that a JVM can see, which may be in a container. It is
+ * deleted on close: by then the JVM has opened the jar.
  *
- * <p>The JVM says where, and may be another's while this process is root's. So nothing in that place is trusted: the directory is new, is
- * reached by its descriptor from then on, whatever becomes of the path, and stays this process's own. The JVM's user is given
- * nothing but the file for the answer.
+ * <p>The JVM names the place. The JVM may belong to another user while this process runs as root, so nothing at that
+ * place is trusted. The directory is new, is accessed only through its descriptor, whatever happens to the path, and
+ * belongs to this process. The JVM's user may write only the answer file.
  *
- * <p>A JVM that was attached to before gets it in the same place again. Each other place would stay on its class path.
+ * <p>A JVM that was attached to before gets the directory at the same place again. Another place would add an entry to
+ * its class path.
  */
 final class AgentDirectory implements AutoCloseable {
 
@@ -47,7 +48,7 @@ final class AgentDirectory implements AutoCloseable {
     private static final Path JAR = Path.of("ksm-agent.jar");
     private static final Path ANSWER = Path.of("answer");
 
-    /** What the agent says, unless it is an {@code error}. */
+    /** The keys of an answer that is not an {@code error}. */
     private static final Set<String> ANSWERS = Set.of("wasOptedIn", "isOptedIn", "backend");
 
     private static final int MAX_ANSWER_BYTES = 64 << 10;
@@ -57,7 +58,7 @@ final class AgentDirectory implements AutoCloseable {
     private final SecureDirectoryStream<Path> parent;
     private final SecureDirectoryStream<Path> directory;
 
-    /** As the JVM sees it. */
+    /** The path of the directory as the JVM sees it. */
     private final Path inside;
 
     private final Thread atExit = new Thread(this::delete);
@@ -69,16 +70,16 @@ final class AgentDirectory implements AutoCloseable {
     }
 
     /**
-     * Makes one.
+     * Creates a directory.
      *
      * @param properties the system properties of the JVM
-     * @throws CommandFailedException if it cannot be written there
+     * @throws CommandFailedException if it cannot be created there
      */
     static AgentDirectory create(long pid, Properties properties) {
         String temporary = properties.getProperty("java.io.tmpdir", "/tmp");
         try (InputStream jar = AgentDirectory.class.getResourceAsStream(JAR.toString())) {
             if (jar == null) {
-                throw new CommandFailedException("this build of ksm has no " + JAR + " in it: build it anew");
+                throw new CommandFailedException("this build of ksm does not contain " + JAR + ": build it again");
             }
             Path process = Path.of("/proc", Long.toString(pid));
             Path inside = Path.of(properties.getProperty("user.dir", "/"))
@@ -97,25 +98,28 @@ final class AgentDirectory implements AutoCloseable {
         } catch (IOException | InvalidPathException | ClassCastException e) {
             throw new CommandFailedException(
                     "cannot put the agent into " + temporary + ", the java.io.tmpdir of JVM " + pid + ": " + reason(e)
-                            + ": start it with another, or with -javaagent:ksm-agent.jar",
+                            + ": start it with another one, or with -javaagent:ksm-agent.jar",
                     e);
         }
     }
 
     private static String reason(Exception e) {
         if (e instanceof NoSuchFileException) {
-            return "there is no such directory";
+            return "no such directory";
         }
         if (e instanceof AccessDeniedException) {
-            return "no right to write there";
+            return "no permission to write there";
         }
         if (e instanceof NotDirectoryException) {
-            return "it is no directory";
+            return "not a directory";
         }
         return e instanceof FileSystemException file && file.getReason() != null ? file.getReason() : e.toString();
     }
 
-    /** Empty unless the JVM says that it was one of these, in the place where the next would be, too. */
+    /**
+     * Returns the name of the previous directory; empty unless the JVM names a directory of this class at the same
+     * place.
+     */
     private static Optional<Path> nameAsBefore(Path parent, String before) {
         String name = before.substring(before.lastIndexOf('/') + 1);
         return name.matches(PREFIX + "[0-9]+") && before.equals(parent + "/" + name)
@@ -132,7 +136,7 @@ final class AgentDirectory implements AutoCloseable {
                 try {
                     return createEmpty(parent, outside, inside, asBefore.get());
                 } catch (IOException e) {
-                    // Another one is attached to it: a new place is the second best.
+                    // Another ksm is attached and uses it: a new place also works.
                 }
             }
             return createEmpty(parent, outside, inside, Path.of(PREFIX + Long.toUnsignedString(RANDOM.nextLong())));
@@ -146,7 +150,7 @@ final class AgentDirectory implements AutoCloseable {
             throws IOException {
         Files.createDirectory(outside.resolve(name), PosixFilePermissions.asFileAttribute(permissions("rwx------")));
         SecureDirectoryStream<Path> directory = parent.newDirectoryStream(name, LinkOption.NOFOLLOW_LINKS);
-        // Whoever may write to the parent may have put another one in its place meanwhile.
+        // Users who may write to the parent could have replaced it.
         if (!owner(directory).equals(Files.getOwner(Path.of("/proc/self")))) {
             directory.close();
             throw new IOException(name + " was replaced");
@@ -190,28 +194,28 @@ final class AgentDirectory implements AutoCloseable {
     }
 
     /**
-     * Reads what the agent has written.
+     * Reads the agent's answer.
      *
-     * @throws CommandFailedException if it has not
+     * @throws CommandFailedException if there is none
      */
     Properties readAnswer() throws IOException {
-        // It is the other's file, and may hold anything.
+        // The file belongs to the JVM's user and may contain anything.
         try (SeekableByteChannel file =
                 directory.newByteChannel(ANSWER, Set.of(StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS))) {
             byte[] text = Channels.newInputStream(file).readNBytes(MAX_ANSWER_BYTES);
             if (text.length == 0) {
-                throw new CommandFailedException("the agent gave no answer: the standard error of the JVM says why");
+                throw new CommandFailedException("the agent did not answer: see the standard error of the JVM");
             }
             Properties answer = new Properties();
             answer.load(new ByteArrayInputStream(text));
             if (!answer.containsKey("error") && !answer.keySet().containsAll(ANSWERS)) {
                 throw new CommandFailedException(
-                        "the JVM has an agent of another version, whose answer says nothing to this"
-                                + " ksm: it stays until the JVM ends");
+                        "the JVM has an agent of another version, which this ksm does not understand: it stays"
+                                + " until the JVM ends");
             }
             return answer;
         } catch (IllegalArgumentException e) {
-            throw new CommandFailedException("the answer of the agent is garbage: " + e.getMessage(), e);
+            throw new CommandFailedException("the answer of the agent is invalid: " + e.getMessage(), e);
         }
     }
 
@@ -221,7 +225,7 @@ final class AgentDirectory implements AutoCloseable {
         try {
             Runtime.getRuntime().removeShutdownHook(atExit);
         } catch (IllegalStateException e) {
-            return; // It is running.
+            return; // Shutdown is in progress.
         }
     }
 
@@ -232,7 +236,7 @@ final class AgentDirectory implements AutoCloseable {
             deleteIfExists(JAR);
             parent.deleteDirectory(inside.getFileName());
         } catch (IOException | ClosedDirectoryStreamException e) {
-            // Somebody else has put something there, or the JVM's container has ended, and its files with it.
+            // Someone else has put a file there, or the container of the JVM has ended together with its files.
         }
     }
 
@@ -240,7 +244,7 @@ final class AgentDirectory implements AutoCloseable {
         try {
             directory.deleteFile(file);
         } catch (NoSuchFileException e) {
-            // It was not made yet.
+            // Not created yet.
         }
     }
 }

@@ -22,40 +22,39 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ksm attach}: opts a JVM in or out while it runs. */
+/** {@code ksm attach}: opts a running JVM in or out. */
 @Command(
         name = "attach",
         mixinStandardHelpOptions = true,
         description = {
             "Opts a running JVM in or out as a whole, and registers the MXBeans of ksm4j in it.",
             "",
-            "A Java heap gains little: objects lie differently in every JVM, so that hardly any two pages are equal, unless"
-                    + " they are zeros. What it costs: ksmd scans all memory of the JVM, keeps 64 bytes of records for each page"
-                    + " that it has looked at, and merged pages are copied when they are written to. Try it, look at what ksm"
-                    + " status PID says after some scans, and opt out again where the profit is below zero."
+            "A Java heap gains little: objects have a different layout in every JVM, so hardly any two pages are equal,"
+                    + " except pages of zeros. The costs: ksmd scans all memory of the JVM and keeps 64 bytes of"
+                    + " records for each page that it has scanned, and merged pages are copied on write. Try it, run"
+                    + " ksm status PID after some scans, and opt out again if the profit is negative."
         },
         footer = {
             "",
-            "The JVM must be Java 17 or later and belong to the same user, unless root asks. Java 21 and later warn on the"
-                    + " standard error of the JVM that an agent was loaded; -XX:+EnableDynamicAgentLoading there keeps it"
-                    + " from that. The mark is inherited by processes that the JVM starts. In a container, processes have other"
-                    + " numbers than outside."
+            "The JVM must run Java 17 or later and belong to the same user, unless you are root. Java 21 and later"
+                    + " print a warning that an agent was loaded on the standard error of the JVM, unless it runs with"
+                    + " -XX:+EnableDynamicAgentLoading. Processes that the JVM starts inherit the mark. In a container,"
+                    + " processes have different PIDs than outside."
         })
 public final class AttachCommand implements Callable<Integer> {
 
-    /** At most one of these. */
+    /** At most one of these options. */
     private static final class Wish {
 
-        @Option(names = "--on", description = "opt it in; the default")
+        @Option(names = "--on", description = "opt the JVM in (default)")
         private boolean on;
 
         @Option(
                 names = "--off",
-                description =
-                        "opt it out, take its merged pages apart, and take back its own marks, but those of ksm4j")
+                description = "opt the JVM out, unmerge its pages, and remove its own marks, except those of ksm4j")
         private boolean off;
 
-        @Option(names = "--status", description = "leave it as it is, and say how that is")
+        @Option(names = "--status", description = "change nothing; show whether the JVM is opted in")
         private boolean status;
 
         String merge() {
@@ -70,7 +69,7 @@ public final class AttachCommand implements Callable<Integer> {
     @Option(names = "--json", description = "print JSON")
     private boolean json;
 
-    @Parameters(paramLabel = "PID", description = "the JVM")
+    @Parameters(paramLabel = "PID", description = "PID of the JVM")
     private long pid;
 
     @Spec
@@ -111,12 +110,11 @@ public final class AttachCommand implements Callable<Integer> {
                 + ByteCount.text(process.stats().profitBytes()));
         boolean isJustOut = wasOptedIn && !isOptedIn && Processes.isCounted(process.stats());
         if (isJustOut || Processes.isStale(process.stats())) {
-            lines.add("These are the numbers from before: the kernel corrects them in ksmd's next scan"
-                    + (machine.run().orElse(1) == 0 ? ", and ksmd stands still." : "."));
+            lines.add("These counters are outdated: the kernel corrects them in ksmd's next scan"
+                    + (machine.run().orElse(1) == 0 ? ", but ksmd is stopped." : "."));
         }
         if (isOptedIn && !wasOptedIn) {
-            lines.add("ksmd merges what it finds in its next scans: ksm status " + process.pid()
-                    + " says what it was worth.");
+            lines.add("ksmd merges equal pages in its next scans: ksm status " + process.pid() + " shows the result.");
         }
         return lines;
     }

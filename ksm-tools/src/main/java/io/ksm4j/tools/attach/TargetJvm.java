@@ -22,17 +22,17 @@ import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
 
 /**
- * A JVM that the agent is handed to. That a process is one is made sure of before anything is sent to it: a signal is, and it ends
- * programs that do not expect it.
+ * A JVM to load the agent into. Checks that a process is a JVM before it sends anything to it: attaching sends a
+ * signal, which terminates programs that do not expect it.
  */
 final class TargetJvm {
 
     private static final int SIGQUIT = 3;
 
-    /** The oldest Java that the agent runs on. */
+    /** The oldest Java version that the agent runs on. */
     private static final int MIN_JAVA_VERSION = 17;
 
-    /** The JDK waits half as long for a JVM that has never been attached to. */
+    /** The JDK itself waits half as long for a JVM that has never been attached to. */
     private static final Duration ATTACH_TIMEOUT = Duration.ofSeconds(20);
 
     private static final String START_WITH_AGENT = "start it with -javaagent:ksm-agent.jar";
@@ -46,9 +46,9 @@ final class TargetJvm {
     }
 
     /**
-     * Makes sure that it can be attached to, as far as that can be seen from outside.
+     * Checks that a JVM can be attached to, as far as that is visible from outside.
      *
-     * @throws CommandFailedException if not
+     * @throws CommandFailedException if it cannot
      */
     static TargetJvm attach(long pid) {
         if (ModuleLayer.boot().findModule("jdk.attach").isEmpty()) {
@@ -67,15 +67,16 @@ final class TargetJvm {
 
     private static CommandFailedException unreadable(long pid, Exception e) {
         if (!Files.isDirectory(Path.of("/proc", Long.toString(pid)))) {
-            return new CommandFailedException("process " + pid + " has ended meanwhile", e);
+            return new CommandFailedException("process " + pid + " has ended", e);
         }
         String problem =
-                "cannot tell whether process " + pid + " is a JVM, since " + e.getMessage() + " cannot be read: ";
+                "cannot find out whether process " + pid + " is a JVM, because " + e.getMessage() + " cannot be read: ";
         return new CommandFailedException(
                 problem
                         + (isRoot()
-                                ? "root lacks the right, too, as in a container without CAP_SYS_PTRACE: ask outside of it"
-                                : "ask as its user or as root"),
+                                ? "root has no permission either, as in a container without CAP_SYS_PTRACE: run it"
+                                        + " outside"
+                                : "run as its user or as root"),
                 e);
     }
 
@@ -91,7 +92,7 @@ final class TargetJvm {
         long mine = effectiveUser("self");
         long its = effectiveUser(Long.toString(pid));
         if (mine != 0 && mine != its) {
-            throw new CommandFailedException("process " + pid + " belongs to the user with the id " + its
+            throw new CommandFailedException("process " + pid + " belongs to the user with the ID " + its
                     + ": run ksm as that user, or as root");
         }
     }
@@ -105,7 +106,7 @@ final class TargetJvm {
         ProcessStatus status = status(process);
         String leader = status.field("Tgid");
         if (!leader.equals(process)) {
-            throw new CommandFailedException(process + " is a thread of process " + leader + ": name that");
+            throw new CommandFailedException(process + " is a thread: specify its process, " + leader);
         }
         String state = status.field("State");
         Path files = Processes.directory(pid);
@@ -114,22 +115,21 @@ final class TargetJvm {
             throw new CommandFailedException("process " + pid + " has ended");
         }
         if (!read(files.resolve("maps")).contains("/libjvm.so")) {
-            throw new CommandFailedException(
-                    "process " + pid + " is no JVM: ksm run opts in any program that it starts");
+            throw new CommandFailedException("process " + pid + " is not a JVM: for other programs, use ksm run");
         }
         if (firstThreadHasEnded) {
             throw new CommandFailedException(
-                    "JVM " + pid + " cannot be attached to, since its first thread has ended, and with" + " that /proc/"
+                    "JVM " + pid + " cannot be attached to, because its first thread has ended, and with it /proc/"
                             + pid + "/root: " + START_WITH_AGENT);
         }
         if (state.startsWith("T") || state.startsWith("t")) {
-            throw new CommandFailedException("JVM " + pid + " is stopped: let it go on, with kill -CONT " + pid);
+            throw new CommandFailedException("JVM " + pid + " is stopped: continue it with kill -CONT " + pid);
         }
         if (!Files.readSymbolicLink(Path.of("/proc", process, "ns", "user"))
                 .equals(Files.readSymbolicLink(Path.of("/proc/self/ns/user")))) {
             throw new CommandFailedException(
-                    "JVM " + pid + " runs in a container with users of its own, and does not trust"
-                            + " others: run ksm in that container");
+                    "JVM " + pid + " runs in a container with its own user namespace and does not trust other users:"
+                            + " run ksm in that container");
         }
         if ((status.signals("SigCgt") & (1L << (SIGQUIT - 1))) == 0) {
             throw new CommandFailedException(
@@ -145,29 +145,29 @@ final class TargetJvm {
         return ProcessStatus.read(Path.of("/proc", process));
     }
 
-    /** Names of files and arguments are bytes, and need not be text. */
+    /** Reads a file of names or arguments, which may contain any bytes. */
     private static String read(Path file) throws IOException {
         return Files.readString(file, StandardCharsets.ISO_8859_1);
     }
 
-    /** The JVM puts its socket there, wherever its own temporary files are, when it gets the signal. */
+    /** On the signal, the JVM creates its socket in {@code /tmp}, regardless of its own temporary directory. */
     private static void requirePlaceForSocket(long pid) throws IOException {
         Path directory = Path.of("/proc", Long.toString(pid), "root", "tmp");
-        // The last of its numbers is the one that it has in its own container.
+        // The last number is the PID in the JVM's own container.
         String number = status(Long.toString(pid)).field("NSpid").replaceFirst("^.*\\s", "");
         boolean listens = Files.exists(directory.resolve(".java_pid" + number));
         if (!listens && !Files.isWritable(directory)) {
-            throw new CommandFailedException("JVM " + pid + " cannot be attached to, since "
+            throw new CommandFailedException("JVM " + pid + " cannot be attached to, because "
                     + (Files.isDirectory(directory) ? "its /tmp is read-only" : "it has no /tmp")
                     + ", where it would listen: " + START_WITH_AGENT);
         }
     }
 
     /**
-     * Has the agent do something in it. A JVM that is frozen never takes up what it is told, so that is waited for no longer than
-     * {@link #ATTACH_TIMEOUT}; how long the agent then takes depends on how much memory is merged.
+     * Runs the agent in the JVM. A frozen JVM never reacts, so this waits at most {@link #ATTACH_TIMEOUT} for it to
+     * attach. The duration of the agent itself depends on how much memory is merged.
      *
-     * @return its answer
+     * @return the agent's answer
      * @throws CommandFailedException if that failed
      */
     Properties tell(String options) {
@@ -179,18 +179,18 @@ final class TargetJvm {
         } catch (AgentLoadException e) {
             throw failure(
                     pid,
-                    "does not take the agent (" + e.getMessage()
+                    "does not accept the agent (" + e.getMessage()
                             + "): does it run with -XX:-EnableDynamicAgentLoading? " + START_WITH_AGENT,
                     e);
         } catch (AgentInitializationException e) {
-            throw failure(pid, "has failed in the agent (" + e.getMessage() + "): see its standard error", e);
+            throw failure(pid, "failed in the agent (" + e.getMessage() + "): see its standard error", e);
         } catch (IOException e) {
-            throw failure(pid, "cannot be told: " + e, e);
+            throw failure(pid, "cannot be called: " + e, e);
         } finally {
             try {
                 target.jvm.detach();
             } catch (IOException e) {
-                // Nothing is left to let go of.
+                // Nothing to detach from.
             }
         }
     }
@@ -205,15 +205,15 @@ final class TargetJvm {
             throw failure(
                     pid,
                     "cannot be attached to (" + e.getMessage()
-                            + "): does it run with -XX:+DisableAttachMechanism, or in another container as another user?",
+                            + "): does it run with -XX:+DisableAttachMechanism, or in another user's container?",
                     e);
         }
     }
 
     /**
-     * Does something in a thread of its own, which is left to itself if it takes longer.
+     * Runs an action in a thread of its own, which continues if it takes too long.
      *
-     * @throws CommandFailedException if it does
+     * @throws CommandFailedException if it takes longer than the timeout
      */
     static <T> T within(Duration patience, long pid, Supplier<T> action) {
         FutureTask<T> task = new FutureTask<>(action::get);
@@ -223,7 +223,7 @@ final class TargetJvm {
         try {
             return task.get(patience.toMillis(), TimeUnit.MILLISECONDS);
         } catch (TimeoutException e) {
-            throw failure(pid, "has not answered in " + patience.toSeconds() + " s: is it frozen?", e);
+            throw failure(pid, "did not answer within " + patience.toSeconds() + " s: is it frozen?", e);
         } catch (ExecutionException e) {
             if (e.getCause() instanceof CommandFailedException failed) {
                 throw failed;
@@ -245,6 +245,6 @@ final class TargetJvm {
     private static CommandFailedException failure(long pid, String problem, Exception cause) {
         return Files.isDirectory(Path.of("/proc", Long.toString(pid)))
                 ? new CommandFailedException("JVM " + pid + " " + problem, cause)
-                : new CommandFailedException("process " + pid + " has ended meanwhile", cause);
+                : new CommandFailedException("process " + pid + " has ended", cause);
     }
 }

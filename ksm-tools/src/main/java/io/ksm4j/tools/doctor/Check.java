@@ -1,26 +1,26 @@
 package io.ksm4j.tools.doctor;
 
 /**
- * One thing between a program and merged pages, looked at by {@code ksm doctor}.
+ * One condition for merging that {@code ksm doctor} checks.
  *
- * @param name what was looked at: lower-case words with hyphens, for programs too
+ * @param name what was checked: lower-case words with hyphens, also for programs
  * @param verdict what it means for merging
- * @param reason what was found, in words for people
- * @param cure the command or change that mends it; empty if nothing need be mended
+ * @param reason what was found, as text
+ * @param cure the command or change that fixes it; empty if none is needed
  */
 record Check(String name, Verdict verdict, String reason, String cure) {
 
     /** What a check means for merging. */
     enum Verdict {
-        /** Nothing in the way. */
+        /** No problem. */
         OK("ok"),
-        /** Pages can merge, but slowly, at a price, or not everywhere. */
+        /** Pages can merge, but slowly, at a cost, or not everywhere. */
         WARNING("warning"),
         /** It is unknown whether pages merge. */
         UNKNOWN("unknown"),
-        /** No page merges until the cure is run on this machine. */
+        /** No page merges until the cure is applied on this machine. */
         FIXABLE("fixable"),
-        /** No page merges in this place, on this kernel. */
+        /** No page can merge here with this kernel. */
         FAILED("failed");
 
         private final String word;
@@ -29,7 +29,7 @@ record Check(String name, Verdict verdict, String reason, String cure) {
             this.word = word;
         }
 
-        /** As it is printed, and in JSON. */
+        /** Returns the word that is printed and used in JSON. */
         String word() {
             return word;
         }

@@ -5,15 +5,15 @@ import io.ksm4j.tools.output.ExitStatus;
 import java.util.List;
 import java.util.Optional;
 
-/** What {@code ksm doctor} makes of all checks together. */
+/** The result of all checks of {@code ksm doctor} together. */
 enum Diagnosis {
     /** Pages can merge. */
     WORKS("works", Optional.of(true), ExitStatus.SUCCESS),
-    /** They could after the cures of what is fixable. */
+    /** Pages could merge after the cures of the fixable checks. */
     FIXABLE("fixable", Optional.of(false), 3),
-    /** A file that would say so is hidden. */
+    /** A file that would tell is hidden. */
     UNKNOWN("unknown", Optional.empty(), 4),
-    /** They cannot. */
+    /** Pages cannot merge. */
     CANNOT("cannot", Optional.of(false), ExitStatus.FAILURE);
 
     private final String word;
@@ -37,12 +37,12 @@ enum Diagnosis {
         return verdicts.contains(Verdict.UNKNOWN) ? UNKNOWN : WORKS;
     }
 
-    /** As it is in JSON. */
+    /** Returns the word used in JSON. */
     String word() {
         return word;
     }
 
-    /** Whether pages can merge now; empty if unknown. */
+    /** Returns whether pages can merge now; empty if unknown. */
     Optional<Boolean> canMerge() {
         return canMerge;
     }

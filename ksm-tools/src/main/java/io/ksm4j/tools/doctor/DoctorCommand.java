@@ -13,15 +13,13 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** {@code ksm doctor}: whether merging can work here, and what to do where it can't. */
+/** {@code ksm doctor}: checks whether merging can work here, and what to do if it cannot. */
 @Command(
         name = "doctor",
         mixinStandardHelpOptions = true,
-        description =
-                "Looks at everything between a program and merged pages, and says what is in the way and what cures it.",
-        footer =
-                "%nExits with 0 if merging can work, with 1 if it cannot, with 3 if it could after the commands that are shown,"
-                        + " and with 4 if that cannot be told from here.")
+        description = "Checks everything that merging depends on, and shows problems and how to fix them.",
+        footer = "%nExits with 0 if merging can work, with 1 if it cannot, with 3 if it could after the commands shown,"
+                + " and with 4 if that is unknown.")
 public final class DoctorCommand implements Callable<Integer> {
 
     @Option(names = "--json", description = "print JSON")

@@ -12,7 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** What this JVM can do about merging, tried. */
+/** Checks what this JVM can do, by trying it. */
 final class JvmChecks {
 
     private static final int FIRST_WITH_FFM = 22;
@@ -40,11 +40,11 @@ final class JvmChecks {
                 ? Check.ok("java", found + "; native access is enabled, as it must be for your programs")
                 : Check.warning(
                         "java",
-                        found + "; native access is not enabled, and later Javas will refuse it",
-                        "--enable-native-access=ALL-UNNAMED, or the names of the backends' modules, for java");
+                        found + "; native access is not enabled, and later Java versions will refuse it",
+                        "--enable-native-access=ALL-UNNAMED, or the backends' module names, as an option of java");
     }
 
-    /** {@code Module.isNativeAccessEnabled} is there since Java 22. */
+    /** Calls {@code Module.isNativeAccessEnabled}, which exists since Java 22. */
     private static boolean isNativeAccessEnabled() {
         try {
             return (boolean) Module.class
@@ -59,17 +59,17 @@ final class JvmChecks {
         String refused = search.refused().isEmpty() ? "" : "; not usable: " + String.join("; ", search.refused());
         return search.backend()
                 .map(backend -> Check.ok("backend", backend.name() + refused))
-                .orElseGet(
-                        () -> Check.failed(
-                                "backend",
-                                "no way to call the kernel" + refused,
-                                "io.ksm4j:ksm-ffm, ksm-jnr or ksm-jna on the class path, and a java.io.tmpdir that allows execution"));
+                .orElseGet(() -> Check.failed(
+                        "backend",
+                        "no usable backend" + refused,
+                        "io.ksm4j:ksm-ffm, ksm-jnr or ksm-jna on the class path, and a java.io.tmpdir that"
+                                + " allows execution"));
     }
 
     private static Check advice(Ksm ksm) {
         KsmSupport support = ksm.support();
         if (support.canMark()) {
-            return Check.ok("advice", "the kernel takes madvise(MADV_MERGEABLE)");
+            return Check.ok("advice", "the kernel accepts madvise(MADV_MERGEABLE)");
         }
         Optional<Obstacle> obstacle = support.obstacles().stream()
                 .filter(found -> found.kind() == KsmSupport.Kind.ADVICE_FORBIDDEN)
@@ -99,13 +99,13 @@ final class JvmChecks {
             return Check.ok(
                     "whole-process",
                     ksm.process().isMergeable()
-                            ? "all memory of this process may merge: it has inherited that"
-                            : "the kernel can opt whole processes in, as ksm run does");
+                            ? "all memory of this process may merge: inherited from its parent"
+                            : "the kernel can opt in whole processes, as ksm run does");
         } catch (KsmException e) {
             return Check.warning(
                     "whole-process",
                     "whole processes cannot be opted in: " + e.getMessage(),
-                    "Linux 6.4 or later, and a seccomp profile that allows prctl; regions marked one by one still merge");
+                    "Linux 6.4 or later, and a seccomp profile that allows prctl; regions can be marked one by one");
         }
     }
 }

@@ -21,15 +21,15 @@ import java.util.OptionalLong;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 
-/** What the files of a machine say about merging. They are those of {@code /}, or of a tree made for a test. */
+/** Checks the files of a machine: those below {@code /}, or a tree created for a test. */
 final class MachineChecks {
 
     private static final long GIBIBYTE = 1L << 30;
 
-    /** Merging takes two full scans; data that must wait longer for them than this is likely gone before. */
+    /** Merging needs two full scans. Data that has to wait longer than this has probably changed before. */
     private static final long MAX_MERGE_SECONDS = 60;
 
-    /** The kernel's own default, {@code DEFAULT_MAX_MAP_COUNT}. */
+    /** The kernel's default, {@code DEFAULT_MAX_MAP_COUNT}. */
     private static final long DEFAULT_MAX_MAP_COUNT = 65530;
 
     private static final String HUGE_PAGES = "sys/kernel/mm/transparent_hugepage";
@@ -74,7 +74,8 @@ final class MachineChecks {
             return Check.failed(
                     "kernel",
                     linux + " has no /sys/kernel/mm/ksm",
-                    "boot a kernel with CONFIG_KSM=y (zgrep CONFIG_KSM /proc/config.gz); in a container, mount the host's /sys");
+                    "boot a kernel with CONFIG_KSM=y (zgrep CONFIG_KSM /proc/config.gz); in a container, mount the"
+                            + " host's /sys");
         }
         return Check.unknown(
                 "kernel",
@@ -86,23 +87,23 @@ final class MachineChecks {
         if (machine.run().isEmpty()) {
             return Check.unknown(
                     "ksmd",
-                    "it is unknown whether it runs, as /sys/kernel/mm/ksm/run "
+                    "it is unknown whether it runs, because /sys/kernel/mm/ksm/run "
                             + (isMasked() ? "is masked, as in a container" : "cannot be read"),
-                    isMasked() ? "ksm doctor; outside of this container" : "ksm doctor; as root");
+                    isMasked() ? "run ksm doctor outside of this container" : "run ksm doctor as root");
         }
         long run = machine.run().getAsLong();
         if (run == 1) {
-            return Check.ok("ksmd", "it runs");
+            return Check.ok("ksmd", "it is running");
         }
         return Check.fixable(
                 "ksmd",
                 run == 2
-                        ? "it stands still and has taken all pages apart, as run is 2"
-                        : "it stands still, as run is 0",
+                        ? "it is stopped and has unmerged all pages, because run is 2"
+                        : "it is stopped, because run is 0",
                 "echo 1 > /sys/kernel/mm/ksm/run, or ksm tune; as root");
     }
 
-    /** Something else is mounted over it, such as {@code /dev/null}. */
+    /** {@return whether something else is mounted over the file, such as {@code /dev/null}} */
     private boolean isMasked() {
         Path run = root.resolve("sys/kernel/mm/ksm/run");
         return Files.exists(run) && machine.run().isEmpty() && Files.isReadable(run);
@@ -113,18 +114,18 @@ final class MachineChecks {
             long target = machine.advisorTargetScanTime().orElse(0);
             return speed(
                     2.0 * target,
-                    "the kernel chooses pages_to_scan, for a full scan in " + target + " s, and merging takes two",
+                    "the kernel chooses pages_to_scan, for a full scan in " + target + " s, and merging needs two",
                     "echo " + MAX_MERGE_SECONDS / 2 + " > /sys/kernel/mm/ksm/advisor_target_scan_time; as root");
         }
         if (machine.pagesToScan().isEmpty() || machine.sleepMillisecs().isEmpty()) {
-            return Check.unknown("speed", "unknown, as ksmd's settings cannot all be read", "ksm doctor; as root");
+            return Check.unknown("speed", "unknown, because settings of ksmd cannot be read", "run ksm doctor as root");
         }
         long pagesToScan = machine.pagesToScan().getAsLong();
         long sleep = machine.sleepMillisecs().getAsLong();
         String settings = "pages_to_scan is " + pagesToScan + " and sleep_millisecs " + sleep;
         String cure = "ksm tune --policy converge, or echo 5000 > /sys/kernel/mm/ksm/pages_to_scan; as root";
         if (pagesToScan == 0) {
-            return Check.fixable("speed", "ksmd looks at no page: " + settings, cure);
+            return Check.fixable("speed", "ksmd scans no pages: " + settings, cure);
         }
         double pages = Math.max(machine.rmapItems().orElse(0), GIBIBYTE / Math.max(1, machine.pageSize()));
         double seconds = 2.0 * Math.ceil(pages / pagesToScan) * sleep / 1000;
@@ -132,7 +133,7 @@ final class MachineChecks {
                 seconds,
                 String.format(
                         Locale.ROOT,
-                        "two full scans of %s, which merging takes, sleep %.0f s: %s",
+                        "two full scans of %s, which merging needs, sleep %.0f s: %s",
                         ByteCount.text((long) (pages * machine.pageSize())),
                         seconds,
                         settings),
@@ -144,8 +145,8 @@ final class MachineChecks {
     }
 
     /**
-     * What the library's own rules say of the machine's numbers; all its explanations have the cure after the first colon. While {@code ksmd}
-     * stands still they are those of a time that is over.
+     * Applies the library's rules to the machine's counters. In all its explanations, the cure follows the first colon.
+     * While {@code ksmd} is stopped, the counters are outdated.
      */
     private List<Check> findings() {
         List<Check> checks = new ArrayList<>();
@@ -175,7 +176,7 @@ final class MachineChecks {
         }
         return Optional.of(Check.warning(
                 "numa-nodes",
-                "equal pages on different NUMA nodes do not merge, as merge_across_nodes is 0",
+                "equal pages on different NUMA nodes do not merge, because merge_across_nodes is 0",
                 "if saving matters more than latency: echo 2 > /sys/kernel/mm/ksm/run, echo 1 >"
                         + " /sys/kernel/mm/ksm/merge_across_nodes, echo 1 > /sys/kernel/mm/ksm/run; as root"));
     }
@@ -186,19 +187,22 @@ final class MachineChecks {
             if (setting.getValue().contains("[always]")) {
                 return Check.warning(
                         "huge-pages",
-                        "all large mappings get huge pages, which ksmd must split before they merge, and khugepaged joins again",
-                        "HugePages.AVOID for regions of ksm4j, or for all programs echo madvise > /" + setting.getKey()
-                                + "; as root");
+                        "all large mappings get huge pages, which ksmd must split before they merge, and which"
+                                + " khugepaged creates again",
+                        "HugePages.AVOID for regions of ksm4j, or, for all programs, echo madvise > /"
+                                + setting.getKey() + "; as root");
             }
         }
         return Check.ok(
                 "huge-pages",
                 settings.values().stream().anyMatch(setting -> setting.contains("[madvise]"))
-                        ? "only programs that ask for them get them"
-                        : "no memory gets them");
+                        ? "only for programs that request them"
+                        : "disabled");
     }
 
-    /** By file. Since Linux 6.8 each size has its own, which may leave it to the one for all. */
+    /**
+     * Returns the settings by file. Since Linux 6.8, each size has its own setting, which may inherit the common one.
+     */
     private Map<String, String> hugePageSettings() {
         String forAll = HUGE_PAGES + "/enabled";
         Map<String, String> settings = new TreeMap<>();
@@ -217,7 +221,7 @@ final class MachineChecks {
     private Check container() {
         boolean inContainer = Stream.of(".dockerenv", "run/.containerenv", "run/secrets/kubernetes.io")
                 .anyMatch(file -> Files.exists(root.resolve(file)));
-        String place = inContainer ? "in a container, and ksmd is the whole host's" : "in none that is known";
+        String place = inContainer ? "in a container, which shares ksmd with the host" : "no container found";
         return isSysReadOnly()
                 ? Check.warning(
                         "container",
@@ -227,7 +231,10 @@ final class MachineChecks {
                 : Check.ok("container", place);
     }
 
-    /** By the last mount that the files lie below; its options are the sixth word of its line (proc_pid_mountinfo(5)). */
+    /**
+     * Examines the last mount that contains the files; its options are the sixth word of its line
+     * (proc_pid_mountinfo(5)).
+     */
     private boolean isSysReadOnly() {
         String best = "";
         boolean readOnly = false;
@@ -249,8 +256,8 @@ final class MachineChecks {
         if (left.unreadable() != null) {
             return Check.warning(
                     "memory-limit",
-                    "a limit may be in " + left.limitedBy() + ", which cannot be read: " + left.unreadable()
-                            + ". Unmerge.CHECKED then refuses to take merged pages apart",
+                    "the limit in " + left.limitedBy() + " cannot be read: " + left.unreadable()
+                            + ". Unmerge.CHECKED then refuses to unmerge",
                     "cat " + left.limitedBy());
         }
         if (left.limit() == Long.MAX_VALUE) {
@@ -264,8 +271,8 @@ final class MachineChecks {
         return left.bytes() < left.limit() / 10
                 ? Check.warning(
                         "memory-limit",
-                        found + ", and taking merged pages apart needs what they saved",
-                        "a higher limit, or fewer merged pages in this group")
+                        found + ", and unmerging needs the memory that merging saved",
+                        "raise the limit, or merge less in this cgroup")
                 : Check.ok("memory-limit", found);
     }
 
@@ -278,7 +285,7 @@ final class MachineChecks {
         }
         return Check.warning(
                 "rights",
-                "this user may mark memory and read, but not change settings of ksmd",
+                "this user may mark memory and read counters, but not change settings of ksmd",
                 "run ksm tune as root, on the host");
     }
 
@@ -286,12 +293,12 @@ final class MachineChecks {
         OptionalLong limit = number("proc/sys/vm/max_map_count");
         if (limit.isEmpty()) {
             return Check.warning(
-                    "mapping-limit", "vm.max_map_count cannot be read", "sysctl vm.max_map_count; on the host");
+                    "mapping-limit", "vm.max_map_count cannot be read", "run sysctl vm.max_map_count on the host");
         }
         String found =
-                "a process may have " + limit.getAsLong() + " mappings, and each separate marked range may take two";
+                "a process may have " + limit.getAsLong() + " mappings, and each separate marked range may need two";
         return limit.getAsLong() < DEFAULT_MAX_MAP_COUNT
-                ? Check.warning("mapping-limit", found, "sysctl -w vm.max_map_count=262144, as root")
+                ? Check.warning("mapping-limit", found, "sysctl -w vm.max_map_count=262144; as root")
                 : Check.ok("mapping-limit", found);
     }
 
@@ -300,14 +307,15 @@ final class MachineChecks {
         if (proc.showsProcessesAlone()) {
             return Optional.of(Check.warning(
                     "proc",
-                    "/proc shows processes alone, as it is mounted with subset=pid, so that limits and counters of the machine are hidden",
-                    "ksm doctor; where /proc is mounted without subset=pid"));
+                    "/proc shows only processes, because it is mounted with subset=pid: limits and counters of the"
+                            + " machine are hidden",
+                    "run ksm doctor where /proc is mounted without subset=pid"));
         }
         return proc.hidesOthers()
                 ? Optional.of(Check.warning(
                         "proc",
-                        "/proc hides processes of other users, as it is mounted with hidepid",
-                        "ksm status; as root"))
+                        "/proc hides processes of other users, because it is mounted with hidepid",
+                        "run ksm status as root"))
                 : Optional.empty();
     }
 
@@ -321,9 +329,8 @@ final class MachineChecks {
 
     private Optional<String> read(String file) {
         try {
-            // By lines, as a number below /proc/sys is at its end after the single byte that Files.readString reads
-            // first.
-            // Names of mounts are whatever bytes somebody chose.
+            // By lines: a file below /proc/sys ends after the single byte that Files.readString reads first. Names of
+            // mounts may contain any bytes.
             return Optional.of(String.join("\n", Files.readAllLines(root.resolve(file), StandardCharsets.ISO_8859_1))
                     .strip());
         } catch (IOException e) {

@@ -4,24 +4,25 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Counts how often processes have each content, known by a hash of 64 bits. Where there is no room for all, it keeps those whose hash
- * ends with some zero bits: all pages of such a content, or none. So what is counted is right for a sample of contents, and a sample of
- * contents, unlike one of pages, says how many there are. For one thread.
+ * Counts how many pages and processes have each page content, identified by a 64-bit hash. If there is not enough room,
+ * keeps only contents whose hash ends with some zero bits: either all pages of a content or none. So the counts are
+ * exact for a sample of contents. Unlike a sample of pages, it allows estimating how many contents there are. For use
+ * by one thread.
  */
 final class ContentTable {
 
-    /** Every entry is a hash, 0 if there is none, and a word for who has it. */
+    /** Each entry has a hash, which is 0 if the entry is empty, and a word with its count and processes. */
     private static final int ENTRY = 2;
 
     static final int ENTRY_BYTES = ENTRY * Long.BYTES;
 
-    /** What one array holds. */
+    /** The maximum of a single array. */
     static final int MAX_SLOTS = 1 << 29;
 
-    /** Of the word: how many pages have it. */
+    /** Bits of the word: how many pages have the content. */
     private static final long COUNT = 0xffff_ffffL;
 
-    /** Of the word: more than one process has it. Above it stands the last one. */
+    /** Bit of the word: more than one process has the content. The bits above are the last such process. */
     private static final long SHARED = 1L << 32;
 
     private static final int PROCESS_SHIFT = 33;
@@ -36,7 +37,7 @@ final class ContentTable {
     private int size;
     private int level;
 
-    /** By the number of zero bits that hashes end with: how many contents there are. */
+    /** The number of contents, by the number of zero bits at the end of their hashes. */
     private final long[] contents = new long[LEVELS];
 
     private final List<OfProcess> processes = new ArrayList<>();
@@ -47,16 +48,19 @@ final class ContentTable {
     }
 
     /**
-     * What contents become.
+     * What the contents become when they merge.
      *
-     * @param merged contents that are held several times
-     * @param copies how many pages are kept of those
-     * @param standardError of how many pages are kept of all contents: each is in the sample or not, independent of the others
+     * @param merged contents that several pages have
+     * @param copies pages that are kept of those
+     * @param standardError of the number of pages kept of all contents: each content is in the sample or not,
+     *     independently of the others
      */
     record Groups(long merged, long copies, double standardError) {}
 
     /**
-     * @param slots room, of which three quarters are used; a power of two from 4 to {@link #MAX_SLOTS}
+     * Creates an empty table.
+     *
+     * @param slots the capacity, of which three quarters are used; a power of two from 4 to {@link #MAX_SLOTS}
      * @param level how many zero bits hashes must end with from the start
      */
     ContentTable(int slots, int level) {
@@ -67,12 +71,12 @@ final class ContentTable {
         this.limit = slots - slots / 4;
     }
 
-    /** Begins with the next process, the first of which is 0. */
+    /** Starts the next process. The first one is 0. */
     void nextProcess() {
         processes.add(new OfProcess());
     }
 
-    /** Counts a page of the process it is at. */
+    /** Counts a page of the current process. */
     void add(long hashOfPage) {
         long hash = hashOfPage == 0 ? 1 : hashOfPage;
         int hashLevel = Long.numberOfTrailingZeros(hash);
@@ -107,7 +111,7 @@ final class ContentTable {
         table[at + 1] = (long) process << PROCESS_SHIFT | shared | Math.min((word & COUNT) + 1, COUNT);
     }
 
-    /** Where the hash stands, or would. */
+    /** Returns the position of the hash, or the position to insert it. */
     private int find(long hash) {
         int at = (int) (hash >>> shift) * ENTRY;
         while (table[at] != 0 && table[at] != hash) {
@@ -116,7 +120,10 @@ final class ContentTable {
         return at;
     }
 
-    /** Puts each entry that stays where a search that begins at its home comes by first, beginning after a gap. */
+    /**
+     * Removes entries below the level, and moves each other entry to where a search from its home position finds it
+     * first. Starts after a gap.
+     */
     private void removeBelowLevel() {
         int gap = 0;
         while (table[gap] != 0) {
@@ -139,22 +146,22 @@ final class ContentTable {
         }
     }
 
-    /** Of how many contents one is in the sample; 1 if all are. */
+    /** Returns how many contents one content of the sample stands for; 1 if all are counted. */
     long sampling() {
         return 1L << level;
     }
 
-    /** How many contents there are, of pages of all processes. */
+    /** Returns the number of contents of all processes. */
     long contents() {
         return estimate(contents);
     }
 
-    /** How many contents a process has. */
+    /** Returns the number of contents of a process. */
     long contents(int process) {
         return estimate(processes.get(process).contents);
     }
 
-    /** How many contents of a process another has, too. */
+    /** Returns the number of contents of a process that another process also has. */
     long elsewhere(int process) {
         return estimate(processes.get(process).elsewhere);
     }
@@ -167,7 +174,11 @@ final class ContentTable {
         return sum << level;
     }
 
-    /** @param maxSharing how many mappings share a page at most */
+    /**
+     * Returns what the contents become.
+     *
+     * @param maxSharing the maximum number of mappings that share a page
+     */
     Groups groups(long maxSharing) {
         long merged = 0;
         long copies = 0;
@@ -181,12 +192,12 @@ final class ContentTable {
                 copies += kept;
             }
         }
-        // One content more may have been missed by chance, however few are in the sample.
+        // However few contents are in the sample, one may have been missed by chance.
         double error = Math.sqrt((squares + 1) * sampling() * (sampling() - 1));
         return new Groups(merged << level, copies << level, error);
     }
 
-    /** How many pages stay of some equal ones. */
+    /** Returns how many pages are kept of equal pages. */
     static long copies(long pages, long maxSharing) {
         return (pages + maxSharing - 1) / maxSharing;
     }

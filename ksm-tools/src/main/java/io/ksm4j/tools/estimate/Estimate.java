@@ -4,50 +4,50 @@ import io.ksm4j.tools.status.ProcessInfo;
 import java.util.List;
 
 /**
- * What merging would save of some processes' memory, and cost. Counts are of pages.
+ * What merging would save and cost for some processes. Counts are numbers of pages.
  *
  * @param rules how the kernel merges
- * @param processes in the order in which they were looked at
- * @param contents different contents that their pages have, without the zeros
- * @param groups what they become
- * @param sampling of how many contents one was counted; 1 if all were
+ * @param processes in the order in which they were read
+ * @param contents distinct contents of their pages, without zeros
+ * @param groups what the contents become
+ * @param sampling one in this many contents was counted; 1 if all were
  */
 record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTable.Groups groups, long sampling) {
 
-    /** What the kernel keeps of each page it has looked at, in bytes: sizes of the slabs {@code ksm_*} of 64-bit kernels. */
+    /** The kernel's record for each scanned page, in bytes: sizes of the slabs {@code ksm_*} of 64-bit kernels. */
     static final long RMAP_ITEM = 64;
 
-    /** What it keeps of each page that others were merged with. */
+    /** The kernel's record for each page that others were merged with. */
     static final long STABLE_NODE = 64;
 
-    /** What it keeps of each process. */
+    /** The kernel's record for each process. */
     static final long MM_SLOT = 48;
 
     /**
      * How the kernel merges.
      *
-     * @param pageSize bytes
-     * @param maxPageSharing how many mappings share a page at most
-     * @param useZeroPages whether pages of zeros become the kernel's own
-     * @param acrossNodes whether pages of different NUMA nodes are merged; the estimate takes it that they are
+     * @param pageSize the page size in bytes
+     * @param maxPageSharing the maximum number of mappings that share a page
+     * @param useZeroPages whether pages of zeros are replaced by the kernel's zero page
+     * @param acrossNodes whether pages of different NUMA nodes merge; the estimate assumes that they do
      */
     record Rules(long pageSize, long maxPageSharing, boolean useZeroPages, boolean acrossNodes) {}
 
     /**
      * A process.
      *
-     * @param pid its number
+     * @param pid its PID
      * @param name see {@link ProcessInfo}
-     * @param isComplete whether it lived until all had been read
+     * @param isComplete whether it ran until all of it was read
      * @param read pages that were read and did not change
-     * @param zeros those of them that hold zeros alone
-     * @param shared pages that are shared already, by fork or merged, beside the first that was seen of each; copies that the kernel keeps as
-     *     no page is shared without limit look like pages still to be merged
-     * @param changed pages that changed between two looks
-     * @param contents different contents of those that were read, without zeros
-     * @param elsewhere those of them that another process has, too
+     * @param zeros how many of those contain only zeros
+     * @param shared pages that are already shared by fork or merging, except the first mapping seen of each; if the
+     *     kernel keeps several copies because of its maximum, they look like pages still to be merged
+     * @param changed pages that changed between two reads
+     * @param contents distinct contents of the pages read, without zeros
+     * @param elsewhere how many of those another process also has
      * @param swapped pages on swap
-     * @param unread pages that were gone when it came to them
+     * @param unread pages that were gone before they were read
      * @param huge pages in huge pages
      */
     record OfProcess(
@@ -64,34 +64,34 @@ record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTa
             long unread,
             long huge) {
 
-        /** Pages that ksmd would look at. */
+        /** Returns the pages that ksmd would scan. */
         long candidates() {
             return read + shared + changed;
         }
     }
 
-    /** Pages that would go if this process were alone. */
+    /** Returns the pages that would be saved if this process were alone. */
     long within(OfProcess process) {
         return Math.max(0, process.read - process.contents - keptOfZeros(process.zeros));
     }
 
-    /** Further pages that the others save it. */
+    /** Returns the pages that would be saved in addition because other processes have the same contents. */
     long across(OfProcess process) {
         long withZeros = processes.stream().filter(one -> one.zeros > 0).count();
         return process.elsewhere + (withZeros > 1 ? keptOfZeros(process.zeros) : 0);
     }
 
-    /** One page, if it is not the kernel's. */
+    /** Returns the page of zeros that is kept, unless it is the kernel's zero page. */
     private long keptOfZeros(long zeros) {
         return zeros > 0 && !rules.useZeroPages ? 1 : 0;
     }
 
-    /** Pages that would go if each were alone. */
+    /** Returns the pages that would be saved if each process were alone. */
     long within() {
         return processes.stream().mapToLong(this::within).sum();
     }
 
-    /** Further pages that would go as they have contents in common. */
+    /** Returns the pages that would be saved in addition because processes have contents in common. */
     long across() {
         long apart = processes.stream()
                 .mapToLong(process -> process.contents + keptOfZeros(process.zeros))
@@ -103,29 +103,29 @@ record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTa
         return processes.stream().mapToLong(OfProcess::zeros).sum();
     }
 
-    /** Pages of zeros that are kept if they are merged as others are. */
+    /** Returns the pages of zeros that are kept if they merge like other pages. */
     private long copiesOfZeros() {
         return rules.useZeroPages || zeros() < 2 ? 0 : ContentTable.copies(zeros(), rules.maxPageSharing);
     }
 
-    /** Pages that stay as no page is shared without limit. */
+    /** Returns the pages that are kept because the number of mappings of a page is limited. */
     long extraCopies() {
         return groups.copies() - groups.merged() + Math.max(0, copiesOfZeros() - 1);
     }
 
-    /** Pages that would go. */
+    /** Returns the pages that would be saved. */
     long saved() {
         return Math.max(0, within() + across() - extraCopies());
     }
 
-    /** What the kernel would keep of this process's pages, in bytes. */
+    /** Returns the size of the kernel's records of this process in bytes. */
     long costBytes(OfProcess process) {
-        // Of a page that became the kernel's it keeps nothing.
+        // The kernel keeps no record of a page that was replaced by its zero page.
         long known = process.candidates() - (rules.useZeroPages ? process.zeros : 0);
         return known * RMAP_ITEM + MM_SLOT;
     }
 
-    /** What the kernel would keep in all, in bytes. */
+    /** Returns the size of all records of the kernel in bytes. */
     long costBytes() {
         long pages = processes.stream().mapToLong(this::costBytes).sum();
         return pages + (groups.copies() + copiesOfZeros()) * STABLE_NODE;
@@ -139,7 +139,7 @@ record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTa
         return savedBytes() - costBytes();
     }
 
-    /** What the saving is off by at most in 19 of 20 cases, in bytes, as not all contents were counted. */
+    /** Returns the maximum error of the saving in bytes in 19 of 20 cases, due to contents that were not counted. */
     long errorBytes() {
         long uncertain = processes.stream()
                 .mapToLong(process -> process.read - process.zeros)
@@ -151,6 +151,7 @@ record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTa
         return pages * rules.pageSize;
     }
 
+    /** Returns the pages that ksmd would scan. */
     long candidates() {
         return processes.stream().mapToLong(OfProcess::candidates).sum();
     }

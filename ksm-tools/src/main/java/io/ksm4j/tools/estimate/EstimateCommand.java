@@ -25,9 +25,9 @@ import picocli.CommandLine.TypeConversionException;
         mixinStandardHelpOptions = true,
         description = {
             "Estimates what merging all memory of these processes would save and cost, before anything is turned on.",
-            "Reads their memory page by page while they run, and changes nothing. Counts only pages in memory that ksmd could"
-                    + " merge: private pages not backed by a file. Pages in huge pages count too: ksmd splits huge pages."
-                    + " Pages on swap, and pages written later, cannot be included.",
+            "Reads their memory page by page while they run, and changes nothing. Counts only pages in memory that ksmd"
+                    + " could merge: private pages not backed by a file. Pages in huge pages count too, because ksmd"
+                    + " splits them. Pages on swap, and pages written later, cannot be included.",
             "WITHIN is what a process would save on its own; ACROSS is what it would save in addition because other"
                     + " processes have the same pages.",
             "For forked processes, list the whole family: a page shared with a process that is not listed stays in"
@@ -58,9 +58,10 @@ public final class EstimateCommand implements Callable<Integer> {
             paramLabel = "SIZE",
             converter = SizeConverter.class,
             description = {
-                "maximum size of the table of page contents, such as 64m or 4g (default: 256m): 16 bytes for each distinct"
-                        + " page; at most half of Java's heap",
-                "If the table is too small, half of the contents are counted, selected by hash, or a quarter, and so on."
+                "maximum size of the table of page contents, such as 64m or 4g (default: 256m): 16 bytes for each"
+                        + " distinct page; at most half of Java's heap",
+                "If the table is too small, half of the contents are counted, selected by hash, or a quarter, and so"
+                        + " on."
             })
     private long memory = 256 << 20;
 

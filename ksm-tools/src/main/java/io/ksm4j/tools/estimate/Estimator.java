@@ -60,7 +60,7 @@ final class Estimator {
      * Reads processes. Skips processes that cannot be read, and says why.
      *
      * @return what merging them would save; empty if none could be read
-     * @throws CommandFailedException if this user may not read memory, or the options leave too little room for what they ask
+     * @throws CommandFailedException if this user may not read memory, or the options leave too little room
      * @throws IOException if a file of the kernel cannot be read
      */
     Optional<Estimate> estimate(Set<Long> pids, ReadProgress progress) throws IOException, InterruptedException {

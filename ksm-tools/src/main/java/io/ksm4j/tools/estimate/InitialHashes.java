@@ -4,25 +4,25 @@ import io.ksm4j.tools.output.CommandFailedException;
 import java.util.HashMap;
 import java.util.Map;
 
-/** What the pages of a process held at first: a part of each hash, by address. For one thread. */
+/** The initial content of the pages of a process: a part of each hash, by address. For use by one thread. */
 final class InitialHashes implements ProcessPages.Visitor {
 
     private static final int CHUNK_PAGES = 512;
 
-    /** What a chunk occupies, about. */
+    /** The approximate size of a chunk. */
     static final long CHUNK_BYTES = CHUNK_PAGES * Integer.BYTES + 100;
 
     private final long pageSize;
     private final long room;
     private final Map<Long, int[]> chunks = new HashMap<>();
 
-    /** @param room how many bytes it may occupy */
+    /** @param room the maximum size in bytes */
     InitialHashes(long pageSize, long room) {
         this.pageSize = pageSize;
         this.room = room;
     }
 
-    /** @throws CommandFailedException if there is no room for it */
+    /** @throws CommandFailedException if there is not enough room */
     @Override
     public void page(long address, long hash) {
         long page = address / pageSize;
@@ -31,13 +31,13 @@ final class InitialHashes implements ProcessPages.Visitor {
 
     private int[] newChunk() {
         if (bytes() + CHUNK_BYTES > room) {
-            throw new CommandFailedException("--stable takes more than half of --memory for what pages held at first:"
+            throw new CommandFailedException("--stable needs more than half of --memory for the first read:"
                     + " raise --memory, and Java's heap (KSM_JAVA_OPTIONS=-Xmx8g) to twice that");
         }
         return new int[CHUNK_PAGES];
     }
 
-    /** Whether the page was there and had this content. */
+    /** {@return whether the page existed and had this content} */
     boolean isSame(long address, long hash) {
         long page = address / pageSize;
         int[] chunk = chunks.get(page / CHUNK_PAGES);
@@ -52,7 +52,7 @@ final class InitialHashes implements ProcessPages.Visitor {
         return (int) (page % CHUNK_PAGES);
     }
 
-    /** Of the end that the table of contents does not choose by; 0 is for pages that were not there. */
+    /** Returns the upper half, because the content table selects by the lower bits. 0 stands for a missing page. */
     private static int part(long hash) {
         return (int) (hash >>> Integer.SIZE) | 1;
     }

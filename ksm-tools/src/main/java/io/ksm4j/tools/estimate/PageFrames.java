@@ -9,10 +9,10 @@ import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Map;
 
-/** The machine's pages that several mappings share, by their frame numbers. For one thread. */
+/** Page frames of the machine that several mappings share. For use by one thread. */
 final class PageFrames implements AutoCloseable {
 
-    /** What the kernel says of a frame in {@code /proc/kpageflags}, by linux/kernel-page-flags.h. */
+    /** A flag of a frame in {@code /proc/kpageflags} (linux/kernel-page-flags.h). */
     private static final long ZERO_PAGE = 1L << 24;
 
     private static final int CHUNK_BITS = 20;
@@ -20,17 +20,17 @@ final class PageFrames implements AutoCloseable {
     private final FileChannel flags;
     private final ByteBuffer buffer = ByteBuffer.allocateDirect(Long.BYTES).order(ByteOrder.nativeOrder());
 
-    /** Memory has gaps, and a set begins at 0. */
+    /** The frames in chunks, because memory has gaps and a bit set starts at 0. */
     private final Map<Long, BitSet> seen = new HashMap<>();
 
     private final Map<Long, BitSet> zero = new HashMap<>();
 
-    /** @throws IOException if this user may not read them */
+    /** @throws IOException if this user may not read page flags */
     PageFrames() throws IOException {
         flags = FileChannel.open(Path.of("/proc/kpageflags"));
     }
 
-    /** Whether this is the kernel's page of zeros. */
+    /** {@return whether this is the kernel's zero page} */
     boolean isZeroPage(long frame) throws IOException {
         if (contains(zero, frame)) {
             return true;
@@ -46,7 +46,11 @@ final class PageFrames implements AutoCloseable {
         return false;
     }
 
-    /** Remembers a frame; false if it was known. */
+    /**
+     * Adds a frame.
+     *
+     * @return whether it is new
+     */
     boolean add(long frame) {
         return add(seen, frame);
     }

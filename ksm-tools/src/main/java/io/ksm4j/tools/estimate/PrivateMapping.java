@@ -13,14 +13,14 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A mapping with pages that {@code ksmd} could merge: a private one, neither of devices nor of huge pages from the pool, some of whose
- * pages no file stands behind.
+ * A mapping with pages that {@code ksmd} could merge: private, neither of devices nor of hugetlbfs, with pages not
+ * backed by a file.
  *
  * @param start its first address
- * @param end the first address after it
- * @param anonymous bytes that no file stands behind and that are in memory
- * @param huge bytes of those that are in huge pages
- * @param marked whether they may be merged already
+ * @param end the address after its last
+ * @param anonymous bytes in memory that are not backed by a file
+ * @param huge how many of those are in huge pages
+ * @param marked whether they are already mergeable
  */
 record PrivateMapping(long start, long end, long anonymous, long huge, boolean marked) {
 
@@ -29,19 +29,19 @@ record PrivateMapping(long start, long end, long anonymous, long huge, boolean m
     private static final String FLAGS = "VmFlags: ";
 
     /**
-     * What the kernel refuses (ksm_compatible in mm/ksm.c), by the names in proc_pid_smaps(5): shared, may be shared, of devices, not
-     * to be expanded, of page frames, mixed, from the pool of huge pages, droppable.
+     * What the kernel rejects (ksm_compatible in mm/ksm.c), with the names of proc_pid_smaps(5): shared, may share,
+     * I/O, do not expand, page frames only, mixed map, hugetlb, droppable.
      */
     private static final Set<String> NOT_MERGEABLE = Set.of("sh", "ms", "io", "de", "pf", "mm", "ht", "dp");
 
     /**
-     * Those of a process, by ascending addresses; none of a kernel thread or a zombie.
+     * Reads the mappings of a process by ascending addresses. A kernel thread or a zombie has none.
      *
-     * @throws IOException if the file cannot be read, or is not what the kernel writes
+     * @throws IOException if the file cannot be read or has unexpected content
      */
     static List<PrivateMapping> read(Path smaps) throws IOException {
         List<PrivateMapping> mappings = new ArrayList<>();
-        // Names of files may hold any byte.
+        // File names may contain any bytes.
         try (BufferedReader lines = Files.newBufferedReader(smaps, StandardCharsets.ISO_8859_1)) {
             Matcher header = null;
             long anonymous = 0;
@@ -50,7 +50,7 @@ record PrivateMapping(long start, long end, long anonymous, long huge, boolean m
                 if (header == null || !Character.isUpperCase(line.isEmpty() ? ' ' : line.charAt(0))) {
                     header = HEADER.matcher(line);
                     if (!header.matches()) {
-                        throw new IOException("no mapping in " + smaps + ": " + line);
+                        throw new IOException("invalid mapping in " + smaps + ": " + line);
                     }
                     anonymous = 0;
                     huge = 0;
@@ -75,7 +75,7 @@ record PrivateMapping(long start, long end, long anonymous, long huge, boolean m
             List<PrivateMapping> mappings, Matcher header, Set<String> flags, long anonymous, long huge) {
         long start = Long.parseUnsignedLong(header.group(1), 16);
         long end = Long.parseUnsignedLong(header.group(2), 16);
-        // One that has grown to the left between two reads of the file is printed twice.
+        // If a mapping grew downwards between two reads of the file, it appears twice.
         boolean isNews = mappings.isEmpty() || mappings.get(mappings.size() - 1).end <= start;
         boolean isPrivate = header.group(3).endsWith("p") && flags.stream().noneMatch(NOT_MERGEABLE::contains);
         if (isPrivate && isNews && 0 <= start && start < end) {

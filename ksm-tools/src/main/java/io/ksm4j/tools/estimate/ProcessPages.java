@@ -15,33 +15,34 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * Looks at the pages of a process that {@code ksmd} could merge, from outside, by {@code /proc/PID/pagemap} and {@code /proc/PID/mem}.
- * Only pages that are in memory are read; the process goes on meanwhile. For one thread, which has others help it to read.
+ * Reads the pages of another process that {@code ksmd} could merge, through {@code /proc/PID/pagemap} and
+ * {@code /proc/PID/mem}. Reads only pages that are in memory, while the process keeps running. For use by one thread,
+ * which reads with the help of others.
  */
 final class ProcessPages implements AutoCloseable {
 
-    /** Gets pages, by ascending addresses. */
+    /** Receives pages by ascending addresses. */
     interface Visitor {
-        /** A page that has this hash. */
+        /** Receives a page with this hash. */
         void page(long address, long hash);
 
-        /** Another process has, or another mapping of this one, the same page of memory. */
+        /** Receives a page whose frame was already visited, in another process or another mapping. */
         default void sharedPage() {}
     }
 
-    /** What was found beside the pages that were read. */
+    /** Pages that were not visited. */
     static final class Tally {
-        /** Pages on swap, which {@code ksmd} leaves there. */
+        /** Pages on swap, where {@code ksmd} leaves them. */
         long swapped;
 
-        /** Pages that were gone, or could not be read, when it came to them. */
+        /** Pages that were gone or unreadable when they were to be read. */
         long unread;
 
         /** Whether the process ended before its last page was read. */
         boolean ended;
     }
 
-    /** By linux/Documentation/admin-guide/mm/pagemap.rst. */
+    /** Bits of pagemap (linux/Documentation/admin-guide/mm/pagemap.rst). */
     private static final long PRESENT = 1L << 63;
 
     private static final long SWAPPED = 1L << 62;
@@ -51,15 +52,15 @@ final class ProcessPages implements AutoCloseable {
 
     private static final Hasher64 HASHER = Hashing.xxh3_64();
 
-    /** What a processor's cache holds beside other things: what was read is hashed at once. */
+    /** Small enough for a processor's cache, because pages are hashed right after they are read. */
     private static final int READ_BYTES = 64 << 10;
 
     private static final int ENTRIES = 8192;
 
-    /** Beyond these it is memory that is busy, and other programs have something to do, too. */
+    /** More readers would not help, because memory bandwidth is the limit, and other programs need processors too. */
     private static final int MAX_READERS = 4;
 
-    /** Fewer pages are read before another thread has begun. */
+    /** A smaller number of pages is read before another thread has started. */
     private static final int MIN_PARALLEL_PAGES = 256;
 
     private final FileChannel pagemap;
@@ -71,10 +72,10 @@ final class ProcessPages implements AutoCloseable {
     private final ByteBuffer entries =
             ByteBuffer.allocateDirect(ENTRIES * Long.BYTES).order(ByteOrder.nativeOrder());
 
-    /** Of the entries, those whose pages are to be read. */
+    /** The entries whose pages are to be read. */
     private final BitSet wanted = new BitSet(ENTRIES);
 
-    /** Of those, the ones that could be. */
+    /** The entries whose pages have been read. */
     private final boolean[] known = new boolean[ENTRIES];
 
     private final long[] hashes = new long[ENTRIES];
@@ -82,7 +83,7 @@ final class ProcessPages implements AutoCloseable {
     private final List<Reader> readers = new ArrayList<>();
 
     /**
-     * Opens them.
+     * Opens the files of a process.
      *
      * @throws IOException if the process has ended, or this user may not read its memory
      */
@@ -103,7 +104,7 @@ final class ProcessPages implements AutoCloseable {
         }
     }
 
-    /** The hash that a page of zeros has. */
+    /** Returns the hash of a page of zeros. */
     static long hashOfZeros(int pageSize) {
         return hash(new byte[pageSize], 0, pageSize);
     }
@@ -113,9 +114,9 @@ final class ProcessPages implements AutoCloseable {
     }
 
     /**
-     * Shows all pages in these mappings to the visitor.
+     * Visits all pages of these mappings.
      *
-     * @throws CommandFailedException if the kernel hides which pages are which from this user
+     * @throws CommandFailedException if the kernel hides page frame numbers from this user
      * @throws IOException if the kernel's files on page frames cannot be read
      */
     Tally visit(List<PrivateMapping> mappings, Visitor visitor) throws IOException {
@@ -156,15 +157,14 @@ final class ProcessPages implements AutoCloseable {
             return false;
         }
         if ((entry & OF_FILE) != 0) {
-            return false; // Not written yet, or the huge page of zeros.
+            return false; // Not written yet, or the huge zero page.
         }
         if ((entry & EXCLUSIVE) != 0) {
             return true;
         }
         long frame = entry & FRAME;
         if (frame == 0) {
-            throw new CommandFailedException(
-                    "the kernel does not tell which pages are shared: ask as root (CAP_SYS_ADMIN)");
+            throw new CommandFailedException("the kernel hides which pages are shared: run as root (CAP_SYS_ADMIN)");
         }
         if (frames.isZeroPage(frame)) {
             return false;
@@ -177,7 +177,7 @@ final class ProcessPages implements AutoCloseable {
         return false;
     }
 
-    /** Fills in the hashes of pages that are wanted. */
+    /** Computes the hashes of the wanted pages. */
     private void read(long start, int count) {
         Arrays.fill(known, false);
         int parts = wanted.cardinality() < MIN_PARALLEL_PAGES ? 1 : readers.size();
@@ -186,10 +186,10 @@ final class ProcessPages implements AutoCloseable {
                 .forEach(i -> readers.get(i).read(start, count * i / parts, count * (i + 1) / parts));
     }
 
-    /** Has room of its own, so that others may read at the same time. */
+    /** Has its own buffers, so several can read at the same time. */
     private final class Reader {
 
-        /** From which hashing is so much faster than from the buffer that copying pays. */
+        /** Hashing an array is so much faster than hashing a direct buffer that copying pays. */
         private final byte[] copy = new byte[Math.max(1, READ_BYTES / pageSize) * pageSize];
 
         private final ByteBuffer bytes = ByteBuffer.allocateDirect(copy.length);
@@ -205,17 +205,17 @@ final class ProcessPages implements AutoCloseable {
                     hashes[at + i] = hash(copy, i * pageSize, pageSize);
                     known[at + i] = true;
                 }
-                // Where nothing could be read, the first page is the cause.
+                // If nothing could be read, the first page is the cause.
                 at = wanted.nextSetBit(at + Math.max(pages, 1));
             }
         }
 
-        /** How many whole pages could be read at once. */
+        /** Returns the number of complete pages that could be read at once. */
         private int read(long address, int pages) {
             bytes.clear().limit(Math.min(copy.length, pages * pageSize));
             try {
                 int read = ProcessPages.read(memory, bytes, address);
-                // Where there is no process any more, the file ends.
+                // The file ends if the process has ended.
                 ended = read == 0;
                 bytes.get(0, copy, 0, read);
                 return read / pageSize;
@@ -225,7 +225,7 @@ final class ProcessPages implements AutoCloseable {
         }
     }
 
-    /** As many bytes as there are, up to the buffer's limit. */
+    /** Reads as many bytes as there are, up to the buffer's limit. */
     private static int read(FileChannel file, ByteBuffer buffer, long position) throws IOException {
         return Math.max(file.read(buffer, position), 0);
     }

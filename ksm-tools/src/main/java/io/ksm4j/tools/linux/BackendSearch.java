@@ -12,10 +12,10 @@ import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 
 /**
- * What this JVM calls the kernel by.
+ * The backend that this JVM uses to call the kernel.
  *
- * @param backend the first in order of priority that works; empty if none does
- * @param refused each that does not, with the reason
+ * @param backend the first usable backend in order of priority; empty if none is usable
+ * @param refused each unusable backend, with the reason
  */
 public record BackendSearch(Optional<KsmBackend> backend, List<String> refused) {
 
@@ -34,13 +34,13 @@ public record BackendSearch(Optional<KsmBackend> backend, List<String> refused) 
     }
 
     /**
-     * The backend.
+     * Returns the backend.
      *
-     * @throws CommandFailedException if none works
+     * @throws CommandFailedException if no backend is usable
      */
     public KsmBackend require() {
         return backend.orElseThrow(() -> new CommandFailedException(
-                "no way to call the kernel: ksm doctor says why: " + String.join("; ", refused)));
+                "no usable backend; run ksm doctor for details: " + String.join("; ", refused)));
     }
 
     private static List<KsmBackendProvider> providers(List<String> refused) {
@@ -55,9 +55,9 @@ public record BackendSearch(Optional<KsmBackend> backend, List<String> refused) 
                 }
                 providers.add(found.next());
             } catch (UnsupportedClassVersionError e) {
-                refused.add("ffm: it takes Java 22 or later");
+                refused.add("ffm: needs Java 22 or later");
             } catch (ServiceConfigurationError | LinkageError e) {
-                refused.add("one that cannot be loaded: " + e);
+                refused.add("a backend that cannot be loaded: " + e);
             }
         }
         providers.sort(Comparator.comparingInt(KsmBackendProvider::priority).reversed());

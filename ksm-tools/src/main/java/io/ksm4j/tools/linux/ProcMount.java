@@ -10,16 +10,20 @@ import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
- * How {@code /proc} is mounted, and so what it shows to this process (proc(5)).
+ * How {@code /proc} is mounted, and therefore what it shows to this process (proc(5)).
  *
- * @param hidesOthers whether processes of other users are not listed: {@code hidepid} is 2 or 4, and this user is not exempt
+ * @param hidesOthers whether processes of other users are not listed: {@code hidepid} is 2 or 4, and this user is not
+ *     exempt
  * @param showsProcessesAlone whether files about the machine are missing: {@code subset=pid}
  */
 public record ProcMount(boolean hidesOthers, boolean showsProcessesAlone) {
 
     private static final int CAP_SYS_PTRACE = 19;
 
-    /** Of the tree below a directory that stands for {@code /}. What cannot be read hides nothing. */
+    /**
+     * Reads the mount options below a directory that stands for {@code /}. If they cannot be read, assumes that nothing
+     * is hidden.
+     */
     public static ProcMount read(Path root) {
         try {
             Path self = root.resolve("proc/self");
@@ -32,7 +36,9 @@ public record ProcMount(boolean hidesOthers, boolean showsProcessesAlone) {
         }
     }
 
-    /** Those of the file system, of the last mount: behind {@code - TYPE SOURCE} (proc_pid_mountinfo(5)). */
+    /**
+     * Returns the file system's options of the last mount, which follow {@code - TYPE SOURCE} (proc_pid_mountinfo(5)).
+     */
     private static List<String> options(String mountinfo) {
         List<String> options = List.of();
         for (String line : mountinfo.split("\n", -1)) {

@@ -11,16 +11,17 @@ import java.util.regex.Pattern;
  * The file {@code status} of a process or a thread (proc_pid_status(5)).
  *
  * @param file the file
- * @param text what it held
+ * @param text its content
  */
 public record ProcessStatus(Path file, String text) {
 
-    /** Of a directory such as {@code /proc/self}. The name in it is bytes, and need not be text. */
+    /** Reads the file in a directory such as {@code /proc/self}. The process name in it may be arbitrary bytes. */
     public static ProcessStatus read(Path directory) throws IOException {
         Path file = directory.resolve("status");
         return new ProcessStatus(file, Files.readString(file, StandardCharsets.ISO_8859_1));
     }
 
+    /** Returns the value of a field, without leading spaces. */
     public String field(String name) throws IOException {
         Matcher line = Pattern.compile("(?m)^" + name + ":[ \\t]*(.*)$").matcher(text);
         if (!line.find()) {
@@ -29,13 +30,13 @@ public record ProcessStatus(Path file, String text) {
         return line.group(1);
     }
 
-    /** Whether this is a thread of which only the exit status is left. */
+    /** {@return whether this thread has ended and only its exit status is left} */
     public boolean hasEnded() throws IOException {
         String state = field("State");
         return state.startsWith("Z") || state.startsWith("X");
     }
 
-    /** A set of signals: bit 0 is signal 1. */
+    /** Returns a set of signals, of which bit 0 is signal 1. */
     public long signals(String name) throws IOException {
         return Long.parseUnsignedLong(field(name), 16);
     }

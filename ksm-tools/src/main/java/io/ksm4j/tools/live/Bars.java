@@ -4,14 +4,14 @@ import java.nio.charset.Charset;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Bars side by side, one a column, of what characters a terminal has. */
+/** Draws bars side by side, one for each column, with characters that the terminal can show. */
 enum Bars {
     BLOCKS(" ▁▂▃▄▅▆▇█"),
     ASCII(" _.:-=+*#");
 
     private static final int LEVELS = 8;
 
-    /** From nothing to a full cell. */
+    /** From empty to a full cell. */
     private final String cells;
 
     Bars(String cells) {
@@ -23,11 +23,11 @@ enum Bars {
     }
 
     /**
-     * Draws them. What there is of a bar shows, even if it is zero.
+     * Draws bars. A value shows even if it is zero.
      *
-     * @param values the bars from left to right; not a number where there is none
-     * @param max what fills all rows
-     * @param rows how high they are
+     * @param values the bars from left to right; NaN for none
+     * @param max the value that fills all rows
+     * @param rows the height
      * @return the rows from top to bottom
      */
     List<String> draw(double[] values, double max, int rows) {

@@ -3,19 +3,19 @@ package io.ksm4j.tools.live;
 import java.util.List;
 import org.jline.utils.AttributedString;
 
-/** Something that is shown again and again. Safe for use by many threads. */
+/** A view that is updated and shown repeatedly. One thread updates and prints; any thread may call {@link #lines}. */
 interface LiveView {
 
     /**
-     * Reads anew what is shown.
+     * Reads the current values.
      *
      * @return whether there is still something to show
      */
     boolean update();
 
-    /** What stands on a screen of this size; what does not fit is cut. */
+    /** Returns the content of a screen of this size, which cuts what does not fit. */
     List<AttributedString> lines(int rows, int columns);
 
-    /** Writes the same to standard output, without a screen. */
+    /** Prints the content to standard output, without a screen. */
     void print();
 }

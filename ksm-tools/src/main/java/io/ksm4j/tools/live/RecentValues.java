@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.Deque;
 import java.util.Iterator;
 
-/** The latest of a row of numbers, as many as a screen may have columns. For use by one thread at a time. */
+/** The most recent numbers of a sequence, as many as a screen may have columns. For use by one thread at a time. */
 final class RecentValues {
 
     private static final int CAPACITY = 1024;
@@ -19,7 +19,7 @@ final class RecentValues {
         }
     }
 
-    /** So many, the latest at the right; not a number where there are not so many. */
+    /** Returns the most recent numbers, with the latest at the right; NaN if there are fewer. */
     double[] latest(int width) {
         double[] latest = new double[width];
         Arrays.fill(latest, Double.NaN);

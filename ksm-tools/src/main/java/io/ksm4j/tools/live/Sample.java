@@ -11,12 +11,12 @@ import java.util.Map;
 import java.util.OptionalDouble;
 
 /**
- * The machine at one time. What it has done is since the sample before, and absent in the first.
+ * The machine at one time. Rates are relative to the previous sample and absent in the first.
  *
- * @param time when
- * @param machine its numbers
- * @param ksmdPercent how much of one processor {@code ksmd} took; absent too where the kernel's threads are not shown
- * @param pagesPerSecond how many pages {@code ksmd} looked at in a second; absent too before Linux 6.6
+ * @param time when the sample was taken
+ * @param machine the machine's counters
+ * @param ksmdPercent CPU time of {@code ksmd} in percent of one processor; also absent if kernel threads are hidden
+ * @param pagesPerSecond pages that {@code ksmd} scanned per second; also absent before Linux 6.6
  */
 record Sample(Instant time, KsmStats machine, OptionalDouble ksmdPercent, OptionalDouble pagesPerSecond) {
 

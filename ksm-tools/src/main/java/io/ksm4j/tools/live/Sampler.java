@@ -10,7 +10,7 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import org.jspecify.annotations.Nullable;
 
-/** Takes samples, of one after the other. For use by one thread at a time. */
+/** Takes samples, each relative to the previous one. For use by one thread at a time. */
 final class Sampler {
 
     private static final double PERCENT = 100;
@@ -22,10 +22,10 @@ final class Sampler {
     private long nanoTimeBefore;
 
     /**
-     * Reads the machine's numbers.
+     * Takes a sample.
      *
      * @throws CommandFailedException if the kernel has no KSM
-     * @throws java.io.UncheckedIOException if a file cannot be read, or holds something else than it should
+     * @throws java.io.UncheckedIOException if a file cannot be read or has unexpected content
      */
     Sample next() {
         KsmStats machine = MachineStatus.read();

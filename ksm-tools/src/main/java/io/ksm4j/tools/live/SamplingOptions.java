@@ -8,7 +8,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** How often and how long something is shown: options that commands have in common. */
+/** Options of the commands that show samples: how often and how many. Runs a view accordingly. */
 final class SamplingOptions {
 
     private static final double MIN_INTERVAL = 0.1;
@@ -23,35 +23,38 @@ final class SamplingOptions {
     @Option(
             names = {"-n", "--count"},
             paramLabel = "COUNT",
-            description = "write this many samples as text, and end")
+            description = "print this many samples as text, then exit")
     private Optional<Long> count = Optional.empty();
 
     @Spec(Spec.Target.MIXEE)
     private CommandSpec spec;
 
     /**
-     * Refuses what is no pace.
+     * Rejects values out of range.
      *
-     * @throws ParameterException if a number is out of its range
+     * @throws ParameterException if a value is out of range
      */
     void check() {
         ArgumentChecks.require(
-                spec, interval >= MIN_INTERVAL && interval <= MAX_INTERVAL, "--interval takes 0.1 to 86400 seconds");
-        ArgumentChecks.require(spec, count.orElse(1L) >= 1, "--count takes 1 or more");
+                spec,
+                interval >= MIN_INTERVAL && interval <= MAX_INTERVAL,
+                "invalid --interval " + interval + ": must be 0.1 to 86400 seconds");
+        ArgumentChecks.require(
+                spec, count.orElse(1L) >= 1, "invalid --count " + count.orElse(1L) + ": must be at least 1");
     }
 
     void setCount(long samples) {
         count = Optional.of(samples);
     }
 
-    /** Seconds between samples. */
+    /** Returns the time between samples in seconds. */
     double interval() {
         return interval;
     }
 
     /**
-     * Shows it until the user presses q, all samples are taken, or there is nothing left to show. Takes the screen if there is one, no
-     * count was given, and text was not asked for.
+     * Shows a view until the user presses q, all samples are taken, or there is nothing left to show. Uses the screen
+     * if there is one, unless a count was given or text was requested.
      */
     void show(LiveView view, boolean asText) throws InterruptedException {
         if (!view.update()) {
@@ -97,7 +100,10 @@ final class SamplingOptions {
         System.out.flush();
     }
 
-    /** An interval after the last sample was due; what was missed, as while the process was stopped, is not made up for. */
+    /**
+     * Returns the time an interval after the last sample was due. Skips missed samples, such as while the process was
+     * stopped.
+     */
     private long following(long last) {
         long step = (long) (interval * TimeUnit.SECONDS.toNanos(1));
         return last + Math.max(1, (System.nanoTime() - last) / step + 1) * step;

@@ -34,12 +34,12 @@ import org.jline.utils.NonBlockingReader;
 import org.jline.utils.ShutdownHooks;
 
 /**
- * The whole screen of the terminal that this process was started at, which shows a {@link LiveView} until it is closed. Then the terminal is
- * as it was before: that is so also if the process ends, by a signal too, or is stopped by one.
+ * The whole screen of the terminal of this process, which shows a {@link LiveView} until it is closed. Then the
+ * terminal is restored. It is also restored if the process ends, including by a signal, or is stopped by a signal.
  */
 final class Screen implements AutoCloseable {
 
-    /** Of a terminal that does not tell. */
+    /** The size of a terminal that does not report its size. */
     private static final Size DEFAULT_SIZE = new Size(80, 24);
 
     private static final int CTRL_L = 0x0c;
@@ -51,10 +51,13 @@ final class Screen implements AutoCloseable {
     private final NonBlockingReader keys;
     private final Display display;
 
-    /** What brings back the screen that was there before; an empty one where the terminal has kept none, as Linux's console. */
+    /**
+     * Restores the previous screen, or clears the screen if the terminal has not saved the previous one, as with the
+     * Linux console.
+     */
     private final byte[] leave;
 
-    /** Held to draw, to enter and to leave: signals and the end of the process do that in threads of their own. */
+    /** Held to draw, enter and leave: signals and the end of the process do that in threads of their own. */
     private final ReentrantLock lock = new ReentrantLock();
 
     private Size size = DEFAULT_SIZE;
@@ -82,18 +85,18 @@ final class Screen implements AutoCloseable {
     }
 
     /**
-     * Takes the terminal.
+     * Takes over the terminal.
      *
-     * @return the screen, which shows nothing yet; empty where standard input and output are not both the terminal, or it can do no more
-     *     than print
+     * @return the screen, which shows nothing yet; empty if standard input and output are not both the terminal, or if
+     *     the terminal can only print
      */
     static Optional<Screen> open(LiveView view) {
         String type = System.getenv("TERM");
         if (type == null || type.isEmpty() || type.startsWith("dumb") || !isDevice(0) || !isDevice(1)) {
             return Optional.empty();
         }
-        // These run in the order in which they were added: this one before the terminal's own, which would leave the
-        // screen as it is.
+        // Hooks run in the order in which they were added. This one must run before the terminal's own, which would
+        // leave the screen as it is.
         Closer closer = new Closer();
         ShutdownHooks.add(closer);
         try {
@@ -119,26 +122,27 @@ final class Screen implements AutoCloseable {
     }
 
     /**
-     * By programs like stty(1), and not by native code: JLine 3.30 would give a terminal back with a speed of 0, which hangs up a serial
-     * line. A {@code TerminalBuilder} would run several more of them, and load native code where standard error is no terminal.
+     * Uses programs such as stty(1) instead of native code: with native code, JLine 3.30 would restore the terminal
+     * with a speed of 0, which hangs up a serial line. A {@code TerminalBuilder} would run several more programs, and
+     * load native code if standard error is not a terminal.
      *
-     * @throws IOException if there is no terminal, or no such program
+     * @throws IOException if there is no terminal or no such program
      */
     private static Terminal terminal(String type) throws IOException {
         ExecTerminalProvider provider = new ExecTerminalProvider();
         if (!provider.isPosixSystemStream(SystemStream.Output)) {
-            throw new IOException("standard output is no terminal");
+            throw new IOException("standard output is not a terminal");
         }
         return new PosixSysTerminal(
                 "ksm",
                 type,
                 ExecPty.current(provider, SystemStream.Output),
                 Console.charset(),
-                false, // Signals would end the process at once, without the hooks.
+                false, // Otherwise signals would end the process at once, without the hooks.
                 SignalHandler.SIG_DFL);
     }
 
-    /** What is registered before there is a screen. */
+    /** Registered before there is a screen. */
     private static final class Closer implements ShutdownHooks.Task {
 
         private volatile Optional<Screen> screen = Optional.empty();
@@ -149,7 +153,10 @@ final class Screen implements AutoCloseable {
         }
     }
 
-    /** What is no device cannot be a terminal, and asking one takes a process. */
+    /**
+     * {@return whether the descriptor is a device} Only a device can be a terminal, and to query a terminal takes a
+     * process.
+     */
     private static boolean isDevice(int descriptor) {
         try {
             String file = Files.readSymbolicLink(Path.of("/proc/self/fd/" + descriptor))
@@ -176,14 +183,15 @@ final class Screen implements AutoCloseable {
     }
 
     /**
-     * Keys come as they are pressed, without echo. Ctrl-C stays a signal, but not the one that a JVM dumps its threads at, and not Ctrl-Z:
-     * it would also stop the stty that this process may be waiting for, which then never ends.
+     * Delivers keys as they are pressed, without echo. Ctrl-C still sends a signal. Ctrl-\ does not, because the JVM
+     * would print its threads. Nor does Ctrl-Z: it would also stop the stty that this process may be waiting for, which
+     * would then never end.
      */
     private Attributes raw() {
         Attributes raw = new Attributes(before);
         raw.setLocalFlags(EnumSet.of(LocalFlag.ICANON, LocalFlag.ECHO, LocalFlag.IEXTEN), false);
         raw.setInputFlags(EnumSet.of(InputFlag.IXON, InputFlag.ICRNL, InputFlag.INLCR), false);
-        // A read ends after a tenth of a second, so that whoever reads can be stopped.
+        // A read ends after a tenth of a second, so that the reading thread can be stopped.
         raw.setControlChar(ControlChar.VMIN, 0);
         raw.setControlChar(ControlChar.VTIME, 1);
         raw.setControlChar(ControlChar.VQUIT, 0);
@@ -196,7 +204,7 @@ final class Screen implements AutoCloseable {
         try {
             if (!isClosed) {
                 size = readSize();
-                // Asks the terminal again, which takes a process.
+                // Queries the terminal again, which takes a process.
                 display.resize(size.getRows(), size.getColumns());
                 redraw();
             }
@@ -210,11 +218,11 @@ final class Screen implements AutoCloseable {
             Size read = terminal.getSize();
             return read.getRows() > 0 && read.getColumns() > 0 ? read : DEFAULT_SIZE;
         } catch (IOError e) {
-            return size; // Ctrl-C ends what is asked, too.
+            return size; // Ctrl-C also ends the program that reports the size.
         }
     }
 
-    /** Shows the view as it is now. */
+    /** Draws the current content of the view. */
     void draw() {
         lock.lock();
         try {
@@ -230,7 +238,10 @@ final class Screen implements AutoCloseable {
         }
     }
 
-    /** Ctrl-Z, or SIGTSTP: as with any program, the shell has the terminal until the user has this one go on. */
+    /**
+     * Handles Ctrl-Z and SIGTSTP: as with any program, the shell has the terminal until the user continues this
+     * process.
+     */
     private void suspend() {
         lock.lock();
         try {
@@ -242,14 +253,14 @@ final class Screen implements AutoCloseable {
         } finally {
             lock.unlock();
         }
-        // Uncaught, it stops the process; but not if no shell is there that could have it go on.
+        // Unhandled, the signal stops the process, unless there is no shell that could continue it.
         terminal.handle(Signal.TSTP, SignalHandler.SIG_DFL);
         try {
             String raise = "kill -TSTP " + ProcessHandle.current().pid();
-            // Gives the kernel time to stop all threads, so that what follows comes after that.
+            // Gives the kernel time to stop all threads before the next step.
             new ProcessBuilder("sh", "-c", raise + "; sleep 0.1").start().waitFor();
         } catch (IOException e) {
-            // As if there was no shell.
+            // The same as without a shell.
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
@@ -267,7 +278,11 @@ final class Screen implements AutoCloseable {
         }
     }
 
-    /** Waits for the user to press q until the time of {@link System#nanoTime}, or less if the terminal has gone. */
+    /**
+     * Waits until this {@link System#nanoTime}.
+     *
+     * @return whether the user pressed q before, or the terminal is gone
+     */
     boolean isLeftBefore(long time) {
         try {
             while (true) {
@@ -289,7 +304,7 @@ final class Screen implements AutoCloseable {
                 }
             }
         } catch (IOException | IllegalStateException e) {
-            return true; // Closed, as the process ends.
+            return true; // Closed, because the process ends.
         }
     }
 
@@ -303,7 +318,7 @@ final class Screen implements AutoCloseable {
         }
     }
 
-    /** Gives the terminal back. May be called by any thread, and more than once. */
+    /** Restores the terminal. May be called by any thread, and repeatedly. */
     @Override
     public void close() {
         lock.lock();
@@ -318,7 +333,7 @@ final class Screen implements AutoCloseable {
         } finally {
             lock.unlock();
         }
-        // Not while holding the lock: both wait for a shutdown that is under way, which may wait for it.
+        // Not under the lock: both wait for a shutdown in progress, which may wait for the lock.
         try {
             terminal.close();
         } catch (IOException | IOError e) {

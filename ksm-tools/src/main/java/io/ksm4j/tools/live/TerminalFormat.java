@@ -13,10 +13,10 @@ import org.jline.utils.AttributedStringBuilder;
 import org.jline.utils.AttributedStyle;
 
 /**
- * How things look on a terminal.
+ * Formats text and bars for a terminal.
  *
- * @param bars what bars are drawn with
- * @param hasColours whether they have colours
+ * @param bars how to draw bars
+ * @param hasColours whether to use colors
  */
 record TerminalFormat(Bars bars, boolean hasColours) {
 
@@ -25,13 +25,13 @@ record TerminalFormat(Bars bars, boolean hasColours) {
     private static final double MINUTE = 60;
     private static final double HOUR = 3600;
 
-    /** By the locale, and by the variable {@code NO_COLOR} (no-color.org). */
+    /** Returns the format for the locale and the variable {@code NO_COLOR} (no-color.org). */
     static TerminalFormat ofThisTerminal() {
         String noColor = System.getenv("NO_COLOR");
         return new TerminalFormat(Bars.of(Console.charset()), noColor == null || noColor.isEmpty());
     }
 
-    /** Adds as many lines as the parts take. */
+    /** Appends the parts in as many lines as they need. */
     static void flow(List<AttributedString> lines, int columns, List<String> parts) {
         StringBuilder line = new StringBuilder();
         for (String part : parts) {
@@ -44,13 +44,13 @@ record TerminalFormat(Bars bars, boolean hasColours) {
         lines.add(new AttributedString(line));
     }
 
-    /** The line above a table, over the whole width. */
+    /** Returns the heading of a table, in full width. */
     static AttributedString heading(String text, int columns) {
         String padded = text + " ".repeat(Math.max(0, columns - text.length()));
         return new AttributedString(padded, AttributedStyle.INVERSE);
     }
 
-    /** Bars between two texts. */
+    /** Returns bars between two texts. */
     AttributedString bar(String before, String drawn, String after, int colour) {
         AttributedStyle style = hasColours ? AttributedStyle.DEFAULT.foreground(colour) : AttributedStyle.DEFAULT;
         return new AttributedStringBuilder()
@@ -60,7 +60,7 @@ record TerminalFormat(Bars bars, boolean hasColours) {
                 .toAttributedString();
     }
 
-    /** What came last, the greatest number in full height and, as text, behind it. */
+    /** Returns recent values as bars; the maximum has full height and follows as text. */
     AttributedString history(String name, double[] values, Function<OptionalDouble, String> text, int colour) {
         OptionalDouble max =
                 Arrays.stream(values).filter(value -> !Double.isNaN(value)).max();
@@ -69,7 +69,7 @@ record TerminalFormat(Bars bars, boolean hasColours) {
         return bar(name, drawn, " " + text.apply(max), colour);
     }
 
-    /** Bars over the whole width, in rows. */
+    /** Returns bars over the full width, in rows. */
     List<AttributedString> plot(double[] values, double max, int rows, int colour) {
         List<AttributedString> lines = new ArrayList<>();
         for (String row : bars.draw(values, Math.max(max, Double.MIN_NORMAL), rows)) {
@@ -78,17 +78,17 @@ record TerminalFormat(Bars bars, boolean hasColours) {
         return lines;
     }
 
-    /** As {@link ByteCount} has it; a dash if there is none. */
+    /** Returns the text of {@link ByteCount}, or a dash if there is no number. */
     static String bytes(OptionalDouble bytes) {
         return bytes.isPresent() ? ByteCount.text((long) bytes.getAsDouble()) : "-";
     }
 
-    /** For example {@code 12.5 %}; a dash if there is none. */
+    /** Returns a text such as {@code 12.5 %}, or a dash if there is no number. */
     static String percent(OptionalDouble percent) {
         return percent.isPresent() ? String.format(Locale.ROOT, "%.1f %%", percent.getAsDouble()) : "-";
     }
 
-    /** For example {@code 0.5 s}, {@code 90 s}, {@code 10 min}, {@code 2.5 h}. */
+    /** Returns a text such as {@code 0.5 s}, {@code 90 s}, {@code 10 min} or {@code 2.5 h}. */
     static String seconds(double seconds) {
         double value = seconds < 2 * MINUTE ? seconds : seconds < 2 * HOUR ? seconds / MINUTE : seconds / HOUR;
         String unit = seconds < 2 * MINUTE ? " s" : seconds < 2 * HOUR ? " min" : " h";

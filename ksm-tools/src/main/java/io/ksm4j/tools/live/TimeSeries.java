@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.OptionalDouble;
 
 /**
- * How a number has changed. It keeps {@value #CAPACITY} points at most: beyond that every two become one, their mean, so that a series
- * may go on for ever. For use by one thread at a time.
+ * A number over time. Keeps at most {@value #CAPACITY} points: when they are exceeded, each pair is replaced by its
+ * mean, so a series can continue forever. For use by one thread at a time.
  */
 final class TimeSeries {
 
@@ -16,10 +16,10 @@ final class TimeSeries {
 
     private final List<Point> points = new ArrayList<>();
 
-    /** How many numbers make a point. */
+    /** How many numbers make up a point. */
     private int perPoint = 1;
 
-    /** Of those that are no point yet. */
+    /** The incomplete point: its time, the sum of its numbers and their count. */
     private double seconds;
 
     private double sum;
@@ -28,7 +28,7 @@ final class TimeSeries {
     /**
      * Adds a number.
      *
-     * @param at seconds since the series began, not less than before
+     * @param at seconds since the start of the series, not less than before
      * @throws IllegalArgumentException if a number is not finite
      */
     void add(double at, double value) {
@@ -55,7 +55,7 @@ final class TimeSeries {
         perPoint *= 2;
     }
 
-    /** What it was, from the first point on; of numbers that are no point yet their mean is the last. */
+    /** Returns all points; the last one is the mean of an incomplete point. */
     List<Point> points() {
         List<Point> all = new ArrayList<>(points);
         if (count > 0) {
@@ -65,11 +65,11 @@ final class TimeSeries {
     }
 
     /**
-     * Its course in equal columns of time: the mean of the points in each, or the one before where there is none; not a number before
-     * the first and behind the last.
+     * Returns the values for columns of equal time: the mean of the points in a column, or the previous value if there
+     * is none. Columns before the first and after the last point are NaN.
      *
-     * @param width how many columns
-     * @param span how many seconds they are in all, more than 0
+     * @param width the number of columns
+     * @param span the seconds of all columns together, more than 0
      */
     double[] columns(int width, double span) {
         double[] sums = new double[width];
@@ -89,7 +89,7 @@ final class TimeSeries {
         return columns;
     }
 
-    /** The greatest of its points, if there is one. */
+    /** Returns the maximum of the points; empty if there is none. */
     OptionalDouble max() {
         return points().stream().mapToDouble(Point::y).max();
     }

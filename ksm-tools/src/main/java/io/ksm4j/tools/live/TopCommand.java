@@ -6,16 +6,16 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** {@code ksm top}: what merging saves and costs, and how that goes on. */
+/** {@code ksm top}: shows continuously what merging saves and costs. */
 @Command(
         name = "top",
         mixinStandardHelpOptions = true,
         description = {
-            "Shows what merging saves and costs on this machine, and in which processes, again and again.",
-            "On a terminal q ends it. Otherwise, and with -n or --once, it writes samples as text."
+            "Shows continuously what merging saves and costs on this machine, and in which processes.",
+            "On a terminal, press q to quit. Otherwise, and with -n or --once, prints samples as text."
         },
-        footer =
-                "%nExits with 0 after q and after the last sample, with 1 if there is no KSM, and with 128 and the signal's number.")
+        footer = "%nExits with 0 after q and after the last sample, with 1 if there is no KSM, and with 128 plus the"
+                + " signal's number.")
 public final class TopCommand implements Callable<Integer> {
 
     @Mixin
@@ -24,7 +24,7 @@ public final class TopCommand implements Callable<Integer> {
     @Option(names = "--once", description = "the same as -n 1")
     private boolean once;
 
-    @Option(names = "--json", description = "write each sample as a line of JSON")
+    @Option(names = "--json", description = "print each sample as a line of JSON")
     private boolean json;
 
     @Override

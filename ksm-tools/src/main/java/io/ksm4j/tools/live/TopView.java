@@ -19,13 +19,13 @@ import org.jline.utils.AttributedString;
 import org.jline.utils.AttributedStyle;
 import org.jspecify.annotations.Nullable;
 
-/** What {@code ksm top} shows. */
+/** The view of {@code ksm top}. */
 final class TopView implements LiveView {
 
-    /** Its name before it and its greatest number behind. */
+    /** For the name before the bars and the maximum after them. */
     private static final int COLUMNS_AROUND_HISTORY = 18;
 
-    /** From so many rows on there is room for history, and for details. */
+    /** The minimum height to show history, and to show details. */
     private static final int ROWS_FOR_HISTORY = 8;
 
     private static final int ROWS_FOR_DETAILS = 14;
@@ -43,7 +43,7 @@ final class TopView implements LiveView {
     private @Nullable Sample sample;
     private Processes processes = new Processes(List.of(), OptionalInt.of(0));
 
-    /** Writes JSON, or else text, where there is no screen. The interval is in seconds. */
+    /** Prints JSON or text if there is no screen. The interval is in seconds. */
     TopView(boolean json, double interval) {
         this.json = json;
         this.interval = interval;
@@ -121,7 +121,7 @@ final class TopView implements LiveView {
         return row(columns, "PID", "MERGED", "COST", "PROFIT", "NAME");
     }
 
-    /** So many processes as there is room for, and in the last row what that leaves out. */
+    /** Returns as many processes as fit, and in the last row how many are omitted. */
     private List<AttributedString> table(int room, int columns) {
         List<AttributedString> lines = new ArrayList<>();
         List<ProcessInfo> known = processes.known();
@@ -142,7 +142,7 @@ final class TopView implements LiveView {
         }
         processes.ofOthers().ifPresent(rest::add);
         if (known.isEmpty() && rest.isEmpty()) {
-            rest.add("No process is known to have memory that may merge.");
+            rest.add("No process is known to have mergeable memory.");
         }
         if (!rest.isEmpty()) {
             lines.add(new AttributedString(String.join(", ", rest)));
@@ -150,7 +150,7 @@ final class TopView implements LiveView {
         return lines;
     }
 
-    /** What matters less is left out of narrow ones. */
+    /** Formats a row; a narrow one omits less important columns. */
     private static String row(int columns, String pid, String merged, String cost, String profit, String name) {
         if (columns < 46) {
             return String.format("%8s %10s  %s", pid, profit, name);
@@ -188,7 +188,7 @@ final class TopView implements LiveView {
         out.println();
     }
 
-    /** When it was taken, here. */
+    /** Returns the local time of the sample. */
     static String time(Sample sample) {
         return String.format(Locale.ROOT, "%tT", sample.time().atZone(ZoneId.systemDefault()));
     }

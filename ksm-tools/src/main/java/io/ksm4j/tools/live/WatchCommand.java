@@ -17,24 +17,24 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ksm watch}: what merging has done for a process, or for the machine, over time. */
+/** {@code ksm watch}: plots what merging saves for a process or for the machine over time. */
 @Command(
         name = "watch",
         mixinStandardHelpOptions = true,
         description = {
-            "Plots what merging saves over time: of a process, until it ends, or of the whole machine.",
-            "On a terminal q ends it. Otherwise, and with -n, it writes samples as text."
+            "Plots what merging saves over time, for a process until it ends, or for the whole machine.",
+            "On a terminal, press q to quit. Otherwise, and with -n, prints samples as text."
         },
         footer = {
-            "%nExits with 0 after q, after the last sample, and when the process ends; with 1 if there is no such process",
-            "or no KSM, or FILE cannot be written; and with 128 and the signal's number."
+            "%nExits with 0 after q, after the last sample, and when the process ends; with 1 if there is no such",
+            "process or no KSM, or if FILE cannot be written; and with 128 plus the signal's number."
         })
 public final class WatchCommand implements Callable<Integer> {
 
-    /** One of them. */
+    /** Exactly one of these. */
     private static final class Subject {
 
-        @Parameters(paramLabel = "PID", description = "this process")
+        @Parameters(paramLabel = "PID", description = "PID of the process")
         private Optional<Long> pid = Optional.empty();
 
         @Option(names = "--all", description = "the whole machine")
@@ -47,7 +47,10 @@ public final class WatchCommand implements Callable<Integer> {
     @Mixin
     private SamplingOptions sampling = new SamplingOptions();
 
-    @Option(names = "--svg", paramLabel = "FILE", description = "at the end, by whatever, write the plot to this file")
+    @Option(
+            names = "--svg",
+            paramLabel = "FILE",
+            description = "write the plot to this file at the end, also after a signal")
     private Optional<Path> svg = Optional.empty();
 
     @Spec
@@ -67,9 +70,9 @@ public final class WatchCommand implements Callable<Integer> {
         return ExitStatus.SUCCESS;
     }
 
-    /** A signal ends the process without coming back here. */
+    /** Shows the view, and writes the plot at the end. A signal ends the process without returning here. */
     private void showAndDraw(WatchView view, Path file) throws IOException, InterruptedException {
-        // What cannot be written is better said before an hour of watching than after.
+        // Fail now rather than after an hour of watching.
         Files.newOutputStream(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)
                 .close();
         Thread hook = new Thread(() -> {
@@ -89,7 +92,7 @@ public final class WatchCommand implements Callable<Integer> {
         }
     }
 
-    /** Whether it will not run. */
+    /** {@return whether the hook was removed and will not run} */
     private static boolean remove(Thread hook) {
         try {
             return Runtime.getRuntime().removeShutdownHook(hook);

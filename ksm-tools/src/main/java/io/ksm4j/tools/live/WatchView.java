@@ -22,18 +22,18 @@ import org.jline.utils.AttributedString;
 import org.jline.utils.AttributedStyle;
 import org.jspecify.annotations.Nullable;
 
-/** What {@code ksm watch} shows. */
+/** The view of {@code ksm watch}. */
 final class WatchView implements LiveView {
 
     private static final double MIB = 1 << 20;
     private static final double NANOS = 1e9;
 
-    /** Labels above the two plots, and the time below. */
+    /** The labels of the two plots, and the time axis. */
     private static final int ROWS_AROUND_BARS = 3;
 
     private static final String ROW = "%-8s %11s %11s %11s %8s%n";
 
-    /** What there is of one subject at one time. */
+    /** One sample of the process or the machine. */
     private record Reading(Sample sample, OptionalLong merged, OptionalLong profit) {
 
         OptionalLong cost() {
@@ -48,7 +48,7 @@ final class WatchView implements LiveView {
     private final TerminalFormat format = TerminalFormat.ofThisTerminal();
     private final Optional<ProcessInfo> process;
 
-    /** Of the process, and of none that gets its number later. */
+    /** Identifies the process, even if another one gets its PID later. */
     private final Optional<ProcessHandle> handle;
 
     private final double interval;
@@ -63,18 +63,18 @@ final class WatchView implements LiveView {
     private boolean hasHeading;
 
     /**
-     * Watches a process, or else the machine. The interval is in seconds.
+     * Watches a process or, if there is no PID, the machine. The interval is in seconds.
      *
-     * @throws UncheckedIOException if there is no such process, or no right to read of it
-     * @throws CommandFailedException if the kernel does not tell what merging does for it
+     * @throws UncheckedIOException if there is no such process, or no permission to read it
+     * @throws CommandFailedException if the kernel provides no counters for it
      */
     WatchView(Optional<Long> pid, double interval) {
         this.interval = interval;
         this.handle = pid.flatMap(ProcessHandle::of);
         this.process = pid.map(Processes::read);
         if (process.filter(info -> info.stats().mergedBytes().isEmpty()).isPresent()) {
-            throw new CommandFailedException("the kernel tells nothing of process " + pid.get()
-                    + ": it has ended, or is a thread of the kernel, or this is Linux before 5.19");
+            throw new CommandFailedException("there are no counters for process " + pid.get()
+                    + ": it has ended, is a kernel thread, or this is Linux before 5.19");
         }
     }
 
@@ -96,7 +96,7 @@ final class WatchView implements LiveView {
         return true;
     }
 
-    /** Empty if it has ended; then it may still have a parent to tell, and no memory. */
+    /** Reads the process; empty if it has ended. A zombie counts as ended: it has no memory. */
     private Optional<ProcessKsmStats> read(long pid) {
         if (!isAlive()) {
             return Optional.empty();
@@ -133,12 +133,15 @@ final class WatchView implements LiveView {
         return process.map(info -> info.pid() + " " + info.name()).orElse("this machine");
     }
 
-    /** What the pages are called: a process shares what it has merged with others, and the machine does not have what it saves. */
+    /**
+     * Returns the name of the saving. A process shares its merged pages with others; the machine does not have what it
+     * saves.
+     */
     private String what() {
         return process.isPresent() ? "merged" : "saved";
     }
 
-    /** Why there is nothing to show any more, if so. */
+    /** Returns why the view has ended; empty if it has not. */
     Optional<String> end() {
         return hasEnded ? Optional.of("process " + title() + " has ended") : Optional.empty();
     }
@@ -165,7 +168,7 @@ final class WatchView implements LiveView {
                         "profit " + ByteCount.text(reading.profit()),
                         "ksmd " + TerminalFormat.percent(reading.sample().ksmdPercent()) + " CPU"));
         int bars = Math.max(2, rows - lines.size() - ROWS_AROUND_BARS);
-        // Until the screen is full there is a column for each sample.
+        // Until the screen is full, each sample has a column.
         double span = Math.max(elapsed, columns * interval);
         lines.add(new AttributedString(what() + ", up to " + TerminalFormat.bytes(merged.max())));
         lines.addAll(format.plot(
@@ -199,7 +202,7 @@ final class WatchView implements LiveView {
                 TerminalFormat.percent(reading.sample().ksmdPercent()));
     }
 
-    /** The plot as it is by now; empty if there is nothing to plot yet. */
+    /** Returns the current plot; empty if there is nothing to plot yet. */
     Optional<String> svg() {
         lock.lock();
         try {

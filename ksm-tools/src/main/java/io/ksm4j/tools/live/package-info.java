@@ -1,2 +1,2 @@
-/** {@code ksm top} and {@code ksm watch}: samples over time, on a terminal or as text. */
+/** {@code ksm top} and {@code ksm watch}: show samples over time, on a terminal or as text. */
 package io.ksm4j.tools.live;

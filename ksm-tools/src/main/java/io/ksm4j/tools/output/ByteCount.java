@@ -2,17 +2,17 @@ package io.ksm4j.tools.output;
 
 import java.util.OptionalLong;
 
-/** Numbers of bytes as people read them. */
+/** Formats byte counts for people. */
 public final class ByteCount {
 
     private ByteCount() {}
 
-    /** For example {@code 0 B}, {@code 512 B}, {@code 1.5 MiB}, {@code -3.0 GiB}. */
+    /** Returns a text such as {@code 0 B}, {@code 512 B}, {@code 1.5 MiB} or {@code -3.0 GiB}. */
     public static String text(long bytes) {
         return io.ksm4j.internal.ByteCount.text(bytes);
     }
 
-    /** A dash if there is none. */
+    /** Returns the text, or a dash if there is no number. */
     public static String text(OptionalLong bytes) {
         return bytes.isPresent() ? text(bytes.getAsLong()) : "-";
     }

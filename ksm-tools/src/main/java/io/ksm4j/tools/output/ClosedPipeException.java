@@ -1,6 +1,8 @@
 package io.ksm4j.tools.output;
 
-/** Nobody reads standard output any more. Where a C program would get {@code SIGPIPE}, Java programs get this. */
+/**
+ * The reader of standard output has closed the pipe. A C program would get {@code SIGPIPE}; Java programs get this.
+ */
 public final class ClosedPipeException extends RuntimeException {
 
     private static final long serialVersionUID = 1;

@@ -2,7 +2,7 @@ package io.ksm4j.tools.output;
 
 import java.nio.charset.Charset;
 
-/** Standard error, and the character set of standard output. */
+/** Prints messages on standard error, and knows the character set of standard output. */
 public final class Console {
 
     private Console() {}
@@ -14,8 +14,8 @@ public final class Console {
     }
 
     /**
-     * Prints a message as one line on standard error. Control characters are replaced: quoted text may contain anything, and the
-     * line may go to a terminal.
+     * Prints a message as one line on standard error. Replaces control characters: quoted text may contain anything,
+     * and the line may go to a terminal.
      */
     public static void say(String message) {
         String line = message.strip().replaceAll("\\s*\\R\\s*", "; ").replaceAll("\\p{Cc}", "?");

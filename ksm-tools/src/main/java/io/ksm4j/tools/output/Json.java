@@ -9,7 +9,7 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
-/** Writes JSON (RFC 8259), in US-ASCII, so that no encoding can spoil it. */
+/** Writes JSON (RFC 8259) in US-ASCII, which every encoding preserves. */
 public final class Json {
 
     private final StringBuilder text = new StringBuilder();
@@ -17,11 +17,11 @@ public final class Json {
     private Json() {}
 
     /**
-     * A value as JSON in one line.
+     * Returns a value as one line of JSON.
      *
-     * @param value a map with keys that are strings, a collection, a string, a constant of an enum, a number, a boolean, an optional
-     *     of those, or null; an empty optional, and a number that is not finite, become null
-     * @throws IllegalArgumentException if it is or holds anything else
+     * @param value a map with string keys, a collection, a string, an enum constant, a number, a boolean, an optional
+     *     of those, or null; an empty optional and a number that is not finite become null
+     * @throws IllegalArgumentException if the value is or contains anything else
      */
     public static String of(@Nullable Object value) {
         Json json = new Json();

@@ -8,7 +8,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 
-/** The process's standard output, whose failures a {@link java.io.PrintStream} does not swallow. What comes after one is dropped. */
+/**
+ * Standard output of the process. Unlike a {@link java.io.PrintStream}, it reports a failure; later output is dropped.
+ */
 public final class StandardOutput extends OutputStream {
 
     private final FileOutputStream out = new FileOutputStream(FileDescriptor.out);
@@ -34,7 +36,10 @@ public final class StandardOutput extends OutputStream {
         }
     }
 
-    /** Or a socket. The errno is in the exception's message alone, in the words of the locale. */
+    /**
+     * {@return whether standard output is a pipe or a socket} The errno is only part of the exception's message, which
+     * depends on the locale.
+     */
     private static boolean isPipe() {
         Path file = Path.of("/proc/self/fd/1");
         try {

@@ -1,2 +1,2 @@
-/** What commands have in common: messages, exit statuses, JSON and sizes. */
+/** What all commands use: messages, exit statuses, argument checks, JSON and byte counts. */
 package io.ksm4j.tools.output;

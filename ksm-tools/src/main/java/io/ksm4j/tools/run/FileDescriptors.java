@@ -10,14 +10,15 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * The open files of this process, by their numbers. Those that it was given go on to the program it becomes: sockets of a service
- * manager, for one. Those that the JVM has opened for itself, which are open to programs it becomes, must not.
+ * The file descriptors of this process. The program that the process becomes inherits those that the process was given,
+ * such as sockets of a service manager. It must not inherit those that the JVM has opened for itself without
+ * close-on-exec.
  */
 public final class FileDescriptors {
 
     private static final Path DIRECTORY = Path.of("/proc/self/fd");
 
-    /** Standard input, output and error are below. */
+    /** Standard input, output and error have lower numbers. */
     private static final int FIRST_OTHER = 3;
 
     private static final int FCNTL = System.getProperty("os.arch").equals("aarch64") ? 25 : 72;
@@ -25,12 +26,12 @@ public final class FileDescriptors {
     private static final int F_SETFD = 2;
     private static final int FD_CLOEXEC = 1;
 
-    /** Those that were open when the program began. */
+    /** The descriptors that were open when this process started. */
     private static final Set<String> atStart = new HashSet<>();
 
     private FileDescriptors() {}
 
-    /** Called before anything else: some parts of the JDK open sockets when they are first used. */
+    /** Records the open descriptors. Must be called first, because parts of the JDK open sockets on first use. */
     public static void rememberInherited() {
         atStart.addAll(open());
     }
@@ -41,9 +42,9 @@ public final class FileDescriptors {
     }
 
     /**
-     * Has those closed when the program begins that it is not to inherit.
+     * Closes the descriptors on exec that the program must not inherit.
      *
-     * @param closed of the standard ones, those that were closed when this process began, where that is known
+     * @param closed which of standard input, output and error were closed when this process started, if known
      */
     static void closeOwnOnExec(KsmBackend backend, Optional<String> closed) throws IOException {
         Set<Path> ofTheJvm = classPath();
@@ -64,13 +65,16 @@ public final class FileDescriptors {
             try {
                 files.add(Path.of(entry).toRealPath());
             } catch (IOException e) {
-                // Then nobody has opened it.
+                // A file that is missing is not open.
             }
         }
         return files;
     }
 
-    /** What it opens before the program begins: its own files, the class path, and devices for random numbers. */
+    /**
+     * {@return whether the JVM opened the file at its start: a file of its own or of the class path, or a random number
+     * device}
+     */
     private static boolean isOfTheJvm(String descriptor, Set<Path> classPath) {
         try {
             Path file = Files.readSymbolicLink(DIRECTORY.resolve(descriptor));
@@ -79,7 +83,7 @@ public final class FileDescriptors {
                     || file.startsWith("/dev/random")
                     || file.startsWith("/dev/urandom");
         } catch (IOException e) {
-            return false; // Closed meanwhile.
+            return false; // Closed by now.
         }
     }
 }

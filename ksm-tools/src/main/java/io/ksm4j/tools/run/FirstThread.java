@@ -13,13 +13,13 @@ import java.util.Optional;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * The thread that this process began with, which waits in the launcher {@code java} until the JVM is done. A program keeps what the
- * kernel holds of the thread that calls {@code execve}, such as the signal that it gets when its parent dies, and other threads do not
- * have that. So a signal has the first one make the call, by a handler in machine code.
+ * The initial thread of this process, which waits in the launcher {@code java} until the JVM ends. On {@code execve}, a
+ * program keeps the calling thread's attributes, such as the parent-death signal, which other threads do not have.
+ * Therefore a signal makes the initial thread call {@code execve}, in a handler written in machine code.
  */
 final class FirstThread implements SystemCall {
 
-    /** Calls the kernel with the numbers in {@link #block}, and returns. */
+    /** Makes the system call in {@link #block} and returns. */
     private static final byte[] HANDLER_AMD64 = bytes(
             0x48,
             0xbb,
@@ -53,7 +53,7 @@ final class FirstThread implements SystemCall {
             0x43,
             0x20, //             mov [rbx+32], rax
             0xc3, //                               ret
-            // What the handler returns to:
+            // The handler returns to this code:
             0xb8,
             0x0f,
             0,
@@ -92,7 +92,7 @@ final class FirstThread implements SystemCall {
     private static final int MIN_FREE_SIGNAL = 34;
     private static final int MAX_SIGNAL = 64;
 
-    /** No call returns that: errors are from -4095 to -1. */
+    /** Not the result of any system call: errors are from -4095 to -1. */
     private static final long PENDING = Long.MIN_VALUE;
 
     private static final int RESULT = 32;
@@ -102,7 +102,7 @@ final class FirstThread implements SystemCall {
     private final KsmBackend backend;
     private final int signal;
 
-    /** The number of the call, three arguments, and the result. */
+    /** The number of the system call, three arguments and the result. */
     private final ByteBuffer block =
             ByteBuffer.allocateDirect(RESULT + Long.BYTES).order(ByteOrder.nativeOrder());
 
@@ -111,7 +111,7 @@ final class FirstThread implements SystemCall {
         this.signal = signal;
     }
 
-    /** Empty where no signal is free, memory must not be executed, or the architecture is another one. */
+    /** Returns empty if no signal is free, executable memory is forbidden, or the architecture is not supported. */
     static Optional<SystemCall> open(KsmBackend backend) throws IOException {
         ProcessStatus status = ProcessStatus.read(
                 Path.of("/proc/self/task", Long.toString(ProcessHandle.current().pid())));
@@ -142,14 +142,14 @@ final class FirstThread implements SystemCall {
         if (backend.mprotect(handler, page, PROT_READ | PROT_EXEC) < 0) {
             return false;
         }
-        // With the signals blocked that the thread has blocked, as the program inherits those.
+        // The handler blocks no signals beyond those of the thread, because the program inherits them.
         SignalAction action = AARCH64
                 ? new SignalAction(handler, SA_NODEFER, 0)
                 : new SignalAction(handler, SA_NODEFER | SA_RESTORER, handler + RESTORER_IN_AMD64);
         return action.install(backend, signal);
     }
 
-    /** Waits for its result. */
+    /** Makes the call and waits for its result. */
     @Override
     public long call(long number, long arg1, long arg2, long arg3) {
         block.clear().putLong(number).putLong(arg1).putLong(arg2).putLong(arg3);

@@ -18,13 +18,13 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * What a program inherits and a JVM or a shell changes, as it was before. Only the launcher {@code ksm} can know that, so it leaves it in
- * a variable; without it the part that it tells stays as it is.
+ * State that a program should inherit as it was before the JVM or a shell changed it. Only the launcher {@code ksm}
+ * knows it and passes it in a variable. State that is not in the variable is left as it is.
  *
- * @param ignored the signals that were ignored: bit 0 is signal 1
- * @param coredumpFilter what is dumped of mappings (core(5)), in hexadecimal
- * @param closed the standard files that were closed, such as {@code 02}
- * @param environment the variables, each with a zero byte behind it
+ * @param ignored the signals that were ignored; bit 0 is signal 1
+ * @param coredumpFilter which mappings are dumped (core(5)), in hexadecimal
+ * @param closed the standard descriptors that were closed, such as {@code 02}
+ * @param environment the environment variables, each followed by a zero byte
  */
 record InheritedState(
         OptionalLong ignored, Optional<String> coredumpFilter, Optional<String> closed, Optional<byte[]> environment) {
@@ -40,7 +40,7 @@ record InheritedState(
     private static final int RT_SIGPROCMASK = SystemCall.AARCH64 ? 135 : 14;
     private static final int SIG_SETMASK = 2;
 
-    /** What the launcher has left. */
+    /** Reads the state from the launcher's variable. */
     static InheritedState read() {
         String variable = System.getenv(VARIABLE);
         return variable == null
@@ -48,12 +48,16 @@ record InheritedState(
                 : parse(variable);
     }
 
-    /** @throws CommandFailedException if the launcher has not written it */
+    /**
+     * Parses the variable.
+     *
+     * @throws CommandFailedException if the launcher did not write it
+     */
     static InheritedState parse(String variable) {
         Matcher parts = FORM.matcher(variable);
         if (!parts.matches()) {
             throw new CommandFailedException("the variable " + VARIABLE
-                    + " is reserved for the launcher of ksm, and holds something else: unset it");
+                    + " is reserved for the launcher of ksm, but has another value: unset it");
         }
         try {
             return new InheritedState(
@@ -73,7 +77,7 @@ record InheritedState(
         return text.isBlank() ? Optional.empty() : Optional.of(text);
     }
 
-    /** Has the program dumped as it would have been. */
+    /** Restores the core dump filter for the program. */
     void restoreCoredumpFilter() throws IOException {
         if (coredumpFilter.isPresent()) {
             Files.writeString(COREDUMP_FILTER, "0x" + coredumpFilter.get());
@@ -81,9 +85,10 @@ record InheritedState(
     }
 
     /**
-     * Ignores again what was ignored and the JVM handles. It needs some of that, so this is for the moment before the program begins.
+     * Ignores the signals again that were ignored and that the JVM handles. The JVM needs some of them, so call this
+     * just before the program starts.
      *
-     * @return what the JVM did at these signals
+     * @return the previous actions of these signals
      */
     Map<Integer, SignalAction> ignoreSignals(KsmBackend backend) throws IOException {
         Map<Integer, SignalAction> before = new LinkedHashMap<>();
@@ -98,7 +103,7 @@ record InheritedState(
         return before;
     }
 
-    /** Has this thread block the signals that the first one does, as the JVM has threads block others. */
+    /** Gives this thread the signal mask of the initial thread, because the JVM changes the mask of its threads. */
     static void restoreSignalMask(KsmBackend backend) throws IOException {
         Path first =
                 Path.of("/proc/self/task", Long.toString(ProcessHandle.current().pid()));

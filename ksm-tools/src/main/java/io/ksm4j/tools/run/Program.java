@@ -13,8 +13,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A program that this process can become. Its arguments and its environment are bytes, as the kernel has them: as strings they would
- * depend on the locale.
+ * A program that this process can become. Arguments and environment are bytes, as in the kernel: strings would depend
+ * on the locale.
  */
 final class Program {
 
@@ -26,7 +26,7 @@ final class Program {
 
     private static final int EXECVE = SystemCall.AARCH64 ? 221 : 59;
 
-    /** Where programs are looked for without {@code PATH}, as execvp(3) does. */
+    /** The directories to search if {@code PATH} is not set, as in execvp(3). */
     private static final String DEFAULT_PATH = "/bin:/usr/bin";
 
     private final List<byte[]> arguments;
@@ -37,7 +37,7 @@ final class Program {
         this.environment = environment;
     }
 
-    /** What the last arguments of this process name, with the environment that it has inherited. */
+    /** Returns the program in the last arguments of this process, with the environment that the process inherited. */
     static Program ofLastArguments(int count, InheritedState inherited) throws IOException {
         List<byte[]> all = strings(Files.readAllBytes(Path.of("/proc/self/cmdline")));
         List<byte[]> environment = strings(
@@ -48,7 +48,7 @@ final class Program {
         return new Program(all.subList(all.size() - count, all.size()), environment);
     }
 
-    /** Each ends with a zero byte. */
+    /** Splits strings, each followed by a zero byte. */
     private static List<byte[]> strings(byte[] bytes) {
         List<byte[]> strings = new ArrayList<>();
         ByteArrayOutputStream string = new ByteArrayOutputStream();
@@ -64,11 +64,11 @@ final class Program {
     }
 
     /**
-     * Becomes the program, looking for it as execvp(3) does.
+     * Becomes the program, and searches for it like execvp(3).
      *
-     * @param backend knows addresses
-     * @param kernel makes the call
-     * @return the errno if it could not; otherwise this does not return
+     * @param backend provides addresses
+     * @param kernel makes the system call
+     * @return the errno of a failure; does not return on success
      */
     int exec(KsmBackend backend, SystemCall kernel) {
         byte[] name = arguments.get(0);
@@ -112,7 +112,7 @@ final class Program {
     private int exec(KsmBackend backend, SystemCall kernel, byte[] file) {
         int errno = execve(backend, kernel, file, arguments);
         if (errno == ENOEXEC) {
-            // A script that does not say what runs it.
+            // A script without an interpreter line.
             byte[] shell = "/bin/sh".getBytes(StandardCharsets.US_ASCII);
             List<byte[]> script = new ArrayList<>(List.of(shell, file));
             script.addAll(arguments.subList(1, arguments.size()));
@@ -137,7 +137,7 @@ final class Program {
         }
     }
 
-    /** Their addresses, and a null one at the end. */
+    /** Returns the addresses of the strings, followed by a null pointer. */
     private static ByteBuffer pointers(KsmBackend backend, List<byte[]> values, List<ByteBuffer> kept) {
         ByteBuffer pointers =
                 ByteBuffer.allocateDirect((values.size() + 1) * Long.BYTES).order(ByteOrder.nativeOrder());
@@ -157,7 +157,7 @@ final class Program {
         return text(bytes).indexOf(c) >= 0;
     }
 
-    /** One character is one byte, whatever it stands for. */
+    /** Decodes each byte as one character, whatever it means. */
     private static String text(byte[] bytes) {
         return new String(bytes, StandardCharsets.ISO_8859_1);
     }

@@ -17,21 +17,25 @@ import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
-/** {@code ksm run}: opts this process in and becomes the program, which with all that it starts has the mark from then on. */
+/**
+ * {@code ksm run}: opts this process in and becomes the program. The program and all processes that it starts inherit
+ * the mark.
+ */
 @Command(
         name = "run",
         mixinStandardHelpOptions = true,
         synopsisHeading = "Usage: ",
         description = {
-            "Runs a program whose whole memory may merge: heap, stacks and all, and that of every program it starts.",
-            "ksm becomes that program, so that signals and the exit status are its own."
+            "Runs a program with all of its memory mergeable, including heap and stacks, and that of every program it"
+                    + " starts.",
+            "ksm becomes that program, so signals and the exit status are the program's own."
         },
         footer = "%nExits with 127 if there is no such program, with 126 if it cannot be run, and with 1 if the kernel"
-                + " does not opt the process in. It takes Linux 6.10 or later: before 6.7 a program loses the mark as it starts,"
-                + " and before 6.10 ksmd may overlook it, unless the distribution has mended that.")
+                + " does not opt the process in. Needs Linux 6.10 or later: before 6.7, a program loses the mark when"
+                + " it starts, and before 6.10, ksmd may overlook it, unless the distribution has fixed that.")
 public final class RunCommand implements Callable<Integer> {
 
-    /** As those of {@code env} (POSIX). */
+    /** Like {@code env} (POSIX). */
     static final int CANNOT_RUN = 126;
 
     static final int NOT_FOUND = 127;
@@ -50,19 +54,19 @@ public final class RunCommand implements Callable<Integer> {
         String kernel = System.getProperty("os.version");
         if (mayLoseTheMark(kernel)) {
             Console.say("this is Linux " + kernel
-                    + ": before 6.10 a program may lose the mark as it starts, or ksmd may overlook"
-                    + " it: ksm status PID shows whether it merges");
+                    + ": before 6.10 a program may lose the mark when it starts, or ksmd may overlook it;"
+                    + " ksm status PID shows whether it merges");
         }
         int errno = exec(backend, program, inherited);
         return switch (errno) {
             case Program.ENOENT, Program.ENOTDIR -> fail(NOT_FOUND, "there is no program " + command.get(0));
-            case Program.EACCES -> fail(CANNOT_RUN, "no right to run " + command.get(0));
+            case Program.EACCES -> fail(CANNOT_RUN, "no permission to run " + command.get(0));
             case Program.E2BIG -> fail(CANNOT_RUN, "too many arguments for " + command.get(0));
             default -> fail(CANNOT_RUN, "the kernel cannot run " + command.get(0) + ": errno " + errno);
         };
     }
 
-    /** Leaves nothing of the JVM to the program. */
+    /** Removes all traces of the JVM and becomes the program. */
     private static int exec(KsmBackend backend, Program program, InheritedState inherited) throws IOException {
         inherited.restoreCoredumpFilter();
         FileDescriptors.closeOwnOnExec(backend, inherited.closed());
@@ -76,7 +80,7 @@ public final class RunCommand implements Callable<Integer> {
         return errno;
     }
 
-    /** By which jps would take the program for a JVM. */
+    /** Deletes the performance counters, by which jps would take the program for a JVM. */
     private static void deleteCounters() throws IOException {
         Files.deleteIfExists(Path.of(
                 "/tmp",
@@ -85,8 +89,9 @@ public final class RunCommand implements Callable<Integer> {
     }
 
     /**
-     * Whether a kernel of this version, unless it is mended, does not hand the mark on over {@code execve} (commit 3c6f33b7273a of 6.7),
-     * or does not have {@code ksmd} look at such a program (3a9e567ca45f of 6.10).
+     * {@return whether a kernel of this version, unless it is patched, drops the mark on {@code execve} (fixed in 6.7
+     * by commit 3c6f33b7273a), or whether {@code ksmd} may overlook such a program (fixed in 6.10 by commit
+     * 3a9e567ca45f)}
      */
     static boolean mayLoseTheMark(String version) {
         Matcher numbers = VERSION.matcher(version);

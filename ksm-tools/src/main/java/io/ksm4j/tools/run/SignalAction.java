@@ -5,21 +5,24 @@ import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
-/** What a process does at a signal, as the kernel has it (rt_sigaction(2)): the C library's own structure is another one. */
+/**
+ * The action of a process for a signal, in the kernel's structure (rt_sigaction(2)), which differs from that of the C
+ * library.
+ */
 final class SignalAction {
 
     private static final int RT_SIGACTION = SystemCall.AARCH64 ? 134 : 13;
 
     private static final long SIG_IGN = 1;
 
-    /** Of a set of signals. */
+    /** The size of a signal set. */
     static final int SET_BYTES = 8;
 
-    /** Handler, flags, restorer, and the set of signals that it blocks. */
+    /** Handler, flags, restorer, and the signals that the handler blocks. */
     private final ByteBuffer structure =
             ByteBuffer.allocateDirect(3 * Long.BYTES + SET_BYTES).order(ByteOrder.nativeOrder());
 
-    /** A handler that blocks nothing. */
+    /** A handler that blocks no signals. */
     SignalAction(long handler, long flags, long restorer) {
         structure.putLong(handler).putLong(flags).putLong(restorer);
     }
@@ -28,12 +31,12 @@ final class SignalAction {
         return new SignalAction(SIG_IGN, 0, 0);
     }
 
-    /** Whether the kernel has taken it. */
+    /** {@return whether the kernel has accepted the action} */
     boolean install(KsmBackend backend, int signal) {
         return call(backend, signal, backend.address(structure), 0);
     }
 
-    /** What the process does now. */
+    /** Returns the current action. */
     static SignalAction of(KsmBackend backend, int signal) {
         SignalAction action = new SignalAction(0, 0, 0);
         action.call(backend, signal, 0, backend.address(action.structure));

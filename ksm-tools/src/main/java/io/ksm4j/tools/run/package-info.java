@@ -1,2 +1,2 @@
-/** {@code ksm run}: starts a program with all of its memory mergeable. */
+/** {@code ksm run}: becomes a program with all of its memory mergeable. */
 package io.ksm4j.tools.run;

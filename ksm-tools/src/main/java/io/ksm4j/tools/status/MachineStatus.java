@@ -4,7 +4,7 @@ import io.ksm4j.stats.KsmStats;
 import io.ksm4j.tools.output.CommandFailedException;
 import java.util.OptionalLong;
 
-/** What the kernel says about KSM on the whole machine. */
+/** Reads and describes KSM on the whole machine. */
 public final class MachineStatus {
 
     private MachineStatus() {}
@@ -18,7 +18,7 @@ public final class MachineStatus {
     public static KsmStats read() {
         KsmStats machine = KsmStats.read();
         if (!machine.isAvailable()) {
-            throw new CommandFailedException("there is no /sys/kernel/mm/ksm: ksm doctor says why");
+            throw new CommandFailedException("there is no /sys/kernel/mm/ksm: run ksm doctor for details");
         }
         return machine;
     }
@@ -28,31 +28,31 @@ public final class MachineStatus {
         return costBytes(machine.savedBytes(), machine.profitBytes());
     }
 
-    /** Returns the size of the kernel's records in bytes: what is saved less the profit; empty if either is unknown. */
+    /** Returns the size of the kernel's records in bytes: the saving less the profit; empty if either is unknown. */
     public static OptionalLong costBytes(OptionalLong savedBytes, OptionalLong profitBytes) {
         return savedBytes.isPresent() && profitBytes.isPresent()
                 ? OptionalLong.of(savedBytes.getAsLong() - profitBytes.getAsLong())
                 : OptionalLong.empty();
     }
 
-    /** What it does, by the settings. */
+    /** Describes what {@code ksmd} does according to its settings. */
     public static String ksmd(KsmStats machine) {
         if (machine.run().isEmpty()) {
-            return "may run or not, as /sys/kernel/mm/ksm/run cannot be read";
+            return "unknown, because /sys/kernel/mm/ksm/run cannot be read";
         }
         long run = machine.run().getAsLong();
         if (run != 1) {
-            return run == 2 ? "stands still, all pages taken apart" : "stands still";
+            return run == 2 ? "stopped, all pages unmerged" : "stopped";
         }
         return "runs, " + pages(machine.pagesToScan()) + " every " + number(machine.sleepMillisecs()) + " ms"
-                + (machine.advisorMode().filter("scan-time"::equals).isPresent() ? ", as the advisor has it" : "");
+                + (machine.advisorMode().filter("scan-time"::equals).isPresent() ? ", set by the advisor" : "");
     }
 
     static String pages(OptionalLong pages) {
         return number(pages) + (pages.orElse(0) == 1 ? " page" : " pages");
     }
 
-    /** A dash if there is none. */
+    /** Returns the number, or a dash if it is unknown. */
     static String number(OptionalLong number) {
         return number.isPresent() ? Long.toString(number.getAsLong()) : "-";
     }

@@ -4,10 +4,10 @@ import io.ksm4j.stats.ProcessKsmStats;
 import java.util.OptionalLong;
 
 /**
- * A process that has something to do with merging.
+ * A process that merging concerns.
  *
- * @param pid its number
- * @param name of a JVM the main class, or the jar it was started from; of others what the kernel calls it; printable, and never empty
+ * @param pid its PID
+ * @param name the main class or jar of a JVM, or the kernel's name of another process; printable and never empty
  * @param stats what merging does for it
  */
 public record ProcessInfo(long pid, String name, ProcessKsmStats stats) {

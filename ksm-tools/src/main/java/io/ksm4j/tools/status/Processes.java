@@ -20,11 +20,12 @@ import java.util.OptionalInt;
 import java.util.Set;
 
 /**
- * The machine's processes that have something to do with merging: pages that are merged or that {@code ksmd} keeps records of, or
- * memory that may merge.
+ * The processes that merging concerns: they have merged pages, mergeable memory, or pages that {@code ksmd} keeps
+ * records of.
  *
- * @param known those that could be read, the one that merging does most for first
- * @param hidden how many could not be read, for want of rights; empty if unknown, since {@code /proc} does not list them
+ * @param known the processes that could be read, by decreasing profit
+ * @param hidden how many could not be read, for lack of permission; empty if unknown, because {@code /proc} does not
+ *     list them
  */
 public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
 
@@ -32,7 +33,7 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
 
     private static final Path PROC = Path.of("/proc");
 
-    /** Options of {@code java} that take the next argument for their value. */
+    /** Options of {@code java} whose value is the next argument. */
     private static final Set<String> WITH_VALUE = Set.of(
             "-cp",
             "-classpath",
@@ -50,9 +51,9 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
             "--source");
 
     /**
-     * Reads them all. Those that end meanwhile are left out.
+     * Reads all processes, except those that end during reading.
      *
-     * @throws UncheckedIOException if {@code /proc} cannot be read, or holds something else than it should
+     * @throws UncheckedIOException if {@code /proc} cannot be read or has unexpected content
      */
     public static Processes read() {
         List<ProcessInfo> known = new ArrayList<>();
@@ -86,18 +87,18 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
         return new Processes(List.copyOf(known), areListed ? OptionalInt.of(hidden) : OptionalInt.empty());
     }
 
-    /** Under {@code hidepid=1} the kernel answers {@code EPERM}, for which Java has no exception of its own. */
+    /** With {@code hidepid=1} the kernel returns {@code EPERM}, for which Java has no exception of its own. */
     private static boolean isDenied(UncheckedIOException e, Path directory) {
         return e.getCause() instanceof AccessDeniedException
                 || (Files.isDirectory(directory) && !Files.isReadable(directory));
     }
 
     /**
-     * Reads one, which need not have to do with merging.
+     * Reads a process, even if merging does not concern it.
      *
      * @throws IllegalArgumentException if {@code pid} is not positive
-     * @throws CommandFailedException if there is none, or {@code /proc} hides it
-     * @throws UncheckedIOException as {@link ProcessKsmStats#read(long)}
+     * @throws CommandFailedException if there is no such process, or {@code /proc} hides it
+     * @throws UncheckedIOException like {@link ProcessKsmStats#read(long)}
      */
     public static ProcessInfo read(long pid) {
         Path directory = PROC.resolve(Long.toString(pid));
@@ -110,7 +111,7 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
                 throw e;
             }
             throw new CommandFailedException(
-                    "no right to look at process " + pid + ", since /proc is mounted with hidepid: ask as root", e);
+                    "no permission to read process " + pid + ", because /proc is mounted with hidepid: run as root", e);
         }
     }
 
@@ -123,11 +124,11 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
         }
         throw new CommandFailedException("there is no process " + pid
                 + (ProcMount.read(ROOT).hidesOthers()
-                        ? ", or it is another user's, which hidepid hides: ask as root"
+                        ? ", or it belongs to another user and hidepid hides it: run as root"
                         : ""));
     }
 
-    /** What merging does for a process, which is not over when its first thread is. */
+    /** Returns what merging does for a process. A process does not end with its first thread. */
     public static ProcessKsmStats stats(long pid) {
         ProcessKsmStats stats = ProcessKsmStats.read(pid);
         if (!stats.entries().isEmpty() || stats.mergingPages().isPresent()) {
@@ -140,8 +141,8 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
     }
 
     /**
-     * Where the files of a process are: {@code /proc/PID}, or, since what is in there is empty once the first thread has ended, those of
-     * another thread.
+     * Returns the directory with the files of a process: {@code /proc/PID}, or that of another thread if the first
+     * thread has ended, because the files of an ended thread are empty.
      */
     public static Path directory(long pid) {
         Path directory = PROC.resolve(Long.toString(pid));
@@ -155,7 +156,7 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
                 }
             }
         } catch (IOException | DirectoryIteratorException e) {
-            // All have.
+            // All have ended.
         }
         return directory;
     }
@@ -168,45 +169,50 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
         }
     }
 
-    /** Whether the kernel counts pages of it that may not merge any more: they go from its counters in the next scan. */
+    /**
+     * {@return whether the kernel still counts pages that may not merge any more} It corrects that in the next scan.
+     */
     public static boolean isStale(ProcessKsmStats stats) {
         return isCounted(stats) && !stats.mergeable().orElse(true);
     }
 
-    /** Whether the kernel counts pages that are merged, or keeps records of some. */
+    /** {@return whether the kernel counts merged pages of a process, or keeps records of its pages} */
     public static boolean isCounted(ProcessKsmStats stats) {
         return stats.mergingPages().orElse(0) > 0
                 || stats.zeroPages().orElse(0) > 0
                 || stats.rmapItems().orElse(0) > 0;
     }
 
-    /** Says that there are others; empty if there are none. */
+    /** Returns a message about processes that could not be read; empty if there are none. */
     public Optional<String> ofOthers() {
         if (hidden.isEmpty()) {
-            return Optional.of("Processes of other users are hidden by hidepid: root sees them");
+            return Optional.of("hidepid hides processes of other users: run as root to see them");
         }
         return hidden.getAsInt() == 0
                 ? Optional.empty()
-                : Optional.of(hidden.getAsInt() + " processes of other users could not be read: root can");
+                : Optional.of(hidden.getAsInt() + " processes of other users could not be read: run as root");
     }
 
     private static boolean concerns(ProcessKsmStats stats) {
         return isCounted(stats) || stats.mergeable().orElse(false);
     }
 
-    /** The main class of a JVM, or what the kernel calls the process; a question mark if it has ended. */
+    /**
+     * Returns the main class of a JVM, or the kernel's name of another process; a question mark if the process has
+     * ended.
+     */
     public static String nameOf(long pid) {
         Path directory = directory(pid);
         String name = nameByArguments(List.of(read(directory.resolve("cmdline")).split("\0", -1)));
         if (name.isEmpty()) {
             name = read(PROC.resolve(pid + "/comm")).strip();
         }
-        // It may hold anything, and goes to a terminal.
+        // The name may contain anything, and goes to a terminal.
         name = name.replaceAll("[^\\p{Print}\\p{L}]", "?");
         return name.isEmpty() ? "?" : name;
     }
 
-    /** Empty if this is no JVM that the launcher {@code java} has started. */
+    /** Returns the main class or jar; empty if the launcher {@code java} did not start the process. */
     static String nameByArguments(List<String> arguments) {
         String program = arguments.get(0);
         if (!program.equals("java") && !program.endsWith("/java")) {
@@ -227,7 +233,7 @@ public record Processes(List<ProcessInfo> known, OptionalInt hidden) {
             if (WITH_VALUE.contains(argument)) {
                 i++;
             } else if (argument.startsWith("@")) {
-                return "java " + argument; // The rest is in that file.
+                return "java " + argument; // The rest is in the argument file.
             } else if (!argument.startsWith("-")) {
                 return argument;
             }

@@ -16,12 +16,12 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ksm status}: what merging saves and costs now. */
+/** {@code ksm status}: shows what merging saves and costs now. */
 @Command(
         name = "status",
         mixinStandardHelpOptions = true,
         description = "Shows what merging saves and costs on this machine, and in which processes.",
-        footer = "%nExits with 1 if there is no KSM, no such process, or no right to read it.")
+        footer = "%nExits with 1 if there is no KSM, no such process, or no permission to read it.")
 public final class StatusCommand implements Callable<Integer> {
 
     @Option(names = "--json", description = "print JSON")
@@ -30,7 +30,7 @@ public final class StatusCommand implements Callable<Integer> {
     @Parameters(
             arity = "0..1",
             paramLabel = "PID",
-            description = "show this process alone, even if nothing of it may merge")
+            description = "show only this process, even if none of its memory is mergeable")
     private Optional<Long> pid = Optional.empty();
 
     @Spec
@@ -59,23 +59,23 @@ public final class StatusCommand implements Callable<Integer> {
         line("profit", ByteCount.text(machine.profitBytes()));
         line(
                 "shared",
-                MachineStatus.pages(machine.pagesShared()) + " kept, for " + MachineStatus.pages(machine.pagesSharing())
+                MachineStatus.pages(machine.pagesShared()) + " in use, " + MachineStatus.pages(machine.pagesSharing())
                         + " saved");
         if (machine.ksmZeroPages().orElse(0) > 0) {
-            line("zeros", MachineStatus.pages(machine.ksmZeroPages()) + " became the kernel's page of zeros");
+            line("zeros", MachineStatus.pages(machine.ksmZeroPages()) + " replaced by the kernel's zero page");
         }
-        line("unshared", MachineStatus.pages(machine.pagesUnshared()) + " without an equal");
+        line("unshared", MachineStatus.pages(machine.pagesUnshared()) + " without a duplicate");
         line("volatile", volatilePages(machine));
-        line("scans", MachineStatus.number(machine.fullScans()) + " full ones");
+        line("scans", MachineStatus.number(machine.fullScans()) + " full scans");
         if (machine.run().orElse(1) == 0 && machine.rmapItems().orElse(0) > 0) {
-            line("as of", "ksmd's last scan: what has ended or was unmarked since is still counted");
+            line("as of", "ksmd's last scan: processes that ended and memory unmarked since then are still counted");
         }
     }
 
-    /** With {@code smart_scan} the kernel counts two kinds together. */
+    /** With {@code smart_scan}, the kernel counts skipped pages as volatile too. */
     static String volatilePages(KsmStats machine) {
         return MachineStatus.pages(machine.pagesVolatile()) + " that change too fast"
-                + (machine.smartScan().orElse(0) != 0 ? ", or that smart_scan passes over" : "");
+                + (machine.smartScan().orElse(0) != 0 ? ", or that smart_scan skips" : "");
     }
 
     private static void line(String name, String value) {
@@ -84,15 +84,15 @@ public final class StatusCommand implements Callable<Integer> {
 
     private static String note(ProcessInfo process) {
         if (Processes.isStale(process.stats())) {
-            return " (may not merge any more, and is counted until ksmd's next scan)";
+            return " (no longer mergeable; counted until ksmd's next scan)";
         }
-        return process.stats().mergeAny().orElse(false) ? " (opted in whole)" : "";
+        return process.stats().mergeAny().orElse(false) ? " (opted in as a whole)" : "";
     }
 
     private static void print(Processes processes) {
         PrintStream out = System.out;
         if (processes.known().isEmpty()) {
-            out.println("No process that could be read is known to have memory that may merge.");
+            out.println("No readable process is known to have mergeable memory.");
         } else {
             out.printf("%10s %11s %11s %11s  %s%n", "PID", "MERGED", "COST", "PROFIT", "NAME");
         }

@@ -5,12 +5,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The JSON names of counters and settings, which docs/command.md explains. Names stay; new ones may be added. */
+/**
+ * The JSON names of counters and settings, which docs/command.md explains. Names do not change; names may be added.
+ */
 public final class StatusJson {
 
     private StatusJson() {}
 
-    /** What {@code --json} prints of machine and processes. */
+    /** Returns what {@code --json} prints about the machine and processes. */
     public static Map<String, Object> of(KsmStats machine, Processes processes) {
         Map<String, Object> values = new LinkedHashMap<>();
         values.put("machine", of(machine));

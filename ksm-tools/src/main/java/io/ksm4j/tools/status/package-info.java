@@ -1,2 +1,2 @@
-/** {@code ksm status}, and how commands read counters of the machine and of processes. */
+/** {@code ksm status}; also reads and describes the machine and its processes for other commands. */
 package io.ksm4j.tools.status;

@@ -8,13 +8,13 @@ import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 import java.util.logging.SimpleFormatter;
 
-/** Prints what the library logs as this command's own messages: in one line, without a stack trace. */
+/** Prints log messages of the library like messages of the command: in one line, without a stack trace. */
 final class ConsoleLogHandler extends Handler {
 
-    /** Puts arguments into messages. */
+    /** Inserts arguments into messages. */
     private static final Formatter MESSAGES = new SimpleFormatter();
 
-    /** Kept, as nobody else does. */
+    /** Keeps the logger from being collected, because the log manager does not. */
     private static Logger logger = Logger.getAnonymousLogger();
 
     static void replaceHandlersOf(String name) {

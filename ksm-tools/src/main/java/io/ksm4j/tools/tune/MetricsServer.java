@@ -15,10 +15,10 @@ import java.nio.charset.StandardCharsets;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
-/** Serves the machine's numbers at {@code /metrics}, in the text format of Prometheus. */
+/** Serves the machine's counters at {@code /metrics} in the text format of Prometheus. */
 final class MetricsServer implements AutoCloseable {
 
-    /** How many scrapes there may be at once; each may take as long as {@link #TIMEOUT_SECONDS}. */
+    /** The maximum of concurrent scrapes; each may take up to {@link #TIMEOUT_SECONDS}. */
     private static final int THREADS = 2;
 
     private static final String TIMEOUT_SECONDS = "10";
@@ -32,14 +32,14 @@ final class MetricsServer implements AutoCloseable {
     }
 
     /**
-     * Starts to serve.
+     * Starts the server.
      *
      * @param host a name or an address; empty for the loopback address
-     * @param port 0 for any that is free
+     * @param port the port; 0 for any free one
      * @throws CommandFailedException if it cannot listen there
      */
     static MetricsServer start(String host, int port) {
-        // Or a client that says nothing would have a thread for ever.
+        // Without them, a silent client would occupy a thread forever.
         System.setProperty("sun.net.httpserver.maxReqTime", TIMEOUT_SECONDS);
         System.setProperty("sun.net.httpserver.maxRspTime", TIMEOUT_SECONDS);
         try {
@@ -55,10 +55,10 @@ final class MetricsServer implements AutoCloseable {
             server.start();
             return new MetricsServer(server, executor);
         } catch (UnknownHostException e) {
-            throw new CommandFailedException("no host " + host + ": name one of this machine's addresses", e);
+            throw new CommandFailedException("unknown host " + host + ": use a name or an address of this machine", e);
         } catch (IOException e) {
             throw new CommandFailedException(
-                    "cannot serve metrics on port " + port + ": " + e.getMessage() + ": choose another", e);
+                    "cannot serve metrics on port " + port + ": " + e.getMessage() + ": choose another port", e);
         }
     }
 
@@ -85,7 +85,7 @@ final class MetricsServer implements AutoCloseable {
             try {
                 body = PrometheusText.of(KsmStats.read()).getBytes(StandardCharsets.UTF_8);
             } catch (UncheckedIOException e) {
-                Console.say("no metrics: " + e.getMessage());
+                Console.say("cannot read metrics: " + e.getMessage());
                 exchange.sendResponseHeaders(500, -1);
                 return;
             }

@@ -5,8 +5,8 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /**
- * The machine's numbers in the text format of Prometheus, version 0.0.4, under the names that they have from {@code ksm-micrometer}, so
- * that one dashboard serves both. What the kernel does not tell is left out.
+ * The machine's counters in the text format of Prometheus, version 0.0.4, with the names of {@code ksm-micrometer}, so
+ * that one dashboard works for both. Values that the kernel does not provide are omitted.
  */
 final class PrometheusText {
 
@@ -26,22 +26,22 @@ final class PrometheusText {
         sample("ksm_kernel_pages{state=\"sharing\"}", machine.pagesSharing());
         sample("ksm_kernel_pages{state=\"unshared\"}", machine.pagesUnshared());
         sample("ksm_kernel_pages{state=\"volatile\"}", machine.pagesVolatile());
-        gauge("ksm_kernel_zero_pages", "Empty pages replaced by the page of zeros", machine.ksmZeroPages());
+        gauge("ksm_kernel_zero_pages", "Pages of zeros replaced by the zero page", machine.ksmZeroPages());
         gauge("ksm_kernel_saved_bytes", "Memory that merging saves", machine.savedBytes());
         gauge("ksm_kernel_used_bytes", "Memory that merged pages occupy", machine.usedBytes());
-        gauge("ksm_kernel_profit_bytes", "Memory saved, less what the kernel keeps records in", machine.profitBytes());
+        gauge("ksm_kernel_profit_bytes", "Memory saved, less the kernel's records", machine.profitBytes());
         gauge("ksm_kernel_sharing_ratio", "How many pages each merged page saves", machine.sharingRatio());
-        gauge("ksm_kernel_wasted_ratio", "Pages looked at in vain for each that is saved", machine.wastedEffort());
+        gauge("ksm_kernel_wasted_ratio", "Pages scanned without effect for each page saved", machine.wastedEffort());
         gauge("ksm_kernel_volatile_ratio", "The share of pages that change too fast", machine.volatileShare());
-        gauge("ksm_kernel_run", "0: ksmd stands still, 1: scans, 2: has unmerged all", machine.run());
-        gauge("ksm_kernel_scan_batch_pages", "What ksmd scans before it sleeps", machine.pagesToScan());
+        gauge("ksm_kernel_run", "0: ksmd is stopped, 1: running, 2: stopped, all pages unmerged", machine.run());
+        gauge("ksm_kernel_scan_batch_pages", "Pages that ksmd scans before it sleeps", machine.pagesToScan());
         gauge(
                 "ksm_kernel_scan_sleep_seconds",
                 "How long ksmd sleeps between batches",
                 seconds(machine.sleepMillisecs()));
         counter("ksm_kernel_full_scans_total", "Scans of all mergeable memory", machine.fullScans());
-        counter("ksm_kernel_scanned_pages_total", "Pages that ksmd has looked at", machine.pagesScanned());
-        counter("ksm_kernel_skipped_pages_total", "Pages that ksmd has passed over", machine.pagesSkipped());
+        counter("ksm_kernel_scanned_pages_total", "Pages that ksmd has scanned", machine.pagesScanned());
+        counter("ksm_kernel_skipped_pages_total", "Pages that ksmd has skipped", machine.pagesSkipped());
         family("ksm_kernel_copied_pages_total", "counter", "Merged pages that were copied");
         sample("ksm_kernel_copied_pages_total{cause=\"write\"}", machine.cowKsm());
         sample("ksm_kernel_copied_pages_total{cause=\"swapin\"}", machine.ksmSwpinCopy());

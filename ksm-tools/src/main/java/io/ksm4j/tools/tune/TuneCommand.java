@@ -28,19 +28,19 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** {@code ksm tune}: drives {@code ksmd} until it is told to stop. */
+/** {@code ksm tune}: controls {@code ksmd} until it is terminated. */
 @Command(
         name = "tune",
         mixinStandardHelpOptions = true,
         description = {
-            "Drives ksmd by a policy until it is terminated (Ctrl-C, SIGTERM), and then puts its settings back.",
-            "A line says what is done and why, whenever that changes."
+            "Controls ksmd by a policy until it is terminated (Ctrl-C, SIGTERM), and then restores its settings.",
+            "Prints a line with each change and the reason for it."
         },
         sortOptions = false,
-        footer = "%nNeeds root. Exits with 128 and the signal's number, or with 1 if it cannot go on.")
+        footer = "%nNeeds root. Exits with 128 plus the signal's number, or with 1 if it cannot continue.")
 public final class TuneCommand implements Callable<Integer> {
 
-    /** Names for the command line; the man page and the completion have them from here. */
+    /** Names on the command line, which the manual page and the completions take from here. */
     enum Policy {
         converge,
         pressure,
@@ -52,9 +52,9 @@ public final class TuneCommand implements Callable<Integer> {
             names = "--policy",
             paramLabel = "POLICY",
             description = {
-                "converge: merge as fast as --cpu allows while that pays, then only look for news (the default)",
-                "pressure: the same, while memory is short",
-                "ksmtuned: the rules of that script",
+                "converge: merge as fast as --cpu allows while that pays, then only watch for new pages (default)",
+                "pressure: the same, but only while memory is short",
+                "ksmtuned: the rules of the script ksmtuned",
                 "advisor: let the kernel choose, for a full scan in --scan-time"
             })
     private Policy policy = Policy.converge;
@@ -62,14 +62,14 @@ public final class TuneCommand implements Callable<Integer> {
     @Option(
             names = "--cpu",
             paramLabel = "PERCENT",
-            description =
-                    "how much of one core ksmd may take, 1 to 100 (default: ${DEFAULT-VALUE}); ksmtuned knows no such bound")
+            description = "maximum CPU time of ksmd, 1 to 100 percent of one core (default: ${DEFAULT-VALUE}); not for"
+                    + " ksmtuned")
     private int cpu = 50;
 
     @Option(
             names = "--scan-time",
             paramLabel = "SECONDS",
-            description = "how long a full scan should take under the advisor (default: ${DEFAULT-VALUE})")
+            description = "duration of a full scan under the advisor (default: ${DEFAULT-VALUE})")
     private long scanTime = 200;
 
     @Option(
@@ -82,7 +82,8 @@ public final class TuneCommand implements Callable<Integer> {
             names = "--metrics",
             paramLabel = "[HOST:]PORT",
             description =
-                    "serve the machine's numbers to Prometheus, at /metrics; on the loopback address unless a host is given")
+                    "serve the machine's counters to Prometheus at /metrics; on the loopback address unless HOST is"
+                            + " given")
     private Optional<String> metrics = Optional.empty();
 
     @Spec
@@ -99,7 +100,7 @@ public final class TuneCommand implements Callable<Integer> {
                 if (server != null) {
                     listener.print("metrics at " + server.uri());
                 }
-                // A signal ends it, but if something fails.
+                // Only a failure completes it; a signal ends the process.
                 Optional<RuntimeException> failure = listener.end.join();
                 if (failure.isPresent()) {
                     throw failure.get();
@@ -112,10 +113,10 @@ public final class TuneCommand implements Callable<Integer> {
     }
 
     private TuningPolicy policy() {
-        requireMeant("--set", Set.of(Policy.ksmtuned));
-        requireMeant("--scan-time", Set.of(Policy.advisor));
-        requireMeant("--cpu", EnumSet.complementOf(EnumSet.of(Policy.ksmtuned)));
-        ArgumentChecks.require(spec, cpu >= 1 && cpu <= 100, "--cpu is from 1 to 100 per cent");
+        requireSupported("--set", Set.of(Policy.ksmtuned));
+        requireSupported("--scan-time", Set.of(Policy.advisor));
+        requireSupported("--cpu", EnumSet.complementOf(EnumSet.of(Policy.ksmtuned)));
+        ArgumentChecks.require(spec, cpu >= 1 && cpu <= 100, "invalid --cpu " + cpu + ": must be 1 to 100 percent");
         double share = cpu / 100.0;
         try {
             return switch (policy) {
@@ -129,11 +130,11 @@ public final class TuneCommand implements Callable<Integer> {
         }
     }
 
-    /** Nobody shall believe in an option that does nothing. */
-    private void requireMeant(String option, Set<Policy> policies) {
+    /** Rejects options that the chosen policy ignores. */
+    private void requireSupported(String option, Set<Policy> policies) {
         boolean isGiven = spec.commandLine().getParseResult().hasMatchedOption(option);
         String names = policies.stream().map(Policy::name).sorted().collect(Collectors.joining(" or "));
-        ArgumentChecks.require(spec, !isGiven || policies.contains(policy), option + " is for --policy " + names);
+        ArgumentChecks.require(spec, !isGiven || policies.contains(policy), option + " needs --policy " + names);
     }
 
     private MetricsServer server(String address) {
@@ -145,26 +146,26 @@ public final class TuneCommand implements Callable<Integer> {
                 return MetricsServer.start(host, port);
             }
         } catch (NumberFormatException e) {
-            // As with a number that is no port.
+            // The same as for a number out of range.
         }
         throw new ParameterException(
-                spec.commandLine(), "--metrics takes a port from 0 to 65535, or HOST:PORT: " + address);
+                spec.commandLine(), "invalid --metrics " + address + ": must be a port from 0 to 65535, or HOST:PORT");
     }
 
-    /** Prints decisions, in the tuner's thread. */
+    /** Prints decisions in the tuner's thread. */
     private static final class Listener implements KsmTuner.Listener {
 
         private static final DateTimeFormatter TIME = DateTimeFormatter.ofPattern("HH:mm:ss", Locale.ROOT);
 
         private static final long MIN_NANOS_BETWEEN_LINES = 1_000_000_000;
 
-        /** Completed when the command is to end: with what failed, or with nothing if that has been said. */
+        /** Completed to end the command: with the failure, or empty if the failure has been logged. */
         private final CompletableFuture<Optional<RuntimeException>> end = new CompletableFuture<>();
 
         private String lastKind = "";
         private long lastTime = System.nanoTime() - MIN_NANOS_BETWEEN_LINES;
 
-        /** Numbers change with each decision, and what is done does not: what comes next is said a second later at the soonest. */
+        /** Numbers change with each decision. Prints only decisions of another kind, and at most one line a second. */
         @Override
         public void decided(Observation observation, Decision decision) {
             String kind = decision.reason().replaceAll("[0-9.]+", "");
@@ -176,7 +177,7 @@ public final class TuneCommand implements Callable<Integer> {
             }
         }
 
-        /** The logger has said why. */
+        /** The library has logged the cause. */
         @Override
         public void stopped(Throwable cause) {
             end.complete(Optional.empty());

@@ -38,7 +38,7 @@ class AgentDirectoryTest {
     }
 
     @Test
-    void itHoldsTheJarAndTheAnswerAndIsGoneInTheEnd() throws IOException {
+    void containsJarAndAnswerAndIsDeletedOnClose() throws IOException {
         try (AgentDirectory directory = AgentDirectory.create(SELF, properties(""))) {
             assertThat(Path.of(directory.jarAsSeenFromInside())).isNotEmptyFile();
             assertThat(directory(directory)).hasParent(temporary);
@@ -52,22 +52,22 @@ class AgentDirectoryTest {
     }
 
     @Test
-    void anAgentThatSaysNothingGaveNoAnswer() {
+    void anEmptyAnswerIsAFailure() {
         try (AgentDirectory directory = AgentDirectory.create(SELF, properties(""))) {
             assertThatThrownBy(directory::readAnswer)
                     .isInstanceOf(CommandFailedException.class)
-                    .hasMessageStartingWith("the agent gave no answer: ");
+                    .hasMessageStartingWith("the agent did not answer: ");
         }
     }
 
-    /** What is missing must not be taken for "opted out". */
+    /** A missing value must not be taken as "opted out". */
     @ParameterizedTest
     @CsvSource({
         "isOptedIn=true, the JVM has an agent of another version",
         "mergeable=true, the JVM has an agent of another version",
-        "'\\u12', the answer of the agent is garbage",
+        "'\\u12', the answer of the agent is invalid",
     })
-    void anAnswerInOtherWordsIsNone(String answer, String message) throws IOException {
+    void rejectsAnUnknownAnswer(String answer, String message) throws IOException {
         try (AgentDirectory directory = AgentDirectory.create(SELF, properties(""))) {
             Files.writeString(Path.of(directory.answerAsSeenFromInside()), answer);
 
@@ -78,7 +78,7 @@ class AgentDirectoryTest {
     }
 
     @Test
-    void aJvmGetsItInTheSamePlaceAgainUnlessThatIsTaken() {
+    void reusesThePreviousPlaceUnlessItExists() {
         Path before;
         try (AgentDirectory directory = AgentDirectory.create(SELF, properties(""))) {
             before = directory(directory);
@@ -92,12 +92,12 @@ class AgentDirectoryTest {
         assertThat(temporary).isEmptyDirectory();
     }
 
-    /** Else whoever runs a JVM could have root make a directory of any name in any place. */
+    /** Otherwise the owner of a JVM could make root create any directory anywhere. */
     @ParameterizedTest
     @ValueSource(
             strings = {"elsewhere/ksm-attach1", "elsewhere/chosen", "chosen", "ksm-attach", "../ksm-attach1", "\0", "/"
             })
-    void aJvmHasNoSayInItsName(String before) throws IOException {
+    void ignoresOtherNamesThatTheJvmProposes(String before) throws IOException {
         Path elsewhere = Files.createDirectory(temporary.resolve("elsewhere"));
         for (String name : new String[] {before, temporary + "/" + before}) {
             try (AgentDirectory directory = AgentDirectory.create(SELF, properties(name))) {
@@ -108,9 +108,9 @@ class AgentDirectoryTest {
         }
     }
 
-    /** With the process, the path by which it was reached ends. */
+    /** The path through /proc/PID ends with the process. */
     @Test
-    void itIsGoneInTheEndWhenTheJvmIsToo() throws Exception {
+    void isDeletedEvenIfTheJvmHasEnded() throws Exception {
         Process jvm = new ProcessBuilder("sleep", "60").start();
         try (AgentDirectory directory = AgentDirectory.create(jvm.pid(), properties(""))) {
             assertThat(directory(directory)).isNotEmptyDirectory();
@@ -120,7 +120,7 @@ class AgentDirectoryTest {
     }
 
     @Test
-    void theJvmOfSomebodyElseMayWriteTheAnswerAndNothingElse() throws Exception {
+    void anotherUsersJvmMayOnlyWriteTheAnswer() throws Exception {
         assumeThat(Files.getOwner(Path.of("/proc/self")).getName()).isEqualTo("root");
         Files.setPosixFilePermissions(temporary, PosixFilePermissions.fromString("rwxrwxrwx"));
         Process other =
@@ -138,11 +138,11 @@ class AgentDirectoryTest {
                             .contains(PosixFilePermission.OTHERS_READ)
                             .doesNotContain(PosixFilePermission.GROUP_WRITE, PosixFilePermission.OTHERS_WRITE);
                 }
-                // The place in which it is may be the other's, to put something else there.
+                // The other user may own the parent directory and replace the directory in it.
                 Files.move(directory(directory), moved);
                 Files.createDirectory(directory(directory));
-                Files.writeString(answer, "error=put there by somebody else");
-                assertThatThrownBy(directory::readAnswer).hasMessageStartingWith("the agent gave no answer: ");
+                Files.writeString(answer, "error=put there by someone else");
+                assertThatThrownBy(directory::readAnswer).hasMessageStartingWith("the agent did not answer: ");
             }
             assertThat(answer).exists();
             assertThat(moved).isEmptyDirectory();
@@ -153,7 +153,7 @@ class AgentDirectoryTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"/nonexistent", "/proc/self/status", "\0"})
-    void aPlaceThatIsNoneIsSaid(String place) {
+    void rejectsAnInvalidTemporaryDirectory(String place) {
         Properties properties = new Properties();
         properties.setProperty("java.io.tmpdir", place);
 
@@ -161,6 +161,6 @@ class AgentDirectoryTest {
                 .isInstanceOf(CommandFailedException.class)
                 .hasMessageStartingWith(
                         "cannot put the agent into " + place + ", the java.io.tmpdir of JVM " + SELF + ": ")
-                .hasMessageEndingWith(": start it with another, or with -javaagent:ksm-agent.jar");
+                .hasMessageEndingWith(": start it with another one, or with -javaagent:ksm-agent.jar");
     }
 }

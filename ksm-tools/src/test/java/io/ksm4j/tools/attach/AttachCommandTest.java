@@ -12,7 +12,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What {@code ksm attach} says of the kernel's counters, which it corrects as late as in its next scan. */
+/** What {@code ksm attach} prints about counters that the kernel corrects only in its next scan. */
 class AttachCommandTest {
 
     @TempDir
@@ -33,25 +33,25 @@ class AttachCommandTest {
     }
 
     @Test
-    void countersFromBeforeAreCalledThat() throws IOException {
+    void marksOutdatedCounters() throws IOException {
         assertThat(lines("1", "ksm_mergeable: no\n", true, false))
                 .containsExactly(
                         "7 Name is now opted out",
                         "merged 4.0 MiB, cost 128.0 KiB, profit 3.9 MiB",
-                        "These are the numbers from before: the kernel corrects them in ksmd's next scan.");
+                        "These counters are outdated: the kernel corrects them in ksmd's next scan.");
         assertThat(lines("0", "ksm_mergeable: no\n", false, false))
                 .last()
                 .asString()
-                .endsWith("in ksmd's next scan, and ksmd stands still.");
+                .endsWith("in ksmd's next scan, but ksmd is stopped.");
         assertThat(lines("0", "", true, false))
                 .as("before Linux 6.16")
                 .last()
                 .asString()
-                .startsWith("These are the numbers from before");
+                .startsWith("These counters are outdated");
     }
 
     @Test
-    void countersOfToday() throws IOException {
+    void printsCurrentCountersAsTheyAre() throws IOException {
         assertThat(lines("1", "ksm_mergeable: yes\n", true, true)).hasSize(2);
         assertThat(lines("1", "ksm_mergeable: yes\n", false, true)).hasSize(3);
     }

@@ -16,9 +16,9 @@ class TargetJvmTest {
 
     private static final long SELF = ProcessHandle.current().pid();
 
-    /** A signal would reach its process, which does not know what for, and prints its stacks. */
+    /** Its process would get the signal unexpectedly and print its stacks. */
     @Test
-    void aThreadOfAJvmIsNotTakenForOne() {
+    void rejectsAThreadOfAJvm() {
         long thread = Arrays.stream(new File("/proc/self/task").list())
                 .mapToLong(Long::parseLong)
                 .filter(id -> id != SELF)
@@ -27,11 +27,11 @@ class TargetJvmTest {
 
         assertThatThrownBy(() -> TargetJvm.attach(thread))
                 .isInstanceOf(CommandFailedException.class)
-                .hasMessage(thread + " is a thread of process " + SELF + ": name that");
+                .hasMessage(thread + " is a thread: specify its process, " + SELF);
     }
 
     @Test
-    void aJvmThatNeverAnswersIsGivenUpByAThreadThatKeepsNothingAlive() {
+    void givesUpOnAFrozenJvmAndLeavesOnlyADaemonThread() {
         CountDownLatch never = new CountDownLatch(1);
         AtomicBoolean daemon = new AtomicBoolean();
 
@@ -45,12 +45,12 @@ class TargetJvmTest {
                     return never;
                 }))
                 .isInstanceOf(CommandFailedException.class)
-                .hasMessageStartingWith("JVM " + SELF + " has not answered in ");
+                .hasMessageStartingWith("JVM " + SELF + " did not answer within ");
         assertThat(daemon).isTrue();
     }
 
     @Test
-    void whatFailsInTimeFailsWithItsOwnReason() {
+    void reportsTheActionsOwnFailure() {
         CommandFailedException failure = new CommandFailedException("it is too old: update it");
 
         assertThatThrownBy(() -> TargetJvm.within(PATIENCE, SELF, () -> {

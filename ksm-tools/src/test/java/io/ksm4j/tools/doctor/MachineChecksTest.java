@@ -16,7 +16,7 @@ import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Machines made of files: what those that the tests run on cannot be brought to be. */
+/** Machines made of files, in states that the test machine cannot have. */
 class MachineChecksTest {
 
     private static final long GIBIBYTE = 1 << 30;
@@ -25,7 +25,7 @@ class MachineChecksTest {
     private Path root;
 
     @BeforeEach
-    void aMachineWithNothingInTheWay() throws IOException {
+    void aMachineWithoutProblems() throws IOException {
         write("sys/kernel/mm/ksm/run", "1");
         write("sys/kernel/mm/ksm/pages_to_scan", "5000");
         write("sys/kernel/mm/ksm/sleep_millisecs", "20");
@@ -53,7 +53,7 @@ class MachineChecksTest {
         return checks().all().stream()
                 .filter(check -> check.name().equals(name))
                 .findAny()
-                .orElseGet(() -> Check.ok(name, "nothing to say"));
+                .orElseGet(() -> Check.ok(name, "no problem"));
     }
 
     private void assertOk(String name, String reason) {
@@ -68,7 +68,7 @@ class MachineChecksTest {
     }
 
     @Test
-    void nothingIsInTheWay() {
+    void aMachineWithoutProblemsPassesAllChecks() {
         assertThat(checks().all())
                 .isNotEmpty()
                 .allSatisfy(check -> assertThat(check.verdict()).isEqualTo(Verdict.OK))
@@ -77,7 +77,7 @@ class MachineChecksTest {
     }
 
     @Test
-    void aKernelWithoutKsmFailsAndAHiddenOneMayWork() throws IOException {
+    void aKernelWithoutKsmFailsAndHiddenFilesAreUnknown() throws IOException {
         Files.move(root.resolve("sys/kernel/mm/ksm"), root.resolve("hidden"));
         assertThat(assertVerdict(Verdict.UNKNOWN, "kernel").cure()).contains("mount the host's /sys");
         assertOk("rights", "there are no settings to change");
@@ -92,14 +92,14 @@ class MachineChecksTest {
     }
 
     @Test
-    void ksmdStandsStill() throws IOException {
+    void aKsmdThatHasUnmergedAllPagesIsFixable() throws IOException {
         write("sys/kernel/mm/ksm/run", "2");
 
-        assertThat(assertVerdict(Verdict.FIXABLE, "ksmd").reason()).contains("taken all pages apart");
+        assertThat(assertVerdict(Verdict.FIXABLE, "ksmd").reason()).contains("unmerged all pages");
     }
 
     @Test
-    void whatCannotBeReadIsNotHeldToBeZero() throws IOException {
+    void unreadableSettingsAreUnknown() throws IOException {
         Files.delete(root.resolve("sys/kernel/mm/ksm/run"));
         Files.delete(root.resolve("sys/kernel/mm/ksm/pages_to_scan"));
 
@@ -107,9 +107,9 @@ class MachineChecksTest {
         assertVerdict(Verdict.UNKNOWN, "speed");
     }
 
-    /** As container runtimes mask files, by {@code /dev/null}. */
+    /** Container runtimes mask files with {@code /dev/null}. */
     @Test
-    void aMaskedFileSaysNothing() throws IOException {
+    void aMaskedFileIsUnknown() throws IOException {
         Files.write(root.resolve("sys/kernel/mm/ksm/run"), new byte[0]);
 
         assertThat(assertVerdict(Verdict.UNKNOWN, "ksmd").reason()).contains("is masked");
@@ -118,7 +118,7 @@ class MachineChecksTest {
     }
 
     @Test
-    void oneThatOnlyStandsStillIsFixable() throws IOException {
+    void aStoppedKsmdIsFixableAndItsCountersAreIgnored() throws IOException {
         write("sys/kernel/mm/ksm/run", "0");
         write("sys/kernel/mm/ksm/pages_unshared", "17");
         write("sys/kernel/mm/ksm/pages_sharing", "0");
@@ -133,7 +133,7 @@ class MachineChecksTest {
     }
 
     @Test
-    void numbersOfFewPagesAreNotJudged() throws IOException {
+    void countersOfFewPagesGiveNoWarning() throws IOException {
         write("sys/kernel/mm/ksm/pages_sharing", "0");
         write("sys/kernel/mm/ksm/pages_shared", "0");
         write("sys/kernel/mm/ksm/pages_unshared", "17");
@@ -152,29 +152,30 @@ class MachineChecksTest {
     }
 
     @Test
-    void aProcThatHidesSomethingIsNamed() throws IOException {
+    void aRestrictedProcMountGivesAWarning() throws IOException {
         write("proc/self/status", "CapEff:\t0000000000000000\nGid:\t7\t7\t7\t7\nGroups:\t");
         write("proc/self/mountinfo", "62 44 0:38 / /proc rw,relatime - proc proc rw,hidepid=invisible,gid=4");
         assertThat(assertVerdict(Verdict.WARNING, "proc").reason()).contains("hides processes of other users");
 
         write("proc/self/status", "CapEff:\t0000000000000000\nGid:\t7\t7\t7\t7\nGroups:\t4 9");
-        assertOk("proc", "nothing to say");
+        assertOk("proc", "no problem");
 
         write("proc/self/mountinfo", "62 44 0:38 / /proc rw,relatime - proc proc rw,hidepid=4,gid=4");
         assertVerdict(Verdict.WARNING, "proc");
 
         write("proc/self/status", "CapEff:\t0000000000080000\nGid:\t7\t7\t7\t7\nGroups:\t");
-        assertOk("proc", "nothing to say");
+        assertOk("proc", "no problem");
 
         write("proc/self/mountinfo", "62 44 0:38 / /proc rw,relatime - proc proc rw,subset=pid");
         assertThat(assertVerdict(Verdict.WARNING, "proc").reason()).contains("subset=pid");
     }
 
     @Test
-    void theSpeedIsThatOfTwoScansOfWhatIsKnown() throws IOException {
+    void speedIsBasedOnTwoScansOfTheKnownPages() throws IOException {
         assertOk(
                 "speed",
-                "two full scans of 1.0 GiB, which merging takes, sleep 2 s: pages_to_scan is 5000 and sleep_millisecs 20");
+                "two full scans of 1.0 GiB, which merging needs, sleep 2 s: pages_to_scan is 5000 and"
+                        + " sleep_millisecs 20");
 
         for (String count : new String[] {"shared", "sharing", "volatile"}) {
             write("sys/kernel/mm/ksm/pages_" + count, "0");
@@ -188,10 +189,10 @@ class MachineChecksTest {
     }
 
     @Test
-    void theKernelsOwnChoiceIsJudgedByTheSameMeasure() throws IOException {
+    void theAdvisorIsCheckedWithTheSameLimit() throws IOException {
         write("sys/kernel/mm/ksm/advisor_mode", "none [scan-time]");
         write("sys/kernel/mm/ksm/advisor_target_scan_time", "30");
-        assertOk("speed", "the kernel chooses pages_to_scan, for a full scan in 30 s, and merging takes two");
+        assertOk("speed", "the kernel chooses pages_to_scan, for a full scan in 30 s, and merging needs two");
 
         write("sys/kernel/mm/ksm/advisor_target_scan_time", "200");
         assertThat(assertVerdict(Verdict.WARNING, "speed").cure())
@@ -199,32 +200,32 @@ class MachineChecksTest {
     }
 
     @Test
-    void hugePagesForAllAreInTheWay() throws IOException {
+    void hugePagesForAllMemoryGiveAWarning() throws IOException {
         write("sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never");
         assertThat(assertVerdict(Verdict.WARNING, "huge-pages").cure()).contains("HugePages.AVOID");
 
         Files.delete(root.resolve("sys/kernel/mm/transparent_hugepage/enabled"));
-        assertOk("huge-pages", "no memory gets them");
+        assertOk("huge-pages", "disabled");
     }
 
     @Test
-    void eachSizeOfHugePagesMayDecideForItself() throws IOException {
+    void eachHugePageSizeMayHaveItsOwnSetting() throws IOException {
         write("sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]");
         write("sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled", "[always] inherit madvise never");
         assertThat(assertVerdict(Verdict.WARNING, "huge-pages").cure()).contains("/hugepages-64kB/enabled");
 
         write("sys/kernel/mm/transparent_hugepage/hugepages-64kB/enabled", "always inherit [madvise] never");
-        assertOk("huge-pages", "only programs that ask for them get them");
+        assertOk("huge-pages", "only for programs that request them");
 
         write("sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never");
-        assertOk("huge-pages", "only programs that ask for them get them");
+        assertOk("huge-pages", "only for programs that request them");
 
         write("sys/kernel/mm/transparent_hugepage/hugepages-2048kB/enabled", "always [inherit] madvise never");
         assertVerdict(Verdict.WARNING, "huge-pages");
     }
 
     @Test
-    void nodesAreKeptApart() throws IOException {
+    void separateNumaNodesGiveAWarning() throws IOException {
         write("sys/kernel/mm/ksm/merge_across_nodes", "0");
         assertThat(check("numa-nodes").verdict()).as("with one node").isEqualTo(Verdict.OK);
 
@@ -239,9 +240,9 @@ class MachineChecksTest {
     }
 
     @Test
-    void aContainerHasAReadOnlySys() throws IOException {
+    void aReadOnlySysGivesAWarning() throws IOException {
         write(".dockerenv", "");
-        assertOk("container", "in a container, and ksmd is the whole host's");
+        assertOk("container", "in a container, which shares ksmd with the host");
 
         write("proc/self/mountinfo", """
                 23 27 0:22 / /sys rw,relatime - sysfs sysfs rw
@@ -252,7 +253,7 @@ class MachineChecksTest {
         Files.write(
                 root.resolve("proc/self/mountinfo"), new byte[] {'/', (byte) 0xe9, '\n'}, StandardOpenOption.APPEND);
         assertThat(check("container").verdict())
-                .as("beside a name of other bytes")
+                .as("with a name of other bytes")
                 .isEqualTo(Verdict.WARNING);
 
         write("proc/self/mountinfo", """
@@ -272,7 +273,7 @@ class MachineChecksTest {
     }
 
     @Test
-    void theGroupAboveMayLeaveLess() throws IOException {
+    void aParentCgroupMayHaveLessMemoryLeft() throws IOException {
         processInTenantsOne();
         assertThat(assertVerdict(Verdict.WARNING, "memory-limit").reason())
                 .startsWith("1000 B are left of the 1.0 GiB that /sys/fs/cgroup/tenants/memory.max allows, ");
@@ -286,18 +287,18 @@ class MachineChecksTest {
     }
 
     @Test
-    void whatCannotBeReadIsNotUnlimited() throws IOException {
+    void anUnreadableLimitGivesAWarning() throws IOException {
         processInTenantsOne();
         write("sys/fs/cgroup/tenants/memory.max", "many");
         assertThat(assertVerdict(Verdict.WARNING, "memory-limit").reason())
-                .startsWith("a limit may be in /sys/fs/cgroup/tenants/memory.max, which cannot be read: ")
+                .startsWith("the limit in /sys/fs/cgroup/tenants/memory.max cannot be read: ")
                 .contains("\"many\"");
         write("proc/self/cgroup", "garbage");
         assertThat(assertVerdict(Verdict.WARNING, "memory-limit").reason()).contains("/proc/self/cgroup");
     }
 
     @Test
-    void garbageIsNotTakenForAnswers() throws IOException {
+    void invalidContentIsNotTakenAsAnAnswer() throws IOException {
         write("proc/self/mountinfo", "garbage\n\n1 2 3");
         write("proc/sys/vm/max_map_count", "lots");
 
@@ -308,7 +309,7 @@ class MachineChecksTest {
 
     @Test
     @EnabledOnOs(OS.LINUX)
-    void theLimitOfMappingsIsThatOfThisMachine() throws IOException {
+    void readsTheMappingLimitOfThisMachine() throws IOException {
         String limit = Files.readAllLines(Path.of("/proc/sys/vm/max_map_count")).get(0);
 
         List<Check> checks = new MachineChecks(Path.of("/"), KsmStats.read(), ProcessKsmStats.read()).all();
@@ -319,7 +320,7 @@ class MachineChecksTest {
     }
 
     @Test
-    void fewMappingsAreAWarning() throws IOException {
+    void aLowMappingLimitGivesAWarning() throws IOException {
         write("proc/sys/vm/max_map_count", "1000");
 
         assertThat(assertVerdict(Verdict.WARNING, "mapping-limit").cure()).startsWith("sysctl ");

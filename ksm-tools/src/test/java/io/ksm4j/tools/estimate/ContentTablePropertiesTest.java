@@ -16,7 +16,7 @@ import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
 
-/** The table beside sets and maps that hold everything. */
+/** Compares the table with sets and maps that hold everything. */
 @Tag("more")
 class ContentTablePropertiesTest {
 
@@ -54,7 +54,7 @@ class ContentTablePropertiesTest {
         return kept;
     }
 
-    /** Numbers are those of the contents in the sample, times what one stands for. */
+    /** The numbers are those of the contents in the sample, multiplied by the sampling factor. */
     private static void assertCountsThoseInTheSample(ContentTable table, List<List<Long>> processes) {
         int level = Long.numberOfTrailingZeros(table.sampling());
         Map<Long, Long> counts = counts(processes);
@@ -85,7 +85,7 @@ class ContentTablePropertiesTest {
     }
 
     @Property(tries = 300)
-    void allIsCountedWhereThereIsRoom(
+    void countsAllContentsIfThereIsEnoughRoom(
             @ForAll @Size(max = 5) List<@Size(max = 600) List<@IntRange(max = 300) Integer>> contents,
             @ForAll long salt) {
         List<List<Long>> processes = processes(contents, salt);
@@ -97,7 +97,7 @@ class ContentTablePropertiesTest {
     }
 
     @Property(tries = 300)
-    void aSampleIsCountedWhereThereIsNone(
+    void countsASampleIfThereIsNotEnoughRoom(
             @ForAll @Size(max = 5) List<@Size(max = 600) List<@IntRange(max = 3000) Integer>> contents,
             @ForAll @IntRange(max = 3) int level,
             @ForAll long salt) {
@@ -109,9 +109,8 @@ class ContentTablePropertiesTest {
     }
 
     @Property(tries = 100)
-    void hashesThatCollideInTheTableAreToldApart(
-            @ForAll @Size(max = 48) Set<@IntRange(max = 60_000) Integer> contents) {
-        // All at home in one of the last places, so that they go on at the first.
+    void distinguishesHashesThatCollide(@ForAll @Size(max = 48) Set<@IntRange(max = 60_000) Integer> contents) {
+        // All have one of the last home positions, so they wrap around to the first.
         List<Long> hashes = new ArrayList<>();
         contents.forEach(content -> hashes.add(-1L << 58 | content));
 
@@ -119,7 +118,7 @@ class ContentTablePropertiesTest {
     }
 
     @Property(tries = 10)
-    void samplesAreRightOnAverage(@ForAll long salt) {
+    void samplesAreUnbiased(@ForAll long salt) {
         int rounds = 200;
         int distinct = 2000;
         int merged = 200;
@@ -130,7 +129,7 @@ class ContentTablePropertiesTest {
             ContentTable table = new ContentTable(256, 0);
             table.nextProcess();
             for (int content = 0; content < distinct; content++) {
-                // Some are on most pages, and five copies of each are kept.
+                // Some are on 20 pages each, of which five copies are kept.
                 for (int page = 0; page < (content < merged ? 20 : 1); page++) {
                     table.add(hash(content, salt + round * 7919L));
                 }
@@ -140,14 +139,16 @@ class ContentTablePropertiesTest {
             double error = table.contents() - groups.merged() + groups.copies() - kept;
             squares += error * error / Math.pow(groups.standardError(), 2);
         }
-        // 2000 contents, of which 100 to 200 are kept: an error of 8 per cent or so a round, so of 0.6 per cent on
-        // average.
+        // 2000 contents, of which 100 to 200 are kept: an error of about 8 percent a round, so of about 0.6 percent
+        // on average.
         assertThat(sum / rounds).isCloseTo(0, within(0.03 * distinct));
-        assertThat(squares / rounds).as("errors beside those expected").isBetween(0.5, 1.8);
+        assertThat(squares / rounds)
+                .as("squared errors relative to the expected ones")
+                .isBetween(0.5, 1.8);
     }
 
     @Property(tries = 50)
-    void aHashOfZeroIsOneLikeOthers(@ForAll @IntRange(min = 1, max = 600) int pages) {
+    void acceptsAHashOfZero(@ForAll @IntRange(min = 1, max = 600) int pages) {
         ContentTable table = new ContentTable(4, 0);
         table.nextProcess();
         for (int i = 0; i < pages; i++) {

@@ -26,14 +26,14 @@ class EstimateTest {
         return new Estimate(rules, List.of(processes), contents, groups, 1);
     }
 
-    /** The kernel's own sizes, where this user may read them. */
+    /** Compares with the kernel's sizes if this user may read them. */
     @ParameterizedTest
     @CsvSource({
         "ksm_rmap_item, " + Estimate.RMAP_ITEM,
         "ksm_stable_node, " + Estimate.STABLE_NODE,
         "ksm_mm_slot, " + Estimate.MM_SLOT
     })
-    void recordsAreAsLargeAsTheKernelHasThem(String slab, long bytes) throws IOException {
+    void recordSizesAreThoseOfTheKernel(String slab, long bytes) throws IOException {
         Path size = Path.of("/sys/kernel/slab", slab, "object_size");
         assumeThat(size).isReadable();
 
@@ -41,7 +41,7 @@ class EstimateTest {
     }
 
     @Test
-    void pagesWithoutEqualsCostAndSaveNothing() {
+    void pagesWithoutDuplicatesCostAndSaveNothing() {
         Estimate estimate = estimate(RULES, 10, new Groups(0, 0, 0), process(10, 0, 10, 0));
 
         assertThat(estimate.saved()).isZero();
@@ -49,8 +49,8 @@ class EstimateTest {
     }
 
     @Test
-    void whatIsSavedIsWithinAndAcross() {
-        // 100 pages of 10 contents, and 50 of 20, of which the first process has 5.
+    void savingsAreWithinAndAcrossProcesses() {
+        // 100 pages of 10 contents, and 50 pages of 20 contents, of which the first process also has 5.
         Estimate estimate = estimate(RULES, 25, new Groups(25, 25, 0), process(100, 0, 10, 5), process(50, 0, 20, 5));
 
         assertThat(estimate.processes()).extracting(estimate::within).containsExactly(90L, 30L);
@@ -62,7 +62,7 @@ class EstimateTest {
     }
 
     @Test
-    void zerosMergeAsOthersDo() {
+    void zerosMergeLikeOtherPages() {
         Estimate estimate = estimate(RULES, 0, new Groups(0, 0, 0), process(512, 512, 0, 0), process(1, 1, 0, 0));
 
         assertThat(estimate.within()).isEqualTo(511);
@@ -73,7 +73,7 @@ class EstimateTest {
     }
 
     @Test
-    void zerosThatBecomeTheKernelsAreSavedWhole() {
+    void zerosReplacedByTheZeroPageAreSavedCompletely() {
         Estimate estimate = estimate(
                 new Rules(4096, 256, true, true), 0, new Groups(0, 0, 0), process(512, 512, 0, 0), process(1, 1, 0, 0));
 
@@ -83,14 +83,14 @@ class EstimateTest {
     }
 
     @Test
-    void aPageIsNotSharedWithoutLimit() {
+    void theNumberOfMappingsOfAPageIsLimited() {
         Estimate estimate = estimate(RULES, 1, new Groups(1, 64, 0), process(16384, 0, 1, 0));
 
         assertThat(estimate.saved()).isEqualTo(16320);
     }
 
     @Test
-    void whereNoneIsInTheSampleNothingIsKnown() {
+    void anEmptySampleHasTheMaximumError() {
         ContentTable table = new ContentTable(64, 20);
         table.nextProcess();
         table.add(1);

@@ -9,30 +9,30 @@ import org.junit.jupiter.api.Test;
 class InitialHashesTest {
 
     @Test
-    void pagesAreKnownByAddressAndContent() {
-        InitialHashes look = new InitialHashes(4096, InitialHashes.CHUNK_BYTES);
-        look.page(0x7f00_0000_0000L, 0x1234_5678_0000_0000L);
-        look.page(0x7f00_0000_1000L, 0);
+    void comparesPagesByAddressAndContent() {
+        InitialHashes hashes = new InitialHashes(4096, InitialHashes.CHUNK_BYTES);
+        hashes.page(0x7f00_0000_0000L, 0x1234_5678_0000_0000L);
+        hashes.page(0x7f00_0000_1000L, 0);
 
-        assertThat(look.isSame(0x7f00_0000_0000L, 0x1234_5678_0000_0000L)).isTrue();
-        assertThat(look.isSame(0x7f00_0000_1000L, 0)).isTrue();
-        assertThat(look.isSame(0x7f00_0000_0000L, 0x1234_567a_0000_0000L)).isFalse();
-        assertThat(look.isSame(0x7f00_0000_2000L, 0))
-                .as("not there, in a known chunk")
+        assertThat(hashes.isSame(0x7f00_0000_0000L, 0x1234_5678_0000_0000L)).isTrue();
+        assertThat(hashes.isSame(0x7f00_0000_1000L, 0)).isTrue();
+        assertThat(hashes.isSame(0x7f00_0000_0000L, 0x1234_567a_0000_0000L)).isFalse();
+        assertThat(hashes.isSame(0x7f00_0000_2000L, 0))
+                .as("missing page of a known chunk")
                 .isFalse();
-        assertThat(look.isSame(0x1000, 0)).as("not there").isFalse();
-        assertThat(look.bytes()).isEqualTo(InitialHashes.CHUNK_BYTES);
+        assertThat(hashes.isSame(0x1000, 0)).as("missing page").isFalse();
+        assertThat(hashes.bytes()).isEqualTo(InitialHashes.CHUNK_BYTES);
     }
 
     @Test
-    void itTakesNoMoreRoomThanItHas() {
-        InitialHashes look = new InitialHashes(4096, 3 * InitialHashes.CHUNK_BYTES - 1);
-        look.page(0, 1);
-        look.page(2 << 20, 1);
+    void usesNoMoreThanTheGivenRoom() {
+        InitialHashes hashes = new InitialHashes(4096, 3 * InitialHashes.CHUNK_BYTES - 1);
+        hashes.page(0, 1);
+        hashes.page(2 << 20, 1);
 
-        assertThatThrownBy(() -> look.page(4 << 20, 1))
+        assertThatThrownBy(() -> hashes.page(4 << 20, 1))
                 .isInstanceOf(CommandFailedException.class)
                 .hasMessageContaining("raise --memory");
-        assertThat(look.bytes()).isEqualTo(2 * InitialHashes.CHUNK_BYTES);
+        assertThat(hashes.bytes()).isEqualTo(2 * InitialHashes.CHUNK_BYTES);
     }
 }

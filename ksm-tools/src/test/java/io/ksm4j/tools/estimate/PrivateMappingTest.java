@@ -28,7 +28,7 @@ class PrivateMappingTest {
     }
 
     @Test
-    void whatMayMergeIsRead() throws IOException {
+    void readsMergeableMappings() throws IOException {
         assertThat(read(mapping("7f0000000000-7f0000100000 rw-p 00000000 00:00 0", 12, "rd wr mr mw me ac")
                         + mapping("7f0000200000-7f0000300000 rw-p 00000000 00:00 0 [heap] \u00e9", 8, "rd wr mg")))
                 .containsExactly(
@@ -38,13 +38,13 @@ class PrivateMappingTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"sh", "ms", "io", "de", "pf", "mm", "ht", "dp"})
-    void whatTheKernelRefusesIsLeftOut(String flag) throws IOException {
+    void skipsMappingsThatTheKernelRejects(String flag) throws IOException {
         assertThat(read(mapping("1000-2000 rw-p 00000000 00:00 0", 4, "rd wr " + flag + " ac")))
                 .isEmpty();
     }
 
     @Test
-    void sharedEmptyRepeatedAndForeignMappingsAreLeftOut() throws IOException {
+    void skipsSharedEmptyRepeatedAndKernelMappings() throws IOException {
         assertThat(read(mapping("1000-2000 rw-s 00000000 00:00 0", 4, "rd")
                         + mapping("2000-3000 rw-p 00000000 00:00 0", 0, "rd")
                         + mapping("3000-5000 rw-p 00000000 00:00 0", 4, "rd")
@@ -65,7 +65,9 @@ class PrivateMappingTest {
                 "1000-10000000000000000 rw-p 0 00:00 0",
                 "1000 2000 rw-p 0 00:00 0"
             })
-    void garbageIsRefused(String text) {
-        assertThatThrownBy(() -> read(text)).isInstanceOf(IOException.class).hasMessageContaining("no mapping in ");
+    void rejectsInvalidContent(String text) {
+        assertThatThrownBy(() -> read(text))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("invalid mapping in ");
     }
 }

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIf;
 
-/** The pages of a process that does nothing. */
+/** Reads the pages of an idle process. */
 @EnabledIf("mayReadFrames")
 class ProcessPagesTest {
 
@@ -29,7 +29,7 @@ class ProcessPagesTest {
 
     @BeforeEach
     void start() throws IOException {
-        // Enough to be read by several threads. A shell that waits for a line changes nothing.
+        // Enough for several threads. A shell that waits for a line changes nothing.
         String script = "x=$(head -c 6000000 /dev/urandom | base64 -w 0); echo; read line";
         process = new ProcessBuilder("sh", "-c", script).start();
         process.getInputStream().read();
@@ -46,7 +46,7 @@ class ProcessPagesTest {
     }
 
     @Test
-    void eachAnonymousPageIsShownOnce() throws IOException {
+    void visitsEachAnonymousPageOnce() throws IOException {
         List<Long> addresses = new ArrayList<>();
         List<Long> hashes = new ArrayList<>();
         int[] shared = {0};
@@ -93,7 +93,7 @@ class ProcessPagesTest {
     }
 
     @Test
-    void whenTheProcessEndsThatIsNoticed() throws Exception {
+    void detectsThatTheProcessHasEnded() throws Exception {
         List<Long> seen = new ArrayList<>();
         try (PageFrames frames = new PageFrames();
                 ProcessPages pages = new ProcessPages(directory(), PAGE, frames, new ReadProgress())) {

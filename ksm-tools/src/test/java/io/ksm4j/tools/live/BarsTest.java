@@ -5,13 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.nio.charset.StandardCharsets;
 import org.junit.jupiter.api.Test;
 
-/** Bars of characters. */
+/** Bars drawn with characters. */
 class BarsTest {
 
     private static final double NONE = Double.NaN;
 
     @Test
-    void aRowHasEightLevelsAndWhatThereIsShows() {
+    void aRowHasEightLevelsAndShowsZero() {
         double[] values = {NONE, 0, 1, 2, 3, 4, 5, 6, 7, 8};
 
         assertThat(Bars.BLOCKS.draw(values, 8, 1)).containsExactly(" ▁▁▂▃▄▅▆▇█");
@@ -19,14 +19,14 @@ class BarsTest {
     }
 
     @Test
-    void moreRowsStandOnEachOther() {
+    void barsMayHaveSeveralRows() {
         double[] values = {0, 4, 8, 10, 16, 99};
 
         assertThat(Bars.BLOCKS.draw(values, 16, 2)).containsExactly("   ▂██", "▁▄████");
     }
 
     @Test
-    void theCharactersAreThoseOfTheEncoding() {
+    void usesCharactersOfTheEncoding() {
         assertThat(Bars.of(StandardCharsets.UTF_8)).isEqualTo(Bars.BLOCKS);
         assertThat(Bars.of(StandardCharsets.US_ASCII)).isEqualTo(Bars.ASCII);
         assertThat(Bars.of(StandardCharsets.ISO_8859_1)).isEqualTo(Bars.ASCII);

@@ -20,7 +20,7 @@ class SampleTest {
         "2026-01-02T03:04:05Z, 2026-01-02T03:04:05.000Z",
         "2026-11-12T13:14:15.6789Z, 2026-11-12T13:14:15.678Z",
     })
-    void aTimeHasMillisecondsAlways(Instant time, String text, @TempDir Path nothing) {
+    void aTimeAlwaysHasMilliseconds(Instant time, String text, @TempDir Path nothing) {
         Sample sample = new Sample(time, KsmStats.read(nothing, 4096), OptionalDouble.empty(), OptionalDouble.empty());
 
         assertThat(sample.json(new Processes(List.of(), OptionalInt.of(0)))).containsEntry("time", text);

@@ -9,11 +9,11 @@ import org.jline.utils.AttributedString;
 import org.jline.utils.AttributedStyle;
 import org.junit.jupiter.api.Test;
 
-/** How things look on a terminal. */
+/** Formatting for a terminal. */
 class TerminalFormatTest {
 
     @Test
-    void partsTakeAsManyLinesAsTheyNeed() {
+    void partsFlowIntoAsManyLinesAsNeeded() {
         assertThat(flow(30)).containsExactly("saved 1   cost 2   profit 345");
         assertThat(flow(29)).containsExactly("saved 1   cost 2   profit 345");
         assertThat(flow(28)).containsExactly("saved 1   cost 2", "profit 345");
@@ -27,14 +27,14 @@ class TerminalFormatTest {
     }
 
     @Test
-    void timesAreInTheUnitThatTheyAreSaidIn() {
+    void timesHaveAReadableUnit() {
         assertThat(List.of(0.1, 2.0, 119.0, 120.0, 4000.0, 7200.0, 86_400.0))
                 .extracting(TerminalFormat::seconds)
                 .containsExactly("0.1 s", "2 s", "119 s", "2 min", "66.7 min", "2 h", "24 h");
     }
 
     @Test
-    void theScaleOfAHistoryIsThatOfWhatIsToBeSeen() {
+    void historyIsScaledToTheVisibleMaximum() {
         RecentValues history = new RecentValues();
         history.add(9);
         history.add(1);
@@ -46,7 +46,7 @@ class TerminalFormatTest {
     }
 
     @Test
-    void aHistoryOfNothingIsNotOneOfZero() {
+    void anEmptyHistoryDiffersFromZero() {
         RecentValues history = new RecentValues();
         TerminalFormat format = new TerminalFormat(Bars.ASCII, false);
         assertThat(line(format, history.latest(3))).isEqualTo("ksmd     -");
@@ -61,7 +61,7 @@ class TerminalFormatTest {
     }
 
     @Test
-    void whatIsUnknownIsADash() {
+    void unknownValuesAreADash() {
         assertThat(TerminalFormat.bytes(OptionalDouble.empty())).isEqualTo("-");
         assertThat(TerminalFormat.percent(OptionalDouble.empty())).isEqualTo("-");
         assertThat(TerminalFormat.percent(OptionalDouble.of(12.34))).isEqualTo("12.3 %");

@@ -5,13 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.ksm4j.plot.Plot.Point;
 import org.junit.jupiter.api.Test;
 
-/** How a number has changed. */
+/** Numbers over time. */
 class TimeSeriesTest {
 
     private final TimeSeries series = new TimeSeries();
 
     @Test
-    void columnsAreMeansAndGapsKeepWhatWasBefore() {
+    void columnsAreMeansAndGapsKeepThePreviousValue() {
         series.add(0.5, 10);
         series.add(1.5, 20);
         series.add(1.75, 40);
@@ -23,21 +23,21 @@ class TimeSeriesTest {
     }
 
     @Test
-    void nothingIsDrawnOfNothing() {
+    void anEmptySeriesHasNoColumns() {
         assertThat(series.columns(3, 1)).containsOnly(Double.NaN);
         assertThat(series.points()).isEmpty();
         assertThat(series.max()).isEmpty();
     }
 
     @Test
-    void beforeTheFirstPointThereIsNothing() {
+    void columnsBeforeTheFirstPointAreEmpty() {
         series.add(2, 1);
 
         assertThat(series.columns(4, 4)).containsExactly(Double.NaN, Double.NaN, 1, Double.NaN);
     }
 
     @Test
-    void aLongSeriesGetsCoarserAndKeepsItsCourse() {
+    void aLongSeriesIsThinnedAndKeepsItsShape() {
         int numbers = 10 * TimeSeries.CAPACITY + 7;
         for (int i = 0; i < numbers; i++) {
             series.add(i, i);

@@ -21,7 +21,7 @@ class ByteCountTest {
         "9223372036854775807, 8.0 EiB",
         "-9223372036854775808, -8.0 EiB"
     })
-    void bytesAreReadInTheUnitThatFits(long bytes, String text) {
+    void usesTheUnitThatFits(long bytes, String text) {
         assertThat(ByteCount.text(bytes)).isEqualTo(text);
         assertThat(ByteCount.text(OptionalLong.of(bytes))).isEqualTo(text);
         assertThat(ByteCount.text(OptionalLong.empty())).isEqualTo("-");

@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Test;
 class JsonTest {
 
     @Test
-    void objectsKeepTheOrderOfTheirNames() {
+    void objectsKeepTheOrderOfNames() {
         Map<String, Object> map = new LinkedHashMap<>();
         map.put("b", 1);
         map.put("a", List.of(true, Map.of(), List.of()));
@@ -25,7 +25,7 @@ class JsonTest {
     }
 
     @Test
-    void whatIsAbsentIsNull() {
+    void absentValuesAreNull() {
         assertThat(Json.of(List.of(
                         OptionalLong.empty(),
                         OptionalLong.of(Long.MIN_VALUE),
@@ -37,14 +37,14 @@ class JsonTest {
     }
 
     @Test
-    void stringsHoldAnything() {
+    void stringsMayContainAnyCharacter() {
         assertThat(Json.of("\"\\/\n\u0000\u001b\u007f\u00e9\ud83d\ude00"))
                 .isEqualTo("\"\\\"\\\\/\\u000a\\u0000\\u001b\\u007f\\u00e9\\ud83d\\ude00\"");
         assertThat(Json.of(TimeUnit.DAYS)).isEqualTo("\"DAYS\"");
     }
 
     @Test
-    void otherObjectsAreRefused() {
+    void rejectsOtherObjects() {
         assertThatThrownBy(() -> Json.of(new Object())).isInstanceOf(IllegalArgumentException.class);
     }
 }

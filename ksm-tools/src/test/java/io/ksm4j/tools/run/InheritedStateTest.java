@@ -13,7 +13,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class InheritedStateTest {
 
     @Test
-    void whatTheLauncherTellsIsTakenApart() {
+    void parsesTheLaunchersVariable() {
         String environment = Base64.getMimeEncoder()
                 .encodeToString("a.b=1\0LONG=".concat("x".repeat(200)).getBytes(StandardCharsets.UTF_8));
 
@@ -30,7 +30,7 @@ class InheritedStateTest {
     }
 
     @Test
-    void whatItCouldNotReadStaysAsItIs() {
+    void emptyValuesAreAbsent() {
         InheritedState inherited = InheritedState.parse("ignored= coredump_filter= closed= environment=");
 
         assertThat(inherited.ignored()).isEmpty();
@@ -49,7 +49,7 @@ class InheritedStateTest {
                 "ignored= coredump_filter= closed= environment=a",
                 "ignored= coredump_filter= closed= environment=?"
             })
-    void anythingElseIsRefused(String variable) {
+    void rejectsOtherValues(String variable) {
         assertThatThrownBy(() -> InheritedState.parse(variable))
                 .isInstanceOf(CommandFailedException.class)
                 .hasMessageContaining("KSM_INHERITED")

@@ -16,7 +16,7 @@ class RunCommandTest {
         "7.0-rc1, false",
         "unknown, false"
     })
-    void kernelsThatMayTakeTheMarkAwayAreKnown(String version, boolean mayLoseTheMark) {
+    void recognizesKernelsThatMayDropTheMark(String version, boolean mayLoseTheMark) {
         assertThat(RunCommand.mayLoseTheMark(version)).isEqualTo(mayLoseTheMark);
     }
 }

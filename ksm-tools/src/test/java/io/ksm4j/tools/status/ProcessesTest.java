@@ -29,13 +29,13 @@ class ProcessesTest {
         "'', ''",
         "/opt/notjava x, ''"
     })
-    void theMainClassStandsInTheArguments(String arguments, String name) {
+    void findsTheMainClassInTheArguments(String arguments, String name) {
         assertThat(Processes.nameByArguments(List.of(arguments.split(" ", -1)))).isEqualTo(name);
     }
 
     @Test
     @EnabledOnOs(OS.LINUX)
-    void namesHoldNothingThatATerminalObeys() throws IOException {
+    void namesContainNoControlCharacters() throws IOException {
         String script = "printf '\\033[2J\\a\\rx\\177' > /proc/$$/comm; echo renamed; read -r line";
         Process shell = new ProcessBuilder("bash", "-c", script).start();
         try {
@@ -48,7 +48,7 @@ class ProcessesTest {
     }
 
     @Test
-    void whatHasEndedHasNoName() {
+    void anEndedProcessHasNoName() {
         assertThat(Processes.nameOf(Long.MAX_VALUE)).isEqualTo("?");
     }
 }

@@ -9,7 +9,7 @@ import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What {@code ksm status} says of settings. */
+/** What {@code ksm status} prints about settings. */
 class StatusCommandTest {
 
     @TempDir
@@ -24,20 +24,20 @@ class StatusCommandTest {
     }
 
     @Test
-    void smartScanCountsPagesAsVolatileThatItPassesOver() throws IOException {
+    void volatilePagesIncludeThoseThatSmartScanSkips() throws IOException {
         assertThat(StatusCommand.volatilePages(machine("pages_volatile", "1", "smart_scan", "0")))
                 .isEqualTo("1 page that change too fast");
         assertThat(StatusCommand.volatilePages(machine("pages_volatile", "7", "smart_scan", "1")))
-                .isEqualTo("7 pages that change too fast, or that smart_scan passes over");
+                .isEqualTo("7 pages that change too fast, or that smart_scan skips");
     }
 
     @Test
-    void whatKsmdDoesIsUnknownWhereItsSettingIs() throws IOException {
+    void describesKsmdBySettings() throws IOException {
         assertThat(MachineStatus.ksmd(machine("pages_to_scan", "100")))
-                .isEqualTo("may run or not, as /sys/kernel/mm/ksm/run cannot be read");
-        assertThat(MachineStatus.ksmd(machine("run", "0"))).isEqualTo("stands still");
-        assertThat(MachineStatus.ksmd(machine("run", "2"))).isEqualTo("stands still, all pages taken apart");
+                .isEqualTo("unknown, because /sys/kernel/mm/ksm/run cannot be read");
+        assertThat(MachineStatus.ksmd(machine("run", "0"))).isEqualTo("stopped");
+        assertThat(MachineStatus.ksmd(machine("run", "2"))).isEqualTo("stopped, all pages unmerged");
         assertThat(MachineStatus.ksmd(machine("run", "1", "sleep_millisecs", "20", "advisor_mode", "none [scan-time]")))
-                .isEqualTo("runs, 100 pages every 20 ms, as the advisor has it");
+                .isEqualTo("runs, 100 pages every 20 ms, set by the advisor");
     }
 }

@@ -12,8 +12,8 @@ import org.junit.jupiter.api.Test;
 class ConsoleLogHandlerTest {
 
     @Test
-    void argumentsArePutIntoMessages() {
-        LogRecord event = new LogRecord(Level.WARNING, "somebody else has set {0} to {1}");
+    void insertsArgumentsIntoMessages() {
+        LogRecord event = new LogRecord(Level.WARNING, "another program has set {0} to {1}");
         event.setParameters(new Object[] {"pages_to_scan", "5000"});
         event.setThrown(new IllegalStateException("why"));
         ByteArrayOutputStream errors = new ByteArrayOutputStream();
@@ -26,6 +26,6 @@ class ConsoleLogHandlerTest {
         }
 
         assertThat(errors.toString(StandardCharsets.UTF_8))
-                .isEqualTo("ksm: somebody else has set pages_to_scan to 5000: why\n");
+                .isEqualTo("ksm: another program has set pages_to_scan to 5000: why\n");
     }
 }
