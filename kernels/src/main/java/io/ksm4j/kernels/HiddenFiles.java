@@ -85,6 +85,6 @@ final class HiddenFiles {
                 .contains("{\"name\": \"kernel\", \"verdict\": \"unknown\", ");
         Jvm.Ended status = Jvm.ksm("status");
         assertThat(status.status()).as("%s", status).isOne();
-        assertThat(status.errors()).isEqualTo("ksm: there is no /sys/kernel/mm/ksm: ksm doctor says why\n");
+        assertThat(status.errors()).isEqualTo("ksm: there is no /sys/kernel/mm/ksm: run ksm doctor for details\n");
     }
 }
