@@ -174,7 +174,7 @@ final class AllocatedState extends RegionState {
             // Locked memory, before Linux 5.18: it stays resident, but old bytes must not stay readable.
             kernel.clear(range);
         } else if (errno != 0) {
-            throw kernel.explain(Kernel.failedAdvice(Linux.MADV_DONTNEED, range, errno));
+            throw kernel.explain(FailedCall.madvise(Linux.MADV_DONTNEED, range, errno));
         }
         // There is no way back from here: the bytes are gone.
         boolean isMarked = isMergeable;

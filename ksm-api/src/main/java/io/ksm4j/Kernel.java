@@ -91,7 +91,7 @@ final class Kernel {
             if (!Linux.failed(result)) {
                 return result;
             }
-            retryOrThrow(attempt, new FailedCall("mmap of " + length + " bytes", null, (int) -result));
+            retryOrThrow(attempt, FailedCall.mmap(length, (int) -result));
         }
     }
 
@@ -124,7 +124,7 @@ final class Kernel {
     /** Allocates nothing if it succeeds. */
     private @Nullable FailedCall unmapOnce(long start, long length) {
         int result = backend.munmap(start, length);
-        return result == 0 ? null : new FailedCall("munmap", new AddressRange(start, length), -result);
+        return result == 0 ? null : FailedCall.munmap(new AddressRange(start, length), -result);
     }
 
     private void defer(MappedMemory memory) {
@@ -143,7 +143,7 @@ final class Kernel {
 
     private @Nullable FailedCall discardOnce(long address, long length) {
         int errno = tryDiscard(address, length);
-        return errno == 0 ? null : failedAdvice(Linux.MADV_DONTNEED, new AddressRange(address, length), errno);
+        return errno == 0 ? null : FailedCall.madvise(Linux.MADV_DONTNEED, new AddressRange(address, length), errno);
     }
 
     /**
@@ -179,13 +179,22 @@ final class Kernel {
     }
 
     void mprotect(long address, long length, int protection) {
-        retrying("mprotect", address, length, () -> backend.mprotect(address, length, protection));
+        retrying(
+                () -> {
+                    int errno = -backend.mprotect(address, length, protection);
+                    return errno == 0 ? null : FailedCall.mprotect(new AddressRange(address, length), errno);
+                },
+                null);
     }
 
-    /** As often as it may help; for those who own no region, since it waits and explains. */
+    /** Advises one range, with retries and explanations: the caller owns no region. */
     void madvise(long address, long length, int advice) {
         retrying(
-                "madvise(" + adviceName(advice) + ")", address, length, () -> backend.madvise(address, length, advice));
+                () -> {
+                    int errno = advise(address, length, advice);
+                    return errno == 0 ? null : FailedCall.madvise(advice, new AddressRange(address, length), errno);
+                },
+                null);
     }
 
     /**
@@ -234,7 +243,7 @@ final class Kernel {
 
     private @Nullable FailedCall adviseOne(AddressRange range, int advice) {
         int errno = advise(range.start(), range.length(), advice);
-        return errno == 0 ? null : failedAdvice(advice, range, errno);
+        return errno == 0 ? null : FailedCall.madvise(advice, range, errno);
     }
 
     /** As {@link #advise(List, int, NativeBuffers.NativeBuffer)}, of memory that its owner may have unmapped in part: the rest is advised. */
@@ -245,14 +254,10 @@ final class Kernel {
             int errno = advise(range.start(), range.length(), advice);
             // madvise(2) says so of ranges that are unmapped in part; where memory is short it says EAGAIN.
             if (errno != 0 && errno != Linux.ENOMEM) {
-                return failedAdvice(advice, range, errno);
+                return FailedCall.madvise(advice, range, errno);
             }
         }
         return null;
-    }
-
-    static FailedCall failedAdvice(int advice, AddressRange range, int errno) {
-        return new FailedCall("madvise(" + adviceName(advice) + ")", range, errno);
     }
 
     /** A buffer for {@link #advise(List, int, NativeBuffers.NativeBuffer)}, to be given back; null if it would be no use or there is none. */
@@ -360,7 +365,7 @@ final class Kernel {
         int errno = advise(range.start(), range.length(), advice);
         // ENOMEM is the gap that made the first call fail: the mapped rest was advised. EINVAL says that the kernel
         // does not know the advice, so that nothing was done that could be taken back.
-        return errno == 0 || errno == Linux.ENOMEM || errno == Linux.EINVAL ? null : failedAdvice(advice, range, errno);
+        return errno == 0 || errno == Linux.ENOMEM || errno == Linux.EINVAL ? null : FailedCall.madvise(advice, range, errno);
     }
 
     static void report(@Nullable FailedCall notTakenBack) {
@@ -393,7 +398,7 @@ final class Kernel {
             if (result >= 0) {
                 return result;
             }
-            FailedCall call = new FailedCall("prctl(" + name + ")", null, -result);
+            FailedCall call = FailedCall.prctl(name, -result);
             if (call.errno() == Linux.EINVAL) {
                 throw new KsmUnsupportedException(
                         call, "this kernel cannot opt a whole process in: it takes Linux 6.4 or later with CONFIG_KSM");
@@ -417,20 +422,6 @@ final class Kernel {
             backend.prctl(Linux.PR_SET_VMA, Linux.PR_SET_VMA_ANON_NAME, address, length, buffer.address());
         } finally {
             nativeBuffers.giveBack(buffer);
-        }
-    }
-
-    private interface Call {
-        int run();
-    }
-
-    private void retrying(String name, long address, long length, Call call) {
-        for (int attempt = 0; ; attempt++) {
-            int result = call.run();
-            if (result == 0) {
-                return;
-            }
-            retryOrThrow(attempt, new FailedCall(name, new AddressRange(address, length), -result));
         }
     }
 
@@ -467,7 +458,7 @@ final class Kernel {
     }
 
     private KsmException explainInvalid(FailedCall call, @Nullable AddressRange range) {
-        if (call.name().equals("madvise(MADV_MERGEABLE)") || call.name().equals("madvise(MADV_UNMERGEABLE)")) {
+        if (call.kind() == FailedCall.Kind.MARK || call.kind() == FailedCall.Kind.UNMARK) {
             int probe = probeMergeable();
             if (probe == -Linux.EINVAL) {
                 return new KsmUnsupportedException(
@@ -523,19 +514,5 @@ final class Kernel {
         } finally {
             backend.munmap(page, pageSize);
         }
-    }
-
-    private static String adviceName(int advice) {
-        return switch (advice) {
-            case Linux.MADV_RANDOM -> "MADV_RANDOM";
-            case Linux.MADV_SEQUENTIAL -> "MADV_SEQUENTIAL";
-            case Linux.MADV_DONTNEED -> "MADV_DONTNEED";
-            case Linux.MADV_MERGEABLE -> "MADV_MERGEABLE";
-            case Linux.MADV_UNMERGEABLE -> "MADV_UNMERGEABLE";
-            case Linux.MADV_HUGEPAGE -> "MADV_HUGEPAGE";
-            case Linux.MADV_NOHUGEPAGE -> "MADV_NOHUGEPAGE";
-            case Linux.MADV_POPULATE_WRITE -> "MADV_POPULATE_WRITE";
-            default -> "advice " + advice;
-        };
     }
 }

@@ -15,8 +15,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class MemoryLimits {
 
-    private static final String MMAP = "mmap of ";
-
     /** Also of a limit that is {@code unlimited}. */
     private static final long UNKNOWN = -1;
 
@@ -32,17 +30,16 @@ final class MemoryLimits {
     /** Looks in the order in which the kernel does; null if no limit is in the way. */
     @Nullable
     KsmException exceededBy(FailedCall call) {
-        if (call.name().startsWith(MMAP)) {
-            long length = number(call.name(), MMAP.length());
+        long length = call.length();
+        if (call.kind() == FailedCall.Kind.MMAP) {
             if (call.errno() == Linux.EAGAIN) {
                 return lockedMemory(call, length);
             }
             KsmException exceeded = addressSpace(call, length);
             return exceeded == null ? writableMemory(call, length) : exceeded;
         }
-        AddressRange range = call.rangeOrNull();
-        return range != null && call.errno() == Linux.ENOMEM && call.name().equals("mprotect")
-                ? writableMemory(call, range.length())
+        return call.kind() == FailedCall.Kind.MPROTECT && call.errno() == Linux.ENOMEM
+                ? writableMemory(call, length)
                 : null;
     }
 

@@ -368,8 +368,7 @@ final class RegionScan {
                 int errno = kernel.advise(piece.from(), piece.to() - piece.from(), advice[split]);
                 if (errno != 0) {
                     split++;
-                    return Kernel.failedAdvice(
-                            advice[split - 1], AddressRange.between(piece.from(), piece.to()), errno);
+                    return FailedCall.madvise(advice[split - 1], AddressRange.between(piece.from(), piece.to()), errno);
                 }
             }
             isCounted = pass(mappings);

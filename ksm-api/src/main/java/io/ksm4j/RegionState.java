@@ -155,7 +155,7 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
                 Change.applyAtOnce(
                         whole(),
                         mergeable,
-                        errno == NOT_OWNED ? null : Kernel.failedAdvice(advice(mergeable), range, errno));
+                        errno == NOT_OWNED ? null : FailedCall.madvise(advice(mergeable), range, errno));
             }
         }
     }

@@ -70,15 +70,15 @@ final class Rehearsal extends LaterWork {
     }
 
     private void fail() {
-        FailedCall mmap = new FailedCall("mmap of 1 bytes", null, Linux.ENOMEM);
+        FailedCall mmap = FailedCall.mmap(1, Linux.ENOMEM);
         List<KsmException> failures = new ArrayList<>();
         failures.add(kernel.explain(mmap));
-        failures.add(kernel.explain(new FailedCall(mmap.name(), null, Linux.EAGAIN)));
+        failures.add(kernel.explain(FailedCall.mmap(1, Linux.EAGAIN)));
         failures.add(new MapCountExceededException(mmap, 1, 1));
         failures.add(new MemoryLimitExceededException(mmap, "", 1, ByteCount.text(1 << 20)));
         for (int errno : new int[] {Linux.ENOMEM, Linux.EAGAIN, Linux.EINVAL, Linux.EPERM}) {
             AddressRange unmapped = new AddressRange(kernel.pageSize, 1);
-            FailedCall mark = Kernel.failedAdvice(Linux.MADV_MERGEABLE, unmapped, errno);
+            FailedCall mark = FailedCall.madvise(Linux.MADV_MERGEABLE, unmapped, errno);
             failures.add(kernel.explain(mark));
             failures.add(
                     new UnmappedRangeException(mark, List.of(unmapped), new AddressRange(kernel.pageSize, 2), false));

@@ -17,13 +17,14 @@ public final class UnmappedRangeException extends KsmException {
     private final AddressRange[] gaps;
 
     UnmappedRangeException(FailedCall failedCall, List<AddressRange> gaps, AddressRange range, boolean isOptedIn) {
-        super(failedCall, explanation(failedCall.name(), gaps, range, isOptedIn));
+        super(failedCall, explanation(failedCall.kind(), gaps, range, isOptedIn));
         this.gaps = gaps.toArray(new AddressRange[0]);
     }
 
-    private static String explanation(String call, List<AddressRange> gaps, AddressRange range, boolean isOptedIn) {
-        boolean isMark = call.equals("madvise(MADV_MERGEABLE)");
-        boolean isUnmark = call.equals("madvise(MADV_UNMERGEABLE)");
+    private static String explanation(
+            FailedCall.Kind call, List<AddressRange> gaps, AddressRange range, boolean isOptedIn) {
+        boolean isMark = call == FailedCall.Kind.MARK;
+        boolean isUnmark = call == FailedCall.Kind.UNMARK;
         if (gaps.get(0).length() == range.length()) {
             return isMark
                     ? "nothing is mapped there: check the address, and whether the memory was unmapped before"

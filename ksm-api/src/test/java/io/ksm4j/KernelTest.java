@@ -367,7 +367,7 @@ class KernelTest {
     @Test
     void withoutNativeCodeItIsTheJvmThatLimitsMemory() {
         Kernel direct = new Kernel(new FallbackBackend(new DirectMemory(), "a test"), new ProcSelf(proc));
-        FailedCall mmap = new FailedCall("mmap of 4096 bytes", null, Linux.ENOMEM);
+        FailedCall mmap = FailedCall.mmap(4096, Linux.ENOMEM);
         assertThat(direct.explain(mmap))
                 .isInstanceOf(ResourceUnavailableException.class)
                 .hasMessageContaining("-XX:MaxDirectMemorySize");
