@@ -6,7 +6,6 @@ import io.ksm4j.internal.linux.MergedPages;
 import io.ksm4j.internal.linux.Smaps;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.NativeMapping;
-import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
@@ -365,7 +364,9 @@ final class Kernel {
         int errno = advise(range.start(), range.length(), advice);
         // ENOMEM is the gap that made the first call fail: the mapped rest was advised. EINVAL says that the kernel
         // does not know the advice, so that nothing was done that could be taken back.
-        return errno == 0 || errno == Linux.ENOMEM || errno == Linux.EINVAL ? null : FailedCall.madvise(advice, range, errno);
+        return errno == 0 || errno == Linux.ENOMEM || errno == Linux.EINVAL
+                ? null
+                : FailedCall.madvise(advice, range, errno);
     }
 
     static void report(@Nullable FailedCall notTakenBack) {
@@ -434,85 +435,8 @@ final class Kernel {
         LockSupport.parkNanos(RETRY_PAUSES_NANOS[attempt]);
     }
 
-    /** Finds the cause by looking: what is mapped, how many mappings there are, whether the kernel has KSM at all. */
+    /** Returns the exception that names the cause of a failure; the caller owns no region. */
     KsmException explain(FailedCall call) {
-        AddressRange range = call.rangeOrNull();
-        try {
-            return switch (call.errno()) {
-                case Linux.EINVAL -> explainInvalid(call, range);
-                case Linux.ENOMEM, Linux.EAGAIN -> explainNoMemory(call, range);
-                case Linux.EPERM, Linux.EACCES ->
-                    new KsmPermissionException(
-                            call,
-                            "this process may not do that: a seccomp filter or another security policy forbids it");
-                case Linux.ENOSYS ->
-                    new KsmUnsupportedException(
-                            call, "the kernel does not have this system call, or a seccomp filter hides it");
-                default -> new KsmException(call, "none of the causes that ksm4j knows");
-            };
-        } catch (UncheckedIOException e) {
-            KsmException unexplained = new KsmException(call, "the cause could not be found: " + e.getMessage());
-            unexplained.addSuppressed(e);
-            return unexplained;
-        }
-    }
-
-    private KsmException explainInvalid(FailedCall call, @Nullable AddressRange range) {
-        if (call.kind() == FailedCall.Kind.MARK || call.kind() == FailedCall.Kind.UNMARK) {
-            int probe = probeMergeable();
-            if (probe == -Linux.EINVAL) {
-                return new KsmUnsupportedException(
-                        call,
-                        "the kernel was built without KSM: use a kernel with CONFIG_KSM=y, or Ksm.systemOrFallback()");
-            }
-        }
-        return range == null
-                ? new KsmException(call, "the kernel refused the arguments")
-                : new InvalidRangeException(call, "no mapping of this process can lie there");
-    }
-
-    private KsmException explainNoMemory(FailedCall call, @Nullable AddressRange range) {
-        if (backend instanceof FallbackBackend fallback && fallback.isDirect()) {
-            return new ResourceUnavailableException(
-                    call,
-                    "without a native backend, regions are direct buffers, and no direct memory is left: close regions, or"
-                            + " raise -XX:MaxDirectMemorySize");
-        }
-        if (range != null && call.errno() == Linux.ENOMEM) {
-            List<AddressRange> gaps = proc.gaps(range);
-            if (!gaps.isEmpty()) {
-                return new UnmappedRangeException(call, gaps, range, isOptedIn());
-            }
-        }
-        OptionalLong limit = proc.maxMapCount();
-        long count = proc.mappingCount();
-        // Marking inside a mapping splits it in up to three, so the last two places cannot be had either.
-        if (limit.isPresent() && count + 2 > limit.getAsLong()) {
-            return new MapCountExceededException(call, count, limit.getAsLong());
-        }
-        KsmException exceeded = new MemoryLimits(proc).exceededBy(call);
-        return exceeded != null
-                ? exceeded
-                : new ResourceUnavailableException(
-                        call,
-                        "memory is short: check the free memory of the machine and the limits of the process and its"
-                                + " cgroup");
-    }
-
-    /**
-     * Whether the kernel takes {@code MADV_MERGEABLE} at all, tried on a page of our own.
-     *
-     * @return 0, or a negative errno
-     */
-    int probeMergeable() {
-        long page = backend.mmap(pageSize, Linux.PROT_READ | Linux.PROT_WRITE, Linux.MAP_PRIVATE | Linux.MAP_ANONYMOUS);
-        if (Linux.failed(page)) {
-            return (int) page;
-        }
-        try {
-            return backend.madvise(page, pageSize, Linux.MADV_MERGEABLE);
-        } finally {
-            backend.munmap(page, pageSize);
-        }
+        return new FailureCauses(backend, proc).explain(call);
     }
 }

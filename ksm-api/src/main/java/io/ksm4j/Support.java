@@ -39,7 +39,7 @@ final class Support {
         if (kernel.recordsOnly) {
             return;
         }
-        int probe = kernel.probeMergeable();
+        int probe = FailureCauses.tryMergeable(kernel.backend);
         if (probe == -Linux.EINVAL) {
             obstacles.add(
                     new Obstacle(
