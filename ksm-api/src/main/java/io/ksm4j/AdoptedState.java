@@ -207,7 +207,7 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
                 try {
                     FailedCall failed = hasGaps
                             ? kernel.adviseMapped(freed, Linux.MADV_UNMERGEABLE)
-                            : kernel.advise(freed, Linux.MADV_UNMERGEABLE, null);
+                            : kernel.batchAdvice.advise(freed, Linux.MADV_UNMERGEABLE, null);
                     if (failed != null) {
                         return failed;
                     }

@@ -252,11 +252,11 @@ final class Change implements Kernel.Attempt {
         // What may wait, be it for a lock of the JDK's own, comes before the regions are owned.
         Smaps mappings = verified.isEmpty() ? null : kernel.proc.openSmaps();
         try {
-            NativeBuffers.NativeBuffer buffer = kernel.bufferFor(parts.size());
+            NativeBuffers.NativeBuffer buffer = kernel.batchAdvice.bufferFor(parts.size());
             try {
                 return makeOwned(mappings, buffer);
             } finally {
-                kernel.giveBack(buffer);
+                kernel.batchAdvice.giveBack(buffer);
             }
         } finally {
             if (mappings != null) {
@@ -367,8 +367,8 @@ final class Change implements Kernel.Attempt {
         boolean told = false;
         try {
             told = true;
-            FailedCall failed =
-                    kernel.advise(advised, mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE, buffer);
+            FailedCall failed = kernel.batchAdvice.advise(
+                    advised, mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE, buffer);
             if (failed != null) {
                 return failed;
             }

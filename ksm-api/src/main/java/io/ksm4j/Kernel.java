@@ -23,12 +23,6 @@ final class Kernel {
     /** Pauses before an EAGAIN or ENOMEM that may pass is believed; 15 ms in all. */
     private static final long[] RETRY_PAUSES_NANOS = {1_000_000, 2_000_000, 4_000_000, 8_000_000};
 
-    /** The most bytes that a call with an array of ranges takes, as readv(2) says. */
-    private static final long MAX_RW_COUNT = 0x7ffff000;
-
-    /** A pidfd number that says no pidfd is needed or known yet. */
-    private static final int NO_PIDFD = 0;
-
     private static final long CLEARED_AT_ONCE = 1 << 20;
 
     final KsmBackend backend;
@@ -40,14 +34,11 @@ final class Kernel {
     /** Whether advice about merging is told to nobody. */
     final boolean recordsOnly;
 
-    /** What {@code process_madvise} takes for this process; 0 before the first batch. */
-    private volatile int pidfd = NO_PIDFD;
-
-    private volatile boolean processMadviseRefused;
-
     private final AtomicReference<@Nullable MappedMemory> deferredUnmaps = new AtomicReference<>();
 
     private final NativeBuffers nativeBuffers;
+
+    final BatchAdvice batchAdvice;
 
     final MappingReserve mappingReserve;
 
@@ -69,6 +60,7 @@ final class Kernel {
         this.pageSize = backend.pageSize();
         this.recordsOnly = backend instanceof FallbackBackend;
         this.nativeBuffers = new NativeBuffers(backend);
+        this.batchAdvice = new BatchAdvice(backend, nativeBuffers);
         this.mappingReserve = new MappingReserve(proc);
         this.mergedPages = new MergedPages(root);
         this.unmergeCheck = new UnmergeCheck(root, proc, mergedPages, pageSize);
@@ -205,47 +197,7 @@ final class Kernel {
         return -backend.madvise(address, length, advice);
     }
 
-    /**
-     * As one {@link #advise(long, long, int)} after the other, in fewer system calls where the kernel has {@code process_madvise}.
-     *
-     * @param buffer for the array of ranges; null if the calls are few
-     * @return null, or the call that failed, after which no other was made
-     */
-    @Nullable
-    FailedCall advise(List<AddressRange> ranges, int advice, NativeBuffers.@Nullable NativeBuffer buffer) {
-        int done = 0;
-        while (buffer != null && done < ranges.size() && !processMadviseRefused) {
-            int count = Math.min(ranges.size() - done, Linux.IOV_MAX);
-            int accepted = processMadvise(ranges, done, count, buffer, advice);
-            done += accepted;
-            if (accepted == count) {
-                continue;
-            }
-            // The kernel stopped at this range. Asked for it alone, it says why; if it has no complaint, then it is
-            // process_madvise itself that cannot be used here, or the range is longer than what one call takes.
-            AddressRange range = ranges.get(done);
-            FailedCall failed = adviseOne(range, advice);
-            if (failed != null) {
-                return failed;
-            }
-            done++;
-            processMadviseRefused = accepted == 0 && range.length() <= MAX_RW_COUNT;
-        }
-        for (; done < ranges.size(); done++) {
-            FailedCall failed = adviseOne(ranges.get(done), advice);
-            if (failed != null) {
-                return failed;
-            }
-        }
-        return null;
-    }
-
-    private @Nullable FailedCall adviseOne(AddressRange range, int advice) {
-        int errno = advise(range.start(), range.length(), advice);
-        return errno == 0 ? null : FailedCall.madvise(advice, range, errno);
-    }
-
-    /** As {@link #advise(List, int, NativeBuffers.NativeBuffer)}, of memory that its owner may have unmapped in part: the rest is advised. */
+    /** As {@link BatchAdvice#advise}, of memory that its owner may have unmapped in part: the rest is advised. */
     @Nullable
     FailedCall adviseMapped(List<AddressRange> ranges, int advice) {
         for (int i = 0; i < ranges.size(); i++) {
@@ -257,54 +209,6 @@ final class Kernel {
             }
         }
         return null;
-    }
-
-    /** A buffer for {@link #advise(List, int, NativeBuffers.NativeBuffer)}, to be given back; null if it would be no use or there is none. */
-    NativeBuffers.@Nullable NativeBuffer bufferFor(int ranges) {
-        return ranges > 1 && !recordsOnly && !processMadviseRefused ? nativeBuffers.take() : null;
-    }
-
-    void giveBack(NativeBuffers.@Nullable NativeBuffer buffer) {
-        if (buffer != null) {
-            nativeBuffers.giveBack(buffer);
-        }
-    }
-
-    /** Advises as many of some ranges as the kernel takes, and says how many those were. */
-    private int processMadvise(
-            List<AddressRange> ranges, int first, int count, NativeBuffers.NativeBuffer buffer, int advice) {
-        for (int i = 0; i < count; i++) {
-            AddressRange range = ranges.get(first + i);
-            buffer.bytes().putLong(2 * i * Long.BYTES, range.start());
-            buffer.bytes().putLong((2 * i + 1) * Long.BYTES, range.length());
-        }
-        long result = processMadvise(buffer.address(), count, advice);
-        int accepted = 0;
-        for (long bytes = 0; accepted < count; accepted++) {
-            bytes += ranges.get(first + accepted).length();
-            if (bytes > result) {
-                break;
-            }
-        }
-        return accepted;
-    }
-
-    private long processMadvise(long iovecs, int count, int advice) {
-        if (pidfd == NO_PIDFD) {
-            pidfd = Linux.PIDFD_SELF;
-        }
-        long result = backend.syscall(Linux.SYS_PROCESS_MADVISE, pidfd, iovecs, count, advice, 0);
-        if (result == -Linux.EBADF && pidfd == Linux.PIDFD_SELF) {
-            int opened = (int) backend.syscall(
-                    Linux.SYS_PIDFD_OPEN, ProcessHandle.current().pid(), 0, 0, 0, 0);
-            if (opened < 0) {
-                return opened;
-            }
-            // One descriptor for the life of the JVM; the kernel closes it on exec.
-            pidfd = opened;
-            result = backend.syscall(Linux.SYS_PROCESS_MADVISE, pidfd, iovecs, count, advice, 0);
-        }
-        return result;
     }
 
     /** What a call does that an owner of regions makes, with all that belongs to it. */

@@ -79,9 +79,9 @@ class KernelTest {
 
     /** As changes of many regions do it. */
     private void advise(List<AddressRange> ranges, int advice) {
-        NativeBuffers.NativeBuffer buffer = kernel.bufferFor(ranges.size());
-        FailedCall failed = kernel.advise(ranges, advice, buffer);
-        kernel.giveBack(buffer);
+        NativeBuffers.NativeBuffer buffer = kernel.batchAdvice.bufferFor(ranges.size());
+        FailedCall failed = kernel.batchAdvice.advise(ranges, advice, buffer);
+        kernel.batchAdvice.giveBack(buffer);
         if (failed != null) {
             throw kernel.explain(failed);
         }
