@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  * Finds the cause of a failed call. One errno has several causes, so we check what is mapped, how many mappings there
  * are, which limits apply, and whether the kernel has KSM at all.
  *
- * <p>Finding a cause may block, so the caller owns no region. It must not load classes: see {@link Rehearsal}.
+ * <p>Finding a cause may block, so the caller owns no region. It must not load classes: see {@link ClassPreloader}.
  */
 final class FailureCauses {
 

@@ -23,7 +23,7 @@ final class FallbackBackend implements KsmBackend {
 
     /** Whether its memory is limited by {@code -XX:MaxDirectMemorySize}. */
     boolean isDirect() {
-        return memory instanceof DirectMemory;
+        return memory instanceof DirectBufferBackend;
     }
 
     @Override

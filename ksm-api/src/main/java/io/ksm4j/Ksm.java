@@ -75,14 +75,14 @@ public final class Ksm {
     }
 
     private static Ksm openSystem() {
-        Startup.once();
+        StartupServices.startOnce();
         Backoff.lock(OPENING);
         try {
             Ksm opened = system;
             if (opened == null) {
                 opened = with(Backends.open(System.getProperty(BACKEND_PROPERTY)));
                 system = opened;
-                new Rehearsal(opened.kernel).start();
+                new ClassPreloader(opened.kernel).start();
             }
             return opened;
         } finally {
@@ -134,7 +134,7 @@ public final class Ksm {
         try {
             memory = Backends.open(System.getProperty(BACKEND_PROPERTY));
         } catch (KsmUnsupportedException e) {
-            memory = new DirectMemory();
+            memory = new DirectBufferBackend();
         }
         return with(new FallbackBackend(memory, reason));
     }
@@ -173,7 +173,7 @@ public final class Ksm {
      * @return what works and what is in the way
      */
     public KsmSupport support() {
-        return Support.of(kernel);
+        return SupportCheck.of(kernel);
     }
 
     /**

@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  * Which limit keeps the kernel from mapping more memory, found by comparing its numbers in {@code /proc}: those of the process
  * (getrlimit(2), proc_pid_status(5)), and of the machine (proc_meminfo(5), {@code Documentation/mm/overcommit-accounting.rst}).
  *
- * <p>What cannot be read limits nothing. On the way from a failed call to its exception: see {@link Rehearsal}.
+ * <p>What cannot be read limits nothing. On the way from a failed call to its exception: see {@link ClassPreloader}.
  */
 final class MemoryLimits {
 

@@ -5,7 +5,7 @@ import io.ksm4j.internal.Log;
 import io.ksm4j.internal.StackRoom;
 import io.ksm4j.internal.SystemProperties;
 import io.ksm4j.internal.linux.Linux;
-import io.ksm4j.internal.management.LaterWork;
+import io.ksm4j.internal.management.BackgroundTask;
 import io.ksm4j.internal.registry.RegionTable;
 import io.ksm4j.internal.registry.Slot;
 import io.ksm4j.spi.NativeMapping;
@@ -79,7 +79,7 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
     /** Before a region is opened: what may fail, or wait, comes first. */
     static void prepareOpening() {
         StackRoom.requireForOpening();
-        LaterWork.startWaiting();
+        BackgroundTask.startWaiting();
     }
 
     /** Marks the region as it is to be from the start. The last step of opening it: if this fails, nothing is marked that closing had to unmark. */
@@ -226,7 +226,7 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         Change.apply(List.of(part(from, to)), mergeable, how);
     }
 
-    /** As {@link #mark(long, long, boolean, Unmerge)}, for {@link Rehearsal}. */
+    /** As {@link #mark(long, long, boolean, Unmerge)}, for {@link ClassPreloader}. */
     void markUnrecorded(long from, long to, boolean mergeable) {
         Change.applyAtOnce(List.of(part(from, to)), mergeable, null);
     }

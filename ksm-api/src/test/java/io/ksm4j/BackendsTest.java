@@ -47,7 +47,7 @@ class BackendsTest {
 
         @Override
         public KsmBackend open() {
-            KsmBackend memory = new DirectMemory();
+            KsmBackend memory = new DirectBufferBackend();
             return (KsmBackend) Proxy.newProxyInstance(
                     KsmBackend.class.getClassLoader(),
                     new Class<?>[] {KsmBackend.class},

@@ -366,7 +366,7 @@ class KernelTest {
 
     @Test
     void withoutNativeCodeItIsTheJvmThatLimitsMemory() {
-        Kernel direct = new Kernel(new FallbackBackend(new DirectMemory(), "a test"), new ProcSelf(proc));
+        Kernel direct = new Kernel(new FallbackBackend(new DirectBufferBackend(), "a test"), new ProcSelf(proc));
         FailedCall mmap = FailedCall.mmap(4096, Linux.ENOMEM);
         assertThat(direct.explain(mmap))
                 .isInstanceOf(ResourceUnavailableException.class)

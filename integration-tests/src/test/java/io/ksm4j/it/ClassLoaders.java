@@ -256,7 +256,7 @@ final class ClassLoaders {
         running.tenant().close("b");
         // Held until here, so that the MBean could have asked any of them.
         assertThat(stopped).hasSize(10);
-        awaitEndOf("ksm4j-mbean", "ksm4j-jfr", "ksm4j-rehearsal");
+        awaitEndOf("ksm4j-mbean", "ksm4j-jfr", "ksm4j-preload");
     }
 
     private static void forgottenRegionsAreReclaimedThoughTheirLoaderIsStopped(String backend) throws Exception {
@@ -273,7 +273,7 @@ final class ClassLoaders {
             stopped.tenant().close("closed");
             awaitBean();
             // Until then, not all is loaded that reclaiming takes.
-            awaitEndOf("ksm4j-jfr", "ksm4j-rehearsal");
+            awaitEndOf("ksm4j-jfr", "ksm4j-preload");
             stopped.loader.refuse();
             stopped.tenant().forget("all");
             stopped.tenant().forget("allocated");

@@ -114,7 +114,7 @@ final class LeakReports extends Handler {
             awaitReports(before + 2);
             assertThat(ksm.registry().leaks()).isEqualTo(before + 2);
             assertThat(mapped(address)).isFalse();
-            // The rehearsal marks memory for a moment, too.
+            // The class preloader marks memory for a moment, too.
             patiently().untilAsserted(() -> assertThat(mergeableMappings()).isZero());
             assertThat(buffer.get(0)).isEqualTo((byte) 7);
         }

@@ -65,7 +65,7 @@ final class PeriodicEvents {
     /** Not at once: the first method handle takes a JVM more time than everything else that ksm4j does at start. */
     static void registerSoon(RegionTable table) {
         PeriodicEvents.table = table;
-        new LaterWork("ksm4j-jfr") {
+        new BackgroundTask("ksm4j-jfr") {
 
             // Those that JFR would ask for twice, if they were registered once more.
             private final Set<Class<?>> registered = new HashSet<>();

@@ -87,7 +87,7 @@ public final class SharedTable {
     }
 
     /** What needs JMX, and is loaded only where there is JMX. */
-    private static final class Publication extends LaterWork {
+    private static final class Publication extends BackgroundTask {
 
         private final Object[] shared;
 

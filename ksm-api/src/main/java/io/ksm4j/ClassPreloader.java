@@ -3,7 +3,7 @@ package io.ksm4j;
 import io.ksm4j.internal.ByteCount;
 import io.ksm4j.internal.Log;
 import io.ksm4j.internal.linux.Linux;
-import io.ksm4j.internal.management.LaterWork;
+import io.ksm4j.internal.management.BackgroundTask;
 import io.ksm4j.internal.registry.RegionTable;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -17,7 +17,7 @@ import java.util.List;
  * asked for before. And a process that has as many mappings as it may have dies where the JVM needs one more, as for loading classes; so the way from a
  * failed call to its exception must load none. What was loaded and linked once is there.
  */
-final class Rehearsal extends LaterWork {
+final class ClassPreloader extends BackgroundTask {
 
     private static final int PAGES = 4;
     private static final RegionOptions OPTIONS =
@@ -25,8 +25,8 @@ final class Rehearsal extends LaterWork {
 
     private final Kernel kernel;
 
-    Rehearsal(Kernel kernel) {
-        super("ksm4j-rehearsal");
+    ClassPreloader(Kernel kernel) {
+        super("ksm4j-preload");
         this.kernel = kernel;
     }
 

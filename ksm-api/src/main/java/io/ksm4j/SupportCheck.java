@@ -11,11 +11,11 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** Looks for everything between a marked page and a merged one. */
-final class Support {
+final class SupportCheck {
 
     private static final Path RUN = Path.of("/sys/kernel/mm/ksm/run");
 
-    private Support() {}
+    private SupportCheck() {}
 
     static KsmSupport of(Kernel kernel) {
         List<Obstacle> obstacles = new ArrayList<>();

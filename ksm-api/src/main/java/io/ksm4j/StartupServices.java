@@ -6,18 +6,19 @@ import java.util.ServiceLoader;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /** Has done once what other modules want done in each program. No program fails for it; what fails is tried again. */
-final class Startup {
+final class StartupServices {
 
     private static final AtomicBoolean DONE = new AtomicBoolean();
 
-    private Startup() {}
+    private StartupServices() {}
 
-    static void once() {
+    static void startOnce() {
         if (!DONE.compareAndSet(false, true)) {
             return;
         }
         try {
-            ServiceLoader.load(KsmStartup.class, Startup.class.getClassLoader()).forEach(KsmStartup::start);
+            ServiceLoader.load(KsmStartup.class, StartupServices.class.getClassLoader())
+                    .forEach(KsmStartup::start);
         } catch (Throwable t) {
             DONE.set(false);
             Log.debug("not done at the start", t);

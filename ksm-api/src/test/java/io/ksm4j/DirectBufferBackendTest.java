@@ -13,11 +13,11 @@ import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 
 /** The fallback where no native code can be called. */
-class DirectMemoryTest {
+class DirectBufferBackendTest {
 
     private static final Cleaner CLEANER = Cleaner.create();
 
-    private final Ksm ksm = Ksm.with(new FallbackBackend(new DirectMemory(), "a test"));
+    private final Ksm ksm = Ksm.with(new FallbackBackend(new DirectBufferBackend(), "a test"));
 
     @Test
     void aRegionIsMemoryThatCanBeReadAndWritten() {

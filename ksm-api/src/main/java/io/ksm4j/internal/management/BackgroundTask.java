@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  * thread can be started, once more when a region is opened later. Keeps neither the JVM nor, once it has ended, a class loader. A class with subclasses, as each
  * lambda would take longer to make.
  */
-public abstract class LaterWork implements Runnable {
+public abstract class BackgroundTask implements Runnable {
 
     /** What JMX and JFR do for us takes more than one core while a program starts. */
     public static final long PAUSE_MILLIS = 500;
@@ -24,14 +24,14 @@ public abstract class LaterWork implements Runnable {
     private static final int DESCRIPTORS = 8;
 
     /** A list, by {@link #nextWaiting}, of what waits for a region to be opened. */
-    private static final AtomicReference<@Nullable LaterWork> WAITING = new AtomicReference<>();
+    private static final AtomicReference<@Nullable BackgroundTask> WAITING = new AtomicReference<>();
 
     private final String name;
     private boolean hasPaused;
     private long triedNanos;
-    private @Nullable LaterWork nextWaiting;
+    private @Nullable BackgroundTask nextWaiting;
 
-    public LaterWork(String name) {
+    public BackgroundTask(String name) {
         this.name = name;
     }
 
@@ -79,9 +79,9 @@ public abstract class LaterWork implements Runnable {
         if (WAITING.get() == null) {
             return;
         }
-        LaterWork work = WAITING.getAndSet(null);
+        BackgroundTask work = WAITING.getAndSet(null);
         while (work != null) {
-            LaterWork next = work.nextWaiting;
+            BackgroundTask next = work.nextWaiting;
             if (System.nanoTime() - work.triedNanos < LEAST_NANOS_BETWEEN_STARTS) {
                 work.waitForRegion();
             } else {

@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  * Memory where no native code can be called: direct buffers, with addresses that are made up and never used as addresses.
  * Only the {@link FallbackBackend} stands on it.
  */
-final class DirectMemory implements KsmBackend {
+final class DirectBufferBackend implements KsmBackend {
 
     /** No page size can be asked for without native code; this is the most common one. */
     private static final long PAGE_SIZE = 4096;

@@ -5,13 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-class RehearsalTest {
+class ClassPreloaderTest {
 
     private final ScriptedBackend backend = new ScriptedBackend();
 
     @Test
     void goesAllTheWayAndLeavesNothing() {
-        new Rehearsal(new Kernel(backend)).work();
+        new ClassPreloader(new Kernel(backend)).work();
 
         List<String> mapped = backend.calls("mmap");
         List<String> unmapped = backend.calls("munmap");
