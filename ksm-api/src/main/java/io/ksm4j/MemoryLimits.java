@@ -8,18 +8,58 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which limit keeps the kernel from mapping more memory, found by comparing its numbers in {@code /proc}: those of the process
- * (getrlimit(2), proc_pid_status(5)), and of the machine (proc_meminfo(5), {@code Documentation/mm/overcommit-accounting.rst}).
+ * Finds the limit that keeps the kernel from mapping more memory, by comparing the numbers in {@code /proc}: those of
+ * the process (getrlimit(2), proc_pid_status(5)), and those of the machine (proc_meminfo(5),
+ * {@code Documentation/mm/overcommit-accounting.rst}).
  *
- * <p>What cannot be read limits nothing. On the way from a failed call to its exception: see {@link ClassPreloader}.
+ * <p>What cannot be read counts as no limit. Used when a call has failed, so it must not load classes: see
+ * {@link ClassPreloader}.
  */
 final class MemoryLimits {
 
-    /** Also of a limit that is {@code unlimited}. */
+    /** The limits of a process: the name in {@code self/limits}, what {@code self/status} calls its use, and texts. */
+    private enum ProcessLimit {
+        RLIMIT_AS(
+                "Max address space",
+                "VmSize:",
+                "the address space of this process is limited to ",
+                ", of which it has mapped ",
+                ": raise RLIMIT_AS (ulimit -v), allocate less, or close regions"),
+        RLIMIT_DATA(
+                "Max data size",
+                "VmData:",
+                "the writable private memory of this process is limited to ",
+                ", of which it has mapped ",
+                ": raise RLIMIT_DATA (ulimit -d), allocate less, or close regions"),
+        RLIMIT_MEMLOCK(
+                "Max locked memory",
+                "VmLck:",
+                "mlockall(MCL_FUTURE) locks all new memory, and this process may lock ",
+                ", of which it has locked ",
+                ": raise RLIMIT_MEMLOCK (ulimit -l), or allocate less");
+
+        private final String limit;
+        private final String used;
+        private final String limitText;
+        private final String usedText;
+        private final String remedy;
+
+        ProcessLimit(String limit, String used, String limitText, String usedText, String remedy) {
+            this.limit = limit;
+            this.used = used;
+            this.limitText = limitText;
+            this.usedText = usedText;
+            this.remedy = remedy;
+        }
+    }
+
+    /** What cannot be read; also a limit that is {@code unlimited}. */
     private static final long UNKNOWN = -1;
 
-    private static final int GUESS = 0;
-    private static final int NEVER = 2;
+    /** Values of {@code vm.overcommit_memory}. */
+    private static final int OVERCOMMIT_GUESS = 0;
+
+    private static final int OVERCOMMIT_NEVER = 2;
 
     private final ProcSelf proc;
 
@@ -27,61 +67,33 @@ final class MemoryLimits {
         this.proc = proc;
     }
 
-    /** Looks in the order in which the kernel does; null if no limit is in the way. */
+    /** Compares the limits in the order in which the kernel does; returns null if none is exceeded. */
     @Nullable
     KsmException exceededBy(FailedCall call) {
-        long length = call.length();
         if (call.kind() == FailedCall.Kind.MMAP) {
             if (call.errno() == Linux.EAGAIN) {
-                return lockedMemory(call, length);
+                // mmap(2) returns EAGAIN only if it cannot lock the new memory.
+                return processLimit(ProcessLimit.RLIMIT_MEMLOCK, call);
             }
-            KsmException exceeded = addressSpace(call, length);
-            return exceeded == null ? writableMemory(call, length) : exceeded;
+            KsmException exceeded = addressSpace(call);
+            return exceeded == null ? writableMemory(call) : exceeded;
         }
-        return call.kind() == FailedCall.Kind.MPROTECT && call.errno() == Linux.ENOMEM
-                ? writableMemory(call, length)
-                : null;
+        return call.kind() == FailedCall.Kind.MPROTECT && call.errno() == Linux.ENOMEM ? writableMemory(call) : null;
     }
 
-    /** The one cause of an EAGAIN of mmap(2): memory is locked as it is mapped. */
-    private @Nullable KsmException lockedMemory(FailedCall call, long length) {
-        long limit = number("self/limits", "Max locked memory");
-        long locked = kilobytes("self/status", "VmLck:");
-        // Where all new memory is locked, some is locked already.
-        return locked <= 0 || isWithin(locked, length, limit)
-                ? null
-                : new MemoryLimitExceededException(
-                        call,
-                        "RLIMIT_MEMLOCK",
-                        limit,
-                        "mlockall(MCL_FUTURE) locks all new memory, and this process may lock " + ByteCount.text(limit)
-                                + ", of which it has locked " + ByteCount.text(locked)
-                                + ": raise RLIMIT_MEMLOCK (ulimit -l), or allocate less");
-    }
-
-    private @Nullable KsmException addressSpace(FailedCall call, long length) {
+    private @Nullable KsmException addressSpace(FailedCall call) {
         long gap = largestGap();
-        if (gap < length) {
-            return new MemoryLimitExceededException(
-                    call,
-                    "address space",
-                    gap,
-                    "the address space of the process has no gap that large: allocate less, or several smaller regions");
-        }
-        long limit = number("self/limits", "Max address space");
-        long used = kilobytes("self/status", "VmSize:");
-        return isWithin(used, length, limit)
-                ? null
-                : new MemoryLimitExceededException(
+        return gap < call.length()
+                ? new MemoryLimitExceededException(
                         call,
-                        "RLIMIT_AS",
-                        limit,
-                        "the address space of this process is limited to " + ByteCount.text(limit)
-                                + ", of which it has mapped " + ByteCount.text(used)
-                                + ": raise RLIMIT_AS (ulimit -v), allocate less, or close regions");
+                        "address space",
+                        gap,
+                        "the address space of the process has no gap that large: allocate less, or several smaller"
+                                + " regions")
+                : processLimit(ProcessLimit.RLIMIT_AS, call);
     }
 
-    /** Below the stack: the kernel maps nothing above it unless it is told where. */
+    /** {@return the largest gap below the stack: without an address, the kernel maps nothing above it} */
     private long largestGap() {
         // The last gap is the one above all mappings.
         List<AddressRange> gaps = proc.gaps(new AddressRange(0, Long.MAX_VALUE));
@@ -92,56 +104,64 @@ final class MemoryLimits {
         return largest;
     }
 
-    /** What counts from when memory becomes writable, for regions with guard pages with mprotect(2). */
-    private @Nullable KsmException writableMemory(FailedCall call, long length) {
-        long limit = number("self/limits", "Max data size");
-        long used = kilobytes("self/status", "VmData:");
-        if (!isWithin(used, length, limit)) {
-            return new MemoryLimitExceededException(
-                    call,
-                    "RLIMIT_DATA",
-                    limit,
-                    "the writable private memory of this process is limited to " + ByteCount.text(limit)
-                            + ", of which it has mapped " + ByteCount.text(used)
-                            + ": raise RLIMIT_DATA (ulimit -d), allocate less, or close regions");
+    /** Memory counts here from when it becomes writable: in regions with guard pages, by mprotect(2). */
+    private @Nullable KsmException writableMemory(FailedCall call) {
+        KsmException exceeded = processLimit(ProcessLimit.RLIMIT_DATA, call);
+        if (exceeded != null) {
+            return exceeded;
         }
         long overcommit = number("sys/vm/overcommit_memory", "");
-        return overcommit == GUESS ? machine(call, length) : overcommit == NEVER ? commitLimit(call, length) : null;
+        return overcommit == OVERCOMMIT_GUESS
+                ? machine(call)
+                : overcommit == OVERCOMMIT_NEVER ? commitLimit(call) : null;
     }
 
-    private @Nullable KsmException machine(FailedCall call, long length) {
+    private @Nullable KsmException processLimit(ProcessLimit of, FailedCall call) {
+        long limit = number("self/limits", of.limit);
+        long used = kilobytes("self/status", of.used);
+        // Nothing is locked unless mlockall(2) is in effect.
+        return used <= 0 || isWithin(used, call.length(), limit)
+                ? null
+                : new MemoryLimitExceededException(
+                        call,
+                        of.name(),
+                        limit,
+                        of.limitText + ByteCount.text(limit) + of.usedText + ByteCount.text(used) + of.remedy);
+    }
+
+    private @Nullable KsmException machine(FailedCall call) {
         long memory = kilobytes("meminfo", "MemTotal:");
         long all = memory + Math.max(0, kilobytes("meminfo", "SwapTotal:"));
-        return memory == UNKNOWN || length <= all
+        return memory == UNKNOWN || call.length() <= all
                 ? null
                 : new MemoryLimitExceededException(
                         call,
                         "vm.overcommit_memory",
                         all,
                         "this machine has " + ByteCount.text(all)
-                                + " of memory and swap, and while vm.overcommit_memory is 0, no allocation may be larger:"
-                                + " allocate less, or several smaller regions, or set vm.overcommit_memory to 1 if most"
-                                + " pages stay unused");
+                                + " of memory and swap, and while vm.overcommit_memory is 0, no allocation may be"
+                                + " larger: allocate less, or several smaller regions, or set vm.overcommit_memory to"
+                                + " 1 if most pages stay unused");
     }
 
-    /** Other processes may give back what is committed to them, so that waiting helps up to the limit. */
-    private @Nullable KsmException commitLimit(FailedCall call, long length) {
+    /** Other processes may free committed memory, so waiting may help unless the length alone exceeds the limit. */
+    private @Nullable KsmException commitLimit(FailedCall call) {
         long limit = kilobytes("meminfo", "CommitLimit:");
         long committed = kilobytes("meminfo", "Committed_AS:");
         long allowed = limit == UNKNOWN ? UNKNOWN : Math.max(0, limit - reserve());
-        if (isWithin(committed, length, allowed)) {
+        if (isWithin(committed, call.length(), allowed)) {
             return null;
         }
-        String most = "while vm.overcommit_memory is 2, all processes together may have " + ByteCount.text(limit)
+        String exceeded = "while vm.overcommit_memory is 2, all processes together may have " + ByteCount.text(limit)
                 + " (CommitLimit of /proc/meminfo), of which " + ByteCount.text(committed) + " are taken: ";
-        String cure = "allocate less, add swap, or raise vm.overcommit_ratio";
-        return length > allowed
-                ? new MemoryLimitExceededException(call, "vm.overcommit_memory", limit, most + cure)
+        String remedy = "allocate less, add swap, or raise vm.overcommit_ratio";
+        return call.length() > allowed
+                ? new MemoryLimitExceededException(call, "vm.overcommit_memory", limit, exceeded + remedy)
                 : new ResourceUnavailableException(
-                        call, most + "try again when other processes have ended, or " + cure);
+                        call, exceeded + "try again when other processes have ended, or " + remedy);
     }
 
-    /** What the kernel keeps for root, and for another process than this one. */
+    /** {@return what the kernel keeps for root, and for processes other than this one} */
     private long reserve() {
         long forRoot = Math.max(0, kilobytes("sys/vm/admin_reserve_kbytes", ""));
         long forUser = Math.max(0, kilobytes("sys/vm/user_reserve_kbytes", ""));
@@ -157,7 +177,7 @@ final class MemoryLimits {
         return number == UNKNOWN ? UNKNOWN : Math.min(number, Long.MAX_VALUE >> 11) << 10;
     }
 
-    /** The number that follows a name at the start of a line. */
+    /** {@return the number after a name at the start of a line} */
     private long number(String file, String name) {
         try (BufferedReader reader = proc.open(file)) {
             for (String line = reader.readLine(); line != null; line = reader.readLine()) {
@@ -166,7 +186,7 @@ final class MemoryLimits {
                 }
             }
         } catch (IOException e) {
-            // As if it were not there.
+            // Treated like a missing line.
         }
         return UNKNOWN;
     }
