@@ -8,34 +8,35 @@ import java.nio.ByteBuffer;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
-/** Maps memory the way the options say, or leaves nothing behind. */
+/** Allocates regions as their options say. An allocation that fails leaves nothing behind. */
 final class Allocation {
 
-    /** The largest window used to touch pages. */
+    /** The maximum size of the buffers through which pages are touched. */
     private static final long WINDOW = 1L << 30;
 
-    /** Pauses after garbage collections, in which the cleaner unmaps what was found unreachable. */
-    private static final long[] COLLECTIONS = {2_000_000, 20_000_000, 100_000_000, 300_000_000};
+    /** Pauses after garbage collections, in which the cleaner unmaps unreachable memory. */
+    private static final long[] COLLECTION_PAUSES_NANOS = {2_000_000, 20_000_000, 100_000_000, 300_000_000};
 
     /** The region, and a guard page on each side. */
-    private static final int MOST_MAPPINGS = 3;
+    private static final int MAX_MAPPINGS = 3;
 
     private Allocation() {}
 
     /**
-     * Maps memory. Where addresses of closed regions wait for the garbage collector to find that no buffer reaches them, and the process cannot have more mappings,
-     * they are waited for, as the JDK does for the memory of direct buffers.
+     * Allocates a region. The address ranges of closed regions stay mapped until the garbage collector finds that no
+     * buffer reaches them. If the process cannot have more mappings, we run the garbage collector and wait for such
+     * ranges to be unmapped, as the JDK does for the memory of direct buffers.
      */
     static MergeRegion allocate(Kernel kernel, long size, RegionOptions options) {
         for (int attempt = 0; ; attempt++) {
             try {
                 return allocateOnce(kernel, size, options);
             } catch (MapCountExceededException e) {
-                if (attempt == COLLECTIONS.length || kernel.waitingForViews.get() == 0) {
+                if (attempt == COLLECTION_PAUSES_NANOS.length || kernel.waitingForViews.get() == 0) {
                     throw e;
                 }
                 System.gc();
-                LockSupport.parkNanos(COLLECTIONS[attempt]);
+                LockSupport.parkNanos(COLLECTION_PAUSES_NANOS[attempt]);
             }
         }
     }
@@ -50,7 +51,7 @@ final class Allocation {
         kernel.unmapDeferred();
         RegionState.closeUnclosed();
         if (!kernel.recordsOnly) {
-            kernel.mappingReserve.take(MOST_MAPPINGS, "mmap of " + (length + 2 * guard) + " bytes", null);
+            kernel.mappingReserve.take(MAX_MAPPINGS, "mmap of " + (length + 2 * guard) + " bytes", null);
         }
         MappedMemory mapped = MappedMemory.map(
                 kernel,
@@ -79,7 +80,7 @@ final class Allocation {
         }
     }
 
-    /** Closes what a failed allocation has opened. What fails once more is added to its failure. */
+    /** Closes what a failed allocation has opened. If that fails too, the exception is added to the first one. */
     private static void giveBack(MappedMemory mapped, @Nullable RegionState state, Throwable reason) {
         Throwable failure = null;
         if (state != null) {
@@ -98,7 +99,7 @@ final class Allocation {
 
     private static long roundUp(Kernel kernel, long size) {
         if (size <= 0) {
-            throw new IllegalArgumentException("size " + size + " is not positive: ask for at least one byte");
+            throw new IllegalArgumentException("size " + size + " is not positive: allocate at least one byte");
         }
         long rounded = (size + kernel.pageSize - 1) & -kernel.pageSize;
         if (rounded < 0) {
@@ -111,7 +112,7 @@ final class Allocation {
         return new IllegalArgumentException("size " + size + " is larger than any address space");
     }
 
-    /** A kernel without transparent huge pages refuses both wishes with EINVAL, and neither matters there. */
+    /** A kernel without transparent huge pages refuses both kinds of advice with EINVAL, and needs neither. */
     private static void adviseHugePages(Kernel kernel, AddressRange range, HugePages hugePages) {
         if (hugePages == HugePages.SYSTEM_DEFAULT) {
             return;
@@ -122,7 +123,7 @@ final class Allocation {
                     range.length(),
                     hugePages == HugePages.ALLOW ? Linux.MADV_HUGEPAGE : Linux.MADV_NOHUGEPAGE);
         } catch (InvalidRangeException e) {
-            Log.debug("no transparent huge pages in this kernel", e);
+            Log.debug("this kernel has no transparent huge pages", e);
         }
     }
 
@@ -131,7 +132,7 @@ final class Allocation {
         try {
             kernel.madvise(range.start(), range.length(), Linux.MADV_POPULATE_WRITE);
         } catch (InvalidRangeException e) {
-            // Before Linux 5.14 the advice is unknown, and every page has to be touched.
+            // Linux before 5.14 does not know the advice, so we touch every page.
             touchEveryPage(kernel.pageSize, region.mapping(), range.length());
         }
     }

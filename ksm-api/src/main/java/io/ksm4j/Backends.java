@@ -11,13 +11,16 @@ import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import org.jspecify.annotations.Nullable;
 
-/** Finds the backend to use: the named one, or the first in order of priority that works here. */
+/**
+ * Finds the backend to use: the one with a given name, or the one with the highest priority of those that work here.
+ */
 final class Backends {
 
     private static final String ADVICE =
             "Add one of io.ksm4j:ksm-ffm (Java 22 or later), io.ksm4j:ksm-jnr or io.ksm4j:ksm-jna"
                     + " to the class path, and run Java with --enable-native-access=ALL-UNNAMED (on the module path:"
-                    + " io.ksm4j.ffm, org.jnrproject.jffi or com.sun.jna). For a machine without KSM there is Ksm.systemOrFallback().";
+                    + " io.ksm4j.ffm, org.jnrproject.jffi or com.sun.jna). On a machine without KSM, use"
+                    + " Ksm.systemOrFallback().";
 
     private Backends() {}
 
@@ -26,24 +29,24 @@ final class Backends {
     }
 
     /**
-     * Opens the best backend.
+     * Opens the backend with the highest priority.
      *
-     * @param wanted the name to insist on, or null
-     * @throws KsmUnsupportedException if none works; it names each and why
+     * @param wanted the name of the only acceptable backend; null to accept any
+     * @throws KsmUnsupportedException if none works; its message lists each with the reason
      */
     static KsmBackend open(@Nullable String wanted) {
         if (!isLinux()) {
-            throw new KsmUnsupportedException("Kernel Samepage Merging exists on Linux only, and this is "
+            throw new KsmUnsupportedException("Kernel Samepage Merging exists only on Linux, and this is "
                     + System.getProperty("os.name") + ". " + ADVICE);
         }
         if ("32".equals(System.getProperty("sun.arch.data.model"))) {
             throw new KsmUnsupportedException(
-                    "ksm4j needs a 64-bit JVM: on this one, addresses and sizes have other widths");
+                    "ksm4j needs a 64-bit JVM: on this one, addresses and sizes are 32 bits wide");
         }
         List<String> refused = new ArrayList<>();
         for (KsmBackendProvider provider : providers(refused)) {
             if (wanted != null && !wanted.equals(provider.name())) {
-                refused.add(provider.name() + ": not the one asked for");
+                refused.add(provider.name() + ": not the requested backend");
                 continue;
             }
             try {
@@ -73,7 +76,7 @@ final class Backends {
                 }
                 providers.add(found.next());
             } catch (UnsupportedClassVersionError e) {
-                refused.add("a provider for a later Java than " + System.getProperty("java.specification.version")
+                refused.add("a provider for a newer Java than " + System.getProperty("java.specification.version")
                         + ": " + e.getMessage());
             } catch (ServiceConfigurationError | LinkageError e) {
                 refused.add(

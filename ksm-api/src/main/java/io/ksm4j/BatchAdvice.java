@@ -5,7 +5,9 @@ import io.ksm4j.spi.KsmBackend;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Advises many ranges with few system calls where the kernel has {@code process_madvise(2)}, and one by one elsewhere. */
+/**
+ * Advises many ranges with few system calls where the kernel has {@code process_madvise(2)}, and one by one elsewhere.
+ */
 final class BatchAdvice {
 
     /** The maximum number of bytes for a call with an array of ranges, as readv(2) says. */

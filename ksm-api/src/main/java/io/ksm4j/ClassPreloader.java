@@ -11,11 +11,14 @@ import java.util.Deque;
 import java.util.List;
 
 /**
- * Goes the ways once that must load no class when they are taken in earnest.
+ * Runs the code once that must not load classes later, so that all classes it needs are loaded and linked.
  *
- * <p>A forgotten region may have to be reclaimed after a web container has stopped its class loader, which then refuses even classes of the JDK that were not
- * asked for before. And a process that has as many mappings as it may have dies where the JVM needs one more, as for loading classes; so the way from a
- * failed call to its exception must load none. What was loaded and linked once is there.
+ * <ul>
+ *   <li>Reclaiming a forgotten region. A web container may have stopped the class loader, which then refuses all
+ *       classes that were not loaded through it before, even those of the JDK.
+ *   <li>Turning a failed call into an exception. At the limit of mappings, a JVM dies if it needs one more mapping, for
+ *       example to load a class.
+ * </ul>
  */
 final class ClassPreloader extends BackgroundTask {
 
@@ -41,7 +44,7 @@ final class ClassPreloader extends BackgroundTask {
         fail();
     }
 
-    /** In a table of its own, so that the regions appear nowhere. */
+    /** Uses a table of its own, so that the regions appear nowhere. */
     private void reclaim() {
         RegionTable table = new RegionTable(RegionTable.newShared());
         MappedMemory memory = MappedMemory.map(kernel, PAGES * kernel.pageSize, Linux.PROT_READ | Linux.PROT_WRITE);
@@ -49,7 +52,7 @@ final class ClassPreloader extends BackgroundTask {
         AddressRange middle = new AddressRange(memory.start() + kernel.pageSize, kernel.pageSize);
         Deque<RegionState> regions = new ArrayDeque<>();
         try {
-            // First, as new memory detaches all regions that are there, and closed last, as that unmaps it.
+            // Opened first, since new memory detaches all regions in its range; closed last, since that unmaps it.
             regions.push(AllocatedState.open(kernel, table, all, memory, OPTIONS));
             regions.push(AdoptedState.open(kernel, table, middle, () -> true, memory, OPTIONS));
             regions.peek().markUnrecorded(true, Unmerge.UNCHECKED);
@@ -83,11 +86,11 @@ final class ClassPreloader extends BackgroundTask {
             failures.add(
                     new UnmappedRangeException(mark, List.of(unmapped), new AddressRange(kernel.pageSize, 2), false));
         }
-        Log.debug("rehearsed", failures.get(0));
+        Log.debug("loaded the classes for failures", failures.get(0));
     }
 
     @Override
     protected void failed(Throwable failure) {
-        Log.debug("the way to reclaim forgotten regions could not be rehearsed", failure);
+        Log.debug("could not load the classes that reclaim forgotten regions", failure);
     }
 }

@@ -11,15 +11,17 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Memory where no native code can be called: direct buffers, with addresses that are made up and never used as addresses.
- * Only the {@link FallbackBackend} stands on it.
+ * A backend without native code: memory is direct buffers, and addresses are invented numbers that are never accessed.
+ * Used only below {@link FallbackBackend}.
  */
 final class DirectBufferBackend implements KsmBackend {
 
-    /** No page size can be asked for without native code; this is the most common one. */
+    /** The most common page size; the real one is unknown without native code. */
     private static final long PAGE_SIZE = 4096;
 
-    /** Above every address that a process has on the common architectures, so that made-up ranges meet no real one. */
+    /**
+     * Above the address space of processes on common architectures, so that invented ranges never overlap real ones.
+     */
     private static final long FIRST_ADDRESS = 1L << 60;
 
     private final AtomicLong nextAddress = new AtomicLong(FIRST_ADDRESS);
@@ -39,16 +41,16 @@ final class DirectBufferBackend implements KsmBackend {
     public long mmap(long length, int protection, int flags) {
         if (length > Integer.MAX_VALUE - PAGE_SIZE) {
             throw new UnsupportedOperationException(
-                    "without a native backend a region holds less than 2 GiB: " + length + " bytes are too many");
+                    "without a native backend a region must be smaller than 2 GiB: " + length + " bytes are too many");
         }
-        // A direct buffer starts anywhere; one page more than asked for holds a start on a page.
+        // A direct buffer may start anywhere; with one more page, it contains a page-aligned start.
         ByteBuffer memory;
         try {
             memory = ByteBuffer.allocateDirect((int) (length + PAGE_SIZE))
                     .alignedSlice((int) PAGE_SIZE)
                     .slice(0, (int) length);
         } catch (OutOfMemoryError e) {
-            // The limit is -XX:MaxDirectMemorySize, not the Java heap, and the caller knows what to say.
+            // The limit is -XX:MaxDirectMemorySize, not the Java heap, and the caller explains it.
             return -Linux.ENOMEM;
         }
         long address = newAddress(length);
@@ -56,7 +58,7 @@ final class DirectBufferBackend implements KsmBackend {
         return address;
     }
 
-    /** A page stays free between any two ranges. */
+    /** Leaves a page between any two ranges. */
     private long newAddress(long length) {
         long pages = (length + PAGE_SIZE - 1) / PAGE_SIZE + 1;
         return nextAddress.getAndAdd(pages * PAGE_SIZE);
@@ -103,7 +105,7 @@ final class DirectBufferBackend implements KsmBackend {
         return -Linux.ENOSYS;
     }
 
-    /** The address of a buffer is unknown, so each time it is asked for, it is a new one. */
+    /** Returns a new address every time, since the real address of a buffer is unknown. */
     @Override
     public long address(ByteBuffer direct) {
         return newAddress(direct.capacity());
@@ -119,31 +121,32 @@ final class DirectBufferBackend implements KsmBackend {
     }
 
     /**
-     * Slices and duplicates of a window keep the buffer that {@code mmap} made reachable, and not the window. So a window that
-     * is gone does not say that nobody reads the memory: it is never taken for unreachable, and closing always zeroes it.
+     * Slices and duplicates of a view keep the buffer that {@code mmap} allocated reachable, but not the view. So the
+     * memory may still be in use when all views are unreachable: {@link #revoke()} never says that it is not, and
+     * closing a region always zeroes it.
      */
-    private record DirectMapping(BufferMapping windows) implements NativeMapping {
+    private record DirectMapping(BufferMapping views) implements NativeMapping {
 
         @Override
         public ByteBuffer buffer(long offset, int length) {
-            return windows.buffer(offset, length);
+            return views.buffer(offset, length);
         }
 
         @Override
         public <T> @Nullable T view(Class<T> type) {
-            return windows.view(type);
+            return views.view(type);
         }
 
         @Override
         public boolean revoke() {
-            windows.revoke();
+            views.revoke();
             return false;
         }
 
-        /** What {@code munmap} drops is freed by the garbage collector, once no duplicate reaches it. */
+        /** After {@code munmap}, the garbage collector frees the buffer once no duplicate reaches it. */
         @Override
         public void whenUnreachable(Runnable action) {
-            windows.whenUnreachable(action);
+            views.whenUnreachable(action);
         }
     }
 }

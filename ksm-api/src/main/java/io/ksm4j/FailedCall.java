@@ -114,7 +114,9 @@ public final class FailedCall implements Serializable {
         return range;
     }
 
-    /** {@return the length of the range or, for {@code mmap}, of the requested mapping, in bytes; 0 for {@code prctl}} */
+    /**
+     * {@return the length of the range or, for {@code mmap}, of the requested mapping, in bytes; 0 for {@code prctl}}
+     */
     long length() {
         return length;
     }

@@ -61,8 +61,8 @@ final class FailureCauses {
         if (backend instanceof FallbackBackend fallback && fallback.isDirect()) {
             return new ResourceUnavailableException(
                     call,
-                    "without a native backend, regions are direct buffers, and no direct memory is left: close regions, or"
-                            + " raise -XX:MaxDirectMemorySize");
+                    "without a native backend, regions are direct buffers, and no direct memory is left: close regions,"
+                            + " or raise -XX:MaxDirectMemorySize");
         }
         KsmException cause = unmapped(call);
         if (cause == null) {

@@ -6,12 +6,12 @@ import io.ksm4j.spi.NativeMapping;
 import java.nio.ByteBuffer;
 import java.util.function.BooleanSupplier;
 
-/** Memory of another backend, without merging: advice about merging succeeds and is told to nobody. */
+/** Memory of another backend, without merging: advice about merging succeeds and never reaches the kernel. */
 final class FallbackBackend implements KsmBackend {
 
     private final KsmBackend memory;
 
-    /** Why these are fallback regions, for people. */
+    /** Why regions are fallback regions, in words. */
     final String reason;
 
     private volatile boolean processMergeable;
@@ -21,7 +21,7 @@ final class FallbackBackend implements KsmBackend {
         this.reason = reason;
     }
 
-    /** Whether its memory is limited by {@code -XX:MaxDirectMemorySize}. */
+    /** {@return whether {@code -XX:MaxDirectMemorySize} limits its memory} */
     boolean isDirect() {
         return memory instanceof DirectBufferBackend;
     }

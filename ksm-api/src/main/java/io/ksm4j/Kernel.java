@@ -15,15 +15,16 @@ import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The system calls of one backend, with every failure turned into the exception that names its cause. Arguments have been
- * checked before they come here.
+ * Makes the system calls of one backend. A call either returns what it failed with, for callers that own regions, or is
+ * retried and throws the exception that names the cause. Callers have checked the arguments.
  */
 final class Kernel {
 
-    /** Pauses before an EAGAIN or ENOMEM that may pass is believed; 15 ms in all. */
+    /** Pauses between attempts when memory is short; 15 ms in total. */
     private static final long[] RETRY_PAUSES_NANOS = {1_000_000, 2_000_000, 4_000_000, 8_000_000};
 
-    private static final long CLEARED_AT_ONCE = 1 << 20;
+    /** How many bytes are overwritten with one bulk write. */
+    private static final long CLEARED_PER_CALL = 1 << 20;
 
     final KsmBackend backend;
     final ProcSelf proc;
@@ -31,7 +32,7 @@ final class Kernel {
     final UnmergeCheck unmergeCheck;
     private final MergedPages mergedPages;
 
-    /** Whether advice about merging is told to nobody. */
+    /** Whether advice about merging is only recorded and never reaches the kernel. */
     final boolean recordsOnly;
 
     private final AtomicReference<@Nullable MappedMemory> deferredUnmaps = new AtomicReference<>();
@@ -42,7 +43,7 @@ final class Kernel {
 
     final MappingReserve mappingReserve;
 
-    /** How many closed regions' addresses stay mapped until their buffers are collected. */
+    /** How many closed regions keep their address ranges mapped until their buffers are garbage-collected. */
     final AtomicInteger waitingForViews = new AtomicInteger();
 
     Kernel(KsmBackend backend) {
@@ -53,7 +54,7 @@ final class Kernel {
         this(backend, proc, Path.of("/"));
     }
 
-    /** For tests: what is merged and what is left is read below {@code root}. */
+    /** For tests: reads merged pages and the memory that is left below {@code root}. */
     Kernel(KsmBackend backend, ProcSelf proc, Path root) {
         this.backend = backend;
         this.proc = proc;
@@ -66,7 +67,11 @@ final class Kernel {
         this.unmergeCheck = new UnmergeCheck(root, proc, mergedPages, pageSize);
     }
 
-    /** What {@code ksmd} has replaced by the kernel's page of zeros in this process; empty if the kernel does not tell. */
+    /**
+     * Returns how much memory of this process {@code ksmd} has merged with the zero page.
+     *
+     * @return bytes; empty if the kernel does not report it
+     */
     OptionalLong ksmZeroBytes() {
         long pages = mergedPages.zeroPages();
         return pages == MergedPages.UNKNOWN ? OptionalLong.empty() : OptionalLong.of(pages * pageSize);
@@ -87,8 +92,11 @@ final class Kernel {
     }
 
     /**
-     * Unmaps memory that no view reaches any more. At the mapping limit the kernel may refuse even that, when it would have to split a
-     * mapping; then the pages and the mark go now and the addresses with a later call.
+     * Unmaps memory that no view reaches any more. At the mapping limit the kernel may refuse even that, if it had to
+     * split a mapping. In that case the pages and the mark are dropped now, and the address range is unmapped by a
+     * later {@link #unmapDeferred()}.
+     *
+     * @throws KsmException if the memory could not be unmapped now
      */
     void unmapOrDefer(MappedMemory memory) {
         long start = memory.start();
@@ -112,7 +120,7 @@ final class Kernel {
         }
     }
 
-    /** Allocates nothing if it succeeds. */
+    /** Allocates nothing on success. */
     private @Nullable FailedCall unmapOnce(long start, long length) {
         int result = backend.munmap(start, length);
         return result == 0 ? null : FailedCall.munmap(new AddressRange(start, length), -result);
@@ -124,7 +132,7 @@ final class Kernel {
         } while (!deferredUnmaps.compareAndSet(memory.next, memory));
     }
 
-    /** Gives pages back: the next touch of them finds zeros. */
+    /** Drops the pages of a range: the next access to them reads zeros. */
     void discard(long address, long length) {
         FailedCall failed = discardOnce(address, length);
         if (failed != null) {
@@ -138,9 +146,10 @@ final class Kernel {
     }
 
     /**
-     * As {@link #discard}, in one call or, for memory that mlock(2) keeps resident, since Linux 5.18 by an advice of its own.
+     * Does the same as {@link #discard}, without retries. Memory that mlock(2) keeps resident needs an advice of its
+     * own, which exists since Linux 5.18.
      *
-     * @return 0, or the error number
+     * @return 0, or a positive errno
      */
     int tryDiscard(long address, long length) {
         int errno = advise(address, length, Linux.MADV_DONTNEED);
@@ -150,14 +159,14 @@ final class Kernel {
     /** Overwrites memory with zeros. */
     void clear(AddressRange range) {
         NativeMapping mapping = backend.map(range.start(), range.length(), this);
-        byte[] zeros = new byte[(int) Math.min(range.length(), CLEARED_AT_ONCE)];
-        for (long offset = 0; offset < range.length(); offset += CLEARED_AT_ONCE) {
-            int length = (int) Math.min(CLEARED_AT_ONCE, range.length() - offset);
+        byte[] zeros = new byte[(int) Math.min(range.length(), CLEARED_PER_CALL)];
+        for (long offset = 0; offset < range.length(); offset += CLEARED_PER_CALL) {
+            int length = (int) Math.min(CLEARED_PER_CALL, range.length() - offset);
             mapping.buffer(offset, length).put(0, zeros, 0, length);
         }
     }
 
-    /** Tries again what {@link #unmapOrDefer} could not do. */
+    /** Tries again to unmap what {@link #unmapOrDefer} could not. */
     void unmapDeferred() {
         MappedMemory memory = deferredUnmaps.get() == null ? null : deferredUnmaps.getAndSet(null);
         while (memory != null) {
@@ -178,7 +187,7 @@ final class Kernel {
                 null);
     }
 
-    /** Advises one range, with retries and explanations: the caller owns no region. */
+    /** Advises one range, with retries: the caller owns no region. */
     void madvise(long address, long length, int advice) {
         retrying(
                 () -> {
@@ -189,21 +198,26 @@ final class Kernel {
     }
 
     /**
-     * Advises one range, for owners of regions: one call, which neither waits nor explains.
+     * Advises one range with one call: the caller may own regions.
      *
-     * @return 0, or the error number
+     * @return 0, or a positive errno
      */
     int advise(long address, long length, int advice) {
         return -backend.madvise(address, length, advice);
     }
 
-    /** As {@link BatchAdvice#advise}, of memory that its owner may have unmapped in part: the rest is advised. */
+    /**
+     * Advises ranges whose owner may have unmapped parts of them: the mapped parts are advised. The caller may own
+     * regions.
+     *
+     * @return null, or the call that failed, after which no other was made
+     */
     @Nullable
     FailedCall adviseMapped(List<AddressRange> ranges, int advice) {
         for (int i = 0; i < ranges.size(); i++) {
             AddressRange range = ranges.get(i);
             int errno = advise(range.start(), range.length(), advice);
-            // madvise(2) says so of ranges that are unmapped in part; where memory is short it says EAGAIN.
+            // madvise(2) returns ENOMEM for ranges that are partly unmapped, and EAGAIN where memory is short.
             if (errno != 0 && errno != Linux.ENOMEM) {
                 return FailedCall.madvise(advice, range, errno);
             }
@@ -211,17 +225,18 @@ final class Kernel {
         return null;
     }
 
-    /** What a call does that an owner of regions makes, with all that belongs to it. */
+    /** An operation that owns regions while it runs, and makes its system calls once. */
     interface Attempt {
-        /** Returns null if it succeeded, or the call that failed, with nothing changed. */
+        /** Returns null on success, or the call that failed; in that case nothing has changed. */
         @Nullable
         FailedCall make();
     }
 
     /**
-     * Makes attempts until one succeeds or fails for a cause that will not pass, with pauses and explanations between them, when no region is owned.
+     * Repeats an attempt until it succeeds, fails for a lasting cause, or has failed too often. Between attempts, when
+     * no region is owned, it finds the cause and pauses.
      *
-     * @param first what an attempt has failed with that was made already; null if there was none
+     * @param first the call with which an earlier attempt failed; null if there was none
      */
     void retrying(Attempt attempt, @Nullable FailedCall first) {
         FailedCall failed = first == null ? attempt.make() : first;
@@ -232,29 +247,30 @@ final class Kernel {
     }
 
     /**
-     * Takes back what a call that failed half-way has done. In a process that is opted in as a whole, memory was mergeable before and
-     * stays so. For owners of regions; throws nothing, since there is a failure to be reported already.
+     * Undoes what a call did before it failed. In a process that is opted in as a whole, memory was mergeable before
+     * and stays so. The caller may own regions. Throws nothing, since a failure is being reported already.
      *
-     * @return what could not be taken back, to be {@linkplain #report reported} when no region is owned; null if nothing
+     * @return a call that failed to undo its part, to be {@linkplain #report reported} when no region is owned; null if
+     *     there was none
      */
     @Nullable
     FailedCall undo(List<AddressRange> ranges, int advice) {
-        FailedCall notTakenBack = null;
+        FailedCall notUndone = null;
         try {
             if (advice == Linux.MADV_UNMERGEABLE && isOptedIn()) {
                 return null;
             }
             for (int i = 0; i < ranges.size(); i++) {
                 FailedCall failed = undoOne(ranges.get(i), advice);
-                notTakenBack = failed == null ? notTakenBack : failed;
+                notUndone = failed == null ? notUndone : failed;
             }
         } catch (Throwable t) {
-            // The memory or the stack that the first call lacked.
+            // Memory or stack ran out, as it probably did for the first call.
         }
-        return notTakenBack;
+        return notUndone;
     }
 
-    /** As {@link #undo(List, int)}. */
+    /** Does the same as {@link #undo(List, int)} for one range. */
     @Nullable
     FailedCall undo(AddressRange range, int advice) {
         try {
@@ -266,25 +282,25 @@ final class Kernel {
 
     private @Nullable FailedCall undoOne(AddressRange range, int advice) {
         int errno = advise(range.start(), range.length(), advice);
-        // ENOMEM is the gap that made the first call fail: the mapped rest was advised. EINVAL says that the kernel
-        // does not know the advice, so that nothing was done that could be taken back.
+        // ENOMEM: the range has the gap that made the first call fail, and the mapped rest was advised. EINVAL: the
+        // kernel does not know the advice, so the first call did nothing.
         return errno == 0 || errno == Linux.ENOMEM || errno == Linux.EINVAL
                 ? null
                 : FailedCall.madvise(advice, range, errno);
     }
 
-    static void report(@Nullable FailedCall notTakenBack) {
-        if (notTakenBack != null) {
-            Log.warning("could not take back advice: " + notTakenBack, null);
+    static void report(@Nullable FailedCall notUndone) {
+        if (notUndone != null) {
+            Log.warning("could not undo advice: " + notUndone, null);
         }
     }
 
-    /** Whether to look for room before so many bytes are unmarked. */
+    /** {@return whether to check for headroom before this many bytes are unmarked} */
     boolean mustLookBeforeUnmerging(long length, Unmerge how) {
         return how != Unmerge.UNCHECKED && !recordsOnly && unmergeCheck.isDue(length);
     }
 
-    /** After a mark: fails if the kernel accepted the advice and ignored it. */
+    /** Throws an exception if the kernel accepted a mark and ignored it. */
     static void requireTaken(Smaps mappings, List<AddressRange> marked) {
         List<AddressRange> missing = ProcSelf.notMergeable(mappings, marked);
         if (!missing.isEmpty()) {
@@ -292,7 +308,7 @@ final class Kernel {
         }
     }
 
-    /** Whether the process is opted in as a whole; false where the kernel cannot say. */
+    /** {@return whether the process is opted in as a whole; false where the kernel does not report it} */
     boolean isOptedIn() {
         return backend.prctl(Linux.PR_GET_MEMORY_MERGE, 0, 0, 0, 0) == 1;
     }
@@ -312,7 +328,10 @@ final class Kernel {
         }
     }
 
-    /** Names a mapping. Kernels without CONFIG_ANON_VMA_NAME refuse every name; that, or no memory for it, costs the name alone. */
+    /**
+     * Names a mapping. If the kernel has no CONFIG_ANON_VMA_NAME, or there is no memory for the name, the mapping stays
+     * unnamed.
+     */
     void nameMapping(long address, long length, String name) {
         NativeBuffers.NativeBuffer buffer = nativeBuffers.take();
         if (buffer == null) {
@@ -320,7 +339,7 @@ final class Kernel {
         }
         try {
             for (int i = 0; i < name.length(); i++) {
-                // RegionOptions takes ASCII only.
+                // RegionOptions accepts only ASCII.
                 buffer.bytes().put(i, (byte) name.charAt(i));
             }
             buffer.bytes().put(name.length(), (byte) 0);
@@ -330,7 +349,7 @@ final class Kernel {
         }
     }
 
-    /** Returns after a pause if the call is worth making again, and throws otherwise. */
+    /** Returns after a pause if the same call may succeed, and throws otherwise. */
     private void retryOrThrow(int attempt, FailedCall call) {
         KsmException cause = explain(call);
         if (!cause.mayRetry() || attempt == RETRY_PAUSES_NANOS.length) {
@@ -339,7 +358,7 @@ final class Kernel {
         LockSupport.parkNanos(RETRY_PAUSES_NANOS[attempt]);
     }
 
-    /** Returns the exception that names the cause of a failure; the caller owns no region. */
+    /** {@return the exception that names the cause of a failure} The caller owns no region. */
     KsmException explain(FailedCall call) {
         return new FailureCauses(backend, proc).explain(call);
     }

@@ -4,8 +4,8 @@ import io.ksm4j.spi.NativeMapping;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What one {@code mmap} has returned and one {@code munmap} gives back. Made before the mapping is, so that giving it back, now or later, takes
- * no memory of the Java heap.
+ * Memory mapped by one {@code mmap} and unmapped by one {@code munmap}. The object is created before the mapping, so
+ * that unmapping, now or later, needs no memory of the Java heap.
  */
 final class MappedMemory implements Runnable {
 
@@ -13,7 +13,7 @@ final class MappedMemory implements Runnable {
     private long start;
     private long length;
 
-    /** The next in {@link Kernel}'s list of what could not be unmapped yet. */
+    /** The next element of {@link Kernel}'s list of memory that could not be unmapped yet. */
     @Nullable
     MappedMemory next;
 
@@ -21,7 +21,6 @@ final class MappedMemory implements Runnable {
         this.kernel = kernel;
     }
 
-    /** Maps so many bytes. */
     static MappedMemory map(Kernel kernel, long length, int protection) {
         MappedMemory memory = new MappedMemory(kernel);
         memory.start = kernel.mmap(length, protection);
@@ -42,9 +41,9 @@ final class MappedMemory implements Runnable {
     }
 
     /**
-     * Gives up all but a range. What cannot be unmapped now stays part of this.
+     * Unmaps everything except a range. What cannot be unmapped now remains a part of this memory.
      *
-     * <p>Unmapping what is at an edge makes no mapping more.
+     * <p>Unmapping at an edge does not add a mapping.
      */
     void shrinkTo(AddressRange range) {
         try {
@@ -56,22 +55,22 @@ final class MappedMemory implements Runnable {
                 length -= end() - range.end();
             }
         } catch (Throwable t) {
-            // It goes with the rest.
+            // Unmapped with the rest.
         }
     }
 
-    /** Unmaps it, now or, if the kernel refuses, with a later call; throws in that case. */
+    /** Unmaps the memory. If the kernel refuses, throws an exception and leaves the memory to a later call. */
     void unmap() {
         kernel.unmapOrDefer(this);
     }
 
-    /** Unmaps it when no view is left. */
+    /** Unmaps the memory when no view is reachable any more. */
     void unmapLater(NativeMapping views) {
         kernel.waitingForViews.incrementAndGet();
         views.whenUnreachable(this);
     }
 
-    /** For the thread that finds out that no view is left. */
+    /** Called by the cleaner when no view is reachable any more. */
     @Override
     public void run() {
         kernel.waitingForViews.decrementAndGet();

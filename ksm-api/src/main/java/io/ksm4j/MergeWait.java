@@ -10,19 +10,23 @@ import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Waits for regions to merge. The kernel has nobody to call when pages merge or a scan ends, so its counters are looked at again
- * and again, and the regions when a counter has moved; always with pauses nine times as long as looking took.
+ * Waits for regions to merge. The kernel has no notification for merged pages or the end of a scan, so we poll its
+ * counters, and read the regions' statistics when a counter has changed. Each pause is nine times as long as the
+ * reading took.
  */
 final class MergeWait {
 
-    private static final long LEAST_PAUSE_NANOS = 1_000_000;
+    private static final long MIN_PAUSE_NANOS = 1_000_000;
 
-    /** The scan under way may have passed a page already, the next records it, the one after that merges it; and one to spare. */
+    /**
+     * The current scan may have passed a page already; the next one records it, the one after merges it; one to spare.
+     */
     private static final long SCANS_TO_SETTLE = 4;
 
     /**
-     * With {@code smart_scan}, two pages meet only in a scan that passes over neither. A page that never merged has its turn in scan
-     * 1, 2, 3, 4, 6, 9, 14 and 23 since it was first seen, and in every ninth from then on (seen in Linux 6.18).
+     * With {@code smart_scan}, two pages merge only in a scan that skips neither. A page that never merged is scanned
+     * in scans 1, 2, 3, 4, 6, 9, 14 and 23 after it was first seen, and in every ninth from then on (seen in Linux
+     * 6.18).
      */
     private static final long SCANS_TO_SETTLE_WITH_SKIPS = 23 + 9;
 
@@ -37,10 +41,10 @@ final class MergeWait {
 
     MergeWait(List<RegionState> regions, double share, Duration timeout) {
         if (!(share > 0 && share <= 1)) {
-            throw new IllegalArgumentException("share " + share + " is not above 0 and at most 1");
+            throw new IllegalArgumentException("invalid share " + share + ": must be above 0 and at most 1");
         }
         if (timeout.isNegative()) {
-            throw new IllegalArgumentException("timeout " + timeout + " is negative");
+            throw new IllegalArgumentException("invalid timeout " + timeout + ": must not be negative");
         }
         this.regions = regions;
         this.share = share;
@@ -63,13 +67,13 @@ final class MergeWait {
                 throw new InterruptedException();
             }
             requireOpen();
-            long lookedAt = System.nanoTime();
-            boolean timeIsUp = lookedAt - started >= timeoutNanos;
+            long readAt = System.nanoTime();
+            boolean timeIsUp = readAt - started >= timeoutNanos;
             KsmStats kernel = KsmStats.read();
             if (firstScan.isEmpty()) {
                 firstScan = kernel.fullScans();
             }
-            if (before == null || timeIsUp || !kernel.isAvailable() || hasMoved(before, kernel)) {
+            if (before == null || timeIsUp || !kernel.isAvailable() || haveChanged(before, kernel)) {
                 stats = RegionState.stats(regions).stream()
                         .reduce(RegionStats::plus)
                         .orElse(RegionStats.NONE);
@@ -80,16 +84,18 @@ final class MergeWait {
             if (end != null) {
                 return new MergeOutcome(end, stats, scansSinceFirst(kernel), Duration.ofNanos(now - started));
             }
-            TimeUnit.NANOSECONDS.sleep(Math.min(pauseNanos(now - lookedAt), timeoutNanos - (now - started)));
+            TimeUnit.NANOSECONDS.sleep(Math.min(pauseNanos(now - readAt), timeoutNanos - (now - started)));
         }
     }
 
-    /** Without an upper limit: where a look takes seconds, as with hundreds of GiB, it is a load on the whole process. */
-    static long pauseNanos(long lookNanos) {
-        return Math.max(LEAST_PAUSE_NANOS, 9 * lookNanos);
+    /** Has no maximum: with hundreds of GiB, reading takes seconds and loads the whole process. */
+    static long pauseNanos(long readNanos) {
+        return Math.max(MIN_PAUSE_NANOS, 9 * readNanos);
     }
 
-    /** The regions are looked at when a counter moves, which may take {@code ksmd} as long as it sleeps. */
+    /**
+     * Needed because the regions are read only when a counter changes, which may take as long as {@code ksmd} sleeps.
+     */
     private void requireOpen() {
         for (RegionState region : regions) {
             if (!region.isOpen()) {
@@ -98,7 +104,7 @@ final class MergeWait {
         }
     }
 
-    private static boolean hasMoved(KsmStats before, KsmStats now) {
+    private static boolean haveChanged(KsmStats before, KsmStats now) {
         return !(before.fullScans().equals(now.fullScans())
                 && before.pagesSharing().equals(now.pagesSharing())
                 && before.pagesShared().equals(now.pagesShared())

@@ -10,20 +10,22 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Native memory for what the kernel reads from there: names, and arrays of ranges. It is mapped and not {@code ByteBuffer.allocateDirect}, so that it is
- * there also when the program has used up {@code -XX:MaxDirectMemorySize}. A few buffers are kept, for good; a program that needs more
- * at once maps more.
+ * Native memory from which the kernel reads names and arrays of ranges. It is mapped instead of allocated by
+ * {@code ByteBuffer.allocateDirect}, so it is available even when the program has used up
+ * {@code -XX:MaxDirectMemorySize}. A few buffers are kept for reuse and never unmapped; more are mapped when a program
+ * uses more at the same time.
  */
 final class NativeBuffers {
 
-    /** As many ranges as one {@code process_madvise} takes, of two words each. */
+    /** The size of a buffer: room for as many ranges as one {@code process_madvise} accepts, each of two words. */
     static final int BYTES = Linux.IOV_MAX * 2 * Long.BYTES;
 
-    /** A buffer that one thread has. The mapping keeps the bytes accessible. */
+    /** A buffer that one thread uses. The mapping keeps the bytes accessible. */
     record NativeBuffer(long address, ByteBuffer bytes, NativeMapping mapping, Kept kept) {}
 
     /**
-     * Memory that waits for its next use. Its view is held weakly: a view that is reachable has the cleaner keep it, and by it the class loader.
+     * Memory kept for reuse. Its view is referenced weakly: as long as a view is reachable, the cleaner keeps it, and
+     * with it the class loader.
      */
     private static final class Kept {
         private final long address;
@@ -41,7 +43,11 @@ final class NativeBuffers {
         this.backend = backend;
     }
 
-    /** A buffer of {@link #BYTES} bytes in native order, to be given back; null if there is no memory for one. */
+    /**
+     * Returns a buffer of {@link #BYTES} bytes in native order, to be passed to {@link #giveBack}.
+     *
+     * @return the buffer; null if there is no memory for one
+     */
     @Nullable
     NativeBuffer take() {
         for (int i = 0; i < kept.length(); i++) {

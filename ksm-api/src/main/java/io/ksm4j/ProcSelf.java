@@ -18,7 +18,7 @@ import java.util.NavigableMap;
 import java.util.OptionalLong;
 import java.util.TreeMap;
 
-/** What the kernel says about this process's mappings, in {@code /proc/self} (proc_pid_maps(5), proc_pid_smaps(5)). */
+/** Reads the mappings of this process from {@code /proc/self} (proc_pid_maps(5), proc_pid_smaps(5)). */
 final class ProcSelf {
 
     private final Path proc;
@@ -31,7 +31,7 @@ final class ProcSelf {
         this.proc = proc;
     }
 
-    /** The parts of the range that nothing is mapped to. Reads {@code maps}, which does not walk page tables. */
+    /** {@return the unmapped parts of a range} Reads {@code maps}, for which the kernel walks no page tables. */
     List<AddressRange> gaps(AddressRange range) {
         List<AddressRange> gaps = new ArrayList<>();
         long[] from = {range.start()};
@@ -60,9 +60,11 @@ final class ProcSelf {
         return count[0];
     }
 
-    /** {@code vm.max_map_count}, where {@code /proc/sys} can be read. */
+    /** {@return {@code vm.max_map_count}; empty where {@code /proc/sys} cannot be read} */
     OptionalLong maxMapCount() {
-        // In one read: Files.readString asks for the first byte alone, and /proc/sys answers one read of a number only.
+        // Must be a single read: Files.readString reads the first byte separately, and /proc/sys returns a number only
+        // to
+        // the first read.
         try (BufferedReader reader = open("sys/vm/max_map_count")) {
             String number = reader.readLine();
             return number == null ? OptionalLong.empty() : OptionalLong.of(Long.parseLong(number.trim()));
@@ -72,8 +74,8 @@ final class ProcSelf {
     }
 
     /**
-     * The parts of the ranges whose mappings do not carry the {@code mg} flag; unmapped parts among them. One pass, however many
-     * ranges.
+     * Returns the parts of ranges whose mappings do not have the {@code mg} flag, including unmapped parts. Reads
+     * {@code smaps} once for all ranges.
      */
     List<AddressRange> notMergeable(Collection<AddressRange> ranges) {
         try (Smaps mapping = openSmaps()) {
@@ -81,7 +83,7 @@ final class ProcSelf {
         }
     }
 
-    /** As {@link #notMergeable(Collection)}, by a file that is open and was not read yet. */
+    /** Does the same as {@link #notMergeable(Collection)}, with a file that is open and was not read yet. */
     static List<AddressRange> notMergeable(Smaps mapping, Collection<AddressRange> ranges) {
         NavigableMap<Long, Long> mergeable = new TreeMap<>();
         AddressRange all = AddressRange.between(
@@ -116,11 +118,12 @@ final class ProcSelf {
     }
 
     /**
-     * What the mappings that a range touches have merged: at least what was merged in the range, and at most its length.
+     * Returns an upper bound of what is merged in ranges: the merged bytes of the mappings they touch, but no more than
+     * the length of the ranges.
      *
-     * @return bytes; what is resident, on kernels that do not tell
+     * @return bytes; on kernels that do not report merged bytes, the resident ones
      */
-    long mergedBytesAtMost(Collection<AddressRange> ranges) {
+    long maxMergedBytes(Collection<AddressRange> ranges) {
         long sum = 0;
         List<AddressRange> inOrder = ranges.stream()
                 .sorted(Comparator.comparingLong(AddressRange::start))
@@ -146,12 +149,12 @@ final class ProcSelf {
         return sum;
     }
 
-    /** Opens {@code smaps}; whoever reads it makes the kernel walk the page tables of every mapping up to there. */
+    /** Opens {@code smaps}. Reading an entry makes the kernel walk the page tables of its mapping. */
     Smaps smaps() throws IOException {
         return new Smaps(proc.resolve("self/smaps"));
     }
 
-    /** As {@link #smaps()}, for callers that have no better answer to its failure than {@link #unreadable}. */
+    /** Does the same as {@link #smaps()}, and throws {@link #unreadable} if it fails. */
     Smaps openSmaps() {
         try {
             return smaps();
@@ -181,7 +184,7 @@ final class ProcSelf {
         try (BufferedReader reader = open("self/maps")) {
             StringBuilder range = new StringBuilder();
             boolean isInRange = true;
-            // Only '\n' ends a line: the names of files may hold a '\r'.
+            // Only '\n' ends a line: file names may contain '\r'.
             for (int c = reader.read(); c >= 0; c = reader.read()) {
                 if (c == '\n') {
                     visitor.visit(startOf(range), endOf(range));
@@ -200,11 +203,11 @@ final class ProcSelf {
 
     /** Opens a file below {@code /proc}. */
     BufferedReader open(String file) throws IOException {
-        // The names of mapped files may be in any encoding; every byte is a character of Latin-1.
+        // Names of mapped files may be in any encoding; in Latin-1, every byte is a character.
         return Files.newBufferedReader(proc.resolve(file), StandardCharsets.ISO_8859_1);
     }
 
-    /** Negative for the vsyscall page, the one line of the kernel's half: so it comes before every range. */
+    /** Negative for the vsyscall page, the only line in the kernel's half, so that it lies before every range. */
     private static long startOf(StringBuilder range) {
         return Long.parseUnsignedLong(range, 0, range.indexOf("-"), 16);
     }

@@ -5,7 +5,10 @@ import io.ksm4j.spi.KsmStartup;
 import java.util.ServiceLoader;
 import java.util.concurrent.atomic.AtomicBoolean;
 
-/** Has done once what other modules want done in each program. No program fails for it; what fails is tried again. */
+/**
+ * Runs the {@link KsmStartup} services of other modules, once in each program. A service that fails does not fail the
+ * program; it is run again later.
+ */
 final class StartupServices {
 
     private static final AtomicBoolean DONE = new AtomicBoolean();
@@ -21,7 +24,7 @@ final class StartupServices {
                     .forEach(KsmStartup::start);
         } catch (Throwable t) {
             DONE.set(false);
-            Log.debug("not done at the start", t);
+            Log.debug("a startup service failed", t);
         }
     }
 }

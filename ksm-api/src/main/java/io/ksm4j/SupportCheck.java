@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Looks for everything between a marked page and a merged one. */
+/** Finds the obstacles to marking and merging pages. */
 final class SupportCheck {
 
     private static final Path RUN = Path.of("/sys/kernel/mm/ksm/run");
@@ -22,29 +22,29 @@ final class SupportCheck {
         if (kernel.backend instanceof FallbackBackend fallback) {
             obstacles.add(new Obstacle(
                     Kind.FALLBACK,
-                    "these are fallback regions, whose advice is recorded and does nothing: " + fallback.reason));
+                    "these are fallback regions, whose advice is recorded and has no effect: " + fallback.reason));
         }
         if (!Backends.isLinux()) {
             obstacles.add(new Obstacle(
                     Kind.NOT_LINUX, System.getProperty("os.name") + " has no Kernel Samepage Merging: run on Linux"));
             return new KsmSupport(kernel.backend.name(), false, false, obstacles);
         }
-        lookAtKernel(kernel, obstacles);
+        checkKernel(kernel, obstacles);
         boolean canMark = obstacles.isEmpty();
-        lookAtDaemon(obstacles);
+        checkDaemon(obstacles);
         return new KsmSupport(kernel.backend.name(), canMark, obstacles.isEmpty(), obstacles);
     }
 
-    private static void lookAtKernel(Kernel kernel, List<Obstacle> obstacles) {
+    private static void checkKernel(Kernel kernel, List<Obstacle> obstacles) {
         if (kernel.recordsOnly) {
             return;
         }
         int probe = FailureCauses.tryMergeable(kernel.backend);
         if (probe == -Linux.EINVAL) {
-            obstacles.add(
-                    new Obstacle(
-                            Kind.KERNEL_WITHOUT_KSM,
-                            "madvise(MADV_MERGEABLE) fails with EINVAL: use a kernel with CONFIG_KSM=y (zgrep KSM /proc/config.gz)"));
+            obstacles.add(new Obstacle(
+                    Kind.KERNEL_WITHOUT_KSM,
+                    "madvise(MADV_MERGEABLE) fails with EINVAL: use a kernel with CONFIG_KSM=y"
+                            + " (zgrep KSM /proc/config.gz)"));
         } else if (probe < 0) {
             obstacles.add(new Obstacle(
                     Kind.ADVICE_FORBIDDEN,
@@ -53,7 +53,7 @@ final class SupportCheck {
         }
     }
 
-    private static void lookAtDaemon(List<Obstacle> obstacles) {
+    private static void checkDaemon(List<Obstacle> obstacles) {
         String run;
         try {
             run = Files.readString(RUN).trim();

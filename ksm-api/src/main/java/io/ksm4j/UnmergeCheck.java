@@ -11,23 +11,23 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 
-/** Looks, before merged pages are taken apart, whether the copies fit into the memory that is left. See {@link Unmerge}. */
+/** Checks, before merged pages are unmerged, that the copies fit into the memory that is left. See {@link Unmerge}. */
 final class UnmergeCheck {
 
-    /** What may be unmarked between two looks. */
+    /** How many bytes may be unmarked between two checks. */
     static final long LARGE = 4L << 20;
 
-    /** What is left to others, and for unmarks that are not looked at. */
+    /** How many bytes stay free for other processes, and for small unmarks, which are not checked. */
     static final long RESERVE = 16L << 20;
 
-    /** How much {@link Unmerge#STEPWISE} unmarks between two looks; a multiple of every page size. */
+    /** How many bytes {@link Unmerge#STEPWISE} unmarks between two checks; a multiple of every page size. */
     static final long STEP = 16L << 20;
 
-    /** Where a process can have memory. */
+    /** All addresses at which a process can have memory. */
     private static final AddressRange EVERYTHING = new AddressRange(0, Long.MAX_VALUE);
 
-    /** Bytes that all threads have unmarked since the last look that found room. */
-    private static final AtomicLong UNSEEN = new AtomicLong();
+    /** How many bytes all threads have unmarked since the last check that succeeded. */
+    private static final AtomicLong UNCHECKED_BYTES = new AtomicLong();
 
     private final long pageSize;
     private final ProcSelf proc;
@@ -41,21 +41,24 @@ final class UnmergeCheck {
         this.left = new MemoryLeft(root);
     }
 
-    /** Whether it is time to look, before this much is unmarked. No lock and no garbage, unless pages are merged and it is time. */
+    /**
+     * Returns whether a check is due before this many bytes are unmarked. Takes no lock and makes no garbage, unless a
+     * check is due.
+     */
     boolean isDue(long bytes) {
-        if (UNSEEN.addAndGet(bytes) <= LARGE) {
+        if (UNCHECKED_BYTES.addAndGet(bytes) <= LARGE) {
             return false;
         }
-        if (mergedAtMost(bytes) > 0) {
+        if (maxMergedBytes(bytes) > 0) {
             return true;
         }
-        UNSEEN.set(0);
+        UNCHECKED_BYTES.set(0);
         return false;
     }
 
     /**
-     * Large unmarks take turns, so that none counts on memory that another is about to take. The caller owns no region, and looks and unmarks before
-     * it ends its turn.
+     * Waits until no other large unmark runs, so that no two of them count on the same memory. The caller owns no
+     * region, and checks and unmarks before it ends its turn.
      */
     void takeTurn() {
         StackRoom.requireForOpening();
@@ -69,9 +72,9 @@ final class UnmergeCheck {
     /**
      * Checks that the copies of merged pages fit into memory before ranges are unmarked.
      *
-     * @param what names the operation; used for the exception only
-     * @param next what is about to be unmarked
-     * @param rest that, and what is to follow; used for the exception only
+     * @param what the name of the operation, for the exception
+     * @param next the ranges that are about to be unmarked
+     * @param rest these and all that follow, for the exception
      * @param done how many bytes were unmarked before
      * @throws UnmergeRefusedException if they do not fit
      */
@@ -79,7 +82,7 @@ final class UnmergeCheck {
         if (next.isEmpty()) {
             return;
         }
-        long bound = mergedAtMost(length(next));
+        long bound = maxMergedBytes(length(next));
         MemoryLeft.Left room = bound == 0 ? null : left.read();
         if (room != null && bound > room.bytes() - RESERVE) {
             long needed = mergedBytes(next, bound);
@@ -88,38 +91,40 @@ final class UnmergeCheck {
                 List<AddressRange> all = rest.get();
                 throw new UnmergeRefusedException(
                         what.get(),
-                        all.equals(next) ? needed : mergedBytes(all, mergedAtMost(length(all))),
+                        all.equals(next) ? needed : mergedBytes(all, maxMergedBytes(length(all))),
                         room,
                         RESERVE,
                         done);
             }
         }
-        UNSEEN.set(0);
+        UNCHECKED_BYTES.set(0);
     }
 
-    /** Checks the same before the whole process is opted out. */
+    /** Checks that the copies of all merged pages fit into memory before the process is opted out. */
     void requireRoomForAll() {
         requireRoom(() -> "opting the process out", List.of(EVERYTHING), () -> List.of(EVERYTHING), 0);
     }
 
-    /** Whether so many pages of the process may be merged that opting it out has to be looked at. */
+    /** {@return whether the process may have so many merged pages that opting it out needs a check} */
     boolean isLarge() {
-        return mergedAtMost(Long.MAX_VALUE) > LARGE;
+        return maxMergedBytes(Long.MAX_VALUE) > LARGE;
     }
 
-    /** Bytes that may be merged in memory of this length; all of it if the kernel doesn't tell. */
-    private long mergedAtMost(long length) {
+    /**
+     * {@return the maximum number of merged bytes in memory of this length; all of it if the kernel does not report it}
+     */
+    private long maxMergedBytes(long length) {
         long pages = merged.count();
         return pages == MergedPages.UNKNOWN ? length : Math.min(length, pages * pageSize);
     }
 
-    /** Bytes that are merged: those {@code smaps} shows, and as many more as are merged with the zero page anywhere. */
+    /** {@return the merged bytes that {@code smaps} shows, plus all that are merged with the zero page anywhere} */
     private long mergedBytes(List<AddressRange> ranges, long bound) {
         try {
-            return Math.min(bound, Math.max(0, merged.zeroPages()) * pageSize + proc.mergedBytesAtMost(ranges));
+            return Math.min(bound, Math.max(0, merged.zeroPages()) * pageSize + proc.maxMergedBytes(ranges));
         } catch (RuntimeException e) {
-            // No /proc, or garbage in it, is no reason to fail.
-            Log.debug("cannot read how much is merged; taking what may be", e);
+            // A missing or unreadable /proc is no reason to fail.
+            Log.debug("cannot read how much is merged; assuming the maximum", e);
             return bound;
         }
     }

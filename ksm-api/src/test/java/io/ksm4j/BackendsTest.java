@@ -212,15 +212,15 @@ class BackendsTest {
         assertThat(refusal("fmm", provider(Best.class), provider(Second.class)))
                 .contains("\"fmm\"")
                 .contains("-Dio.ksm4j.backend")
-                .contains("best: not the one asked for")
-                .contains("second: not the one asked for");
+                .contains("best: not the requested backend")
+                .contains("second: not the requested backend");
     }
 
     @Test
     void theOneAskedForIsNotReplacedByAnother() {
         assertThat(refusal("refusing", provider(Refusing.class), provider(Best.class)))
                 .contains("refusing: no native access: run Java with --some-flag")
-                .contains("best: not the one asked for");
+                .contains("best: not the requested backend");
     }
 
     @Test
@@ -247,7 +247,7 @@ class BackendsTest {
                 folder.resolve(name),
                 new byte[] {(byte) 0xca, (byte) 0xfe, (byte) 0xba, (byte) 0xbe, 0, 0, 0, (byte) 0xff});
         assertThat(refusal(null, "io.ksm4j.FromTheFuture"))
-                .contains("a provider for a later Java than " + System.getProperty("java.specification.version"))
+                .contains("a provider for a newer Java than " + System.getProperty("java.specification.version"))
                 .contains("FromTheFuture");
     }
 

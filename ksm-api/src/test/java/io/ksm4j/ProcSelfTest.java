@@ -193,15 +193,15 @@ class ProcSelfTest {
 
     @Test
     void noMoreIsMergedInARangeThanItsMappingsHaveMergedAndThanItIsLong() throws IOException {
-        assertThat(sample().mergedBytesAtMost(List.of(range(0x10000000, 0x10002000))))
+        assertThat(sample().maxMergedBytes(List.of(range(0x10000000, 0x10002000))))
                 .isEqualTo(4 << 10);
-        assertThat(sample().mergedBytesAtMost(List.of(range(0x10004000, 0x10005000))))
+        assertThat(sample().maxMergedBytes(List.of(range(0x10004000, 0x10005000))))
                 .isEqualTo(4 << 10);
-        assertThat(sample().mergedBytesAtMost(List.of(range(0x10004000, 0x10005000), range(0x10000000, 0x10001000))))
+        assertThat(sample().maxMergedBytes(List.of(range(0x10004000, 0x10005000), range(0x10000000, 0x10001000))))
                 .isEqualTo(8 << 10);
-        assertThat(sample().mergedBytesAtMost(List.of(range(0x10002000, 0x10003000))))
+        assertThat(sample().maxMergedBytes(List.of(range(0x10002000, 0x10003000))))
                 .isZero();
-        assertThat(sample().mergedBytesAtMost(List.of(range(0x20000000, 0x20003000))))
+        assertThat(sample().maxMergedBytes(List.of(range(0x20000000, 0x20003000))))
                 .isZero();
     }
 
@@ -211,12 +211,10 @@ class ProcSelfTest {
                 entry("10000000-10002000 rw-p 00000000 00:00 0", 8, 5, "", MARKED),
                 entry("20000000-40000000 rw-p 00000000 00:00 0", 8, 8, "", MARKED),
                 entry("50000000-50002000 rw-p 00000000 00:00 0", 8, 8, "", UNMARKED));
-        assertThat(old.mergedBytesAtMost(List.of(range(0x10001000, 0x10002000))))
-                .isEqualTo(4 << 10);
-        assertThat(old.mergedBytesAtMost(List.of(range(0x20000000, 0x40000000))))
+        assertThat(old.maxMergedBytes(List.of(range(0x10001000, 0x10002000)))).isEqualTo(4 << 10);
+        assertThat(old.maxMergedBytes(List.of(range(0x20000000, 0x40000000))))
                 .as("little of it in use")
                 .isEqualTo(8 << 10);
-        assertThat(old.mergedBytesAtMost(List.of(range(0x50000000, 0x50002000))))
-                .isZero();
+        assertThat(old.maxMergedBytes(List.of(range(0x50000000, 0x50002000)))).isZero();
     }
 }

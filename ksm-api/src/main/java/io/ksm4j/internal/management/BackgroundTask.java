@@ -7,23 +7,25 @@ import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Does what can wait until a program is likely to have started, and what ksm4j can do without. If it fails, it is tried again a few times; if that is no use, or no
- * thread can be started, once more when a region is opened later. Keeps neither the JVM nor, once it has ended, a class loader. A class with subclasses, as each
- * lambda would take longer to make.
+ * Optional work that is done by a thread of its own once the program has probably started. If it fails, it is tried
+ * again a few times; if it still fails, or no thread can be started, it is tried once more when a region is opened. The
+ * thread does not keep the JVM from exiting and, once it has ended, keeps no class loader reachable.
+ *
+ * <p>An abstract class, because creating lambdas would take longer.
  */
 public abstract class BackgroundTask implements Runnable {
 
-    /** What JMX and JFR do for us takes more than one core while a program starts. */
+    /** How long to wait for the program to start: what JMX and JFR do for us takes more than one core. */
     public static final long PAUSE_MILLIS = 500;
 
     private static final int ATTEMPTS = 5;
-    private static final long PATIENCE_MILLIS = TimeUnit.SECONDS.toMillis(5);
-    private static final long LEAST_NANOS_BETWEEN_STARTS = TimeUnit.SECONDS.toNanos(1);
+    private static final long MAX_EXIT_DELAY_MILLIS = TimeUnit.SECONDS.toMillis(5);
+    private static final long MIN_NANOS_BETWEEN_STARTS = TimeUnit.SECONDS.toNanos(1);
 
-    /** As many descriptors as starting the MBean server may need, with some to spare. */
+    /** How many descriptors must be free: what starting the MBean server may need, and some to spare. */
     private static final int DESCRIPTORS = 8;
 
-    /** A list, by {@link #nextWaiting}, of what waits for a region to be opened. */
+    /** The tasks that wait for a region to be opened, as a list linked by {@link #nextWaiting}. */
     private static final AtomicReference<@Nullable BackgroundTask> WAITING = new AtomicReference<>();
 
     private final String name;
@@ -35,21 +37,21 @@ public abstract class BackgroundTask implements Runnable {
         this.name = name;
     }
 
-    /** Waits for a good time to begin. */
+    /** Waits until the work should begin. */
     protected abstract void pause() throws InterruptedException;
 
-    /** Throws whatever keeps it from being done. */
+    /** Does the work; throws whatever prevents it. */
     protected abstract void work() throws Exception;
 
-    /** Whether another thread waits for it, so that it must be done even as the JVM exits. */
+    /** {@return whether another thread waits for the result, so that the work must be done even while the JVM exits} */
     protected boolean isAwaited() {
         return false;
     }
 
-    /** What is to be done if it failed for good, or until a region is opened. */
+    /** Called when the last attempt has failed, for good or until a region is opened. */
     protected abstract void failed(Throwable failure);
 
-    /** Starts a thread that does it. */
+    /** Starts the thread. */
     public final void start() {
         try {
             triedNanos = System.nanoTime();
@@ -63,7 +65,7 @@ public abstract class BackgroundTask implements Runnable {
 
     private static Thread newThread(Runnable run, String name) {
         Thread thread = new Thread(run, name);
-        // MethodHandleProxies defines a class in the context class loader, which must not be one that may have to go.
+        // MethodHandleProxies defines a class in the context class loader, which must not be one that may be discarded.
         thread.setContextClassLoader(ClassLoader.getSystemClassLoader());
         return thread;
     }
@@ -74,7 +76,7 @@ public abstract class BackgroundTask implements Runnable {
         } while (!WAITING.compareAndSet(nextWaiting, this));
     }
 
-    /** Called when a region is opened. */
+    /** Starts the waiting tasks; called when a region is opened. */
     public static void startWaiting() {
         if (WAITING.get() == null) {
             return;
@@ -82,7 +84,7 @@ public abstract class BackgroundTask implements Runnable {
         BackgroundTask work = WAITING.getAndSet(null);
         while (work != null) {
             BackgroundTask next = work.nextWaiting;
-            if (System.nanoTime() - work.triedNanos < LEAST_NANOS_BETWEEN_STARTS) {
+            if (System.nanoTime() - work.triedNanos < MIN_NANOS_BETWEEN_STARTS) {
                 work.waitForRegion();
             } else {
                 work.start();
@@ -111,19 +113,24 @@ public abstract class BackgroundTask implements Runnable {
                 TimeUnit.SECONDS.sleep(1L << (attempt - 1));
             }
         } catch (Throwable interruptedOrWithoutClasses) {
-            // Where the class loader was closed, no class of ours can be loaded any more, and there is nothing left to
-            // do.
+            // If the class loader was closed, none of our classes can be loaded any more, so nothing is left to do.
         }
     }
 
-    /** Whether a class could not be loaded. To try that again is no use: the class loader was closed, or it refuses every class, as Tomcat's does. */
+    /**
+     * Returns whether a class could not be loaded. Trying again would not help: the class loader was closed, or it
+     * refuses every class, as Tomcat's does.
+     */
     private static boolean isOfClassLoader(Throwable failure) {
         return failure instanceof LinkageError || failure instanceof IllegalStateException;
     }
 
     /**
-     * While a thread loads classes, a JVM that writes an archive of its classes as it exits ({@code -XX:ArchiveClassesAtExit},
-     * {@code -XX:AOTCacheOutput}) may crash, or write one that has the next JVM crash: so seen with Java 25.0.3. So the exit waits for it.
+     * Does the work once; a JVM that exits waits for it. If a thread loads classes while a JVM writes an archive of its
+     * classes at exit ({@code -XX:ArchiveClassesAtExit}, {@code -XX:AOTCacheOutput}), that JVM may crash, or write an
+     * archive with which the next JVM crashes (seen with Java 25.0.3).
+     *
+     * @return null, or what the work failed with
      */
     private @Nullable Throwable attempt() {
         Thread worker = Thread.currentThread();
@@ -132,7 +139,7 @@ public abstract class BackgroundTask implements Runnable {
             exit = newThread(() -> await(worker), name + "-exit");
             Runtime.getRuntime().addShutdownHook(exit);
         } catch (IllegalStateException exiting) {
-            // Too late to be waited for.
+            // Too late: the exit cannot wait for this thread any more.
             if (!isAwaited()) {
                 return null;
             }
@@ -149,12 +156,15 @@ public abstract class BackgroundTask implements Runnable {
             try {
                 Runtime.getRuntime().removeShutdownHook(exit);
             } catch (IllegalStateException exiting) {
-                // It need not be removed any more.
+                // The hook runs already, and cannot be removed.
             }
         }
     }
 
-    /** Libraries of the JDK are loaded by static initializers. One that fails for want of a descriptor has failed for good. */
+    /**
+     * Throws an exception unless some descriptors are free. The JDK loads its native libraries in static initializers,
+     * and one that fails for lack of a descriptor has failed for good.
+     */
     private static void requireDescriptors() throws IOException {
         FileInputStream[] files = new FileInputStream[DESCRIPTORS];
         try {
@@ -172,7 +182,7 @@ public abstract class BackgroundTask implements Runnable {
 
     private static void await(Thread worker) {
         try {
-            worker.join(PATIENCE_MILLIS);
+            worker.join(MAX_EXIT_DELAY_MILLIS);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
