@@ -10,7 +10,7 @@ public final class FailedCall implements Serializable {
 
     private static final long serialVersionUID = 1;
 
-    /** The calls that fail for different causes. */
+    /** The kinds of calls, as far as their causes of failure differ. */
     enum Kind {
         MMAP,
         MUNMAP,
@@ -21,7 +21,7 @@ public final class FailedCall implements Serializable {
         PRCTL
     }
 
-    /** Which call it was. */
+    /** The kind of the call. */
     private final Kind kind;
 
     /** The C function with its main argument. */

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Discovery, each time with another class path. */
+/** Finding backends, each time with another class path. */
 class BackendsTest {
 
     @TempDir
@@ -56,7 +56,7 @@ class BackendsTest {
         }
     }
 
-    /** Asked first. */
+    /** Tried first. */
     public static final class Best extends Working {
         @Override
         public int priority() {
@@ -64,7 +64,7 @@ class BackendsTest {
         }
     }
 
-    /** Asked later. */
+    /** Tried later. */
     public static final class Second extends Working {
         @Override
         public int priority() {
@@ -146,18 +146,18 @@ class BackendsTest {
     }
 
     @Test
-    void theHighestPriorityWinsWhateverTheOrderOfTheFiles() throws Exception {
+    void theHighestPriorityWinsInAnyOrderOfFiles() throws Exception {
         assertThat(open(null, provider(Second.class), provider(Best.class))).isEqualTo("best");
         assertThat(open(null, provider(Best.class), provider(Second.class))).isEqualTo("best");
     }
 
     @Test
-    void theOneAskedForWins() throws Exception {
+    void theRequestedBackendWins() throws Exception {
         assertThat(open("second", provider(Best.class), provider(Second.class))).isEqualTo("second");
     }
 
     @Test
-    void whatDoesNotWorkHereIsPassedOver() throws Exception {
+    void skipsBackendsThatDoNotWorkHere() throws Exception {
         assertThat(open(
                         null,
                         provider(Throwing.class),
@@ -172,7 +172,7 @@ class BackendsTest {
         assertThat(refusal(null)).startsWith("no usable backend: none was found.");
     }
 
-    /** What a copy without a backend warns of when it falls back twice. */
+    /** {@return the warnings of a copy without a backend that falls back twice} */
     private List<String> warningsOfTwoFallbacks() throws Exception {
         Class<?> copy = copyWith().loadClass(Ksm.class.getName());
         try (Warnings warnings = Warnings.ofKsm4j()) {
@@ -185,7 +185,7 @@ class BackendsTest {
     }
 
     @Test
-    void oneWarningSaysThatNothingMergesThoughTheKernelCould() throws Exception {
+    void warnsOnceThatNothingMergesAlthoughTheKernelHasKsm() throws Exception {
         List<String> warnings = warningsOfTwoFallbacks();
         assertThat(warnings).hasSize(KernelConfig.hasKsm() ? 1 : 0);
         assertThat(warnings)
@@ -197,7 +197,7 @@ class BackendsTest {
     }
 
     @Test
-    void whereThereIsNoKsmFallingBackIsNothingToWarnOf() throws Exception {
+    void doesNotWarnOfTheFallbackWithoutKsm() throws Exception {
         String system = System.getProperty("os.name");
         System.setProperty("os.name", "Plan 9");
         try {
@@ -208,7 +208,7 @@ class BackendsTest {
     }
 
     @Test
-    void anUnknownNameIsToldWithWhatThereIs() {
+    void listsTheBackendsIfTheNameIsUnknown() {
         assertThat(refusal("fmm", provider(Best.class), provider(Second.class)))
                 .contains("\"fmm\"")
                 .contains("-Dio.ksm4j.backend")
@@ -217,14 +217,14 @@ class BackendsTest {
     }
 
     @Test
-    void theOneAskedForIsNotReplacedByAnother() {
+    void doesNotReplaceTheRequestedBackend() {
         assertThat(refusal("refusing", provider(Refusing.class), provider(Best.class)))
                 .contains("refusing: no native access: run Java with --some-flag")
                 .contains("best: not the requested backend");
     }
 
     @Test
-    void everyProviderIsListedWithItsReason() {
+    void listsEveryProviderWithItsReason() {
         assertThat(refusal(
                         null,
                         provider(Throwing.class),
@@ -239,7 +239,7 @@ class BackendsTest {
     }
 
     @Test
-    void aProviderForALaterJavaIsListedAsSuch() throws IOException {
+    void listsAProviderForANewerJava() throws IOException {
         String name = "io/ksm4j/FromTheFuture.class";
         Files.createDirectories(folder.resolve("io/ksm4j"));
         // A class file's magic number, then minor and major version: no JVM knows 0xff yet.
@@ -252,14 +252,14 @@ class BackendsTest {
     }
 
     @Test
-    void aProviderWhoseLibraryIsMissingIsListed() {
+    void listsAProviderWhoseLibraryIsMissing() {
         assertThat(refusal(null, provider(Unlinked.class)))
                 .contains("unlinked")
                 .contains("NoClassDefFoundError")
                 .contains("com/example/Missing");
     }
 
-    /** Its library is not on the class path, and it does not say so itself. */
+    /** Throws a linkage error, since its library is not on the class path. */
     public static final class Unlinked extends Working {
         @Override
         public int priority() {

@@ -10,7 +10,7 @@ class ClassPreloaderTest {
     private final ScriptedBackend backend = new ScriptedBackend();
 
     @Test
-    void goesAllTheWayAndLeavesNothing() {
+    void runsAllStepsAndLeavesNothingMapped() {
         new ClassPreloader(new Kernel(backend)).work();
 
         List<String> mapped = backend.calls("mmap");

@@ -12,7 +12,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
 
-/** The fallback where no native code can be called. */
+/** The fallback without native code. */
 class DirectBufferBackendTest {
 
     private static final Cleaner CLEANER = Cleaner.create();
@@ -20,7 +20,7 @@ class DirectBufferBackendTest {
     private final Ksm ksm = Ksm.with(new FallbackBackend(new DirectBufferBackend(), "a test"));
 
     @Test
-    void aRegionIsMemoryThatCanBeReadAndWritten() {
+    void regionsCanBeReadAndWritten() {
         try (MergeRegion region = ksm.allocate(10_000)) {
             assertThat(region.size()).isEqualTo(12_288);
             ByteBuffer whole = region.buffer();
@@ -32,7 +32,7 @@ class DirectBufferBackendTest {
     }
 
     @Test
-    void itsMarksAreRecorded() {
+    void recordsMarks() {
         long mergeable = MergeRegistry.system().mergeableBytes();
         try (MergeRegion region = ksm.allocate(8192)) {
             assertThat(region.isMergeable()).isTrue();
@@ -101,7 +101,7 @@ class DirectBufferBackendTest {
     }
 
     @Test
-    void regionsStartOnAPageOfRealMemory() {
+    void regionsArePageAlignedInRealMemory() {
         try (MergeRegion one = ksm.allocate(4096, RegionOptions.DEFAULT.withGuardPages(false));
                 MergeRegion two = ksm.allocate(8192)) {
             assertThat(one.buffer().alignmentOffset(0, 4096)).isZero();
@@ -110,7 +110,7 @@ class DirectBufferBackendTest {
     }
 
     @Test
-    void aBufferIsAdoptedAndOnlyItsMarkIsRecorded() {
+    void recordsTheMarkOfAnAdoptedBuffer() {
         ByteBuffer memory = ByteBuffer.allocateDirect(16_384);
         memory.putInt(100, 7);
         try (MergeRegion region = ksm.adopt(memory)) {
@@ -122,7 +122,7 @@ class DirectBufferBackendTest {
     }
 
     @Test
-    void regionsOfTwoGibibytesAreRefusedWithAReasonAndLeaveNothing() {
+    void refusesRegionsOfTwoGibibytesAndLeavesNothingOpen() {
         long open = MergeRegistry.system().openRegions();
         assertThatThrownBy(() -> ksm.allocate(1L << 31))
                 .isInstanceOf(UnsupportedOperationException.class)
@@ -132,7 +132,7 @@ class DirectBufferBackendTest {
     }
 
     @Test
-    void supportSaysThatItIsTheFallback() {
+    void supportNamesTheFallback() {
         KsmSupport support = ksm.support();
         assertThat(support.backend()).isEqualTo("fallback");
         assertThat(support.canMark()).isFalse();
@@ -141,7 +141,7 @@ class DirectBufferBackendTest {
     }
 
     @Test
-    void theProcessIsOptedInOnRecordOnly() {
+    void recordsThatTheProcessIsOptedIn() {
         assertThat(ksm.process().isMergeable()).isFalse();
         ksm.process().markMergeable();
         assertThat(ksm.process().isMergeable()).isTrue();
@@ -150,7 +150,7 @@ class DirectBufferBackendTest {
     }
 
     @Test
-    void manyRegionsAreMarkedAtOnce() {
+    void marksManyRegionsAtOnce() {
         try (MergeRegion one = ksm.allocate(4096);
                 MergeRegion two = ksm.allocate(4096)) {
             ksm.markUnmergeable(List.of(one, two));

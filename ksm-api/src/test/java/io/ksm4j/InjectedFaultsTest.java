@@ -13,8 +13,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Whatever is thrown, at any allocation, at any depth of the stack and at any call of the kernel: an operation has happened or has not, and what it took is given
- * back.
+ * Throws at every allocation, every depth of the stack and every call of the kernel, and checks that each operation has
+ * happened completely or not at all, and that nothing it acquired is left.
  */
 class InjectedFaultsTest {
 

@@ -2,23 +2,18 @@ package io.ksm4j;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import io.ksm4j.internal.linux.Linux;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.List;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 class KernelTest {
 
@@ -31,7 +26,7 @@ class KernelTest {
     /** The first call and one for each pause. */
     private static final int ATTEMPTS = 5;
 
-    /** The calls whose failures are explained, with the name that the exception gives. */
+    /** The calls whose failures are explained, with their names in exceptions. */
     enum Call {
         MMAP("mmap", "mmap of 12288 bytes"),
         MUNMAP("munmap", "munmap"),
@@ -77,16 +72,6 @@ class KernelTest {
         return memory;
     }
 
-    /** As changes of many regions do it. */
-    private void advise(List<AddressRange> ranges, int advice) {
-        NativeBuffers.NativeBuffer buffer = kernel.batchAdvice.bufferFor(ranges.size());
-        FailedCall failed = kernel.batchAdvice.advise(ranges, advice, buffer);
-        kernel.batchAdvice.giveBack(buffer);
-        if (failed != null) {
-            throw kernel.explain(failed);
-        }
-    }
-
     @TempDir
     Path proc;
 
@@ -118,7 +103,7 @@ class KernelTest {
         return LongStream.generate(() -> answer).limit(count).toArray();
     }
 
-    /** Runs the call and checks what every failure must tell. */
+    /** Runs the call and checks what every failure must contain. */
     private KsmException failure(Call call, int errno) {
         KsmException failure = catchThrowableOfType(KsmException.class, () -> call.run(kernel));
         assertThat(failure).as("failure of %s", call).isNotNull();
@@ -137,18 +122,18 @@ class KernelTest {
         return failure;
     }
 
-    // ---- The table of errors
+    // ---- Causes
 
     @ParameterizedTest
     @EnumSource
-    void whatSucceedsIsCalledOnce(Call call) {
+    void makesASuccessfulCallOnce(Call call) {
         call.run(kernel);
         assertThat(backend.calls).singleElement().asString().startsWith(call.function);
     }
 
     @ParameterizedTest
     @EnumSource
-    void noRight(Call call) {
+    void permissionErrorsAreNotRetried(Call call) {
         for (int errno : new int[] {Linux.EPERM, Linux.EACCES}) {
             backend.answer(call.function, -errno);
             assertThat(failure(call, errno))
@@ -162,7 +147,7 @@ class KernelTest {
 
     @ParameterizedTest
     @EnumSource
-    void noSuchSystemCall(Call call) {
+    void aMissingSystemCallIsNotRetried(Call call) {
         backend.answer(call.function, -Linux.ENOSYS);
         assertThat(failure(call, Linux.ENOSYS))
                 .isInstanceOf(KsmUnsupportedException.class)
@@ -172,7 +157,7 @@ class KernelTest {
 
     @ParameterizedTest
     @EnumSource
-    void anyOther(Call call) {
+    void otherErrorsAreNotRetried(Call call) {
         backend.answer(call.function, -EIO);
         assertThat(failure(call, EIO)).isExactlyInstanceOf(KsmException.class);
         backend.answer(call.function, -133);
@@ -182,7 +167,7 @@ class KernelTest {
 
     @ParameterizedTest
     @EnumSource
-    void memoryShortForTheMomentIsTriedAgainAFewTimes(Call call) {
+    void shortMemoryIsRetriedAFewTimes(Call call) {
         for (int errno : new int[] {Linux.EAGAIN, Linux.ENOMEM}) {
             backend.calls.clear();
             backend.answer(call.function, times(ATTEMPTS, -errno));
@@ -197,7 +182,7 @@ class KernelTest {
 
     @ParameterizedTest
     @EnumSource
-    void memoryShortForAMomentIsNoFailure(Call call) {
+    void succeedsWhenMemoryBecomesAvailable(Call call) {
         backend.answer(call.function, -Linux.EAGAIN, -Linux.ENOMEM, -Linux.EAGAIN, -Linux.EAGAIN);
         assertThatCode(() -> call.run(kernel)).doesNotThrowAnyException();
         assertThat(backend.calls(call.function)).hasSize(ATTEMPTS);
@@ -205,7 +190,7 @@ class KernelTest {
 
     @ParameterizedTest
     @EnumSource
-    void aFailureAfterAPauseIsExplainedByItself(Call call) {
+    void explainsAFailureAfterARetryByItsOwnErrno(Call call) {
         backend.answer(call.function, -Linux.EAGAIN, -Linux.EPERM);
         assertThat(failure(call, Linux.EPERM)).isInstanceOf(KsmPermissionException.class);
         assertThat(backend.calls(call.function)).hasSize(2);
@@ -213,7 +198,7 @@ class KernelTest {
 
     @ParameterizedTest
     @EnumSource
-    void theMappingLimitIsNotTriedAgain(Call call) throws IOException {
+    void theMappingLimitIsNotRetried(Call call) throws IOException {
         map("10000000-10003000", "10004000-10005000", "10006000-10007000");
         for (long limit : new long[] {2, 3, 4}) {
             limitMappings(limit);
@@ -236,14 +221,14 @@ class KernelTest {
     }
 
     @Test
-    void farFromTheLimitItIsNotTheLimit() throws IOException {
+    void farFromTheMappingLimitMemoryIsShort() throws IOException {
         limitMappings(3);
         backend.answer("madvise 12", times(ATTEMPTS, -Linux.EAGAIN));
         assertThat(failure(Call.MARK, Linux.EAGAIN)).isInstanceOf(ResourceUnavailableException.class);
     }
 
     @Test
-    void aLimitThatCannotBeReadIsNotTheLimit() throws IOException {
+    void anUnreadableMappingLimitIsNotTheCause() throws IOException {
         Files.delete(proc.resolve("sys/vm/max_map_count"));
         backend.answer("madvise 12", times(ATTEMPTS, -Linux.EAGAIN));
         assertThat(failure(Call.MARK, Linux.EAGAIN)).isInstanceOf(ResourceUnavailableException.class);
@@ -251,29 +236,29 @@ class KernelTest {
 
     @ParameterizedTest
     @EnumSource(names = {"MARK", "UNMARK"})
-    void aKernelWithoutKsm(Call call) {
+    void detectsAKernelWithoutKsm(Call call) {
         backend.answer(call.function, -Linux.EINVAL).answer("madvise 12", -Linux.EINVAL);
         assertThat(failure(call, Linux.EINVAL))
                 .isInstanceOf(KsmUnsupportedException.class)
                 .hasMessageContaining("CONFIG_KSM")
                 .hasMessageContaining("systemOrFallback");
-        assertThat(backend.calls("mmap")).as("the page to probe with").hasSize(1);
+        assertThat(backend.calls("mmap")).as("the page for the probe").hasSize(1);
         assertThat(backend.calls("munmap")).hasSize(1);
     }
 
     @ParameterizedTest
     @EnumSource(names = {"MARK", "UNMARK"})
-    void aRangeThatTheKernelOfTheProbeRefuses(Call call) {
+    void aRefusedRangeIsInvalidIfTheKernelHasKsm(Call call) {
         backend.answer(call.function, -Linux.EINVAL);
         assertThat(failure(call, Linux.EINVAL))
                 .isInstanceOf(InvalidRangeException.class)
                 .hasMessageContaining("no mapping of this process can lie there");
-        assertThat(backend.calls("munmap")).as("the page to probe with").hasSize(1);
+        assertThat(backend.calls("munmap")).as("the page for the probe").hasSize(1);
     }
 
     @ParameterizedTest
     @EnumSource(names = {"MUNMAP", "MPROTECT", "POPULATE"})
-    void aRangeThatIsNone(Call call) {
+    void otherRefusedRangesAreInvalidWithoutAProbe(Call call) {
         backend.answer(call.function, -Linux.EINVAL);
         assertThat(failure(call, Linux.EINVAL)).isInstanceOf(InvalidRangeException.class);
         assertThat(backend.calls("madvise 12")).as("no probe").isEmpty();
@@ -281,7 +266,7 @@ class KernelTest {
 
     @ParameterizedTest
     @EnumSource(names = {"GET_PROCESS", "SET_PROCESS"})
-    void aKernelThatCannotOptAProcessIn(Call call) {
+    void detectsAKernelThatCannotOptAProcessIn(Call call) {
         backend.answer(call.function, -Linux.EINVAL);
         assertThat(failure(call, Linux.EINVAL))
                 .isInstanceOf(KsmUnsupportedException.class)
@@ -289,14 +274,14 @@ class KernelTest {
     }
 
     @Test
-    void argumentsOfMmapThatTheKernelRefuses() {
+    void refusedArgumentsOfMmapNameNoRange() {
         backend.answer("mmap", -Linux.EINVAL);
         assertThat(failure(Call.MMAP, Linux.EINVAL)).isExactlyInstanceOf(KsmException.class);
     }
 
     @ParameterizedTest
     @EnumSource(names = {"MARK", "UNMARK", "POPULATE"})
-    void gapsAreNamedAndNotTriedAgain(Call call) throws IOException {
+    void gapsAreNamedAndNotRetried(Call call) throws IOException {
         map("10001000-10002000");
         backend.answer(call.function, -Linux.ENOMEM);
         KsmException failure = failure(call, Linux.ENOMEM);
@@ -316,7 +301,7 @@ class KernelTest {
     }
 
     @Test
-    void partsThatAreMappedCanBeChangedOneByOne() throws IOException {
+    void theMessageSaysThatMappedPartsCanBeChanged() throws IOException {
         map("10001000-10002000");
         assertThat(unmapped(Call.MARK))
                 .contains("the mapped rest is as it was before: adopt the mapped parts one by one");
@@ -326,7 +311,7 @@ class KernelTest {
     }
 
     @Test
-    void whereNothingIsMappedNoPartsAreSpokenOf() throws IOException {
+    void theMessageMentionsNoPartsWhereNothingIsMapped() throws IOException {
         map("20000000-20001000");
         assertThat(unmapped(Call.MARK)).contains("nothing is mapped there: check the address");
         assertThat(unmapped(Call.UNMARK)).contains("nothing is mapped there").endsWith("so close its region");
@@ -334,7 +319,7 @@ class KernelTest {
     }
 
     @Test
-    void whatStaysAsTheKernelLeftItInAProcessThatIsOptedInIsSaid() throws IOException {
+    void theMessageSaysWhatIsMergeableInAnOptedInProcess() throws IOException {
         map("10001000-10002000");
         backend.answer("prctl 68", 1, 1);
         assertThat(unmapped(Call.MARK))
@@ -354,7 +339,7 @@ class KernelTest {
     }
 
     @Test
-    void aCauseThatCannotBeLookedUpIsSaid() throws IOException {
+    void theMessageSaysThatTheCauseCouldNotBeFound() throws IOException {
         Files.delete(proc.resolve("self/maps"));
         backend.answer("madvise 12", -Linux.ENOMEM);
         KsmException failure = failure(Call.MARK, Linux.ENOMEM);
@@ -365,7 +350,7 @@ class KernelTest {
     // ---- Limits of memory
 
     @Test
-    void withoutNativeCodeItIsTheJvmThatLimitsMemory() {
+    void withoutNativeCodeTheJvmLimitsMemory() {
         Kernel direct = new Kernel(new FallbackBackend(new DirectBufferBackend(), "a test"), new ProcSelf(proc));
         FailedCall mmap = FailedCall.mmap(4096, Linux.ENOMEM);
         assertThat(direct.explain(mmap))
@@ -378,7 +363,10 @@ class KernelTest {
     private static final long MIB = 1 << 20;
     private static final long GIB = 1 << 30;
 
-    /** A process with 3 GiB of address space, 2 GiB of data and 1 MiB locked; a machine with 24 GiB of memory and swap. */
+    /**
+     * A process with 3 GiB of address space, 2 GiB of data and 1 MiB locked, on a machine with 24 GiB of memory and
+     * swap.
+     */
     private void writeLimits(String name, String softLimit) throws IOException {
         Files.writeString(
                 proc.resolve("self/limits"),
@@ -391,7 +379,8 @@ class KernelTest {
                 "Name:\tjava\nVmPeak:\t 9999999 kB\nVmSize:\t 3145728 kB\nVmLck:\t    1024 kB\nVmData:\t 2097152 kB\n");
         Files.writeString(
                 proc.resolve("meminfo"),
-                "MemTotal:       16777216 kB\nSwapTotal:       8388608 kB\nCommitLimit:    12582912 kB\nCommitted_AS:    8388608 kB\n");
+                "MemTotal:       16777216 kB\nSwapTotal:       8388608 kB\n"
+                        + "CommitLimit:    12582912 kB\nCommitted_AS:    8388608 kB\n");
         overcommit(1);
         map("7f0000000000-7f0000001000");
     }
@@ -426,10 +415,10 @@ class KernelTest {
         MemoryLimitExceededException exceeded = (MemoryLimitExceededException) failure;
         assertThat(exceeded.limitedBy()).isEqualTo(by);
         assertThat(exceeded.limitBytes()).isEqualTo(limit);
-        assertThat(backend.calls).as("not tried again").hasSize(1);
+        assertThat(backend.calls).as("not retried").hasSize(1);
     }
 
-    /** Answers that pass are tried again, and the next attempt succeeds. */
+    /** Checks that the call is retried; the second attempt succeeds. */
     private void assertNotLimited(long length, int errno) {
         assertThat(failedMmap(length, errno)).isNull();
         assertThat(backend.calls("mmap")).hasSize(2);
@@ -477,7 +466,7 @@ class KernelTest {
     }
 
     @Test
-    void whatHasNoRoomInTheAddressSpace() throws IOException {
+    void theLargestGapOfTheAddressSpace() throws IOException {
         writeLimits("", "");
         assertNotLimited(0x7f0000000000L, Linux.ENOMEM);
         assertLimited(failedMmap(0x7f0000000001L, Linux.ENOMEM), "address space", 0x7f0000000000L, "no gap that large");
@@ -485,7 +474,7 @@ class KernelTest {
     }
 
     @Test
-    void moreThanTheMachineHas() throws IOException {
+    void theMemoryOfTheMachine() throws IOException {
         writeLimits("", "");
         overcommit(0);
         assertNotLimited(24 * GIB, Linux.ENOMEM);
@@ -504,7 +493,7 @@ class KernelTest {
     }
 
     @Test
-    void moreThanIsCommittedToAll() throws IOException {
+    void theCommitLimit() throws IOException {
         writeLimits("", "");
         overcommit(2);
         assertNotLimited(4 * GIB, Linux.ENOMEM);
@@ -524,7 +513,7 @@ class KernelTest {
     }
 
     @Test
-    void whatTheKernelReservesIsNotCommitted() throws IOException {
+    void theKernelsReservesReduceTheCommitLimit() throws IOException {
         writeLimits("", "");
         overcommit(2);
         Files.writeString(proc.resolve("sys/vm/admin_reserve_kbytes"), "8192\n");
@@ -538,7 +527,7 @@ class KernelTest {
     }
 
     @Test
-    void limitsThatMakeNoSenseAreNone() throws IOException {
+    void invalidLimitsAreIgnored() throws IOException {
         writeLimits("Max address space", "99999999999999999999999");
         assertNotLimited(GIB, Linux.ENOMEM);
         writeLimits("Max address space", "x");
@@ -551,148 +540,15 @@ class KernelTest {
     }
 
     @Test
-    void aMissingBackendPageDoesNotHideTheFirstFailure() {
+    void aFailedProbeDoesNotHideTheFirstFailure() {
         backend.answer("madvise 12", -Linux.EINVAL).answer("mmap", -Linux.ENOMEM);
         assertThat(failure(Call.MARK, Linux.EINVAL)).isInstanceOf(InvalidRangeException.class);
-    }
-
-    // ---- Many ranges
-
-    private static List<AddressRange> ranges(int count) {
-        List<AddressRange> ranges = new ArrayList<>();
-        for (int i = 0; i < count; i++) {
-            ranges.add(new AddressRange(ADDRESS + i * 0x2000L, 0x1000));
-        }
-        return ranges;
-    }
-
-    private static List<String> singly(int advice, List<AddressRange> ranges) {
-        return ranges.stream()
-                .map(range -> "madvise " + advice + " " + Long.toHexString(range.start()) + "-"
-                        + Long.toHexString(range.end()))
-                .toList();
-    }
-
-    @Test
-    void manyRangesAreOneCall() {
-        advise(ranges(3), Linux.MADV_MERGEABLE);
-        assertThat(backend.calls)
-                .containsExactly("process_madvise " + Linux.PIDFD_SELF
-                        + " 12 [10000000-10001000, 10002000-10003000, 10004000-10005000]");
-    }
-
-    @Test
-    void oneRangeIsAPlainCallAndNoneIsNone() {
-        advise(ranges(1), Linux.MADV_UNMERGEABLE);
-        assertThat(backend.calls).containsExactly("madvise 13 10000000-10001000");
-        advise(List.of(), Linux.MADV_UNMERGEABLE);
-        assertThat(backend.calls).hasSize(1);
-    }
-
-    @ParameterizedTest
-    @ValueSource(ints = {1024, 1025, 2048, 2500})
-    void atMost1024RangesAreOneCall(int count) {
-        advise(ranges(count), Linux.MADV_MERGEABLE);
-        assertThat(backend.calls.size()).isEqualTo((count + 1023) / 1024);
-        List<String> told = new ArrayList<>();
-        for (String call : backend.calls) {
-            List<String> ranges = Arrays.asList(
-                    call.substring(call.indexOf('[') + 1, call.length() - 1).split(", ", -1));
-            assertThat(ranges.size()).isLessThanOrEqualTo(1024);
-            told.addAll(ranges);
-        }
-        assertThat(told)
-                .isEqualTo(ranges(count).stream()
-                        .map(range -> Long.toHexString(range.start()) + "-" + Long.toHexString(range.end()))
-                        .toList());
-    }
-
-    @Test
-    void whereTheKernelStopsTheRangeIsAskedForAloneAndTheRestFollows() {
-        backend.answer("process_madvise", 0x2000);
-        advise(ranges(5), Linux.MADV_MERGEABLE);
-        assertThat(backend.calls)
-                .containsExactly(
-                        "process_madvise " + Linux.PIDFD_SELF
-                                + " 12 [10000000-10001000, 10002000-10003000, 10004000-10005000,"
-                                + " 10006000-10007000, 10008000-10009000]",
-                        "madvise 12 10004000-10005000",
-                        "process_madvise " + Linux.PIDFD_SELF + " 12 [10006000-10007000, 10008000-10009000]");
-    }
-
-    @Test
-    void theFailureIsThatOfTheRangeTheKernelStoppedAt() {
-        backend.answer("process_madvise", 0x1000).answer("madvise 12", -Linux.EPERM);
-        KsmException failure = catchThrowableOfType(KsmException.class, () -> advise(ranges(3), Linux.MADV_MERGEABLE));
-        assertThat(failure).isInstanceOf(KsmPermissionException.class);
-        assertThat(failure.failedCall().orElseThrow().name()).isEqualTo("madvise(MADV_MERGEABLE)");
-        assertThat(failure.failedCall().orElseThrow().range())
-                .hasValue(ranges(3).get(1));
-    }
-
-    @ParameterizedTest
-    @ValueSource(ints = {Linux.EINVAL, Linux.ENOSYS, Linux.EPERM})
-    void aRefusedBatchIsALoopNowAndEverAfter(int errno) {
-        backend.answer("process_madvise", -errno);
-        advise(ranges(3), Linux.MADV_MERGEABLE);
-        advise(ranges(2), Linux.MADV_UNMERGEABLE);
-        assertThat(backend.calls("process_madvise")).hasSize(1);
-        assertThat(backend.calls("madvise 12")).isEqualTo(singly(12, ranges(3)));
-        assertThat(backend.calls("madvise 13")).isEqualTo(singly(13, ranges(2)));
-    }
-
-    @Test
-    void theLoopFailsAsTheBatchDoes() {
-        backend.answer("process_madvise", -Linux.ENOSYS).answer("madvise 12", 0, -Linux.EPERM);
-        assertThatThrownBy(() -> advise(ranges(3), Linux.MADV_MERGEABLE))
-                .isInstanceOf(KsmPermissionException.class)
-                .hasMessageContaining("10002000-10003000");
-        assertThat(backend.calls("madvise 12")).hasSize(2);
-    }
-
-    @Test
-    void aFirstRangeThatFailsForItselfDoesNotEndBatches() {
-        backend.answer("process_madvise", -Linux.EPERM).answer("madvise 12", -Linux.EPERM);
-        assertThatThrownBy(() -> advise(ranges(3), Linux.MADV_MERGEABLE)).isInstanceOf(KsmPermissionException.class);
-        advise(ranges(3), Linux.MADV_MERGEABLE);
-        assertThat(backend.calls("process_madvise")).hasSize(2);
-    }
-
-    @Test
-    void aKernelWithoutPidfdSelfGetsAPidfdOnce() {
-        backend.answer("process_madvise", -Linux.EBADF).answer("syscall 434", 77);
-        advise(ranges(2), Linux.MADV_MERGEABLE);
-        advise(ranges(3), Linux.MADV_MERGEABLE);
-        assertThat(backend.calls("syscall 434"))
-                .containsExactly("syscall 434 " + ProcessHandle.current().pid());
-        assertThat(backend.calls("process_madvise"))
-                .hasSize(3)
-                .element(0)
-                .asString()
-                .startsWith("process_madvise " + Linux.PIDFD_SELF);
-        assertThat(backend.calls("process_madvise").subList(1, 3))
-                .allSatisfy(call -> assertThat(call).startsWith("process_madvise 77 "));
-        assertThat(backend.calls("madvise 12")).isEmpty();
-    }
-
-    @Test
-    void aKernelWithoutPidfdIsAskedOneByOne() {
-        backend.answer("process_madvise", -Linux.EBADF).answer("syscall 434", -Linux.ENOSYS);
-        advise(ranges(3), Linux.MADV_MERGEABLE);
-        assertThat(backend.calls("madvise 12")).isEqualTo(singly(12, ranges(3)));
-    }
-
-    @Test
-    void aPidfdThatDoesNotHelpEndsBatches() {
-        backend.answer("process_madvise", -Linux.EBADF, -Linux.EPERM).answer("syscall 434", 77);
-        advise(ranges(3), Linux.MADV_MERGEABLE);
-        assertThat(backend.calls("madvise 12")).isEqualTo(singly(12, ranges(3)));
     }
 
     // ---- Unmapping
 
     @Test
-    void whatCannotBeUnmappedIsGivenBackNowAndUnmappedLater() {
+    void dropsPagesNowAndUnmapsLaterIfMunmapFails() {
         backend.answer("munmap", -EIO, -EIO);
         assertThat(failure(Call.MUNMAP, EIO)).isExactlyInstanceOf(KsmException.class);
         assertThat(backend.calls)
@@ -706,34 +562,24 @@ class KernelTest {
     }
 
     @Test
-    void takingBackNeverFails() {
+    void undoNeverThrows() {
         backend.answer("madvise 13", -Linux.ENOMEM, -EIO);
-        kernel.undo(ranges(3), Linux.MADV_UNMERGEABLE);
-        assertThat(backend.calls("madvise")).isEqualTo(singly(13, ranges(3)));
+        kernel.undo(BatchAdviceTest.ranges(3), Linux.MADV_UNMERGEABLE);
+        assertThat(backend.calls("madvise")).isEqualTo(BatchAdviceTest.singly(13, BatchAdviceTest.ranges(3)));
     }
 
     @Test
-    void nothingIsTakenBackInAProcessThatIsOptedIn() {
+    void undoesNothingInAnOptedInProcess() {
         backend.answer("prctl 68", 1);
-        kernel.undo(ranges(3), Linux.MADV_UNMERGEABLE);
+        kernel.undo(BatchAdviceTest.ranges(3), Linux.MADV_UNMERGEABLE);
         assertThat(backend.calls("madvise")).isEmpty();
     }
 
     @Test
-    void lockedPagesAreDiscardedToo() {
+    void discardsLockedPages() {
         backend.answer("madvise 4", -Linux.EINVAL);
-        AddressRange range = ranges(1).get(0);
+        AddressRange range = BatchAdviceTest.ranges(1).get(0);
         kernel.discard(range.start(), range.length());
         assertThat(backend.calls("madvise")).hasSize(2).last().asString().startsWith("madvise 24 ");
-    }
-
-    @Test
-    void aRangeThatIsTooLongForProcessMadviseDoesNotRuleItOut() {
-        List<AddressRange> ranges =
-                List.of(new AddressRange(0x10_0000_0000L, 3L << 30), new AddressRange(0x20_0000_0000L, 4096));
-        backend.answer("process_madvise", 0);
-        advise(ranges, Linux.MADV_MERGEABLE);
-        advise(ranges(2), Linux.MADV_MERGEABLE);
-        assertThat(backend.calls("process_madvise")).hasSize(3);
     }
 }

@@ -10,7 +10,7 @@ class MergeWaitTest {
 
     @ParameterizedTest
     @ValueSource(longs = {1, 100, 1_000, 20_000})
-    void atMostATenthOfTheTimeIsSpentOnLooking(long millis) {
+    void spendsAtMostATenthOfTheTimeReading(long millis) {
         long look = Duration.ofMillis(millis).toNanos();
         assertThat(look * 10).isLessThanOrEqualTo(look + MergeWait.pauseNanos(look));
     }

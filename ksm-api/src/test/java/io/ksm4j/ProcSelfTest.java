@@ -15,13 +15,14 @@ import org.junit.jupiter.api.io.TempDir;
 
 class ProcSelfTest {
 
-    /** As the kernel writes it, with a file name that is not UTF-8, and one that looks like another line. */
+    /** As the kernel writes it. One file name is not UTF-8, and a part of it looks like another line. */
     private static final String MAPS = """
             00400000-00401000 r-xp 00000000 fd:00 1234                               /usr/bin/java
             10000000-10002000 rw-p 00000000 00:00 0
             10002000-10003000 ---p 00000000 00:00 0
             10005000-10006000 rw-p 00000000 00:00 0                                  [anon:a-b c]
-            10006000-10007000 r--s 00000000 fd:00 99                                 /tmp/\u00fc\u00ff(\u00c3\r20000000-30000000 rw-p\\012x
+            10006000-10007000 r--s 00000000 fd:00 99                                 /tmp/\u00fc\u00ff(\u00c3\r\
+            20000000-30000000 rw-p\\012x
             7ffd7e9f1000-7ffd7ea12000 rw-p 00000000 00:00 0                          [stack]
             ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
             """;
@@ -71,33 +72,33 @@ class ProcSelfTest {
     }
 
     @Test
-    void whatIsNotMappedAtAllIsOneGap() {
+    void anUnmappedRangeIsOneGap() {
         assertThat(gaps(0x10003000, 0x10005000)).containsExactly(range(0x10003000, 0x10005000));
         assertThat(gaps(0x20000000, 0x30000000)).containsExactly(range(0x20000000, 0x30000000));
         assertThat(gaps(0x1000, 0x2000)).containsExactly(range(0x1000, 0x2000));
     }
 
     @Test
-    void theVsyscallPageIsNoMappingOfTheProcess() {
+    void ignoresTheVsyscallPage() {
         assertThat(new ProcSelf(proc).mappingCount()).isEqualTo(6);
         assertThat(gaps(Long.MAX_VALUE - 8192, Long.MAX_VALUE)).hasSize(1);
     }
 
     @Test
-    void theLimitOfMappingsIsRead() throws IOException {
+    void readsTheLimitOfMappings() throws IOException {
         write("sys/vm/max_map_count", "65530\n");
         assertThat(new ProcSelf(proc).maxMapCount()).hasValue(65530);
     }
 
     @Test
-    void aLimitThatCannotBeReadIsNone() throws IOException {
+    void anUnreadableLimitIsEmpty() throws IOException {
         assertThat(new ProcSelf(proc).maxMapCount()).isEmpty();
         write("sys/vm/max_map_count", "");
         assertThat(new ProcSelf(proc).maxMapCount()).isEmpty();
     }
 
     @Test
-    void theMissingFileIsNamed() throws IOException {
+    void namesTheMissingFile() throws IOException {
         Files.delete(proc.resolve("self/maps"));
         ProcSelf missing = new ProcSelf(proc);
         assertThatThrownBy(missing::mappingCount)
@@ -163,7 +164,7 @@ class ProcSelfTest {
     }
 
     @Test
-    void whatIsNotMergeableIsNamedWhetherMappedOrNot() throws IOException {
+    void findsUnmergeablePartsMappedOrNot() throws IOException {
         assertThat(sample().notMergeable(List.of(range(0x0ffff000, 0x1000a000))))
                 .containsExactly(
                         range(0x0ffff000, 0x10000000),
@@ -174,7 +175,7 @@ class ProcSelfTest {
                 .containsExactly(range(0x20000000, 0x20001000));
     }
 
-    /** As the kernel prints it when the mappings become one after the second has been read. */
+    /** As the kernel prints it if the mappings become one after the second has been read. */
     @Test
     void aMappingThatGrewWhileItWasReadIsStillMergeable() throws IOException {
         ProcSelf grown = smaps(
@@ -186,13 +187,13 @@ class ProcSelfTest {
     }
 
     @Test
-    void theLastMappingOfTheFileIsSeen() throws IOException {
+    void readsTheLastMappingOfTheFile() throws IOException {
         ProcSelf one = smaps(entry("10000000-10002000 rw-p 00000000 00:00 0", 8, 8, ksm(0), MARKED));
         assertThat(one.notMergeable(List.of(range(0x10000000, 0x10002000)))).isEmpty();
     }
 
     @Test
-    void noMoreIsMergedInARangeThanItsMappingsHaveMergedAndThanItIsLong() throws IOException {
+    void mergedBytesAreBoundByTheMappingsAndTheLengthOfARange() throws IOException {
         assertThat(sample().maxMergedBytes(List.of(range(0x10000000, 0x10002000))))
                 .isEqualTo(4 << 10);
         assertThat(sample().maxMergedBytes(List.of(range(0x10004000, 0x10005000))))
@@ -206,14 +207,14 @@ class ProcSelfTest {
     }
 
     @Test
-    void whereTheKernelDoesNotTellAllThatIsResidentAndMarkedMayBeMerged() throws IOException {
+    void residentMarkedMemoryMayBeMergedIfTheKernelDoesNotReportIt() throws IOException {
         ProcSelf old = smaps(
                 entry("10000000-10002000 rw-p 00000000 00:00 0", 8, 5, "", MARKED),
                 entry("20000000-40000000 rw-p 00000000 00:00 0", 8, 8, "", MARKED),
                 entry("50000000-50002000 rw-p 00000000 00:00 0", 8, 8, "", UNMARKED));
         assertThat(old.maxMergedBytes(List.of(range(0x10001000, 0x10002000)))).isEqualTo(4 << 10);
         assertThat(old.maxMergedBytes(List.of(range(0x20000000, 0x40000000))))
-                .as("little of it in use")
+                .as("mostly not resident")
                 .isEqualTo(8 << 10);
         assertThat(old.maxMergedBytes(List.of(range(0x50000000, 0x50002000)))).isZero();
     }

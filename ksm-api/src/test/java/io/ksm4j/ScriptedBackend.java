@@ -14,15 +14,15 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** A kernel that answers as told, and remembers what it was asked. What it was told nothing about succeeds. */
+/** A kernel that returns scripted results and records calls. Calls without a script succeed. */
 final class ScriptedBackend implements KsmBackend {
 
     static final long PAGE = 4096;
 
-    /** Where nothing of a real process is: the end of what 47 bits of address can name. */
+    /** At the end of a 47-bit address space, where a real process has nothing. */
     private static final long FIRST_ADDRESS = 0x7fff_0000_0000L;
 
-    /** What was asked, as {@code madvise 12 1000-2000}. */
+    /** The calls, for example {@code madvise 12 1000-2000}. */
     final List<String> calls = new ArrayList<>();
 
     private final Map<String, Deque<Long>> answers = new HashMap<>();
@@ -38,7 +38,7 @@ final class ScriptedBackend implements KsmBackend {
         this.pageSize = pageSize;
     }
 
-    /** The next calls of this function get these results, the one after the last is a success again. */
+    /** Sets the results of the next calls of a function. Later calls succeed again. */
     ScriptedBackend answer(String function, long... results) {
         Arrays.stream(results)
                 .forEach(result -> answers.computeIfAbsent(function, name -> new ArrayDeque<>())
@@ -80,7 +80,7 @@ final class ScriptedBackend implements KsmBackend {
         return result("mmap", address);
     }
 
-    /** A buffer for ranges or a name is no part of what a test asks for. */
+    /** Buffers for ranges and names are not recorded. */
     private static boolean isForBuffer() {
         return StackWalker.getInstance()
                 .walk(frames -> frames.anyMatch(frame -> frame.getClassName().equals(NativeBuffers.class.getName())));

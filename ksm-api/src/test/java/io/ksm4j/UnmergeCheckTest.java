@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** When unmarking is refused, what has been touched by then, and when nobody looks. */
+/** When unmarking is refused, what has been changed by then, and what is not checked. */
 class UnmergeCheckTest {
 
     private static final int EIO = 5;
@@ -39,10 +39,10 @@ class UnmergeCheckTest {
     private Ksm ksm;
 
     @BeforeEach
-    void aProcessWithAllMergedAndNoRoom() throws IOException {
+    void mergeEverythingAndLeaveNoRoom() throws IOException {
         Files.createDirectories(root.resolve("proc/self"));
         ksm = new Ksm(new Kernel(backend, new ProcSelf(root.resolve("proc")), root));
-        // A look that finds nothing merged begins the count of small unmarks anew.
+        // A check that finds nothing merged resets the count of small unmarks.
         mergedPages(0);
         allocate(SIZE, PLAIN).markUnmergeable();
         mergedPages(100_000);
@@ -78,7 +78,7 @@ class UnmergeCheckTest {
         Files.writeString(root.resolve("proc/meminfo"), "MemAvailable: " + (bytes >> 10) + " kB\n");
     }
 
-    /** Mappings of so many bytes from {@link #ADDRESS} on, merged in full or not at all. */
+    /** Two mappings of these lengths from {@link #ADDRESS} on, each merged completely or not at all. */
     private void smaps(long first, boolean firstMerged, long second, boolean secondMerged) throws IOException {
         Files.writeString(
                 root.resolve("proc/self/smaps"),
@@ -102,7 +102,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void aRefusalTouchesNothingAndGivesBothNumbers() {
+    void aRefusalChangesNothingAndNamesBothNumbers() {
         MergeRegion region = allocate(SIZE, PLAIN);
         List<MergeRegistry.Mark> marks = MergeRegistry.system().marks();
         UnmergeRefusedException refusal = refused(region::markUnmergeable);
@@ -125,7 +125,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void aReserveIsKept() throws IOException {
+    void keepsAReserve() throws IOException {
         MergeRegion region = allocate(SIZE, PLAIN);
         left(SIZE + UnmergeCheck.RESERVE - 1024);
         refused(region::markUnmergeable);
@@ -135,7 +135,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void smallUnmarksAreLookedAtWhenTheyAddUp() throws IOException {
+    void checksSmallUnmarksWhenTheyAddUp() throws IOException {
         left(0);
         MergeRegion small = allocate(MIB, PLAIN);
         for (int i = 0; i < 4; i++) {
@@ -148,7 +148,7 @@ class UnmergeCheckTest {
         small.markUnmergeable();
         left(0);
         small.markMergeable();
-        assertThatCode(small::markUnmergeable).as("the count begins anew").doesNotThrowAnyException();
+        assertThatCode(small::markUnmergeable).as("the count was reset").doesNotThrowAnyException();
     }
 
     @Test
@@ -160,7 +160,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void smapsDecidesWhereTheBoundIsTooMuch() throws IOException {
+    void smapsDecidesIfTheBoundDoesNotFit() throws IOException {
         MergeRegion region = adopt(PLAIN);
         smaps(16 * MIB, true, SIZE - 16 * MIB, false);
         region.markUnmergeable();
@@ -170,7 +170,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void zeroPagesAreAddedToWhatSmapsShows() throws IOException {
+    void addsZeroPagesToWhatSmapsShows() throws IOException {
         MergeRegion region = adopt(PLAIN);
         smaps(16 * MIB, true, SIZE - 16 * MIB, false);
         Files.writeString(
@@ -180,7 +180,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void whatTheKernelDoesNotTellIsTakenForMerged() throws IOException {
+    void assumesAllMergedIfTheKernelDoesNotReportIt() throws IOException {
         Files.delete(root.resolve("proc/self/ksm_stat"));
         MergeRegion region = allocate(SIZE, PLAIN);
         ksm = new Ksm(new Kernel(backend, new ProcSelf(root.resolve("proc")), root));
@@ -196,7 +196,7 @@ class UnmergeCheckTest {
         MergeRegion region = allocate(SIZE, PLAIN);
         left(100 * MIB);
         Thread unmarking = new Thread(region::markUnmergeable);
-        // The table is that of all class loaders.
+        // All class loaders share the table.
         ReentrantLock turn = SharedTable.table().unmergeTurn;
         turn.lock();
         try {
@@ -213,7 +213,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void aLimitThatCannotBeReadIsNotTakenForNone() throws IOException {
+    void refusesIfALimitCannotBeRead() throws IOException {
         MergeRegion region = allocate(SIZE, PLAIN);
         Files.delete(root.resolve("proc/meminfo"));
         UnmergeRefusedException refusal = refused(region::markUnmergeable);
@@ -229,7 +229,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void stepsGoAsFarAsThereIsRoomAndThenAllIsMarkedAgain() throws IOException {
+    void unmarksInStepsUntilOneIsRefusedAndMarksThemAgain() throws IOException {
         MergeRegion region = adopt(PLAIN.withUnmerge(Unmerge.STEPWISE));
         left(20 * MIB);
         smaps(32 * MIB, false, 32 * MIB, true);
@@ -272,7 +272,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void manyRegionsAreLookedAtTogether() {
+    void checksManyRegionsTogether() {
         List<MergeRegion> many =
                 List.of(allocate(16 * MIB, PLAIN), allocate(16 * MIB, PLAIN), allocate(16 * MIB, PLAIN));
         assertThat(refused(() -> ksm.markUnmergeable(many)).neededBytes()).isEqualTo(48 * MIB);
@@ -283,7 +283,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void manyRegionsAreCheckedUnlessAllSayOtherwise() {
+    void checksManyRegionsUnlessAllAreUnchecked() {
         RegionOptions unchecked = PLAIN.withUnmerge(Unmerge.UNCHECKED);
         MergeRegion one = allocate(SIZE, unchecked);
         MergeRegion other = allocate(SIZE, unchecked);
@@ -293,7 +293,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void uncheckedIsNotLookedAt() {
+    void doesNotCheckUncheckedUnmarks() {
         MergeRegion region = allocate(SIZE, PLAIN.withUnmerge(Unmerge.UNCHECKED));
         region.markUnmergeable();
         region.markMergeable();
@@ -332,7 +332,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void aFailedMarkIsTakenBackWithoutALook() {
+    void undoesAFailedMarkWithoutACheck() {
         MergeRegion region = allocate(SIZE, PLAIN.withMarking(Marking.UNMERGEABLE));
         backend.answer("madvise 12", -EIO);
         assertThatThrownBy(region::markMergeable).isExactlyInstanceOf(KsmException.class);
@@ -340,7 +340,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void aFallbackRegionIsNeverRefused() {
+    void neverRefusesAFallbackRegion() {
         Ksm fallback =
                 new Ksm(new Kernel(new FallbackBackend(backend, "a test"), new ProcSelf(root.resolve("proc")), root));
         MergeRegion region = fallback.allocate(SIZE, PLAIN);
@@ -368,7 +368,7 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void optingOutUncheckedIsNotLookedAt() throws IOException {
+    void doesNotCheckAnUncheckedOptOut() throws IOException {
         smaps(SIZE, true, SIZE, false);
         backend.answer("prctl 68", 1);
         ksm.process().markUnmergeable(Unmerge.UNCHECKED);
@@ -376,14 +376,14 @@ class UnmergeCheckTest {
     }
 
     @Test
-    void optingOutAProcessThatIsNotInTakesNothingApart() throws IOException {
+    void doesNotCheckAProcessThatIsNotOptedIn() throws IOException {
         smaps(SIZE, true, SIZE, false);
         ksm.process().markUnmergeable();
         assertThat(backend.calls("prctl 67")).containsExactly("prctl 67 0");
     }
 
     @Test
-    void aProcessThatCannotBeOptedInIsOptedOutWithoutALook() throws IOException {
+    void doesNotCheckAProcessThatCannotBeOptedIn() throws IOException {
         allocate(4096, PLAIN.withMarking(Marking.NEVER));
         smaps(SIZE, true, SIZE, false);
         backend.answer("prctl 68", 0, 1).answer("madvise 13", -EIO);
