@@ -220,7 +220,7 @@ class UnmergeCheckTest {
         assertThat(refusal.leftBytes()).isZero();
         assertThat(refusal.limitedBy()).isEqualTo("/proc/meminfo");
         assertThat(refusal)
-                .hasMessageContaining("/proc/meminfo cannot be read (there is no such file)")
+                .hasMessageContaining("/proc/meminfo cannot be read (the file does not exist)")
                 .hasMessageContaining("Unmerge.UNCHECKED")
                 .hasMessageNotContaining("leaves");
         assertThat(region.isMergeable()).isTrue();

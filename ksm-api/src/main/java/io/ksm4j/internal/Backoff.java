@@ -4,41 +4,43 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
- * Waits by looking again and again, at first without a pause, then with longer and longer ones. A thread that waits this way stands in no
- * queue: it needs no memory to begin, no other thread to wake it, and when it fails, for want of memory or stack, it leaves nothing behind
- * that others wait for. Interrupting the thread does not end its wait; it is interrupted again at the {@link #end()}.
+ * Waits by polling: first in a spin loop, then with pauses that grow exponentially.
+ *
+ * <p>A waiting thread is not in any queue. It needs no memory to start waiting and no other thread to wake it up, and
+ * if it fails, for lack of memory or stack, it leaves nothing behind that other threads wait for. Interrupting the
+ * thread does not end its wait; {@link #end()} restores its interrupted status.
  */
 public final class Backoff {
 
     private static final int SPINS = 256;
-    private static final long LEAST_PAUSE_NANOS = 20_000;
+    private static final long MIN_PAUSE_NANOS = 20_000;
 
-    /** For what lasts as long as a call of the kernel. */
-    private static final long MOST_PAUSE_NANOS = 2_000_000;
+    /** For waits that last as long as a system call. */
+    private static final long MAX_PAUSE_NANOS = 2_000_000;
 
-    /** For locks that others take and release all the time: they are free between two of them only. */
-    private static final long MOST_PAUSE_FOR_LOCK_NANOS = 100_000;
+    /** For locks that other threads take and release all the time, and that are therefore free only briefly. */
+    private static final long MAX_PAUSE_FOR_LOCK_NANOS = 100_000;
 
-    private final long mostPauseNanos;
+    private final long maxPauseNanos;
     private int spins;
-    private long pauseNanos = LEAST_PAUSE_NANOS;
+    private long pauseNanos = MIN_PAUSE_NANOS;
     private boolean interrupted;
 
     public Backoff() {
-        this(MOST_PAUSE_NANOS);
+        this(MAX_PAUSE_NANOS);
     }
 
-    private Backoff(long mostPauseNanos) {
-        this.mostPauseNanos = mostPauseNanos;
+    private Backoff(long maxPauseNanos) {
+        this.maxPauseNanos = maxPauseNanos;
     }
 
-    /** Takes a lock that is held by somebody else for as short or as long as may be. */
+    /** Takes a lock, waiting as long as another thread holds it. */
     public static void lock(ReentrantLock lock) {
         StackRoom.requireForLock();
         if (lock.tryLock()) {
             return;
         }
-        Backoff backoff = new Backoff(MOST_PAUSE_FOR_LOCK_NANOS);
+        Backoff backoff = new Backoff(MAX_PAUSE_FOR_LOCK_NANOS);
         try {
             while (!lock.tryLock()) {
                 backoff.pause();
@@ -48,18 +50,20 @@ public final class Backoff {
         }
     }
 
+    /** Waits until the next attempt. */
     public void pause() {
         if (spins < SPINS) {
             spins++;
             Thread.onSpinWait();
             return;
         }
-        // The flag would end every pause at once.
+        // An interrupted status would end every pause immediately.
         interrupted |= Thread.interrupted();
         LockSupport.parkNanos(pauseNanos);
-        pauseNanos = Math.min(2 * pauseNanos, mostPauseNanos);
+        pauseNanos = Math.min(2 * pauseNanos, maxPauseNanos);
     }
 
+    /** Ends the wait, and restores the interrupted status of the thread. */
     public void end() {
         if (interrupted) {
             Thread.currentThread().interrupt();

@@ -1,6 +1,8 @@
 package io.ksm4j.internal;
 
-/** Numbers of bytes as people read them. Loads no other class, since the way from a failed call to its exception uses it. */
+/**
+ * Formats byte counts for people. Loads no other class, because the path from a failed call to its exception uses it.
+ */
 public final class ByteCount {
 
     private static final String[] UNITS = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -8,7 +10,7 @@ public final class ByteCount {
     private ByteCount() {}
 
     /**
-     * For example {@code 512 B}, {@code 1.5 MiB}, {@code -3.0 GiB}.
+     * Formats a byte count, for example as {@code 512 B}, {@code 1.5 MiB} or {@code -3.0 GiB}.
      *
      * @param bytes any number
      * @return the number with its unit
@@ -19,7 +21,7 @@ public final class ByteCount {
             return bytes + " B";
         }
         int unit = -1;
-        // What would be rounded to 1024.0 belongs to the next unit.
+        // A value that would be rounded to 1024.0 uses the next unit.
         while (value >= (unit < 0 ? 1024 : 1023.95)) {
             value /= 1024;
             unit++;

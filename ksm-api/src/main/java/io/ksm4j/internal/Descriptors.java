@@ -6,14 +6,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * Tells whether a file could not be opened because no file descriptor is free. Java does not expose errno, only a localized message, so
- * we try to open {@code /dev/null}, which any process may read.
+ * Detects whether a file could not be opened because the process is out of file descriptors. Java does not expose
+ * errno, only a localized message, so this class tries to open {@code /dev/null}, which any process may read.
  */
 public final class Descriptors {
 
-    /** What is wrong, and what to do. */
+    /** The problem and how to fix it. */
     public static final String USED_UP =
-            "no file descriptor is free: close files, or raise the limit of the process (ulimit -n, LimitNOFILE= of a"
+            "out of file descriptors: close files, or raise the limit of the process (ulimit -n, or LimitNOFILE= of a"
                     + " systemd service) or of the machine (fs.file-max)";
 
     private static final Path NULL = Path.of("/dev/null");
@@ -21,9 +21,9 @@ public final class Descriptors {
     private Descriptors() {}
 
     /**
-     * Whether none is free now. A look at a file's attributes needs none.
+     * Returns whether the process is out of file descriptors. Looking up a file's attributes needs none.
      *
-     * @return false, too, where there is no {@code /dev/null}
+     * @return true if it is; false where {@code /dev/null} does not exist
      */
     public static boolean areUsedUp() {
         try (FileInputStream any = new FileInputStream(NULL.toFile())) {
@@ -34,10 +34,10 @@ public final class Descriptors {
     }
 
     /**
-     * Why a file could not be read or written.
+     * Returns why a file could not be read or written.
      *
-     * @param failure what was thrown
-     * @return {@link #USED_UP}, or its message
+     * @param failure the exception thrown
+     * @return {@link #USED_UP}, or the message of the exception
      */
     public static String reason(IOException failure) {
         return areUsedUp() ? USED_UP : String.valueOf(failure.getMessage());

@@ -1,12 +1,12 @@
 package io.ksm4j.internal;
 
-/** Which of the modules that ksm4j can do without are in this Java runtime. */
+/** Which of the JDK modules that are optional for ksm4j this Java runtime contains. */
 public final class JdkModules {
 
-    /** {@code java.management}: MBeans, and one registry for all class loaders. */
+    /** {@code java.management}: for MBeans, and for one registry across all class loaders. */
     public static final boolean MANAGEMENT = has("javax.management.MBeanServer");
 
-    /** {@code jdk.jfr}: events. */
+    /** {@code jdk.jfr}: for events. */
     public static final boolean FLIGHT_RECORDER = has("jdk.jfr.FlightRecorder");
 
     private JdkModules() {}

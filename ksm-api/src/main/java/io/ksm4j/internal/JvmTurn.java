@@ -14,12 +14,13 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The right of one thread of this JVM to use a lock file, also among copies of ksm4j of several class loaders. The kernel's locks do not
- * give it: they belong to the process, and closing any descriptor of the file releases them (fcntl_locking(2)).
+ * The right of one thread of this JVM to use a lock file, across copies of ksm4j in different class loaders. The
+ * kernel's locks cannot provide that: they belong to the process, and closing any descriptor of the file releases them
+ * (fcntl_locking(2)).
  *
- * <p>It is an entry in the JDK's table of file locks, which holds those of the whole JVM and stays correct when the kernel's lock is
- * gone: {@link FileChannel#tryLock} throws {@link OverlappingFileLockException}. The entry is for a file of its own, and for the byte at
- * the process id, so that processes do not wait for each other there.
+ * <p>A turn is an entry in the JDK's table of file locks. The table covers the whole JVM and remains correct when the
+ * kernel's lock is gone: {@link FileChannel#tryLock} throws {@link OverlappingFileLockException}. The entry is for a
+ * separate file, and for the byte at the offset equal to the PID, so that processes do not wait for each other.
  */
 public final class JvmTurn implements Closeable {
 
@@ -28,7 +29,7 @@ public final class JvmTurn implements Closeable {
     private static final Set<OpenOption> OPTIONS =
             Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
 
-    private static final FileAttribute<?> OWNER_ALONE =
+    private static final FileAttribute<?> OWNER_ONLY =
             PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
     private final FileChannel channel;
@@ -41,17 +42,17 @@ public final class JvmTurn implements Closeable {
      * Takes the turn if no thread of this JVM has it.
      *
      * @param lockFile the file to be locked; the turn's own file is created beside it
-     * @return null if a thread has it, also the calling one
+     * @return the turn; null if a thread has it, even if that is the calling thread
      * @throws IOException if the turn's file cannot be opened
      */
     public static @Nullable JvmTurn tryTake(Path lockFile) throws IOException {
         FileChannel channel =
-                FileChannel.open(lockFile.resolveSibling(lockFile.getFileName() + SUFFIX), OPTIONS, OWNER_ALONE);
+                FileChannel.open(lockFile.resolveSibling(lockFile.getFileName() + SUFFIX), OPTIONS, OWNER_ONLY);
         boolean taken = false;
         try {
             taken = channel.tryLock(ProcessHandle.current().pid(), 1, false) != null;
         } catch (OverlappingFileLockException e) {
-            // A thread has it.
+            // Another thread, or this one, has the turn.
         } finally {
             if (!taken) {
                 channel.close();
@@ -60,7 +61,7 @@ public final class JvmTurn implements Closeable {
         return taken ? new JvmTurn(channel) : null;
     }
 
-    /** Gives the turn to the next thread. */
+    /** Releases the turn. */
     @Override
     public void close() throws IOException {
         channel.close();

@@ -5,23 +5,23 @@ import java.util.Objects;
 import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
-/** A cleaner whose thread is started at the first use, and, if that fails, at a later one. */
+/** A cleaner whose thread is started on first use or, if that fails, on a later one. */
 public final class LateCleaner {
 
     private final AtomicReference<@Nullable Cleaner> started = new AtomicReference<>();
 
-    /** Creates it without its thread. */
+    /** Creates the cleaner without starting its thread. */
     public LateCleaner() {}
 
     /**
-     * Starts the thread if there is none.
+     * Returns the cleaner, starting its thread if necessary.
      *
-     * @return always the same cleaner
+     * @return the same cleaner on every call
      */
     public Cleaner get() {
         Cleaner cleaner = started.get();
         if (cleaner == null) {
-            // The thread of one that is not kept ends by itself.
+            // If another thread was faster, the thread of this cleaner ends by itself.
             started.compareAndSet(null, Cleaner.create());
             cleaner = started.get();
         }

@@ -3,40 +3,43 @@ package io.ksm4j.internal;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** Tells why a binding such as JNA could not load its native library. */
+/** Explains why a binding such as JNA could not load its native library. */
 public final class LoadFailure {
 
-    /** What was told first of each binding. A class that could not be initialized fails again, and the JVM forgets why. */
+    /**
+     * The first explanation for each binding. A class that failed to initialize fails again on every use, and the JVM
+     * may not report the original cause then.
+     */
     private static final Map<String, String> FIRST = new ConcurrentHashMap<>();
 
     private LoadFailure() {}
 
     /**
-     * The failure as a provider of backends tells it.
+     * Returns the exception for a provider of backends to throw.
      *
-     * @param binding what could not be loaded, by its name
-     * @param artifact what to add to the class path to have it
-     * @param module its module
-     * @param folderProperty the system property that names the folder to which it unpacks its library
-     * @param failure what it has thrown
-     * @return with the cause and its cure
+     * @param binding the name of what could not be loaded
+     * @param artifact the artifact to add to the class path
+     * @param module the module of the binding
+     * @param directoryProperty the system property for the directory into which the binding unpacks its library
+     * @param failure the exception thrown
+     * @return an exception with the cause and how to fix it
      */
     public static UnsupportedOperationException of(
-            String binding, String artifact, String module, String folderProperty, LinkageError failure) {
-        String message = explain(binding, artifact, module, folderProperty, failure);
+            String binding, String artifact, String module, String directoryProperty, LinkageError failure) {
+        String message = explain(binding, artifact, module, directoryProperty, failure);
         String first = FIRST.putIfAbsent(binding, message);
         return new UnsupportedOperationException(
                 failure instanceof NoClassDefFoundError && first != null ? first : message, failure);
     }
 
     private static String explain(
-            String binding, String artifact, String module, String folderProperty, LinkageError failure) {
+            String binding, String artifact, String module, String directoryProperty, LinkageError failure) {
         Throwable cause = failure;
         boolean isForbidden = false;
         boolean isMissing = false;
         for (Throwable next = failure; next != null; next = next.getCause()) {
             cause = next;
-            // Some bindings keep the text of a failure alone.
+            // Some bindings keep only the text of a failure.
             isForbidden |= next.toString().contains("IllegalCallerException");
             isMissing |= next instanceof ClassNotFoundException;
         }
@@ -46,17 +49,17 @@ public final class LoadFailure {
                     + "): run Java with --enable-native-access=ALL-UNNAMED, or =" + module + " on the module path";
         }
         if (isMissing) {
-            return binding + " is not on the class path, or not as a whole (" + reason + "): add " + artifact;
+            return binding + " is missing or incomplete on the class path (" + reason + "): add " + artifact;
         }
         if (Descriptors.areUsedUp()) {
             return binding + " cannot load its native library: " + Descriptors.USED_UP;
         }
-        return binding + " cannot load its native library (" + reason + "). It unpacks it to "
-                + System.getProperty("java.io.tmpdir") + ", where it must be allowed to write and to execute files; -D"
-                + folderProperty + " names another folder";
+        return binding + " cannot load its native library (" + reason + "). It unpacks the library into "
+                + System.getProperty("java.io.tmpdir") + ", where it must be able to write and execute files; -D"
+                + directoryProperty + " sets another directory";
     }
 
-    /** What follows may be a stack trace. */
+    /** The following lines may be a stack trace. */
     private static String firstLine(Throwable cause) {
         return cause.toString().strip().lines().findFirst().orElse("");
     }

@@ -3,7 +3,10 @@ package io.ksm4j.internal;
 import java.lang.System.Logger.Level;
 import org.jspecify.annotations.Nullable;
 
-/** The log of ksm4j. What a program's log handlers throw is dropped: nothing that ksm4j does depends on its being told. */
+/**
+ * The logger of ksm4j. Exceptions thrown by a program's log handlers are ignored, because no operation of ksm4j may
+ * fail just because it cannot log.
+ */
 public final class Log {
 
     private Log() {}
@@ -18,10 +21,10 @@ public final class Log {
 
     private static void log(Level level, String message, @Nullable Throwable cause) {
         try {
-            // Looked up here: creating the first logger takes longer than marking a region.
+            // Looked up lazily: creating the first logger costs more than marking a region.
             System.getLogger("io.ksm4j").log(level, message, cause);
         } catch (Throwable fromHandlers) {
-            // There is nowhere left to report this.
+            // There is nowhere else to report this.
         }
     }
 }

@@ -1,30 +1,34 @@
 package io.ksm4j.internal;
 
 /**
- * Finds out whether there is stack for what must not stop half way. A {@link StackOverflowError} is thrown here, where nothing has been done yet,
- * or not at all: what follows calls each other less deeply than this calls itself.
+ * Checks that there is enough stack for an operation that must not fail half-way. A {@link StackOverflowError} is
+ * either thrown here, before the operation has changed anything, or not at all: the operation nests fewer calls than
+ * the check does.
  */
 public final class StackRoom {
 
-    /** Changing the table takes about twenty calls. Those may be interpreted, with larger frames than compiled ones have here. */
+    /**
+     * Changing the table nests about twenty calls. They may be interpreted, with larger frames than the compiled calls
+     * here.
+     */
     private static final int CHANGE = 256;
 
-    /** Looking something up in the table, and unlocking it. */
-    private static final int LOOK = 48;
+    /** Looking up something in the table, and unlocking it. */
+    private static final int LOOKUP = 48;
 
     private StackRoom() {}
 
-    /** Before a lock is taken: for what is looked up under it, and for unlocking. */
+    /** Checks before taking a lock that there is room for a lookup under it, and for unlocking. */
     public static void requireForLock() {
-        descend(LOOK);
+        descend(LOOKUP);
     }
 
-    /** Before regions are owned: for what is done with them until they are released. */
+    /** Checks before taking ownership of regions that there is room for changing and releasing them. */
     public static void requireForChange() {
         descend(CHANGE);
     }
 
-    /** Before a region is opened: for its first change, and for closing it again if that fails. */
+    /** Checks before opening a region that there is room for its first change, and for closing it if that fails. */
     public static void requireForOpening() {
         descend(3 * CHANGE);
     }

@@ -17,7 +17,7 @@ class LoadFailureTest {
     }
 
     @Test
-    void aMissingFlagIsToldHoweverTheBindingWrapsIt() {
+    void reportsAMissingFlagHoweverTheBindingWrapsIt() {
         String expected = "native access is not enabled (" + FORBIDDEN
                 + "): run Java with --enable-native-access=ALL-UNNAMED, or =org.example on the module path";
         IllegalCallerException cause =
@@ -27,7 +27,7 @@ class LoadFailureTest {
                         "Binding",
                         new UnsatisfiedLinkError(FORBIDDEN + "\n\tat java.base/java.lang.Module\n\tat org.example\n")))
                 .isEqualTo(expected.replace("(java", "(java.lang.UnsatisfiedLinkError: java"));
-        // As the JVM tells of a class that could not be initialized the first time.
+        // What the JVM reports for a class that failed to initialize before.
         LinkageError again = new NoClassDefFoundError("Could not initialize class org.example.Native");
         again.initCause(new ExceptionInInitializerError(
                 "Exception java.lang.ExceptionInInitializerError [in thread \"main\"]"));
@@ -35,20 +35,21 @@ class LoadFailureTest {
     }
 
     @Test
-    void aMissingJarIsNoMatterOfFolders() {
+    void reportsAMissingJarWithoutMentioningDirectories() {
         LinkageError missing = new NoClassDefFoundError("org/example/Native");
         missing.initCause(new ClassNotFoundException("org.example.Native"));
         assertThat(told("Missing", missing))
-                .isEqualTo("Missing is not on the class path, or not as a whole"
+                .isEqualTo("Missing is missing or incomplete on the class path"
                         + " (java.lang.ClassNotFoundException: org.example.Native): add org.example:binding");
     }
 
     @Test
-    void whatElseKeepsALibraryFromBeingLoadedIsToldInOneLine() {
+    void reportsOtherFailuresInOneLine() {
         assertThat(told("Other", new UnsatisfiedLinkError("/tmp/x.so: failed to map segment\n\tat org.example\n")))
                 .startsWith("Other cannot load its native library"
-                        + " (java.lang.UnsatisfiedLinkError: /tmp/x.so: failed to map segment). It unpacks it to "
+                        + " (java.lang.UnsatisfiedLinkError: /tmp/x.so: failed to map segment)."
+                        + " It unpacks the library into "
                         + System.getProperty("java.io.tmpdir"))
-                .endsWith("-Dbinding.dir names another folder");
+                .endsWith("-Dbinding.dir sets another directory");
     }
 }

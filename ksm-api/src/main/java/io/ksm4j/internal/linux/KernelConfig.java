@@ -3,15 +3,15 @@ package io.ksm4j.internal.linux;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Tells without native code what the kernel was built with. */
+/** Detects kernel features without native code. */
 public final class KernelConfig {
 
     private KernelConfig() {}
 
     /**
-     * Whether this kernel has KSM, as its files show.
+     * Returns whether this kernel has KSM, according to its files.
      *
-     * @return false, too, where a container hides the files
+     * @return false also if a container hides the files
      */
     public static boolean hasKsm() {
         return "Linux".equals(System.getProperty("os.name"))

@@ -15,21 +15,24 @@ import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The text of a small file that the kernel writes: one value, or lines of a name and a value.
+ * The content of a small file written by the kernel: a single value, or lines with a name and a value each.
  *
- * <p>A line counts only if its end was read, since the number in a line that was cut off may be any shorter one.
+ * <p>A line counts only if its line end was read, because the number in a truncated line may have lost digits.
  */
 public record KernelText(Path file, String text) {
 
-    /** Holds every file of {@code sysfs}, and {@code /proc/vmstat} as it is today. */
+    /** Large enough for every file in {@code sysfs}, and for {@code /proc/vmstat} as of today. */
     public static final int BUFFER = 8192;
 
-    /** Far more than the kernel writes; something else than a kernel's file may never end. */
-    private static final int MOST = 1 << 20;
+    /** Far more than the kernel writes. A file from elsewhere may be endless. */
+    private static final int MAX_BYTES = 1 << 20;
 
     private static final int QUOTED = 80;
 
-    /** Nothing if there is no such file, or no right to read it: a container hides files in both ways. */
+    /**
+     * Returns null if the file does not exist or this process has no permission to read it; containers hide files in
+     * both ways.
+     */
     public static @Nullable KernelText readIfShown(Path file, byte[] buffer) throws IOException {
         try {
             return readIfThere(file, buffer);
@@ -38,16 +41,18 @@ public record KernelText(Path file, String text) {
         }
     }
 
+    /** Returns null if the file does not exist. */
     public static @Nullable KernelText readIfThere(Path file, byte[] buffer) throws IOException {
-        // Not a FileChannel: an interrupted thread may read. Not a FileInputStream: its exception doesn't tell why.
+        // Not a FileChannel, so that interrupted threads can read. Not a FileInputStream, whose exception does not
+        // tell a missing file from a forbidden one.
         try (InputStream in = Files.newInputStream(file)) {
             int length = in.readNBytes(buffer, 0, buffer.length);
             if (length < buffer.length) {
                 return new KernelText(file, new String(buffer, 0, length, StandardCharsets.ISO_8859_1));
             }
-            byte[] more = in.readNBytes(MOST);
-            if (more.length == MOST) {
-                throw new IOException("more than " + MOST + " bytes: the kernel writes no such file");
+            byte[] more = in.readNBytes(MAX_BYTES);
+            if (more.length == MAX_BYTES) {
+                throw new IOException("more than " + MAX_BYTES + " bytes: not a file of the kernel");
             }
             return new KernelText(
                     file,
@@ -67,7 +72,7 @@ public record KernelText(Path file, String text) {
                 new IOException(file + ": expected " + expected + ", found \"" + quoted + "\""));
     }
 
-    /** The text without its line end; empty for an empty file. */
+    /** Returns the text without its line end; empty for an empty file. */
     public String withoutLineEnd() {
         return isCutOff() || text.isEmpty() ? text : text.substring(0, text.length() - 1);
     }
@@ -82,7 +87,7 @@ public record KernelText(Path file, String text) {
         return !text.isEmpty() && text.charAt(text.length() - 1) != '\n';
     }
 
-    /** The value of the first line of that name, or null. */
+    /** Returns the value of the first line with the given name, or null. */
     @Nullable
     public String valueOf(String name) {
         String prefix = name + ' ';
@@ -94,7 +99,10 @@ public record KernelText(Path file, String text) {
         return text.substring(line + prefix.length(), end < 0 ? text.length() : end);
     }
 
-    /** All lines by name, without the colon that some names end in. Of lines with one name the first counts. */
+    /**
+     * Returns the values of all lines by name, without the colon that some names end in. If several lines have the same
+     * name, the first one counts.
+     */
     public Map<String, String> values() {
         Map<String, String> values = new TreeMap<>();
         for (int line = 0; line < text.length(); ) {
@@ -115,8 +123,8 @@ public record KernelText(Path file, String text) {
     }
 
     /**
-     * A number that is signed as the kernel prints it. Absent if there is no text, and above {@link Long#MAX_VALUE}: that is a
-     * counter of the kernel which has wrapped below zero.
+     * Parses a signed number as the kernel prints it. Absent if there is no text, or if the number exceeds
+     * {@link Long#MAX_VALUE}, which is a kernel counter that has wrapped below zero.
      */
     public static OptionalLong number(Path file, @Nullable String text) {
         if (text == null || text.isEmpty()) {
@@ -131,12 +139,12 @@ public record KernelText(Path file, String text) {
                 return number < 0 ? OptionalLong.empty() : OptionalLong.of(number);
             }
         } catch (NumberFormatException e) {
-            // Told below, with the file's name.
+            // Reported below, with the name of the file.
         }
         throw garbage(file, text, "a number");
     }
 
-    /** A number that cannot be less than zero: absent if it is, whichever way the kernel prints that. */
+    /** Parses a number that cannot be negative. Absent if it is, in either of the ways the kernel prints that. */
     public static OptionalLong count(Path file, @Nullable String text) {
         OptionalLong number = number(file, text);
         return number.orElse(-1) < 0 ? OptionalLong.empty() : number;

@@ -1,8 +1,8 @@
 package io.ksm4j.internal.linux;
 
 /**
- * The numbers of Linux's system call interface that ksm4j passes. They are those of the generic interface, which x86-64,
- * aarch64, riscv64, ppc64le, s390x and loongarch64 share; glibc and musl agree on them.
+ * Constants of Linux's system call interface, with the values of the generic interface, which x86-64, aarch64, riscv64,
+ * ppc64le, s390x and loongarch64 share. glibc and musl use the same values.
  */
 public final class Linux {
 
@@ -12,49 +12,49 @@ public final class Linux {
     /** Pages may be written. */
     public static final int PROT_WRITE = 2;
 
-    /** Any access is a fault: what guard pages have. */
+    /** Any access causes a fault; used for guard pages. */
     public static final int PROT_NONE = 0;
 
-    /** Writes stay in this process; only private pages can be merged. */
+    /** Writes are visible to this process only; only private pages can be merged. */
     public static final int MAP_PRIVATE = 0x02;
 
-    /** Zeroed memory without a file. */
+    /** Memory filled with zeros, not backed by a file. */
     public static final int MAP_ANONYMOUS = 0x20;
 
-    /** Nothing is known about the order of reads. */
+    /** No expectation about the order of reads. */
     public static final int MADV_NORMAL = 0;
 
-    /** Reads will come in no order: reading ahead is no use. */
+    /** Reads are expected in random order, so reading ahead is not useful. */
     public static final int MADV_RANDOM = 1;
 
-    /** Reads will come in order. */
+    /** Reads are expected in sequential order. */
     public static final int MADV_SEQUENTIAL = 2;
 
-    /** Gives the pages back; the next touch finds zeros. */
+    /** Frees the pages; the next access finds zeros. */
     public static final int MADV_DONTNEED = 4;
 
     /** The range may be scanned and merged by {@code ksmd}. */
     public static final int MADV_MERGEABLE = 12;
 
-    /** Takes merged pages apart again and stops scanning the range. */
+    /** Unmerges the pages of the range and stops scanning it. */
     public static final int MADV_UNMERGEABLE = 13;
 
-    /** Transparent huge pages are welcome. */
+    /** Enables transparent huge pages for the range. */
     public static final int MADV_HUGEPAGE = 14;
 
-    /** No transparent huge pages. */
+    /** Disables transparent huge pages for the range. */
     public static final int MADV_NOHUGEPAGE = 15;
 
-    /** Writes every page once, so that none faults later; since Linux 5.14. */
+    /** Populates the pages as if each was written, so that none faults later; since Linux 5.14. */
     public static final int MADV_POPULATE_WRITE = 23;
 
-    /** As {@link #MADV_DONTNEED}, for locked pages too; since Linux 5.18. */
+    /** Like {@link #MADV_DONTNEED}, for locked pages too; since Linux 5.18. */
     public static final int MADV_DONTNEED_LOCKED = 24;
 
-    /** Sets whether all memory of the process may merge; since Linux 6.4. */
+    /** Sets whether all memory of the process is mergeable; since Linux 6.4. */
     public static final int PR_SET_MEMORY_MERGE = 67;
 
-    /** Asks whether all memory of the process may merge; since Linux 6.4. */
+    /** Gets whether all memory of the process is mergeable; since Linux 6.4. */
     public static final int PR_GET_MEMORY_MERGE = 68;
 
     /** Sets an attribute of mappings; since Linux 5.17. */
@@ -63,16 +63,16 @@ public final class Linux {
     /** The attribute of {@link #PR_SET_VMA} that names an anonymous mapping. */
     public static final int PR_SET_VMA_ANON_NAME = 0;
 
-    /** {@code pidfd_open(2)}; one number on every architecture named above. */
+    /** {@code pidfd_open(2)}; the same number on all architectures listed above. */
     public static final int SYS_PIDFD_OPEN = 434;
 
-    /** {@code process_madvise(2)}; one number on every architecture named above. */
+    /** {@code process_madvise(2)}; the same number on all architectures listed above. */
     public static final int SYS_PROCESS_MADVISE = 440;
 
-    /** In place of a pidfd: the calling process; since Linux 6.14. */
+    /** Stands for the calling process in place of a pidfd; since Linux 6.14. */
     public static final int PIDFD_SELF = -10000;
 
-    /** The most ranges that one {@code process_madvise} takes: the kernel's {@code UIO_MAXIOV}. */
+    /** The maximum number of ranges for one {@code process_madvise}: the kernel's {@code UIO_MAXIOV}. */
     public static final int IOV_MAX = 1024;
 
     public static final int EPERM = 1;
@@ -83,7 +83,7 @@ public final class Linux {
     public static final int EINVAL = 22;
     public static final int ENOSYS = 38;
 
-    /** The highest errno: a return value from -4095 to -1 is an error, any other is none. */
+    /** The highest errno: results from -4095 to -1 are errors, and no others. */
     public static final int MAX_ERRNO = 4095;
 
     private Linux() {}

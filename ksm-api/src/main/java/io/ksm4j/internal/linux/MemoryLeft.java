@@ -15,21 +15,23 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How much memory this process can still have before the OOM killer is invoked: the least of {@code MemAvailable} and what its
- * cgroup and each of that one's ancestors have left. A limit that cannot be read may be any: then it is 0 bytes, with the reason.
+ * Computes the headroom: how much memory this process can still use before the OOM killer is invoked. It is the minimum
+ * of {@code MemAvailable} and what the process's cgroup and each of its ancestors have left. If a limit cannot be read,
+ * it might be any value, so the headroom is 0 bytes, with the reason.
  *
- * <p>Names from {@code /proc} are bytes in no particular encoding. Here every byte is a character of Latin-1, and {@link #path}
- * makes a path of the same bytes.
+ * <p>Names in {@code /proc} are bytes without a defined encoding. Here every byte is a Latin-1 character, and
+ * {@link #path} creates a path of the same bytes.
  */
 public final class MemoryLeft {
 
     /**
-     * What is left.
+     * The headroom.
      *
      * @param bytes at least 0
-     * @param limit the limit of the cgroup that leaves no more, in bytes; {@link Long#MAX_VALUE} if it is the machine that does not
-     * @param limitedBy the file where that limit stands
-     * @param unreadable why a file that may hold a limit cannot be read; null if all can
+     * @param limit the limit of the cgroup that determines the headroom, in bytes; {@link Long#MAX_VALUE} if the
+     *     machine determines it
+     * @param limitedBy the file that contains the limit
+     * @param unreadable why a file that may contain a limit cannot be read; null if all can be read
      */
     public record Left(
             long bytes,
@@ -37,7 +39,7 @@ public final class MemoryLeft {
             String limitedBy,
             @Nullable String unreadable) {}
 
-    /** Something cannot be read that may limit. */
+    /** Thrown when a file that may contain a limit cannot be read. */
     private static final class UnreadableException extends Exception {
 
         private static final long serialVersionUID = 1;
@@ -52,17 +54,22 @@ public final class MemoryLeft {
         }
     }
 
-    /** A limit of a cgroup: the file with the limit, whether every group has it, and the one with what is used of it. */
+    /**
+     * A limit of a cgroup: the file with the limit, whether every cgroup has that file, and the file with the usage.
+     */
     private record Limit(String limit, boolean isAlwaysThere, String usage) {}
 
-    /** The two versions of the interface (cgroups(7)); on a hybrid host both are mounted, and one has the memory controller. */
+    /**
+     * The two versions of the cgroup interface (cgroups(7)). On a hybrid host both are mounted, and one has the memory
+     * controller.
+     */
     private enum Version {
         V1("cgroup", "total_"),
         V2("cgroup2", "");
 
         private final String fileSystem;
 
-        /** In {@code memory.stat}: what the names of counters begin with that include groups below. */
+        /** In {@code memory.stat}: the prefix of counters that include descendant cgroups. */
         private final String hierarchical;
 
         Version(String fileSystem, String hierarchical) {
@@ -94,10 +101,13 @@ public final class MemoryLeft {
         }
     }
 
-    /** The folders of the process's group and of its ancestors, as far as they are mounted, and whether those are all. */
+    /**
+     * The directories of the process's cgroup and its ancestors, as far as they are mounted, and whether those are all
+     * of them.
+     */
     private record Hierarchy(Version version, List<String> groups, boolean isWhole) {}
 
-    /** Its number is fixed: {@code CGROUP_NS_INIT_INO} in {@code linux/nsfs.h}. */
+    /** This inode number is fixed: {@code CGROUP_NS_INIT_INO} in {@code linux/nsfs.h}. */
     private static final String FIRST_NAMESPACE = "cgroup:[4026531835]";
 
     private static final Pattern SPACE = Pattern.compile(" +");
@@ -109,26 +119,27 @@ public final class MemoryLeft {
     private final Path root;
 
     /**
-     * Reads nothing yet.
+     * Creates a reader. Nothing is read yet.
      *
-     * @param root of a tree that holds {@code proc} and what is mounted: {@code /}, or one made for a test
+     * @param root a directory tree that contains {@code proc} and the mounted file systems: {@code /}, or a tree made
+     *     for a test
      */
     public MemoryLeft(Path root) {
         this.root = root;
     }
 
     /**
-     * Reads what the machine and each limit leave.
+     * Reads the memory left by the machine and by each limit.
      *
-     * @return the least of it
+     * @return the minimum
      */
     public Left read() {
         try {
-            Left least = available();
+            Left min = available();
             for (Hierarchy hierarchy : hierarchies()) {
-                least = least(least, hierarchy);
+                min = min(min, hierarchy);
             }
-            return least;
+            return min;
         } catch (UnreadableException e) {
             return new Left(0, NO_LIMIT, display(e.file), e.reason);
         }
@@ -137,20 +148,21 @@ public final class MemoryLeft {
     private Left available() throws UnreadableException {
         List<String> lines = required("/proc/meminfo");
         for (String name : List.of("MemAvailable", "MemFree")) {
-            // Kernels before 3.14 have only the second, which is less.
+            // Kernels before 3.14 have only MemFree, which is lower.
             OptionalLong kilobytes = field("/proc/meminfo", lines, name + ":");
             if (kilobytes.isPresent()) {
                 long bytes = Math.min(kilobytes.getAsLong(), Long.MAX_VALUE >> 10) << 10;
                 return new Left(bytes, NO_LIMIT, name + " of /proc/meminfo", null);
             }
         }
-        throw new UnreadableException("/proc/meminfo", "it has no MemAvailable");
+        throw new UnreadableException("/proc/meminfo", "MemAvailable is missing");
     }
 
-    private Left least(Left known, Hierarchy hierarchy) throws UnreadableException {
-        Left least = known;
+    private Left min(Left known, Hierarchy hierarchy) throws UnreadableException {
+        Left min = known;
         Version version = hierarchy.version;
-        // A lower bound of the limits of ancestors: those of a group have been counted for the groups below it.
+        // A lower bound for the limits of the ancestors: the descendants of a cgroup have already accounted for its
+        // limits.
         long ancestors = 0;
         for (String path : hierarchy.groups) {
             Group group = new Group(path, version);
@@ -158,32 +170,35 @@ public final class MemoryLeft {
                 String file = path + "/" + limit.limit;
                 List<String> lines = lines(file);
                 if (lines != null) {
-                    least = group.least(least, limit(file, lines), path + "/" + limit.usage, file);
+                    min = group.min(min, limit(file, lines), path + "/" + limit.usage, file);
                 } else if (limit.isAlwaysThere) {
-                    throw new UnreadableException(file, "there is no such file");
+                    throw new UnreadableException(file, "the file does not exist");
                 }
             }
             if (version == Version.V1
                     && !hierarchy.isWhole
-                    && !group.leaves(least, ancestors, path + "/memory.usage_in_bytes")) {
-                // The least limit of all ancestors, also of those that a container doesn't see; of their usage only
-                // our part.
+                    && !group.leaves(min, ancestors, path + "/memory.usage_in_bytes")) {
+                // The minimum limit of all ancestors, including those that a container does not see. Of their usage,
+                // only our part is known.
                 OptionalLong limit = group.stat("hierarchical_memory_limit");
                 if (limit.isEmpty()) {
-                    throw new UnreadableException(path + "/memory.stat", "it has no hierarchical_memory_limit");
+                    throw new UnreadableException(path + "/memory.stat", "hierarchical_memory_limit is missing");
                 }
                 ancestors = ancestors == 0 ? limit.getAsLong() : Math.min(ancestors, limit.getAsLong());
-                least = group.least(
-                        least,
+                min = group.min(
+                        min,
                         limit.getAsLong(),
                         path + "/memory.usage_in_bytes",
                         path + "/memory.stat (hierarchical_memory_limit)");
             }
         }
-        return least;
+        return min;
     }
 
-    /** A group, whose {@code memory.stat} is read once at most, and only if it matters: it takes the kernel a millisecond. */
+    /**
+     * A cgroup. Its {@code memory.stat} is read at most once, and only if needed, because the kernel takes a
+     * millisecond for it.
+     */
     private final class Group {
 
         private final String path;
@@ -204,12 +219,12 @@ public final class MemoryLeft {
             return field(path + "/memory.stat", lines, name);
         }
 
-        /** What is left by a limit, if that is less than what is known to be left by others. */
-        Left least(Left known, long limit, String usage, String file) throws UnreadableException {
+        /** Returns what a limit leaves, if that is less than the headroom known so far. */
+        Left min(Left known, long limit, String usage, String file) throws UnreadableException {
             if (limit == NO_LIMIT || leaves(known, limit, usage)) {
                 return known;
             }
-            // File pages that are read often are dropped, too, before anybody is killed; MemAvailable has them as well.
+            // Active file pages are also reclaimed before the OOM killer is invoked; MemAvailable includes them too.
             long reclaimable = stat(version.hierarchical + "inactive_file").orElse(0)
                     + stat(version.hierarchical + "active_file").orElse(0);
             long kept = Math.max(0, used(usage) - reclaimable);
@@ -217,13 +232,18 @@ public final class MemoryLeft {
             return left < known.bytes ? new Left(left, limit, display(file), null) : known;
         }
 
-        /** Whether a limit leaves at least as much as others do, even if nothing of what is used could be dropped. */
+        /**
+         * Whether a limit leaves at least the headroom known so far, even if none of the used memory can be reclaimed.
+         */
         boolean leaves(Left known, long limit, String usage) throws UnreadableException {
             return limit - used(usage) >= known.bytes;
         }
     }
 
-    /** Those that limit the memory of this process: none without cgroups, else each mount that shows its group. */
+    /**
+     * Returns the hierarchies that limit the memory of this process: none without cgroups, else every mount that shows
+     * its cgroup.
+     */
     private List<Hierarchy> hierarchies() throws UnreadableException {
         String file = "/proc/self/cgroup";
         List<String> memberships = lines(file);
@@ -231,13 +251,13 @@ public final class MemoryLeft {
             // A kernel without cgroups.
             return List.of();
         }
-        // The memory controller is in one version only, and has a line of its own if that is the first.
+        // Only one version has the memory controller; if it is v1, the controller has its own line.
         String unified = null;
         for (String membership : memberships == null ? required(file) : memberships) {
             int first = membership.indexOf(':');
             int second = membership.indexOf(':', first + 1);
             if (first < 0 || second < 0) {
-                throw new UnreadableException(file, "the kernel writes no such line: " + membership);
+                throw new UnreadableException(file, "unexpected line: " + membership);
             }
             String controllers = membership.substring(first + 1, second);
             String group = membership.substring(second + 1);
@@ -253,7 +273,7 @@ public final class MemoryLeft {
 
     private List<Hierarchy> hierarchies(Version version, String group) throws UnreadableException {
         if (group.equals("/") && isInFirstNamespace()) {
-            // The root of all groups has no limit.
+            // The root cgroup has no limit.
             return List.of();
         }
         String file = "/proc/self/mountinfo";
@@ -267,7 +287,7 @@ public final class MemoryLeft {
                     Files.readAttributes(path(hierarchy.groups.get(0)), BasicFileAttributes.class);
                     hierarchies.add(hierarchy);
                 } catch (IOException | IllegalArgumentException e) {
-                    // Perhaps something else is mounted over it, and another mount shows the group.
+                    // Something else may be mounted over it, and another mount may show the cgroup.
                     hidden = new UnreadableException(hierarchy.groups.get(0), e.toString());
                 }
             }
@@ -278,7 +298,10 @@ public final class MemoryLeft {
         return hierarchies;
     }
 
-    /** Of a line like {@code 35 31 0:32 /root /mount/point rw - cgroup cgroup rw,memory}; null if it is another file system. */
+    /**
+     * Parses a line like {@code 35 31 0:32 /root /mount/point rw - cgroup cgroup rw,memory}; null if it is another file
+     * system.
+     */
     private @Nullable Hierarchy hierarchy(Version version, String path, String mount) {
         int separator = mount.indexOf(" - ");
         if (separator < 0) {
@@ -301,7 +324,7 @@ public final class MemoryLeft {
         return new Hierarchy(version, groups, mountRoot.equals("/") && isInFirstNamespace());
     }
 
-    /** Whether the root that the process sees is that of all groups: it has been in the kernel's first namespace from the start. */
+    /** Whether the root that the process sees is the root of all cgroups: it is in the kernel's initial namespace. */
     private boolean isInFirstNamespace() {
         try {
             return Files.readSymbolicLink(root.resolve("proc/self/ns/cgroup"))
@@ -313,8 +336,8 @@ public final class MemoryLeft {
     }
 
     /**
-     * A group's path below the group that is mounted. A container may see its own group as the mount's root; where the two don't
-     * fit together, what is mounted is taken for the process's own group.
+     * Returns the path of a cgroup relative to the one that is mounted. A container may see its own cgroup as the root
+     * of the mount. If the two paths do not match, the mounted cgroup is taken to be that of the process.
      */
     private static String below(String mountRoot, String path) {
         String prefix = mountRoot.equals("/") ? "" : mountRoot;
@@ -322,7 +345,7 @@ public final class MemoryLeft {
         return inside && !path.equals("/") ? path.substring(prefix.length()) : "";
     }
 
-    /** Blanks and backslashes in mountinfo are three octal digits (proc_pid_mountinfo(5)). */
+    /** In mountinfo, spaces and backslashes are written as three octal digits (proc_pid_mountinfo(5)). */
     private static String unescape(String field) {
         return field.replace("\\040", " ")
                 .replace("\\011", "\t")
@@ -330,7 +353,10 @@ public final class MemoryLeft {
                 .replace("\\134", "\\");
     }
 
-    /** Of lines like {@code inactive_file 4096} and {@code MemAvailable:   123 kB}: the number, whatever its unit. */
+    /**
+     * Returns the number in a line like {@code inactive_file 4096} or {@code MemAvailable:   123 kB}, regardless of its
+     * unit.
+     */
     private static OptionalLong field(String file, List<String> lines, String name) throws UnreadableException {
         for (String line : lines) {
             if (line.startsWith(name + ' ')) {
@@ -338,7 +364,7 @@ public final class MemoryLeft {
                 if (words.size() == 2 || (words.size() == 3 && words.get(2).equals("kB"))) {
                     return OptionalLong.of(number(file, words.get(1)));
                 }
-                throw new UnreadableException(file, "the kernel writes no such line: " + line);
+                throw new UnreadableException(file, "unexpected line: " + line);
             }
         }
         return OptionalLong.empty();
@@ -359,12 +385,12 @@ public final class MemoryLeft {
 
     private static String onlyLine(String file, List<String> lines) throws UnreadableException {
         if (lines.size() != 1) {
-            throw new UnreadableException(file, "it has " + lines.size() + " lines instead of one");
+            throw new UnreadableException(file, "expected one line, found " + lines.size());
         }
         return lines.get(0);
     }
 
-    /** {@link #NO_LIMIT} for what is larger than a long can be. */
+    /** Returns {@link #NO_LIMIT} for numbers that do not fit into a long. */
     private static long number(String file, String text) throws UnreadableException {
         if (!DIGITS.matcher(text).matches()) {
             throw new UnreadableException(file, "expected a number, found \"" + text + "\"");
@@ -379,15 +405,15 @@ public final class MemoryLeft {
     private List<String> required(String file) throws UnreadableException {
         List<String> lines = lines(file);
         if (lines == null) {
-            throw new UnreadableException(file, "there is no such file");
+            throw new UnreadableException(file, "the file does not exist");
         }
         return lines;
     }
 
-    /** Null if there is no such file, as in this kernel, or in a group without the memory controller. */
+    /** Returns null if the file does not exist, as on another kernel, or in a cgroup without the memory controller. */
     private @Nullable List<String> lines(String file) throws UnreadableException {
         try {
-            // Only '\n' ends a line: a name may hold any other byte.
+            // Only '\n' ends a line: names may contain any other byte.
             String text = new String(Files.readAllBytes(path(file)), StandardCharsets.ISO_8859_1);
             return text.isEmpty() ? List.of() : List.of(text.split("\n"));
         } catch (NoSuchFileException e) {
@@ -398,8 +424,8 @@ public final class MemoryLeft {
     }
 
     /**
-     * The path of these bytes. A string would be encoded as the locale says, which is ASCII under {@code LC_ALL=C} on Java 17; the
-     * bytes of a URI are taken as they are.
+     * Returns the path of these bytes. {@code Path.of(String)} would encode the string in the locale's charset, which
+     * is ASCII under {@code LC_ALL=C} on Java 17; the bytes of a URI are used as they are.
      */
     private Path path(String latin1) {
         StringBuilder uri = new StringBuilder("file://");
@@ -415,7 +441,7 @@ public final class MemoryLeft {
         return absolute.getNameCount() == 0 ? root : root.resolve(absolute.subpath(0, absolute.getNameCount()));
     }
 
-    /** For people: names are UTF-8 as a rule. */
+    /** Decodes a name for display. Names are usually UTF-8. */
     private static String display(String latin1) {
         return new String(latin1.getBytes(StandardCharsets.ISO_8859_1), StandardCharsets.UTF_8);
     }

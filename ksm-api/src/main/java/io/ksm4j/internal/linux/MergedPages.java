@@ -10,15 +10,15 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How many pages of this process are merged, as {@code /proc/self/ksm_stat} has it (Linux 6.1 and later). At most: pages that
- * were taken apart are counted until {@code ksmd} comes by.
+ * The number of merged pages of this process according to {@code /proc/self/ksm_stat} (Linux 6.1 and later). It is an
+ * upper bound: unmerged pages are counted until {@code ksmd} scans them.
  *
- * <p>Asked while regions are unmarked, so it makes no garbage: the file stays open, and each read starts it anew. A kernel of
- * before 6.6 has no line for zero pages, and never takes those apart.
+ * <p>This is read while regions are unmarked, so it creates no garbage: the file stays open, and each read starts from
+ * its beginning. Kernels before 6.6 have no line for zero pages, and never unmerge those.
  */
 public final class MergedPages {
 
-    /** What the kernel doesn't tell. */
+    /** The kernel does not report the number. */
     public static final long UNKNOWN = -1;
 
     private static final byte[] MERGING = "ksm_merging_pages ".getBytes(StandardCharsets.US_ASCII);
@@ -35,7 +35,7 @@ public final class MergedPages {
         this.file = root.resolve("proc/self/ksm_stat");
     }
 
-    /** All of them, or {@link #UNKNOWN}. */
+    /** Returns the number of merged pages, or {@link #UNKNOWN}. */
     public long count() {
         StackRoom.requireForChange();
         Backoff.lock(reading);
@@ -48,7 +48,9 @@ public final class MergedPages {
         }
     }
 
-    /** Those merged with the zero page, which {@code smaps} doesn't show, or {@link #UNKNOWN}. */
+    /**
+     * Returns the number of pages merged with the zero page, which {@code smaps} does not show, or {@link #UNKNOWN}.
+     */
     public long zeroPages() {
         StackRoom.requireForChange();
         Backoff.lock(reading);
@@ -59,7 +61,7 @@ public final class MergedPages {
         }
     }
 
-    /** The number of bytes read; 0 if there is no such file. */
+    /** Returns the number of bytes read; 0 if the file does not exist. */
     private int read() {
         try {
             if (open == null) {
@@ -72,7 +74,7 @@ public final class MergedPages {
         }
     }
 
-    /** The number behind a name at the start of a line that is complete; {@link #UNKNOWN} if there is none that fits. */
+    /** Returns the number after a name at the start of a complete line; {@link #UNKNOWN} if there is none that fits. */
     private long number(byte[] name, int length) {
         int line = 0;
         while (line < length) {
@@ -104,7 +106,7 @@ public final class MergedPages {
         long number = 0;
         for (int i = from; i < to; i++) {
             int digit = text[i] - '0';
-            // No machine has 2^50 pages; a counter that says so has wrapped.
+            // No machine has 2^50 pages; such a counter has wrapped around.
             if (digit < 0 || digit > 9 || number >= 1L << 50) {
                 return UNKNOWN;
             }

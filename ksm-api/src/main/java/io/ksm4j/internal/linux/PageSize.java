@@ -6,17 +6,20 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** The size of a page, found without native code: the kernel tells it to every process it starts (getauxval(3)). */
+/** The page size, determined without native code: the kernel passes it to every process it starts (getauxval(3)). */
 public final class PageSize {
 
-    /** 0 until it is found. */
+    /** 0 until it has been determined. */
     private static volatile long ofThisMachine;
 
     private static final long AT_PAGESZ = 6;
 
     private PageSize() {}
 
-    /** Bytes; 0 where it cannot be found: no Linux, or no {@code /proc}. It may be found later, if only a descriptor was missing. */
+    /**
+     * Returns the page size in bytes; 0 if it cannot be determined, because this is not Linux or there is no
+     * {@code /proc}. A later call may succeed if the process was only out of file descriptors.
+     */
     public static long ofThisMachine() {
         long found = ofThisMachine;
         if (found == 0) {
@@ -37,14 +40,14 @@ public final class PageSize {
                 }
             }
         } catch (IOException e) {
-            // As where the entry is missing.
+            // Handled like a missing entry.
         }
         return 0;
     }
 
     public static long require(long pageSize) {
         if (pageSize <= 0 || Long.bitCount(pageSize) != 1) {
-            throw new IllegalArgumentException(pageSize + " is no page size: a power of two is");
+            throw new IllegalArgumentException("invalid page size " + pageSize + ": must be a power of two");
         }
         return pageSize;
     }

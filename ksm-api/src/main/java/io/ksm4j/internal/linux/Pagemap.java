@@ -7,10 +7,13 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 
-/** Reads {@code /proc/PID/pagemap}, which has 64 bits for each page of the address space. For one thread. */
+/** Reads {@code /proc/PID/pagemap}, which has 64 bits for each page of the address space. Not thread-safe. */
 public final class Pagemap implements AutoCloseable {
 
-    /** Whether something, be it the kernel's page of zeros, is mapped there. Needs no privilege, as the page's number would. */
+    /**
+     * Set if any page, including the zero page, is mapped there. Unlike the page frame number, reading it needs no
+     * privilege.
+     */
     private static final long PRESENT = 1L << 63;
 
     private final RandomAccessFile file;
@@ -22,7 +25,7 @@ public final class Pagemap implements AutoCloseable {
         this.pageSize = pageSize;
     }
 
-    /** Bytes of pages that are present between two addresses on page boundaries. */
+    /** Returns the size in bytes of the pages that are present between two addresses on page boundaries. */
     public long presentBytes(long from, long to) throws IOException {
         long present = 0;
         file.seek(from / pageSize * Long.BYTES);

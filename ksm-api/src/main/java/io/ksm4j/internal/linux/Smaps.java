@@ -8,8 +8,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 
 /**
- * Goes through {@code /proc/PID/smaps} (proc_pid_smaps(5)), mapping by mapping. Reads bytes into fields, so that a pass makes no
- * garbage but this object, however many mappings there are. For one thread.
+ * Iterates over the mappings in {@code /proc/PID/smaps} (proc_pid_smaps(5)). It reads into fields, so that a pass
+ * creates no garbage except this object, regardless of the number of mappings. Not thread-safe.
  */
 public final class Smaps implements AutoCloseable {
 
@@ -36,27 +36,28 @@ public final class Smaps implements AutoCloseable {
     private long nextEnd;
 
     /**
-     * Where the mapping before this one ended. The kernel lets others change mappings between two reads of the file; one that has
-     * grown to the left meanwhile is printed whole, what was printed already included. Then this is more than {@link #start}.
+     * The end of the previous mapping. The kernel lets other threads change mappings between two reads of the file: a
+     * mapping that has grown downwards in the meantime is printed as a whole, including what was already printed. Then
+     * this is greater than {@link #start}.
      */
     public long previousEnd;
-    /** The mapping's first address; negative for the vsyscall page, the one line of the kernel's half. */
+    /** The first address of the mapping; negative for the vsyscall page, the only line for the kernel's half. */
     public long start;
     /** The first address after the mapping. */
     public long end;
-    /** Resident bytes. */
+    /** The resident bytes. */
     public long rss;
-    /** Resident bytes, each page divided by the number of mappings that share it. */
+    /** The resident bytes, with each page divided by the number of mappings that share it. */
     public long pss;
-    /** Bytes of merged pages; -1 on kernels that do not tell. */
+    /** The size of merged pages in bytes; -1 on kernels that do not report it. */
     public long ksm;
-    /** Resident bytes that no file stands behind. */
+    /** The resident bytes that are not backed by a file. */
     public long anonymous;
-    /** Resident bytes in huge pages. */
+    /** The resident bytes in huge pages. */
     public long huge;
     /** Whether {@code ksmd} may merge the pages: flag {@code mg}. */
     public boolean mergeable;
-    /** What {@code madvise} was last told about the order of reads, as the advice that would say so again. */
+    /** The last {@code madvise} about the order of reads, as the advice that would set it again. */
     public int readAdvice;
 
     public Smaps(Path path) throws IOException {
@@ -68,10 +69,10 @@ public final class Smaps implements AutoCloseable {
     }
 
     /**
-     * Goes to the next mapping.
+     * Moves to the next mapping.
      *
      * @return false if there is none
-     * @throws IOException if the file cannot be read, or is not what the kernel writes
+     * @throws IOException if the file cannot be read, or is not in the format the kernel writes
      */
     public boolean next() throws IOException {
         if (!headerRead) {
@@ -100,12 +101,12 @@ public final class Smaps implements AutoCloseable {
             readField(first);
         }
         if (rss < 0 || pss < 0) {
-            throw new IOException("no Rss or no Pss of the mapping at " + Long.toHexString(start));
+            throw new IOException("Rss or Pss is missing for the mapping at " + Long.toHexString(start));
         }
         return true;
     }
 
-    /** {@code start-end}, in lower-case hexadecimal; every other line starts with a capital letter. */
+    /** Reads {@code start-end} in lower-case hexadecimal; all other lines start with a capital letter. */
     private void readHeader(int first) throws IOException {
         nextStart = readAddress(first, '-');
         nextEnd = readAddress(readInLine(), ' ');
@@ -122,7 +123,7 @@ public final class Smaps implements AutoCloseable {
             digits++;
         }
         if (c != terminator || digits == 0 || digits > 16) {
-            throw malformed("no address where a mapping should begin");
+            throw malformed("expected the addresses of a mapping");
         }
         return address;
     }
@@ -131,7 +132,7 @@ public final class Smaps implements AutoCloseable {
         keyLength = 0;
         for (int c = first; c != ':'; c = readInLine()) {
             if (c == '\n') {
-                throw malformed("a line without a colon");
+                throw malformed("found a line without a colon");
             }
             if (keyLength < key.length) {
                 key[keyLength++] = (byte) c;
@@ -158,7 +159,7 @@ public final class Smaps implements AutoCloseable {
         return Arrays.equals(key, 0, keyLength, name, 0, name.length);
     }
 
-    /** A number of kilobytes and its unit. */
+    /** Reads a number of kilobytes and its unit. */
     private long readBytes() throws IOException {
         int c = readInLine();
         while (c == ' ') {
@@ -168,18 +169,18 @@ public final class Smaps implements AutoCloseable {
         int digits = 0;
         for (; c >= '0' && c <= '9'; c = readInLine()) {
             if (kilobytes > (MAX_KILOBYTES - (c - '0')) / 10) {
-                throw malformed("a number too large for an address space");
+                throw malformed("found a number too large for an address space");
             }
             kilobytes = kilobytes * 10 + (c - '0');
             digits++;
         }
         if (digits == 0 || c != ' ' || readInLine() != 'k' || readInLine() != 'B' || readInLine() != '\n') {
-            throw malformed("no number of kB");
+            throw malformed("expected a number of kB");
         }
         return kilobytes << 10;
     }
 
-    /** Two letters each, with a space before or behind every one. */
+    /** Reads flags of two letters each, with a space before or after each one. */
     private void readFlags() throws IOException {
         int last = ' ';
         int secondLast = ' ';
@@ -205,7 +206,7 @@ public final class Smaps implements AutoCloseable {
 
     private void skipLine() throws IOException {
         while (readInLine() != '\n') {
-            // names of files, and counters that nobody asked for
+            // Names of files, and counters that are not used.
         }
     }
 
@@ -219,7 +220,7 @@ public final class Smaps implements AutoCloseable {
     private int readInLine() throws IOException {
         int c = read();
         if (c == END) {
-            throw malformed("the last line is cut off");
+            throw malformed("the last line is truncated");
         }
         return c;
     }
@@ -237,10 +238,10 @@ public final class Smaps implements AutoCloseable {
     }
 
     private IOException malformed(String what) {
-        return new IOException(what + ", after the mapping at " + Long.toHexString(nextStart));
+        return new IOException(what + " after the mapping at " + Long.toHexString(nextStart));
     }
 
-    /** Whether some of this mapping was read before, as another. */
+    /** Whether part of this mapping was already read as part of another one. */
     public boolean isReadTwice() {
         return start < previousEnd;
     }
@@ -250,7 +251,7 @@ public final class Smaps implements AutoCloseable {
         try {
             file.close();
         } catch (IOException e) {
-            // It was only read.
+            // Closing a file that was only read cannot lose data.
         }
     }
 }

@@ -1,6 +1,8 @@
 /**
- * Linux as ksm4j sees it: numbers of its system calls, and readers of its files in {@code /proc}, {@code /sys} and cgroups.
+ * The Linux interfaces that ksm4j uses: constants of system calls, and readers of files in {@code /proc}, {@code /sys}
+ * and cgroups.
  *
- * <p>Internal: for ksm4j's own modules only. On the class path nothing keeps other code out, so these types may change in any release.
+ * <p>Internal: for ksm4j's own modules only. The class path does not enforce that. These types may change in any
+ * release.
  */
 package io.ksm4j.internal.linux;

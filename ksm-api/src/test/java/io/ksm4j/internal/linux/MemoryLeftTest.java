@@ -67,7 +67,7 @@ class MemoryLeftTest {
                 group + "/memory.stat",
                 "inactive_file 0\nhierarchical_memory_limit " + hierarchical + "\ntotal_inactive_file " + inactiveFile
                         + "\n");
-        // Groups above have the files, too.
+        // Ancestors have these files too.
         String parent = group.substring(0, group.lastIndexOf('/'));
         if (parent.contains("memory") && Files.notExists(root.resolve(parent + "/memory.stat"))) {
             v1(parent, NO_LIMIT, 0, 0, NO_LIMIT);
@@ -92,34 +92,34 @@ class MemoryLeftTest {
         assertThat(left.bytes()).isZero();
     }
 
-    /** Of bytes that are percent-encoded, and need not be text in any encoding. */
+    /** Returns the path of percent-encoded bytes, which need not be text in any encoding. */
     private Path folder(String uri) throws IOException {
         return Files.createDirectories(Path.of(URI.create(root.toUri() + uri)));
     }
 
     @Test
-    void withoutCgroupsItIsWhatIsAvailable() {
+    void isMemAvailableWithoutCgroups() {
         assertOnlyTheMachineLimits();
     }
 
     @Test
-    void withoutProcNothingIsLeft() {
+    void isZeroWithoutProc() {
         memory = new MemoryLeft(root.resolve("nowhere"));
-        assertUnreadable("/proc/meminfo", "there is no such file");
+        assertUnreadable("/proc/meminfo", "the file does not exist");
     }
 
     @Test
-    void kernelsBefore314SayWhatIsFreeOnly() throws IOException {
+    void usesMemFreeBeforeLinux314() throws IOException {
         write("proc/meminfo", "MemTotal:        8000 kB\nMemFree:         1000 kB\n");
         assertLeft(1000 << 10, "MemFree of /proc/meminfo");
         write("proc/meminfo", "MemTotal:        8000 kB\n");
-        assertUnreadable("/proc/meminfo", "it has no MemAvailable");
+        assertUnreadable("/proc/meminfo", "MemAvailable is missing");
     }
 
-    /** The second is no text in UTF-8, so that no string of this locale's can name it. */
+    /** The second name is not valid UTF-8, so no string can represent it in this locale. */
     @ParameterizedTest
     @CsvSource({"%C3%A9, c3a9", "%FF%0D, ff0d", "a%25b, 612562"})
-    void namesAreBytes(String uri, String hexadecimal) throws IOException {
+    void readsCgroupNamesAsBytes(String uri, String hexadecimal) throws IOException {
         byte[] name = HexFormat.of().parseHex(hexadecimal);
         String latin1 = new String(name, StandardCharsets.ISO_8859_1);
         for (boolean inMountPoint : new boolean[] {false, true}) {
@@ -141,20 +141,20 @@ class MemoryLeftTest {
     }
 
     @Test
-    void aGroupThatIsNotShownMayHaveAnyLimit() throws IOException {
+    void isUnknownIfTheCgroupIsNotMounted() throws IOException {
         processIn("0::/app\n", V2_MOUNT);
         assertUnreadable("/sys/fs/cgroup/app", "NoSuchFileException");
         processIn("0::/app\n", "");
         assertUnreadable("/proc/self/mountinfo", "the memory cgroup /app is not mounted here");
         Files.delete(root.resolve("proc/self/mountinfo"));
-        assertUnreadable("/proc/self/mountinfo", "there is no such file");
+        assertUnreadable("/proc/self/mountinfo", "the file does not exist");
         Files.delete(root.resolve("proc/self/cgroup"));
         Files.createDirectory(root.resolve("proc/self/cgroup"));
         assertUnreadable("/proc/self/cgroup", "IOException");
     }
 
     @Test
-    void theRootOfAllGroupsHasNoLimit() throws IOException {
+    void rootCgroupHasNoLimit() throws IOException {
         processIn("0::/\n", "");
         assertUnreadable("/proc/self/mountinfo", "the memory cgroup / is not mounted here");
         Path link = root.resolve("proc/self/ns/cgroup");
@@ -164,26 +164,26 @@ class MemoryLeftTest {
     }
 
     @Test
-    void aMountThatIsHiddenByAnotherIsPassedOver() throws IOException {
+    void skipsAMountThatIsHiddenByAnother() throws IOException {
         processIn("0::/app\n", V2_MOUNT.replace("/sys/fs/cgroup", "/hidden") + V2_MOUNT);
         v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
         assertLeft(30000, "/sys/fs/cgroup/app/memory.max");
     }
 
     @Test
-    void aLimitWithoutItsUsageMayLeaveNothing() throws IOException {
+    void isUnknownIfTheUsageOfALimitIsMissing() throws IOException {
         processIn("0::/app\n", V2_MOUNT);
         v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
         Files.delete(root.resolve("sys/fs/cgroup/app/memory.current"));
-        assertUnreadable("/sys/fs/cgroup/app/memory.current", "there is no such file");
+        assertUnreadable("/sys/fs/cgroup/app/memory.current", "the file does not exist");
         processIn("4:memory:/app\n", V1_MOUNT);
         v1("sys/fs/cgroup/memory/app", NO_LIMIT, 5000, 1000, NO_LIMIT);
         Files.delete(root.resolve("sys/fs/cgroup/memory/app/memory.limit_in_bytes"));
-        assertUnreadable("/sys/fs/cgroup/memory/app/memory.limit_in_bytes", "there is no such file");
+        assertUnreadable("/sys/fs/cgroup/memory/app/memory.limit_in_bytes", "the file does not exist");
     }
 
     @Test
-    void aGroupOfVersion2LeavesItsLimitLessItsUsage() throws IOException {
+    void subtractsUsageFromLimitOfV2() throws IOException {
         processIn("0::/app\n", V2_MOUNT);
         v2("sys/fs/cgroup/app", "100000", "max", 70000, 5000);
         assertLeft(35000, "/sys/fs/cgroup/app/memory.max");
@@ -196,7 +196,7 @@ class MemoryLeftTest {
     }
 
     @Test
-    void filePagesThatAreReadOftenAreLeftToo() throws IOException {
+    void countsActiveFilePagesAsAvailable() throws IOException {
         processIn("0::/app\n", V2_MOUNT);
         v2("sys/fs/cgroup/app", "100000", "max", 70000, 5000);
         write("sys/fs/cgroup/app/memory.stat", "active_file 20000\ninactive_file 5000\n");
@@ -210,7 +210,7 @@ class MemoryLeftTest {
     }
 
     @Test
-    void aGroupOfVersion1LeavesItsLimitLessItsUsage() throws IOException {
+    void subtractsUsageFromLimitOfV1() throws IOException {
         processIn("5:cpu,cpuacct:/other\n4:memory:/app\n0::/\n", V1_MOUNT);
         v1("sys/fs/cgroup/memory/app", "100000", 70000, 5000, "100000");
         assertLeft(35000, "/sys/fs/cgroup/memory/app/memory.limit_in_bytes");
@@ -219,7 +219,7 @@ class MemoryLeftTest {
     }
 
     @Test
-    void swapAndMemoryTogetherMayHaveTheirOwnLimitInVersion1() throws IOException {
+    void readsTheLimitOfMemoryAndSwapOfV1() throws IOException {
         processIn("4:memory:/app\n", V1_MOUNT);
         v1("sys/fs/cgroup/memory/app", "100000", 70000, 5000, "100000");
         write("sys/fs/cgroup/memory/app/memory.memsw.limit_in_bytes", "120000\n");
@@ -229,7 +229,7 @@ class MemoryLeftTest {
 
     @ParameterizedTest
     @CsvSource({"10, 20, 30, a/b/c", "20, 10, 30, a/b", "20, 30, 10, a"})
-    void theTightestAncestorLimits(long own, long parent, long grandparent, String tightest) throws IOException {
+    void usesTheMinimumOverAllAncestors(long own, long parent, long grandparent, String tightest) throws IOException {
         processIn("0::/a/b/c\n", V2_MOUNT);
         v2("sys/fs/cgroup/a/b/c", Long.toString(1000 + own), "max", 1000, 0);
         v2("sys/fs/cgroup/a/b", Long.toString(2000 + parent), "max", 2000, 0);
@@ -238,7 +238,7 @@ class MemoryLeftTest {
     }
 
     @Test
-    void aParentWithoutTheMemoryControllerIsPassedOver() throws IOException {
+    void skipsAParentWithoutTheMemoryController() throws IOException {
         processIn("0::/a/b\n", V2_MOUNT);
         Files.createDirectories(root.resolve("sys/fs/cgroup/a/b"));
         v2("sys/fs/cgroup/a", "3010", "max", 3000, 0);
@@ -246,7 +246,7 @@ class MemoryLeftTest {
     }
 
     @Test
-    void aHybridHostHasMemoryInOneOfTheTwo() throws IOException {
+    void readsTheVersionWithMemoryOnAHybridHost() throws IOException {
         processIn(
                 "4:memory:/app\n0::/app\n", V1_MOUNT + "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
         Files.createDirectories(root.resolve("sys/fs/cgroup/unified/app"));
@@ -255,7 +255,7 @@ class MemoryLeftTest {
     }
 
     @Test
-    void aContainerSeesItsOwnGroupAsTheRoot() throws IOException {
+    void readsTheRootOfTheMountInAContainer() throws IOException {
         String mount = V1_MOUNT.replace("0:32 / /", "0:32 /docker/abc /");
         processIn("4:memory:/docker/abc/inner\n", mount);
         v1("sys/fs/cgroup/memory/inner", "2000", 1000, 0, "2000");
@@ -266,16 +266,16 @@ class MemoryLeftTest {
     }
 
     @Test
-    void aContainerOfVersion1IsToldTheLimitOfAncestorsItDoesNotSee() throws IOException {
+    void readsHierarchicalLimitOfV1InAContainer() throws IOException {
         processIn("4:memory:/pod/abc\n", V1_MOUNT.replace("0:32 / /", "0:32 /pod/abc /"));
         v1("sys/fs/cgroup/memory", NO_LIMIT, 5000, 1000, "4700");
         assertLeft(700, "/sys/fs/cgroup/memory/memory.stat (hierarchical_memory_limit)");
     }
 
-    /** Reading it takes the kernel milliseconds. What it says here, no kernel would: it is there to be seen if it is read. */
+    /** Reading the statistics takes the kernel milliseconds. Their unrealistic values reveal whether they are read. */
     @ParameterizedTest
     @CsvSource({"/, 4026531835, false", "/, 4026532177, true", "/pod, 4026531835, true"})
-    void theStatisticsOfVersion1AreReadOnlyWhereAncestorsMayBeHidden(String mountRoot, String namespace, boolean read)
+    void readsStatisticsOfV1OnlyIfAncestorsMayBeHidden(String mountRoot, String namespace, boolean read)
             throws IOException {
         processIn("4:memory:/pod/abc\n", V1_MOUNT.replace("0:32 / /", "0:32 " + mountRoot + " /"));
         Path link = root.resolve("proc/self/ns/cgroup");
@@ -291,7 +291,7 @@ class MemoryLeftTest {
     }
 
     @Test
-    void everyMountOfVersion1HasAncestorsOfItsOwn() throws IOException {
+    void readsTheAncestorsOfEveryMountOfV1() throws IOException {
         processIn(
                 "4:memory:/pod/abc\n",
                 V1_MOUNT.replace("0:32 / /", "0:32 /pod/abc /")
@@ -303,7 +303,7 @@ class MemoryLeftTest {
 
     @ParameterizedTest
     @CsvSource({"/docker/abc, /", "/docker/abc, /docker/abcd", "/.., /", "/, /../other", "/, /"})
-    void wherePathAndMountDoNotFitTogetherTheMountCounts(String mountRoot, String path) throws IOException {
+    void usesTheMountIfItDoesNotMatchThePath(String mountRoot, String path) throws IOException {
         processIn("0::" + path + "\n", V2_MOUNT.replace("0:26 / /", "0:26 " + mountRoot + " /"));
         v2("sys/fs/cgroup", "2000", "max", 1500, 0);
         v2("sys/fs/other", "2000", "max", 1999, 0);
@@ -312,7 +312,7 @@ class MemoryLeftTest {
     }
 
     @Test
-    void mountPointsAndGroupsMayHaveBlanksAndColons() throws IOException {
+    void unescapesSpacesAndAcceptsColons() throws IOException {
         processIn("0::/my group:1\n", V2_MOUNT.replace("/sys/fs/cgroup", "/sys/fs/c\\040group"));
         v2("sys/fs/c group/my group:1", "2000", "max", 1500, 0);
         assertLeft(500, "/sys/fs/c group/my group:1/memory.max");
@@ -320,7 +320,7 @@ class MemoryLeftTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"", "\n", "abc\n", "-1\n", "1 2\n", "0x10\n", "1e3\n", "\u0000", "1\n2\n", "Max\n"})
-    void garbageMayBeAnyLimit(String garbage) throws IOException {
+    void isUnknownForMalformedLimits(String garbage) throws IOException {
         processIn("0::/app\n", V2_MOUNT);
         v2("sys/fs/cgroup/app", "100000", "max", 70000, 0);
         write("sys/fs/cgroup/app/memory.max", garbage);
@@ -336,7 +336,7 @@ class MemoryLeftTest {
     }
 
     @Test
-    void whatNoLongCanHoldIsNoLimit() throws IOException {
+    void treatsLimitsThatOverflowALongAsNone() throws IOException {
         processIn("0::/app\n", V2_MOUNT);
         v2("sys/fs/cgroup/app", "18446744073709551615", "max", 70000, 0);
         assertOnlyTheMachineLimits();
@@ -347,14 +347,14 @@ class MemoryLeftTest {
 
     @ParameterizedTest
     @ValueSource(strings = {":", "0:", "memory", "4:memory"})
-    void garbageIsNoMembership(String garbage) throws IOException {
+    void isUnknownForMalformedMemberships(String garbage) throws IOException {
         processIn(garbage, V2_MOUNT + V1_MOUNT);
-        assertUnreadable("/proc/self/cgroup", "the kernel writes no such line: " + garbage);
+        assertUnreadable("/proc/self/cgroup", "unexpected line: " + garbage);
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"0::/a\u0000b", "0::a"})
-    void garbageIsNoGroup(String garbage) throws IOException {
+    void isUnknownForMalformedGroups(String garbage) throws IOException {
         processIn(garbage, V2_MOUNT + V1_MOUNT);
         assertThat(memory.read().unreadable()).isNotNull();
     }
@@ -369,14 +369,14 @@ class MemoryLeftTest {
                 " - cgroup2 a b",
                 "1 2 3 / /a\u0000b rw - cgroup2 c rw"
             })
-    void garbageIsNoMount(String garbage) throws IOException {
+    void isUnknownForMalformedMounts(String garbage) throws IOException {
         processIn("0::/app\n", garbage);
         assertThat(memory.read().unreadable()).isNotNull();
     }
 
-    /** With a real group inside a real group, which this process need not be in: its membership is made up. */
+    /** Uses a real cgroup inside a real cgroup. This process is not in them: its membership file is made up. */
     @Test
-    void onThisMachine() throws IOException {
+    void readsTheLimitsOfThisMachine() throws IOException {
         Path mount = Path.of("/sys/fs/cgroup/memory");
         Path outer = mount.resolve("ksm4j-test-left-" + ProcessHandle.current().pid());
         Path inner = outer.resolve("inner");
@@ -399,7 +399,7 @@ class MemoryLeftTest {
                             null));
             Files.writeString(inner.resolve("memory.limit_in_bytes"), "-1");
             Left left = new MemoryLeft(top).read();
-            // The kernel's own memory for the inner group is charged to the outer.
+            // The kernel's own memory for the inner cgroup is charged to the outer one.
             assertThat(left.bytes()).isBetween(50_000_000L, 52_428_800L);
             assertThat(left.limitedBy()).startsWith(outer + "/");
         } finally {
@@ -414,10 +414,10 @@ class MemoryLeftTest {
         try {
             Files.createDirectory(group);
         } catch (IOException e) {
-            // On a host with version 2 alone, RoomToUnmergeTest of integration-tests has a real group.
+            // For hosts with only version 2, RoomToUnmergeTest in integration-tests uses a real cgroup.
             boolean required = Boolean.getBoolean("ksm.required") && Files.isDirectory(group.getParent());
-            Assertions.assertFalse(required, "-Dksm.required=true, but no memory cgroup can be made: " + e);
-            Assumptions.abort("no memory cgroup of version 1 can be made: " + e);
+            Assertions.assertFalse(required, "-Dksm.required=true, but no memory cgroup can be created: " + e);
+            Assumptions.abort("no memory cgroup of version 1 can be created: " + e);
         }
     }
 }

@@ -49,7 +49,7 @@ class MergedPagesPropertiesTest {
     }
 
     @Property(tries = 200)
-    void theOrderOfLinesDoesNotMatter(
+    void acceptsLinesInAnyOrder(
             @ForAll @LongRange(max = 1L << 49) long merging,
             @ForAll @LongRange(max = 1L << 49) long zero,
             @ForAll Random order)
@@ -61,7 +61,7 @@ class MergedPagesPropertiesTest {
     }
 
     @Property(tries = 200)
-    void aFileThatIsCutOffLacksNumbersAndNeverHasWrongOnes(
+    void truncatedFileYieldsNoWrongNumbers(
             @ForAll @LongRange(max = 1L << 49) long merging,
             @ForAll @LongRange(max = 1L << 49) long zero,
             @ForAll Random random)
@@ -74,7 +74,7 @@ class MergedPagesPropertiesTest {
     }
 
     @Property(tries = 300)
-    void anyBytesAreANumberThatIsThereOrUnknown(@ForAll byte[] bytes) throws IOException {
+    void anyBytesYieldANumberInThemOrUnknown(@ForAll byte[] bytes) throws IOException {
         Files.write(file, bytes);
         long zero = new MergedPages(root).zeroPages();
         if (zero != MergedPages.UNKNOWN) {

@@ -20,13 +20,13 @@ class MergedPagesTest {
     private MergedPages pages;
 
     @BeforeEach
-    void inATree() throws IOException {
+    void readsATree() throws IOException {
         file = Files.createDirectories(root.resolve("proc/self")).resolve("ksm_stat");
         pages = new MergedPages(root);
     }
 
     @Test
-    void zeroPagesCountToo() throws IOException {
+    void countsZeroPages() throws IOException {
         Files.writeString(
                 file,
                 "ksm_rmap_items 9\nksm_zero_pages 5\nksm_merging_pages 12\nksm_process_profit -8\nksm_merge_any: no\n");
@@ -35,7 +35,7 @@ class MergedPagesTest {
     }
 
     @Test
-    void eachReadIsOfTheFileAsItIsNow() throws IOException {
+    void readsTheFileAnewEachTime() throws IOException {
         Files.writeString(file, "ksm_merging_pages 1000\n");
         assertThat(pages.count()).isEqualTo(1000);
         Files.writeString(file, "ksm_merging_pages 7\n");
@@ -43,7 +43,7 @@ class MergedPagesTest {
     }
 
     @Test
-    void kernelsWithoutTheFileDoNotTell() {
+    void isUnknownWithoutTheFile() {
         assertThat(pages.count()).isEqualTo(MergedPages.UNKNOWN);
         assertThat(pages.zeroPages()).isEqualTo(MergedPages.UNKNOWN);
     }
@@ -62,13 +62,13 @@ class MergedPagesTest {
                 "ksm_merging_pages\n",
                 "xksm_merging_pages 3\n"
             })
-    void garbageIsNotTold(String text) throws IOException {
+    void isUnknownForMalformedText(String text) throws IOException {
         Files.writeString(file, text);
         assertThat(pages.count()).isEqualTo(MergedPages.UNKNOWN);
     }
 
     @Test
-    void garbageInZeroPagesIsNone() throws IOException {
+    void countsNoZeroPagesForMalformedText() throws IOException {
         Files.writeString(file, "ksm_zero_pages x\nksm_merging_pages 3\n");
         assertThat(pages.count()).isEqualTo(3);
     }

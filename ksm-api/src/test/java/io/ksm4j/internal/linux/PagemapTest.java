@@ -46,7 +46,7 @@ class PagemapTest {
     }
 
     @Test
-    void pagesThatArePresentAreCountedAndSwappedOnesAreNot() throws IOException {
+    void countsPresentPagesButNotSwappedOnes() throws IOException {
         entries[3] = SWAPPED;
         entries[4] = PRESENT;
         try (Pagemap pagemap = new Pagemap(write(PAGES * Long.BYTES), PAGE)) {
@@ -58,7 +58,7 @@ class PagemapTest {
     }
 
     @Test
-    void aFileThatEndsWithinTheRangeIsRefused() throws IOException {
+    void rejectsAFileThatEndsWithinTheRange() throws IOException {
         for (int bytes : new int[] {0, 7, 8, 100 * Long.BYTES - 1}) {
             try (Pagemap pagemap = new Pagemap(write(bytes), PAGE)) {
                 assertThatThrownBy(() -> pagemap.presentBytes(0, 100 * PAGE)).isInstanceOf(EOFException.class);

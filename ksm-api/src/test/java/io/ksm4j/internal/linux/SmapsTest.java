@@ -39,7 +39,7 @@ class SmapsTest {
         Files.delete(file);
     }
 
-    /** A mapping as the test knows it; a negative number is one that is not there. */
+    /** The expected values of a mapping; a negative number stands for a missing line. */
     record Mapping(
             long start,
             long end,
@@ -137,8 +137,7 @@ class SmapsTest {
     }
 
     @Property(tries = 300)
-    void whatWasWrittenIsReadWhateverTheOrderOfTheLines(
-            @ForAll("mappings") List<Mapping> mappings, @ForAll Random random) throws IOException {
+    void readsLinesInAnyOrder(@ForAll("mappings") List<Mapping> mappings, @ForAll Random random) throws IOException {
         String text = mappings.stream()
                 .map(mapping -> {
                     List<String> fields = mapping.fields();
@@ -150,7 +149,7 @@ class SmapsTest {
     }
 
     @Property(tries = 300)
-    void aFileThatIsCutOffIsRefusedOrLacksNumbersAndNeverHasWrongOnes(
+    void truncatedFileYieldsNoWrongNumbers(
             @ForAll("mappings") List<Mapping> mappings, @ForAll @IntRange(max = 100_000) int at) throws IOException {
         String whole = text(mappings);
         String cut = whole.substring(0, at % whole.length());
@@ -158,7 +157,7 @@ class SmapsTest {
         try {
             read = read(cut);
         } catch (IOException refused) {
-            assertThat(refused).hasMessageMatching(".*(cut off|no Rss or no Pss).*mapping at [0-9a-f]+");
+            assertThat(refused).hasMessageMatching(".*(truncated|Rss or Pss is missing).*mapping at [0-9a-f]+");
             return;
         }
         assertThat(cut)
@@ -197,9 +196,9 @@ class SmapsTest {
                 .ofMaxSize(12);
     }
 
-    /** A mapping is what has an address and a size; lines that are none of a mapping's belong to none. */
+    /** Any lines yield the mappings they contain, or an error that names a mapping. */
     @Property(tries = 500)
-    void linesInAnyOrderAreMappingsOrRefusedWithAReason(@ForAll("lines") List<String> lines) throws IOException {
+    void anyLinesYieldMappingsOrAnErrorWithAReason(@ForAll("lines") List<String> lines) throws IOException {
         String text = lines.stream().map(line -> line + "\n").collect(Collectors.joining());
         List<Mapping> read;
         try {
@@ -216,7 +215,7 @@ class SmapsTest {
     }
 
     @Example
-    void numbersLargerThanAnyAddressSpaceAreRefused() {
+    void rejectsNumbersLargerThanAnyAddressSpace() {
         Mapping mapping = new Mapping(4096, 8192, 0, 0, -1, 0, 0, false, 0);
         for (String number : List.of("9007199254740992", "18446744073709551615", "99999999999999999999999")) {
             assertThatThrownBy(() -> read(mapping.text().replaceFirst("Rss: +0", "Rss: " + number)))
@@ -226,16 +225,16 @@ class SmapsTest {
     }
 
     @Example
-    void whatIsNoNumberOfKilobytesIsRefused() {
+    void rejectsMalformedNumbersOfKilobytes() {
         Mapping mapping = new Mapping(4096, 8192, 0, 0, -1, 0, 0, false, 0);
         for (String garbage : List.of("", "-1 kB", "1 MB", "1", "0x1 kB", "1 kB ")) {
             assertThatThrownBy(() -> read(mapping.text().replaceFirst("Pss: +0 kB", "Pss: " + garbage)))
-                    .hasMessageContaining("no number of kB");
+                    .hasMessageContaining("expected a number of kB");
         }
     }
 
     @Example
-    void theLineOfTheKernelsHalfHasANegativeStart() throws IOException {
+    void mappingInTheKernelsHalfHasANegativeStart() throws IOException {
         String vsyscall = """
                 ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
                 Rss:                   0 kB
@@ -246,13 +245,13 @@ class SmapsTest {
     }
 
     @Example
-    void aMappingWithoutResidentBytesIsRefused() {
+    void rejectsAMappingWithoutResidentBytes() {
         assertThatThrownBy(() -> read("1000-2000 rw-p 00000000 00:00 0\nVmFlags: rd mg\n"))
-                .hasMessage("no Rss or no Pss of the mapping at 1000");
+                .hasMessage("Rss or Pss is missing for the mapping at 1000");
     }
 
     @Example
-    void anEmptyFileHasNoMappings() throws IOException {
+    void emptyFileHasNoMappings() throws IOException {
         assertThat(read("")).isEmpty();
     }
 }
