@@ -185,9 +185,9 @@ class AdviceTest {
         ksmd.set(KsmSetting.RUN, 0);
         assertThat(adviceWhere("mount --bind " + SYSFS + " " + SYSFS + " && mount -o remount,bind,ro " + SYSFS))
                 .contains("KSMD_STOPPED", "NO_PERMISSION")
-                .contains("this process has no right");
+                .contains("this process has no permission");
         assertThat(adviceWhere("mount -t tmpfs none " + SYSFS.getParent()))
-                .contains("HIDDEN", "though the kernel has KSM")
+                .contains("HIDDEN", "although the kernel has KSM")
                 .doesNotContain("KSMD_STOPPED", "NO_PERMISSION");
     }
 

@@ -174,7 +174,9 @@ class AttachCommandTest {
                     KsmProcess.runCommand(KsmProcess.commandOfNobody(readable, "attach", Long.toString(jvm.pid())));
 
             assertThat(attach.exitStatus()).isEqualTo(1);
-            assertThat(attach.errors()).startsWith("ksm: no right to read ").hasLineCount(1);
+            assertThat(attach.errors())
+                    .startsWith("ksm: no permission to read ")
+                    .hasLineCount(1);
             assertThat(ProcessKsmStats.read(jvm.pid()).mergeAny()).contains(false);
         }
     }

@@ -208,7 +208,7 @@ class KernelStatisticsTest {
         assertThat(outputOf("--inh-caps=+sys_ptrace", "--ambient-caps=+sys_ptrace", arguments))
                 .contains("sees true OptionalLong[")
                 .contains("is [ksm_")
-                .contains("refused: no right to read /proc/" + here + "/ksm_stat")
+                .contains("refused: no permission to read /proc/" + here + "/ksm_stat")
                 .contains("CAP_DAC_READ_SEARCH");
         assertThat(outputOf("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", arguments))
                 .contains("reads ProcessKsmStats[pid=" + here);

@@ -116,11 +116,11 @@ class KsmAssertionsTest {
         ksmd.set(KsmSetting.RUN, 0);
         assertThat(failureOf(() -> ksmd.awaitMerged(unique, 0.9)))
                 .hasMessageContaining("ksmd does not run (KSMD_STOPPED after ")
-                .hasMessageContaining("advice: KSMD_STOPPED, ksmd does not run");
+                .hasMessageContaining("advice: KSMD_STOPPED, ksmd is stopped");
         assertThat(failureOf(() -> assertMerged(0.9, unique)))
                 .hasMessageStartingWith(unique + ": expected at least 90.00 % merged, but was 0.00 % merged\n")
                 .hasMessageContaining("ksmd: run 0, ")
-                .hasMessageContaining("advice: KSMD_STOPPED, ksmd does not run");
+                .hasMessageContaining("advice: KSMD_STOPPED, ksmd is stopped");
     }
 
     @Test

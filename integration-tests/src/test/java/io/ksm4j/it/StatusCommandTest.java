@@ -181,6 +181,6 @@ class StatusCommandTest {
                 "status",
                 Long.toString(ProcessHandle.current().pid())));
         assertThat(one.exitStatus()).isEqualTo(1);
-        assertThat(one.errors()).startsWith("ksm: no right to read /proc/").hasLineCount(1);
+        assertThat(one.errors()).startsWith("ksm: no permission to read /proc/").hasLineCount(1);
     }
 }

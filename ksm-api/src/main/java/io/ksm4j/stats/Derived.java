@@ -3,10 +3,15 @@ package io.ksm4j.stats;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
-/** Arithmetic with numbers of which any may be absent: so is the result, and so is one that does not fit. */
+/**
+ * Arithmetic on values that may be absent. If an operand is absent, or the result does not fit, the result is absent.
+ */
 final class Derived {
 
-    /** What the kernel keeps for each page it has seen, {@code sizeof(struct ksm_rmap_item)} on 64-bit machines. */
+    /**
+     * The size of the kernel's record of each page it has scanned: {@code sizeof(struct ksm_rmap_item)} on 64-bit
+     * machines.
+     */
     static final long RMAP_ITEM_BYTES = 64;
 
     private Derived() {}
@@ -26,7 +31,7 @@ final class Derived {
         return OptionalLong.of(sum);
     }
 
-    /** Absent, too, where the size of a page is not known (0). */
+    /** Also absent if the page size is unknown (0). */
     static OptionalLong bytes(OptionalLong pages, long pageSize) {
         if (pages.isEmpty() || pageSize == 0 || pages.getAsLong() > Long.MAX_VALUE / pageSize) {
             return OptionalLong.empty();

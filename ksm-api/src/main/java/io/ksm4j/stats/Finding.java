@@ -10,88 +10,99 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /**
- * Something about merging that is worth a change, with the number it was found by.
+ * A reason why merging is not paying off, with the measured value. See {@link io.ksm4j.Ksm#advice()}.
  *
- * <p>The rules are those of the kernel document {@code Documentation/admin-guide/mm/ksm.rst}, as of Linux 6.18. Where it calls a
- * number high without saying how high, the limit is ksm4j's own, and {@link Kind} says so. Profit and shares are not judged before
- * {@code ksmd} has looked at 16 MiB: with fewer pages they are chance.
+ * <p>The rules are those of the kernel document {@code Documentation/admin-guide/mm/ksm.rst}, as of Linux 6.18. Where
+ * the document calls a value high without giving a threshold, the limit is ksm4j's own, and {@link Kind} says so.
+ * Profit and ratios are not judged until {@code ksmd} has scanned 16 MiB; with fewer pages they are not meaningful.
  *
  * @param kind what was found
- * @param scope what it was found in
- * @param number the number that was looked at; what it counts is said at the kind
- * @param limit what the rule compares the number with; where the kind names no other, 0
- * @param explanation what it means and what to do, for people
+ * @param scope what the finding applies to
+ * @param number the measured value; {@link Kind} says what it counts
+ * @param limit the value that the number is compared with; 0 unless {@link Kind} says otherwise
+ * @param explanation what the finding means and what to do, for people
  */
 public record Finding(Kind kind, Scope scope, double number, double limit, String explanation) {
 
-    /** What a finding is about. */
+    /** What a finding applies to. */
     public enum Scope {
-        /** All memory that is marked on this machine, whoever marked it. */
+        /** All memory that is marked on this machine, by any process. */
         MACHINE,
         /** All marked memory of one process. */
         PROCESS,
-        /** The regions that ksm4j has marked. */
+        /** The regions marked by ksm4j. */
         REGIONS
     }
 
-    /** What can be found. */
+    /** The kinds of findings. */
     public enum Kind {
         /**
-         * {@code /sys/kernel/mm/ksm} is not there: the kernel has no KSM, or a container hides it. The number is that of the
-         * lines of the process's {@code ksm_stat}; more than 0, and the kernel has KSM.
+         * {@code /sys/kernel/mm/ksm} does not exist: the kernel has no KSM, or a container hides it. The number is the
+         * number of lines in the process's {@code ksm_stat}; if it is greater than 0, the kernel has KSM.
          */
         HIDDEN,
-        /** {@code ksmd} does not run. The number is the setting {@code run}, the limit 1. */
+        /** {@code ksmd} is stopped. The number is the setting {@code run}, the limit 1. */
         KSMD_STOPPED,
-        /** Another finding asks to change a setting, and this process has no right to. The number counts such findings. */
+        /**
+         * Another finding recommends changing a setting, but this process has no permission to do so. The number is the
+         * number of such findings.
+         */
         NO_PERMISSION,
         /**
-         * {@code ksmd} looks at many pages for each that it merges. The number is {@code pages_unshared}, with {@code smart_scan}
-         * {@code pages_volatile} added, for each of {@code pages_sharing}, and of a process {@code ksm_rmap_items} for each of
-         * {@code ksm_merging_pages}; pages that became the kernel's zero page are merged, too. The limit is the page size by the
-         * 64 bytes of a record, the document's 64 with pages of 4 KiB: beyond it the records alone cost what is saved. The number is
-         * infinite if nothing has merged.
+         * {@code ksmd} scans many pages for each page it merges.
+         *
+         * <p>For the machine, the number is {@code pages_unshared} per page in {@code pages_sharing}; with
+         * {@code smart_scan}, {@code pages_volatile} is added to {@code pages_unshared}. For a process, it is
+         * {@code ksm_rmap_items} per page in {@code ksm_merging_pages}. Pages replaced by the kernel's zero page count
+         * as merged. The number is infinite if no page has merged.
+         *
+         * <p>The limit is the page size divided by the 64 bytes of a record, which for pages of 4 KiB is the document's
+         * 64. Above it, the records alone cost more than merging saves.
          */
         WASTED_EFFORT,
         /**
-         * Marked pages change too fast to merge, or with {@code smart_scan} merged with nothing and are passed over. The number is the
-         * share of {@code pages_volatile}; the limit, more than half, is ksm4j's own.
+         * Marked pages change too fast to merge; or, with {@code smart_scan}, have not merged and are being skipped.
+         * The number is {@code pages_volatile} as a share of all scanned pages. The limit, one half, is ksm4j's own.
          */
         VOLATILE_PAGES,
         /** Merging costs more memory than it saves. The number is the profit in bytes, the limit 0. */
         NEGATIVE_PROFIT,
         /**
-         * Data is gone before it can merge. The number is the time of two full scans in seconds by {@link
-         * KsmStats#fullScanTime}, as a page is recorded in one and merged in another; the limit is the life of the data in
-         * seconds. The number is infinite if {@code pages_to_scan} is 0.
+         * Data is gone before it can merge. The number is the time of two full scans in seconds, as
+         * {@link KsmStats#fullScanTime} estimates it, because a page is recorded in one scan and merged in the next. It
+         * is infinite if {@code pages_to_scan} is 0. The limit is how long data stays in memory, in seconds.
          */
         SLOW_SCAN,
         /**
-         * Pages have as many copies as may share one page. The number is {@code stable_node_chains}, the contents that are kept
-         * more than once for it; the limit 0.
+         * Some pages have more copies than may share one page. The number is {@code stable_node_chains}, the number of
+         * contents that are therefore stored more than once; the limit is 0.
          */
         MAX_PAGE_SHARING,
-        /** Marked memory lies in huge pages, which do not merge before they are split. The number is bytes, the limit 0. */
+        /**
+         * Marked memory is in huge pages, which do not merge until they are split. The number is bytes, the limit 0.
+         */
         HUGE_PAGES
     }
 
-    /** The document's own size of a record of one page, on 64-bit kernels. */
+    /** The size of the record of one page on 64-bit kernels, according to the document. */
     private static final double RECORD_BYTES = 64;
 
     private static final double MOSTLY_VOLATILE = 0.5;
 
-    /** Of less that {@code ksmd} has looked at, numbers say nothing. */
+    /** Until {@code ksmd} has scanned this much, the statistics are not meaningful. */
     private static final long ENOUGH_BYTES = 16 << 20;
 
     /**
-     * Looks for everything, in these numbers alone; but for whether this process may change the machine's settings, which is tried at
-     * the moment of the call if a finding asks for a change.
+     * Evaluates all rules on the given statistics.
      *
-     * @param machine what the kernel says of the machine
-     * @param process what it says of a process
-     * @param regions what it says of regions, all of them together
-     * @param lifeOfData how long data stays in memory unchanged; empty if scans are not to be judged
-     * @return what was found, the gravest first; empty if all is well
+     * <p>One check is made at the moment of the call: if a finding recommends changing a setting, whether this process
+     * has permission to change the machine's settings.
+     *
+     * @param machine the statistics of the machine
+     * @param process the statistics of a process
+     * @param regions the total statistics of regions
+     * @param lifeOfData how long data stays in memory unchanged; empty to not judge the scan rate
+     * @return the findings, most serious first; empty if there is no problem
      */
     public static List<Finding> of(
             KsmStats machine, ProcessKsmStats process, RegionStats regions, Optional<Duration> lifeOfData) {
@@ -99,20 +110,22 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
         if (!machine.isAvailable()) {
             findings.add(hidden(process));
         } else {
-            int asksForSettings = findings.size();
+            int settingFindings = findings.size();
             stopped(machine).ifPresent(findings::add);
             lifeOfData.flatMap(life -> slowScan(machine, life)).ifPresent(findings::add);
             maxPageSharing(machine).ifPresent(findings::add);
-            asksForSettings = findings.size() - asksForSettings;
-            if (asksForSettings > 0 && !machine.isWritable()) {
+            settingFindings = findings.size() - settingFindings;
+            if (settingFindings > 0 && !machine.isWritable()) {
                 findings.add(new Finding(
                         Kind.NO_PERMISSION,
                         Scope.PROCESS,
-                        asksForSettings,
+                        settingFindings,
                         0,
-                        asksForSettings
-                                + " findings ask for a change of ksmd's settings, and this process has no right to: root"
-                                + " can, on the host if this is a container"));
+                        "this process has no permission to change ksmd's settings, as "
+                                + (settingFindings == 1
+                                        ? "1 finding recommends"
+                                        : settingFindings + " findings recommend")
+                                + ": run as root, on the host if this is a container"));
             }
         }
         boolean judgesMachine = isEnough(machine.rmapItems(), machine.pageSize());
@@ -124,7 +137,7 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
             negativeProfit(Scope.PROCESS, process.profitBytes()).ifPresent(findings::add);
         }
         if (judgesMachine) {
-            wastedEffort(Scope.MACHINE, lookedAtInVain(machine), machine.savedBytes(), machine.pageSize())
+            wastedEffort(Scope.MACHINE, scannedInVain(machine), machine.savedBytes(), machine.pageSize())
                     .ifPresent(findings::add);
         }
         if (judgesProcess) {
@@ -143,16 +156,17 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
     }
 
     private static Finding hidden(ProcessKsmStats process) {
-        int told = process.entries().size();
+        int lines = process.entries().size();
         return new Finding(
                 Kind.HIDDEN,
                 Scope.MACHINE,
-                told,
+                lines,
                 0,
-                told > 0
-                        ? "/sys/kernel/mm/ksm is hidden, though the kernel has KSM, as " + told
-                                + " lines of ksm_stat show: mount the host's /sys, read-only, into the container"
-                        : "/sys/kernel/mm/ksm is not there: the kernel was built without CONFIG_KSM, or a container hides it");
+                lines > 0
+                        ? "/sys/kernel/mm/ksm is hidden, although the kernel has KSM, as the " + lines
+                                + " lines of ksm_stat show: mount the host's /sys read-only into the container"
+                        : "/sys/kernel/mm/ksm does not exist: the kernel was built without CONFIG_KSM, or a container"
+                                + " hides it");
     }
 
     private static Optional<Finding> stopped(KsmStats machine) {
@@ -165,8 +179,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 Scope.MACHINE,
                 run.getAsLong(),
                 1,
-                "ksmd does not run, run is " + run.getAsLong()
-                        + ", so nothing merges: write 1 to /sys/kernel/mm/ksm/run"));
+                "ksmd is stopped (run is " + run.getAsLong()
+                        + "), so nothing merges: write 1 to /sys/kernel/mm/ksm/run"));
     }
 
     private static Optional<Finding> slowScan(KsmStats machine, Duration life) {
@@ -181,7 +195,7 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                     Scope.MACHINE,
                     Double.POSITIVE_INFINITY,
                     seconds(life),
-                    "ksmd looks at no page, as pages_to_scan is 0: raise it"));
+                    "ksmd scans no pages because pages_to_scan is 0: raise it"));
         }
         double seconds = 2 * seconds(scan.orElseThrow());
         return finding(
@@ -190,10 +204,10 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 Scope.MACHINE,
                 seconds,
                 seconds(life),
-                "merging takes two full scans, %.1f s"
-                        + (passesOver(machine) ? " or less, as smart_scan passes over old pages," : "")
-                        + " with these settings, and data lives %.1f s: raise pages_to_scan, lower sleep_millisecs, or mark"
-                        + " less");
+                "merging takes two full scans, which is %.1f s with the current settings"
+                        + (skipsPages(machine) ? " (or less, because smart_scan skips old pages)" : "")
+                        + ", but data lives only %.1f s: raise pages_to_scan, lower sleep_millisecs, or mark less"
+                        + " memory");
     }
 
     private static double seconds(Duration duration) {
@@ -212,8 +226,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         0,
                         "%.0f contents have more copies than the "
                                 + machine.maxPageSharing().orElse(0)
-                                + " that may share one page, and are kept more than once: raise max_page_sharing if that"
-                                + " matters; it takes run at 2 first, which takes all merged pages apart");
+                                + " that may share one page, and are stored more than once: raise max_page_sharing if"
+                                + " that matters; this requires setting run to 2 first, which unmerges all pages");
     }
 
     private static Optional<Finding> negativeProfit(Scope scope, OptionalLong profit) {
@@ -226,21 +240,24 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         (double) profit.getAsLong(),
                         0,
                         "merging costs " + ByteCount.text(-profit.getAsLong())
-                                + " more than it saves: unmark what has no copies");
+                                + " more than it saves: unmark memory that has no copies");
     }
 
-    /** What {@code smart_scan} passes over is counted as volatile, so that only the sum of the two says what merged with nothing. */
-    private static OptionalLong lookedAtInVain(KsmStats machine) {
-        return passesOver(machine)
+    /**
+     * Pages skipped by {@code smart_scan} are counted as volatile, so only the sum of both counters covers all that did
+     * not merge.
+     */
+    private static OptionalLong scannedInVain(KsmStats machine) {
+        return skipsPages(machine)
                 ? Derived.sum(machine.pagesUnshared(), machine.pagesVolatile())
                 : machine.pagesUnshared();
     }
 
-    private static boolean passesOver(KsmStats machine) {
+    private static boolean skipsPages(KsmStats machine) {
         return machine.smartScan().orElse(0) != 0;
     }
 
-    /** Bytes that are merged, because they count zero pages where the kernel does. */
+    /** Uses bytes instead of pages, because merged bytes include zero pages on kernels that count them. */
     private static Optional<Finding> wastedEffort(
             Scope scope, OptionalLong pages, OptionalLong mergedBytes, long pageSize) {
         OptionalDouble ratio = Derived.ratio(Derived.bytes(pages, pageSize), mergedBytes);
@@ -253,12 +270,12 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         ratio.getAsDouble(),
                         pageSize / RECORD_BYTES,
                         (Double.isInfinite(ratio.getAsDouble())
-                                        ? "ksmd has looked at "
+                                        ? "ksmd has scanned "
                                                 + ByteCount.text(pages.orElse(0) * pageSize)
-                                                + ", and nothing of it has merged"
-                                        : "ksmd looks at %.1f pages for each that it merges, and at %.0f its records cost"
-                                                + " what is saved")
-                                + ": mark only what has copies; just after a start, wait for two full scans");
+                                                + ", and none of it has merged"
+                                        : "ksmd scans %.1f pages for each page it merges; at %.0f its records cost as"
+                                                + " much as merging saves")
+                                + ": mark only memory that has copies; just after a start, wait for two full scans");
     }
 
     private static Optional<Finding> volatilePages(KsmStats machine) {
@@ -272,11 +289,11 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         share.getAsDouble(),
                         MOSTLY_VOLATILE,
                         Math.round(100 * share.getAsDouble()) + " %% of the marked pages changed between two scans"
-                                + (passesOver(machine)
-                                        ? ", or were passed over by smart_scan, having merged with nothing"
+                                + (skipsPages(machine)
+                                        ? ", or were skipped by smart_scan because they had not merged"
                                         : "")
-                                + ": mark memory that is loaded once and then read, and has copies; just after a start, wait for"
-                                + " two full scans");
+                                + ": mark memory that has copies and is only read after it was loaded; just after a"
+                                + " start, wait for two full scans");
     }
 
     private static Optional<Finding> hugePages(RegionStats regions) {
@@ -287,11 +304,11 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 (double) regions.hugeBytes(),
                 0,
                 ByteCount.text(regions.hugeBytes())
-                        + " of marked memory lie in huge pages, which do not merge until ksmd has split them: open"
+                        + " of marked memory is in huge pages, which do not merge until ksmd has split them: open"
                         + " regions with HugePages.AVOID");
     }
 
-    /** The text's first number is the one that was found, the second, if it has one, the limit. */
+    /** The first number formatted into the text is the measured value; the second, if there is one, is the limit. */
     private static Optional<Finding> finding(
             boolean holds, Kind kind, Scope scope, double number, double limit, String text) {
         return holds

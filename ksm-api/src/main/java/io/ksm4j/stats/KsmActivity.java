@@ -6,16 +6,17 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /**
- * What {@code ksmd} did between two readings, see {@link KsmStats#since}. A count is absent if either reading lacks its file,
- * and if the file's number became smaller. The constructor checks nothing.
+ * What {@code ksmd} did between two readings; see {@link KsmStats#since}. A count is absent if one of the readings
+ * lacks its file, or if the counter decreased. The constructor does not validate its arguments.
  *
  * @param duration the time between the two readings
- * @param pagesScanned pages that {@code ksmd} has looked at ({@code pages_scanned}, since Linux 6.6)
- * @param pagesSkipped pages it passed over, because they did not merge before ({@code pages_skipped}, since Linux 6.7)
- * @param fullScans how often it came to the end of all mergeable memory ({@code full_scans})
- * @param copiesOnWrite merged pages that were written to, and so became private again ({@code cow_ksm} of {@code
- *     /proc/vmstat}, since Linux 5.19)
- * @param rmapItems pages that {@code ksmd} knew at the later reading ({@link KsmStats#rmapItems})
+ * @param pagesScanned the number of pages {@code ksmd} scanned ({@code pages_scanned}, since Linux 6.6)
+ * @param pagesSkipped the number of pages it skipped because they did not merge before ({@code pages_skipped}, since
+ *     Linux 6.7)
+ * @param fullScans the number of scans of all mergeable memory it completed ({@code full_scans})
+ * @param copiesOnWrite the number of merged pages that were written to and therefore became private again
+ *     ({@code cow_ksm} in {@code /proc/vmstat}, since Linux 5.19)
+ * @param rmapItems the number of pages {@code ksmd} kept a record of at the later reading ({@link KsmStats#rmapItems})
  */
 public record KsmActivity(
         Duration duration,
@@ -28,9 +29,9 @@ public record KsmActivity(
     private static final double NANOS_PER_SECOND = 1e9;
 
     /**
-     * The rate of the scan: {@link #pagesScanned} by {@link #duration}.
+     * Returns the scan rate: {@link #pagesScanned} divided by {@link #duration}.
      *
-     * @return pages a second; absent if the pages are, and after no time at all
+     * @return pages per second; absent if {@link #pagesScanned} is, or if the duration is 0
      */
     public OptionalDouble pagesPerSecond() {
         return pagesScanned.isEmpty() || duration.isZero()
@@ -39,12 +40,14 @@ public record KsmActivity(
     }
 
     /**
-     * How long {@code ksmd} takes for all mergeable memory. If it came to the end in this time, {@link #duration} by {@link
-     * #fullScans}; else the time that {@link #rmapItems} take at the rate seen, at which pages scanned and pages skipped both
-     * count. Pages that it has not met yet are not in it.
+     * Returns how long {@code ksmd} takes to scan all mergeable memory.
      *
-     * @return the time; absent if {@code ksmd} stood still, if a number that is needed is absent, and if it would not fit a
-     *     {@code long} of nanoseconds, which is 292 years
+     * <p>If it completed a full scan between the readings, this is {@link #duration} divided by {@link #fullScans}.
+     * Otherwise it is extrapolated: the time for {@link #rmapItems} pages at the observed rate of scanned and skipped
+     * pages. Pages that {@code ksmd} has not encountered yet are not included.
+     *
+     * @return the time; absent if {@code ksmd} scanned nothing, if a required value is absent, or if the result exceeds
+     *     292 years, the maximum for a {@code long} number of nanoseconds
      */
     public Optional<Duration> fullScanTime() {
         if (fullScans.orElse(0) > 0) {

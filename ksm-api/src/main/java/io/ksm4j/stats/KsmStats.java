@@ -27,18 +27,27 @@ import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What merging does on the whole machine: the files of {@code /sys/kernel/mm/ksm} and the counters of {@code /proc/vmstat} at
- * one time, and what follows from them. Immutable, and so safe for use by many threads.
+ * KSM statistics of the whole machine at one time: the files in {@code /sys/kernel/mm/ksm}, the counters in
+ * {@code /proc/vmstat}, and values derived from them. Immutable, and therefore safe for use by multiple threads.
  *
- * <p>Kernels differ in what they count. What this kernel does not tell is absent, never 0, and so is every number that would be
- * derived from it. A number above {@link Long#MAX_VALUE} is absent too: it is a counter of the kernel that wrapped below zero.
- * Its text is in {@link #files}. Page counts are pages of the machine's page size, not of 4 KiB.
+ * <pre>{@code
+ * KsmStats before = KsmStats.read();
+ * Thread.sleep(10_000);
+ * KsmStats after = KsmStats.read();
+ * System.out.println(after.savedBytes() + " bytes saved");
+ * System.out.println(after.since(before).pagesPerSecond() + " pages scanned per second");
+ * }</pre>
  *
- * <p>The files are read one after the other while {@code ksmd} may be at work, so numbers of one reading may differ by what it
- * did in the meantime, less than a millisecond.
+ * <p>Kernels differ in what they count. Values that this kernel does not provide are absent, never 0, and so are values
+ * derived from them. A value above {@link Long#MAX_VALUE} is a kernel counter that has wrapped below zero; it is absent
+ * too, and its text is in {@link #files}. Page counts use the page size of the machine, which is not always 4 KiB.
  *
- * <p>The formulas are those of the kernel document {@code Documentation/admin-guide/mm/ksm.rst}, as of Linux 6.18, where it is
- * named below. They count 64 bytes for each page that {@code ksmd} keeps a record of, as 64-bit kernels do.
+ * <p>The files are read one after the other while {@code ksmd} may be running, so the values of one reading may be
+ * inconsistent by what it did within less than a millisecond.
+ *
+ * <p>The formulas are those of the kernel document {@code Documentation/admin-guide/mm/ksm.rst}, as of Linux 6.18,
+ * where a method refers to it. They count 64 bytes for each page that {@code ksmd} keeps a record of, as 64-bit kernels
+ * do.
  */
 public final class KsmStats {
 
@@ -47,7 +56,7 @@ public final class KsmStats {
     private static final String VMSTAT = "proc/vmstat";
     private static final String ADVISOR_MODE = "advisor_mode";
 
-    /** The files that hold one number. */
+    /** The files that contain a single number. */
     private static final Set<String> NUMBERS = Set.of(
             "advisor_max_cpu",
             "advisor_max_pages_to_scan",
@@ -74,7 +83,10 @@ public final class KsmStats {
             "stable_node_dups",
             "use_zero_pages");
 
-    /** This machine's files, once seen: which ones there are doesn't change while it runs, and listing them takes time. */
+    /**
+     * This machine's files, once they have been listed. They do not change while the machine runs, and listing them
+     * takes time.
+     */
     private static volatile @Nullable List<Path> filesOfThisMachine;
 
     private final Path root;
@@ -114,14 +126,14 @@ public final class KsmStats {
     }
 
     /**
-     * Reads the numbers of this machine. The cost is that of opening and reading some 25 small files.
+     * Reads the statistics of this machine, which opens and reads about 25 small files.
      *
-     * <p>Never fails for what is not there: where there is no Linux, no KSM in the kernel, or a container hides the files, all
-     * numbers are absent. A file that this process has no right to read counts as not there.
+     * <p>Missing files never cause an exception: on other operating systems, on kernels without KSM, and in containers
+     * that hide the files, all values are absent. A file that this process has no permission to read counts as missing.
      *
-     * @return the numbers as they are now
-     * @throws UncheckedIOException if a file cannot be read for another reason, or holds something else than this kind of file
-     *     does; it names the file and the text
+     * @return the current statistics
+     * @throws UncheckedIOException if a file cannot be read for another reason, or is malformed; the message names the
+     *     file and, if it is malformed, its text
      */
     public static KsmStats read() {
         List<Path> names = filesOfThisMachine;
@@ -131,41 +143,41 @@ public final class KsmStats {
         }
         KsmStats stats = new KsmStats(ROOT, PageSize.ofThisMachine(), names);
         if (stats.files.isEmpty()) {
-            // Hidden since they were listed, or not there yet.
+            // They were hidden after they were listed, or do not exist yet.
             filesOfThisMachine = null;
         }
         return stats;
     }
 
     /**
-     * Reads the numbers of a tree that holds {@code sys/kernel/mm/ksm} and {@code proc/vmstat}: those of a host whose file
-     * systems are mounted into a container, or a recording.
+     * Reads the statistics from a directory tree that contains {@code sys/kernel/mm/ksm} and {@code proc/vmstat}, such
+     * as the file systems of a host mounted into a container, or a recording.
      *
-     * <p>What is not a regular file counts as not there. So does a file this process has no right to read. An empty file says
-     * nothing, and its number is absent. Of lines with the same name in {@code proc/vmstat} the first counts; other lines than
-     * those wanted may hold anything.
+     * <p>Anything but a regular file counts as missing, and so does a file that this process has no permission to read.
+     * The value of an empty file is absent. If several lines of {@code proc/vmstat} have the same name, the first one
+     * counts; lines that ksm4j does not use may contain anything.
      *
-     * @param root the folder in whose place {@code /} is meant
+     * @param root the directory to use in place of {@code /}
      * @param pageSize the page size of that machine in bytes, a power of two
-     * @return the numbers as they are now
+     * @return the current statistics
      * @throws IllegalArgumentException if the page size is not a positive power of two
-     * @throws UncheckedIOException if a file cannot be read, is longer than 1 MiB, has a last line without an end (so that its
-     *     number may be cut off), or holds something else than this kind of file does; it names the file and the text. Files
-     *     that ksm4j does not know may hold anything, and those that cannot be read are left out
+     * @throws UncheckedIOException if a file cannot be read, is longer than 1 MiB, is malformed, or has a last line
+     *     without a line end, because its number may be cut off; the message names the file and, if it is malformed,
+     *     its text. Files unknown to ksm4j may contain anything, and are omitted if they cannot be read
      */
     public static KsmStats read(Path root, long pageSize) {
         return new KsmStats(root, PageSize.require(pageSize), list(root.resolve(KSM)));
     }
 
-    private static @Nullable List<Path> list(Path folder) {
-        try (DirectoryStream<Path> entries = Files.newDirectoryStream(folder, Files::isRegularFile)) {
+    private static @Nullable List<Path> list(Path directory) {
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(directory, Files::isRegularFile)) {
             List<Path> files = new ArrayList<>();
             entries.forEach(files::add);
             return files;
         } catch (IOException | DirectoryIteratorException e) {
             if (Descriptors.areUsedUp()) {
                 throw new UncheckedIOException(
-                        "cannot list " + folder + ": " + Descriptors.USED_UP, new IOException(e));
+                        "cannot list " + directory + ": " + Descriptors.USED_UP, new IOException(e));
             }
             return null;
         }
@@ -197,7 +209,7 @@ public final class KsmStats {
         }
     }
 
-    /** Of a line such as {@code [none] scan-time} the one in brackets. */
+    /** Returns the choice in brackets of a line such as {@code [none] scan-time}. */
     private static Optional<String> chosen(Path file, @Nullable String line) {
         if (line == null || line.isEmpty()) {
             return Optional.empty();
@@ -215,49 +227,47 @@ public final class KsmStats {
     }
 
     /**
-     * Whether there is anything to read.
+     * Returns whether the files in {@code sys/kernel/mm/ksm} can be read.
      *
-     * @return false if no file of {@code sys/kernel/mm/ksm} can be read: the kernel has no KSM, or a container hides it. The numbers
-     *     of its files are then all absent
+     * @return false if none of them can be read: the kernel has no KSM, or a container hides it. All values from these
+     *     files are then absent
      */
     public boolean isAvailable() {
         return available;
     }
 
-    /** Whether this process may change the settings, at this moment. */
+    /** Whether this process has permission to change the settings at this moment. */
     boolean isWritable() {
         return Files.isWritable(root.resolve(KSM).resolve("run"));
     }
 
     /**
-     * The size of a page of the machine.
-     *
-     * @return bytes; 0 if it could not be found, which makes every number of bytes absent
+     * {@return the page size of the machine in bytes; 0 if it is unknown, in which case every value in bytes is absent}
      */
     public long pageSize() {
         return pageSize;
     }
 
     /**
-     * Every file of {@code sys/kernel/mm/ksm}, those unknown to ksm4j too.
+     * Returns all files in {@code sys/kernel/mm/ksm}, including those unknown to ksm4j.
      *
-     * @return the text of each file by its name, without the line end; sorted by name, and not modifiable
+     * @return an unmodifiable map, sorted by name, from the name of each file to its text without the line end
      */
     public Map<String, String> files() {
         return files;
     }
 
     /**
-     * {@code run}: what {@code ksmd} is told to do.
+     * Returns {@code run}: the state of {@code ksmd}.
      *
-     * @return 0: stand still; 1: scan and merge; 2: stand still with all pages taken apart
+     * @return 0: stopped; 1: scanning and merging; 2: stopped, with all pages unmerged
      */
     public OptionalLong run() {
         return count("run");
     }
 
     /**
-     * {@code pages_to_scan}: what {@code ksmd} scans before it sleeps.
+     * Returns {@code pages_to_scan}: the number of pages {@code ksmd} scans before it sleeps.
      *
      * @return pages
      */
@@ -266,7 +276,7 @@ public final class KsmStats {
     }
 
     /**
-     * {@code sleep_millisecs}: how long {@code ksmd} sleeps after that.
+     * Returns {@code sleep_millisecs}: how long {@code ksmd} sleeps after scanning {@code pages_to_scan} pages.
      *
      * @return milliseconds
      */
@@ -275,34 +285,36 @@ public final class KsmStats {
     }
 
     /**
-     * {@code merge_across_nodes}: whether pages of different NUMA nodes merge. Since Linux 3.9, on NUMA kernels.
+     * Returns {@code merge_across_nodes}: whether pages on different NUMA nodes are merged. Since Linux 3.9, on NUMA
+     * kernels.
      *
-     * @return 1 if they do, 0 if not
+     * @return 1 if they are, 0 if not
      */
     public OptionalLong mergeAcrossNodes() {
         return count("merge_across_nodes");
     }
 
     /**
-     * {@code max_page_sharing}: how many mappings may share one page. Since Linux 4.13.
+     * Returns {@code max_page_sharing}: the maximum number of mappings that share one page. Since Linux 4.13.
      *
-     * @return mappings a page, at least 2
+     * @return mappings per page, at least 2
      */
     public OptionalLong maxPageSharing() {
         return count("max_page_sharing");
     }
 
     /**
-     * {@code use_zero_pages}: whether empty pages become the kernel's zero page. Since Linux 4.11.
+     * Returns {@code use_zero_pages}: whether zero-filled pages are replaced by the kernel's zero page. Since Linux
+     * 4.11.
      *
-     * @return 1 if they do, 0 if not
+     * @return 1 if they are, 0 if not
      */
     public OptionalLong useZeroPages() {
         return count("use_zero_pages");
     }
 
     /**
-     * {@code smart_scan}: whether pages that did not merge before are passed over for some scans. Since Linux 6.7.
+     * Returns {@code smart_scan}: whether pages that did not merge before are skipped for some scans. Since Linux 6.7.
      *
      * @return 1 if they are, 0 if not
      */
@@ -311,17 +323,18 @@ public final class KsmStats {
     }
 
     /**
-     * {@code max_kernel_pages}: how many merged pages there may be, on kernels that could not swap them: Linux 2.6.32.
+     * Returns {@code max_kernel_pages}: the maximum number of merged pages, on the kernel that could not swap them:
+     * Linux 2.6.32.
      *
-     * @return pages; 0 is no limit
+     * @return pages; 0 means no limit
      */
     public OptionalLong maxKernelPages() {
         return count("max_kernel_pages");
     }
 
     /**
-     * {@code stable_node_chains_prune_millisecs}: how often {@code ksmd} looks for stale entries in the chains of pages with the
-     * same content. Since Linux 4.13.
+     * Returns {@code stable_node_chains_prune_millisecs}: how often {@code ksmd} removes stale entries from the chains
+     * of pages with the same content. Since Linux 4.13.
      *
      * @return milliseconds
      */
@@ -330,25 +343,26 @@ public final class KsmStats {
     }
 
     /**
-     * {@code advisor_mode}: who chooses {@code pages_to_scan}. Since Linux 6.8.
+     * Returns {@code advisor_mode}: what chooses {@code pages_to_scan}. Since Linux 6.8.
      *
-     * @return the choice the file has in brackets, {@code none} or {@code scan-time}
+     * @return the choice in brackets in the file: {@code none} or {@code scan-time}
      */
     public Optional<String> advisorMode() {
         return chosen(root, files.get(ADVISOR_MODE));
     }
 
     /**
-     * {@code advisor_max_cpu}: the most that {@code ksmd} may take of a CPU under the advisor. Since Linux 6.8.
+     * Returns {@code advisor_max_cpu}: the maximum share of a CPU that {@code ksmd} may use under the advisor. Since
+     * Linux 6.8.
      *
-     * @return per cent
+     * @return percent
      */
     public OptionalLong advisorMaxCpu() {
         return count("advisor_max_cpu");
     }
 
     /**
-     * {@code advisor_target_scan_time}: how long a full scan should take under the advisor. Since Linux 6.8.
+     * Returns {@code advisor_target_scan_time}: how long the advisor aims for a full scan to take. Since Linux 6.8.
      *
      * @return seconds
      */
@@ -357,7 +371,8 @@ public final class KsmStats {
     }
 
     /**
-     * {@code advisor_min_pages_to_scan}: the least the advisor chooses. Since Linux 6.8.
+     * Returns {@code advisor_min_pages_to_scan}: the minimum the advisor chooses for {@code pages_to_scan}. Since Linux
+     * 6.8.
      *
      * @return pages
      */
@@ -366,7 +381,8 @@ public final class KsmStats {
     }
 
     /**
-     * {@code advisor_max_pages_to_scan}: the most the advisor chooses. Since Linux 6.8.
+     * Returns {@code advisor_max_pages_to_scan}: the maximum the advisor chooses for {@code pages_to_scan}. Since Linux
+     * 6.8.
      *
      * @return pages
      */
@@ -375,7 +391,7 @@ public final class KsmStats {
     }
 
     /**
-     * {@code pages_shared}: the physical pages that others share.
+     * Returns {@code pages_shared}: the number of page frames that are shared by merged pages.
      *
      * @return pages
      */
@@ -384,7 +400,7 @@ public final class KsmStats {
     }
 
     /**
-     * {@code pages_sharing}: how many more places use those pages, which is how many pages are saved.
+     * Returns {@code pages_sharing}: how many more pages share those page frames, which is the number of pages saved.
      *
      * @return pages
      */
@@ -393,8 +409,9 @@ public final class KsmStats {
     }
 
     /**
-     * {@code pages_unshared}: pages that no other equals, looked at again in each scan. With {@code smart_scan}, those that a scan
-     * passes over are counted among {@link #pagesVolatile} until one looks at them again (seen on Linux 6.18).
+     * Returns {@code pages_unshared}: the number of pages that are unique and are checked again in each scan. With
+     * {@code smart_scan}, pages skipped by a scan are counted in {@link #pagesVolatile} until a scan checks them again
+     * (observed on Linux 6.18).
      *
      * @return pages
      */
@@ -403,8 +420,8 @@ public final class KsmStats {
     }
 
     /**
-     * {@code pages_volatile}: pages that change too fast to be looked for. With {@code smart_scan} also those of {@link
-     * #pagesUnshared} that a scan passes over.
+     * Returns {@code pages_volatile}: the number of pages that change too fast to be merged. With {@code smart_scan},
+     * this includes pages of {@link #pagesUnshared} that a scan skips.
      *
      * @return pages
      */
@@ -413,7 +430,7 @@ public final class KsmStats {
     }
 
     /**
-     * {@code pages_scanned}: the pages looked at since the machine started. Since Linux 6.6.
+     * Returns {@code pages_scanned}: the number of pages scanned since the machine started. Since Linux 6.6.
      *
      * @return pages
      */
@@ -422,7 +439,8 @@ public final class KsmStats {
     }
 
     /**
-     * {@code pages_skipped}: the pages passed over since the machine started, by {@code smart_scan}. Since Linux 6.7.
+     * Returns {@code pages_skipped}: the number of pages skipped by {@code smart_scan} since the machine started. Since
+     * Linux 6.7.
      *
      * @return pages
      */
@@ -431,7 +449,7 @@ public final class KsmStats {
     }
 
     /**
-     * {@code full_scans}: how often all mergeable memory was scanned since the machine started.
+     * Returns {@code full_scans}: how often all mergeable memory was scanned since the machine started.
      *
      * @return scans
      */
@@ -440,8 +458,8 @@ public final class KsmStats {
     }
 
     /**
-     * {@code stable_node_chains}: contents that need more than one physical page, for {@code max_page_sharing}'s sake. Since
-     * Linux 4.13.
+     * Returns {@code stable_node_chains}: the number of contents that are stored in more than one page frame because of
+     * {@code max_page_sharing}. Since Linux 4.13.
      *
      * @return chains
      */
@@ -450,7 +468,7 @@ public final class KsmStats {
     }
 
     /**
-     * {@code stable_node_dups}: the physical pages of those contents. Since Linux 4.13.
+     * Returns {@code stable_node_dups}: the number of page frames that store those contents. Since Linux 4.13.
      *
      * @return pages
      */
@@ -459,8 +477,8 @@ public final class KsmStats {
     }
 
     /**
-     * {@code ksm_zero_pages}: empty pages that have become the kernel's zero page; {@code pages_sharing} leaves them out. Since
-     * Linux 6.6.
+     * Returns {@code ksm_zero_pages}: the number of zero-filled pages that were replaced by the kernel's zero page.
+     * They are not included in {@code pages_sharing}. Since Linux 6.6.
      *
      * @return pages
      */
@@ -469,17 +487,17 @@ public final class KsmStats {
     }
 
     /**
-     * {@code general_profit}: the kernel's own {@link #profitBytes}. Since Linux 6.4.
+     * Returns {@code general_profit}: {@link #profitBytes} as computed by the kernel. Since Linux 6.4.
      *
-     * @return bytes; less than 0 if merging costs more memory than it saves
+     * @return bytes; negative if merging costs more memory than it saves
      */
     public OptionalLong generalProfit() {
         return KernelText.number(root, files.get("general_profit"));
     }
 
     /**
-     * {@code cow_ksm} of {@code /proc/vmstat}: merged pages that were written to, and copied for it, since the machine started.
-     * Since Linux 5.19.
+     * Returns {@code cow_ksm} from {@code /proc/vmstat}: the number of merged pages that were written to, and therefore
+     * copied, since the machine started. Since Linux 5.19.
      *
      * @return pages
      */
@@ -488,8 +506,8 @@ public final class KsmStats {
     }
 
     /**
-     * {@code ksm_swpin_copy} of {@code /proc/vmstat}: merged pages that had to be copied when they came back from swap, since
-     * the machine started. Since Linux 5.18.
+     * Returns {@code ksm_swpin_copy} from {@code /proc/vmstat}: the number of merged pages that had to be copied when
+     * they were swapped in, since the machine started. Since Linux 5.18.
      *
      * @return pages
      */
@@ -498,10 +516,11 @@ public final class KsmStats {
     }
 
     /**
-     * What merging saves: ({@code pages_sharing} + {@code ksm_zero_pages}) &times; page size. The kernel document, <i>Monitoring
-     * KSM profit</i>, calls the sum ksm_saved_pages. Kernels that do not count zero pages leave them out.
+     * Returns what merging saves: ({@code pages_sharing} + {@code ksm_zero_pages}) &times; page size. The kernel
+     * document calls the sum ksm_saved_pages (section <i>Monitoring KSM profit</i>). On kernels that do not count zero
+     * pages, those are not included.
      *
-     * @return bytes, before what the kernel spends on its records
+     * @return bytes, not reduced by what the kernel uses for its records
      */
     public OptionalLong savedBytes() {
         OptionalLong zeroPages = files.containsKey("ksm_zero_pages") ? ksmZeroPages() : OptionalLong.of(0);
@@ -509,8 +528,8 @@ public final class KsmStats {
     }
 
     /**
-     * What the merged pages occupy: {@code pages_shared} &times; page size. The kernel document, <i>KSM daemon sysfs
-     * interface</i>, defines {@code pages_shared} as the shared pages that are in use.
+     * Returns what the merged pages occupy: {@code pages_shared} &times; page size. The kernel document defines
+     * {@code pages_shared} as the shared pages that are in use (section <i>KSM daemon sysfs interface</i>).
      *
      * @return bytes
      */
@@ -519,8 +538,9 @@ public final class KsmStats {
     }
 
     /**
-     * How many pages {@code ksmd} keeps a record of: {@code pages_shared} + {@code pages_sharing} + {@code pages_unshared} +
-     * {@code pages_volatile}, which the kernel document, <i>Monitoring KSM profit</i>, calls all_rmap_items.
+     * Returns the number of pages that {@code ksmd} keeps a record of: {@code pages_shared} + {@code pages_sharing} +
+     * {@code pages_unshared} + {@code pages_volatile}. The kernel document calls it all_rmap_items (section
+     * <i>Monitoring KSM profit</i>).
      *
      * @return pages
      */
@@ -529,18 +549,20 @@ public final class KsmStats {
     }
 
     /**
-     * What merging saves less what it costs: {@link #savedBytes} &minus; 64 &times; {@link #rmapItems}, by the kernel document,
-     * <i>Monitoring KSM profit</i>. Other than {@link #generalProfit} it is there on old kernels too.
+     * Returns what merging saves minus what it costs: {@link #savedBytes} &minus; 64 &times; {@link #rmapItems},
+     * according to the kernel document (section <i>Monitoring KSM profit</i>). Unlike {@link #generalProfit}, it is
+     * available on old kernels too.
      *
-     * @return bytes; less than 0 if merging costs more memory than it saves
+     * @return bytes; negative if merging costs more memory than it saves
      */
     public OptionalLong profitBytes() {
         return Derived.profit(savedBytes(), rmapItems());
     }
 
     /**
-     * How well pages share: {@code pages_sharing} / {@code pages_shared}. The kernel document, <i>KSM daemon sysfs
-     * interface</i>: a high ratio is good sharing; {@code max_page_sharing} is the most it can be.
+     * Returns how well pages are shared: {@code pages_sharing} / {@code pages_shared}. According to the kernel
+     * document, a high ratio indicates good sharing (section <i>KSM daemon sysfs interface</i>). Its maximum is
+     * {@code max_page_sharing}.
      *
      * @return the ratio; absent if nothing is merged
      */
@@ -549,36 +571,40 @@ public final class KsmStats {
     }
 
     /**
-     * How much {@code ksmd} looks in vain: {@code pages_unshared} / {@code pages_sharing}. The kernel document, <i>KSM daemon
-     * sysfs interface</i>: a high ratio is wasted effort.
-     * With {@code smart_scan} it is too low in most scans: see {@link #pagesUnshared}.
+     * Returns how much {@code ksmd} scans in vain: {@code pages_unshared} / {@code pages_sharing}. According to the
+     * kernel document, a high ratio indicates wasted effort (section <i>KSM daemon sysfs interface</i>). With
+     * {@code smart_scan}, the value is too low in most scans; see {@link #pagesUnshared}.
      *
-     * @return the ratio, infinite if pages are scanned and none merge; absent if both are 0
+     * @return the ratio, infinite if pages are scanned and none merge; absent if both counters are 0
      */
     public OptionalDouble wastedEffort() {
         return ratio(pagesUnshared(), pagesSharing());
     }
 
     /**
-     * The share of pages that change too fast to merge: {@code pages_volatile} / {@link #rmapItems}. The kernel document,
-     * <i>KSM daemon sysfs interface</i>, tells to look at how large {@code pages_volatile} is beside the others.
-     * With {@code smart_scan} it is too high in most scans: see {@link #pagesVolatile}.
+     * Returns the share of pages that change too fast to merge: {@code pages_volatile} / {@link #rmapItems}. The kernel
+     * document recommends comparing {@code pages_volatile} with the other counters (section <i>KSM daemon sysfs
+     * interface</i>). With {@code smart_scan}, the value is too high in most scans; see {@link #pagesVolatile}.
      *
-     * @return 0 to 1; absent if {@code ksmd} knows no page
+     * @return 0 to 1; absent if {@code ksmd} keeps no records
      */
     public OptionalDouble volatileShare() {
         return ratio(pagesVolatile(), rmapItems());
     }
 
     /**
-     * What {@code ksmd} sleeps in a full scan that looks at every page, with these settings: {@link #rmapItems} / {@code
-     * pages_to_scan}, rounded up, &times; {@code sleep_millisecs}. It follows from what the kernel document, <i>KSM daemon sysfs
-     * interface</i>, says of the two settings, whether {@code ksmd} runs or not. Scanning itself comes on top, and so do pages
-     * that it has not met yet. Pages that {@code smart_scan} passes over do not count against {@code pages_to_scan} ({@code
-     * mm/ksm.c}), so that with it a scan may take a fraction of this time, once most pages are old; and the advisor changes
-     * {@code pages_to_scan} after each scan. {@link KsmActivity#fullScanTime} is what was seen.
+     * Returns how long {@code ksmd} sleeps during a full scan with the current settings: {@link #rmapItems} /
+     * {@code pages_to_scan}, rounded up, &times; {@code sleep_millisecs}. {@link KsmActivity#fullScanTime} returns the
+     * time observed.
      *
-     * @return the time; absent if {@code pages_to_scan} is 0, when it never ends, or if it does not fit
+     * <p>The formula follows from the description of the two settings in the kernel document (section <i>KSM daemon
+     * sysfs interface</i>), and applies whether {@code ksmd} is running or not. The actual scan takes longer by the
+     * time spent on scanning, and by pages that {@code ksmd} has not encountered yet. With {@code smart_scan} it may
+     * take a fraction of this time once most pages are old, because skipped pages do not count towards
+     * {@code pages_to_scan} ({@code mm/ksm.c}). The advisor changes {@code pages_to_scan} after each scan.
+     *
+     * @return the time; absent if {@code pages_to_scan} is 0, which means that a scan never ends, or if the time does
+     *     not fit
      */
     public Optional<Duration> fullScanTime() {
         OptionalLong items = rmapItems();
@@ -595,20 +621,20 @@ public final class KsmStats {
     }
 
     /**
-     * What happened between two readings.
+     * Returns what happened between two readings.
      *
-     * @param earlier a reading of the same tree, made before this one
+     * @param earlier a reading of the same directory tree, made before this one
      * @return the differences of the counters
-     * @throws IllegalArgumentException if the other reading is the later one, or that of another tree
+     * @throws IllegalArgumentException if the other reading is later than this one, or of another directory tree
      */
     public KsmActivity since(KsmStats earlier) {
         if (!root.toAbsolutePath()
                 .normalize()
                 .equals(earlier.root.toAbsolutePath().normalize())) {
-            throw new IllegalArgumentException("readings of " + earlier.root + " and " + root + " have no difference");
+            throw new IllegalArgumentException("readings of " + earlier.root + " and " + root + " cannot be compared");
         }
         if (earlier.nanoTime - nanoTime > 0) {
-            throw new IllegalArgumentException("the reading given as the earlier one is the later one");
+            throw new IllegalArgumentException("the earlier reading was made after this one");
         }
         return new KsmActivity(
                 Duration.ofNanos(nanoTime - earlier.nanoTime),

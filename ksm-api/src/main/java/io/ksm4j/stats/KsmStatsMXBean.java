@@ -3,199 +3,204 @@ package io.ksm4j.stats;
 import org.jspecify.annotations.Nullable;
 
 /**
- * {@link KsmStats} of this machine for JConsole and other JMX clients, under the name {@value #OBJECT_NAME}. Registered shortly
- * after the first use of ksm4j, unless {@code -Dio.ksm4j.jmx=false} is set.
+ * {@link KsmStats} of this machine for JConsole and other JMX clients, under the object name {@value #OBJECT_NAME}.
+ * Registered shortly after the first use of ksm4j, unless {@code -Dio.ksm4j.jmx=false} is set.
  *
- * <p>What this kernel does not tell is null, never 0. Reading one attribute reads all files; {@code getAttributes} of many reads
- * them once, so that the values belong together. Reading fails as {@link KsmStats#read()} does.
+ * <p>Values that this kernel does not provide are null, never 0. Reading one attribute reads all files;
+ * {@code getAttributes} reads them once for all requested attributes, so that the values are consistent. Reading an
+ * attribute fails like {@link KsmStats#read()}.
  */
 public interface KsmStatsMXBean {
 
-    /** The name in the platform MBean server. */
+    /** The object name in the platform MBean server. */
     String OBJECT_NAME = "io.ksm4j:type=KsmStats";
 
-    /** {@return what {@link KsmStats#isAvailable} says} */
+    /** {@return the value of {@link KsmStats#isAvailable}} */
     @Meaning(
-            value = "Whether /sys/kernel/mm/ksm can be read; what its files say is null otherwise",
+            value = "Whether /sys/kernel/mm/ksm can be read; if not, the values of its files are null",
             units = "true or false")
     boolean isAvailable();
 
-    /** {@return what {@link KsmStats#run} says; null if it is absent} */
-    @Meaning(
-            value = "What ksmd is told to do: 0 stand still, 1 merge, 2 stand still with all pages taken apart",
-            units = "0 to 2")
+    /** {@return the value of {@link KsmStats#run}; null if it is absent} */
+    @Meaning(value = "The state of ksmd: 0 stopped, 1 merging, 2 stopped with all pages unmerged", units = "0 to 2")
     @Nullable
     Long getRun();
 
-    /** {@return what {@link KsmStats#pagesToScan} says; null if it is absent} */
-    @Meaning(value = "What ksmd scans before it sleeps", units = "pages")
+    /** {@return the value of {@link KsmStats#pagesToScan}; null if it is absent} */
+    @Meaning(value = "Pages that ksmd scans before it sleeps", units = "pages")
     @Nullable
     Long getPagesToScan();
 
-    /** {@return what {@link KsmStats#sleepMillisecs} says; null if it is absent} */
-    @Meaning(value = "How long ksmd sleeps after that", units = "ms")
+    /** {@return the value of {@link KsmStats#sleepMillisecs}; null if it is absent} */
+    @Meaning(value = "How long ksmd sleeps after scanning PagesToScan pages", units = "ms")
     @Nullable
     Long getSleepMillisecs();
 
-    /** {@return what {@link KsmStats#mergeAcrossNodes} says; null if it is absent} */
-    @Meaning(value = "Whether pages of different NUMA nodes merge", units = "0 or 1")
+    /** {@return the value of {@link KsmStats#mergeAcrossNodes}; null if it is absent} */
+    @Meaning(value = "Whether pages on different NUMA nodes are merged", units = "0 or 1")
     @Nullable
     Long getMergeAcrossNodes();
 
-    /** {@return what {@link KsmStats#maxPageSharing} says; null if it is absent} */
-    @Meaning(value = "How many mappings may share one page", units = "mappings")
+    /** {@return the value of {@link KsmStats#maxPageSharing}; null if it is absent} */
+    @Meaning(value = "Maximum number of mappings that share one page", units = "mappings")
     @Nullable
     Long getMaxPageSharing();
 
-    /** {@return what {@link KsmStats#useZeroPages} says; null if it is absent} */
-    @Meaning(value = "Whether empty pages become the kernel's zero page", units = "0 or 1")
+    /** {@return the value of {@link KsmStats#useZeroPages}; null if it is absent} */
+    @Meaning(value = "Whether zero-filled pages are replaced by the kernel's zero page", units = "0 or 1")
     @Nullable
     Long getUseZeroPages();
 
-    /** {@return what {@link KsmStats#smartScan} says; null if it is absent} */
-    @Meaning(value = "Whether pages that did not merge are passed over for some scans", units = "0 or 1")
+    /** {@return the value of {@link KsmStats#smartScan}; null if it is absent} */
+    @Meaning(value = "Whether pages that did not merge are skipped for some scans", units = "0 or 1")
     @Nullable
     Long getSmartScan();
 
-    /** {@return what {@link KsmStats#maxKernelPages} says; null if it is absent} */
-    @Meaning(value = "How many merged pages there may be (Linux 2.6.32 only); 0 is no limit", units = "pages")
+    /** {@return the value of {@link KsmStats#maxKernelPages}; null if it is absent} */
+    @Meaning(value = "Maximum number of merged pages (Linux 2.6.32 only); 0 means no limit", units = "pages")
     @Nullable
     Long getMaxKernelPages();
 
-    /** {@return what {@link KsmStats#stableNodeChainsPruneMillisecs} says; null if it is absent} */
-    @Meaning(value = "How often stale entries are looked for in chains", units = "ms")
+    /** {@return the value of {@link KsmStats#stableNodeChainsPruneMillisecs}; null if it is absent} */
+    @Meaning(value = "How often stale entries are removed from chains", units = "ms")
     @Nullable
     Long getStableNodeChainsPruneMillisecs();
 
-    /** {@return what {@link KsmStats#advisorMode} says; null if it is absent} */
-    @Meaning(value = "Who chooses PagesToScan", units = "none or scan-time")
+    /** {@return the value of {@link KsmStats#advisorMode}; null if it is absent} */
+    @Meaning(value = "What chooses PagesToScan", units = "none or scan-time")
     @Nullable
     String getAdvisorMode();
 
-    /** {@return what {@link KsmStats#advisorMaxCpu} says; null if it is absent} */
-    @Meaning(value = "The most that ksmd may take of a CPU under the advisor", units = "%")
+    /** {@return the value of {@link KsmStats#advisorMaxCpu}; null if it is absent} */
+    @Meaning(value = "Maximum share of a CPU that ksmd may use under the advisor", units = "%")
     @Nullable
     Long getAdvisorMaxCpu();
 
-    /** {@return what {@link KsmStats#advisorTargetScanTime} says; null if it is absent} */
-    @Meaning(value = "How long a full scan should take under the advisor", units = "s")
+    /** {@return the value of {@link KsmStats#advisorTargetScanTime}; null if it is absent} */
+    @Meaning(value = "How long the advisor aims for a full scan to take", units = "s")
     @Nullable
     Long getAdvisorTargetScanTime();
 
-    /** {@return what {@link KsmStats#advisorMinPagesToScan} says; null if it is absent} */
-    @Meaning(value = "The least the advisor chooses", units = "pages")
+    /** {@return the value of {@link KsmStats#advisorMinPagesToScan}; null if it is absent} */
+    @Meaning(value = "Minimum the advisor chooses for PagesToScan", units = "pages")
     @Nullable
     Long getAdvisorMinPagesToScan();
 
-    /** {@return what {@link KsmStats#advisorMaxPagesToScan} says; null if it is absent} */
-    @Meaning(value = "The most the advisor chooses", units = "pages")
+    /** {@return the value of {@link KsmStats#advisorMaxPagesToScan}; null if it is absent} */
+    @Meaning(value = "Maximum the advisor chooses for PagesToScan", units = "pages")
     @Nullable
     Long getAdvisorMaxPagesToScan();
 
-    /** {@return what {@link KsmStats#pagesShared} says; null if it is absent} */
-    @Meaning(value = "Physical pages that others share", units = "pages")
+    /** {@return the value of {@link KsmStats#pagesShared}; null if it is absent} */
+    @Meaning(value = "Page frames that are shared by merged pages", units = "pages")
     @Nullable
     Long getPagesShared();
 
-    /** {@return what {@link KsmStats#pagesSharing} says; null if it is absent} */
-    @Meaning(value = "How many more places use them, which is how many pages are saved", units = "pages")
+    /** {@return the value of {@link KsmStats#pagesSharing}; null if it is absent} */
+    @Meaning(value = "Further pages that share those page frames, which is the number of pages saved", units = "pages")
     @Nullable
     Long getPagesSharing();
 
-    /** {@return what {@link KsmStats#pagesUnshared} says; null if it is absent} */
-    @Meaning(value = "Pages that no other equals, looked at again in each scan", units = "pages")
+    /** {@return the value of {@link KsmStats#pagesUnshared}; null if it is absent} */
+    @Meaning(value = "Pages that are unique, checked again in each scan", units = "pages")
     @Nullable
     Long getPagesUnshared();
 
-    /** {@return what {@link KsmStats#pagesVolatile} says; null if it is absent} */
-    @Meaning(value = "Pages that change too fast to be looked for", units = "pages")
+    /** {@return the value of {@link KsmStats#pagesVolatile}; null if it is absent} */
+    @Meaning(value = "Pages that change too fast to be merged", units = "pages")
     @Nullable
     Long getPagesVolatile();
 
-    /** {@return what {@link KsmStats#pagesScanned} says; null if it is absent} */
-    @Meaning(value = "Pages looked at since the machine started", units = "pages")
+    /** {@return the value of {@link KsmStats#pagesScanned}; null if it is absent} */
+    @Meaning(value = "Pages scanned since the machine started", units = "pages")
     @Nullable
     Long getPagesScanned();
 
-    /** {@return what {@link KsmStats#pagesSkipped} says; null if it is absent} */
-    @Meaning(value = "Pages passed over by smart scan since the machine started", units = "pages")
+    /** {@return the value of {@link KsmStats#pagesSkipped}; null if it is absent} */
+    @Meaning(value = "Pages skipped by smart scan since the machine started", units = "pages")
     @Nullable
     Long getPagesSkipped();
 
-    /** {@return what {@link KsmStats#fullScans} says; null if it is absent} */
+    /** {@return the value of {@link KsmStats#fullScans}; null if it is absent} */
     @Meaning(value = "How often all mergeable memory was scanned since the machine started", units = "scans")
     @Nullable
     Long getFullScans();
 
-    /** {@return what {@link KsmStats#stableNodeChains} says; null if it is absent} */
-    @Meaning(value = "Contents that need more than one physical page, because of MaxPageSharing", units = "chains")
+    /** {@return the value of {@link KsmStats#stableNodeChains}; null if it is absent} */
+    @Meaning(value = "Contents stored in more than one page frame because of MaxPageSharing", units = "chains")
     @Nullable
     Long getStableNodeChains();
 
-    /** {@return what {@link KsmStats#stableNodeDups} says; null if it is absent} */
-    @Meaning(value = "The physical pages of those contents", units = "pages")
+    /** {@return the value of {@link KsmStats#stableNodeDups}; null if it is absent} */
+    @Meaning(value = "Page frames that store those contents", units = "pages")
     @Nullable
     Long getStableNodeDups();
 
-    /** {@return what {@link KsmStats#ksmZeroPages} says; null if it is absent} */
-    @Meaning(value = "Empty pages that have become the kernel's zero page", units = "pages")
+    /** {@return the value of {@link KsmStats#ksmZeroPages}; null if it is absent} */
+    @Meaning(value = "Zero-filled pages that were replaced by the kernel's zero page", units = "pages")
     @Nullable
     Long getKsmZeroPages();
 
-    /** {@return what {@link KsmStats#generalProfit} says; null if it is absent} */
-    @Meaning(value = "What merging saves less what it costs, as the kernel says; may be less than 0", units = "bytes")
+    /** {@return the value of {@link KsmStats#generalProfit}; null if it is absent} */
+    @Meaning(
+            value = "What merging saves minus what it costs, as computed by the kernel; may be negative",
+            units = "bytes")
     @Nullable
     Long getGeneralProfit();
 
-    /** {@return what {@link KsmStats#cowKsm} says; null if it is absent} */
-    @Meaning(value = "Merged pages that were written to, and copied for it, since the machine started", units = "pages")
+    /** {@return the value of {@link KsmStats#cowKsm}; null if it is absent} */
+    @Meaning(
+            value = "Merged pages that were written to, and therefore copied, since the machine started",
+            units = "pages")
     @Nullable
     Long getCowKsm();
 
-    /** {@return what {@link KsmStats#ksmSwpinCopy} says; null if it is absent} */
+    /** {@return the value of {@link KsmStats#ksmSwpinCopy}; null if it is absent} */
     @Meaning(
-            value = "Merged pages that had to be copied when they came back from swap, since the machine started",
+            value = "Merged pages that had to be copied when they were swapped in, since the machine started",
             units = "pages")
     @Nullable
     Long getKsmSwpinCopy();
 
-    /** {@return what {@link KsmStats#savedBytes} says; null if it is absent} */
-    @Meaning(value = "What merging saves, before what the kernel spends on its records", units = "bytes")
+    /** {@return the value of {@link KsmStats#savedBytes}; null if it is absent} */
+    @Meaning(value = "What merging saves, not reduced by what the kernel uses for its records", units = "bytes")
     @Nullable
     Long getSavedBytes();
 
-    /** {@return what {@link KsmStats#usedBytes} says; null if it is absent} */
+    /** {@return the value of {@link KsmStats#usedBytes}; null if it is absent} */
     @Meaning(value = "What the merged pages occupy", units = "bytes")
     @Nullable
     Long getUsedBytes();
 
-    /** {@return what {@link KsmStats#rmapItems} says; null if it is absent} */
+    /** {@return the value of {@link KsmStats#rmapItems}; null if it is absent} */
     @Meaning(value = "Pages that ksmd keeps a record of", units = "pages")
     @Nullable
     Long getRmapItems();
 
-    /** {@return what {@link KsmStats#profitBytes} says; null if it is absent} */
-    @Meaning(value = "SavedBytes less 64 bytes for each of RmapItems; may be less than 0", units = "bytes")
+    /** {@return the value of {@link KsmStats#profitBytes}; null if it is absent} */
+    @Meaning(value = "SavedBytes minus 64 bytes for each of RmapItems; may be negative", units = "bytes")
     @Nullable
     Long getProfitBytes();
 
-    /** {@return what {@link KsmStats#sharingRatio} says; null if it is absent} */
-    @Meaning(value = "PagesSharing for each of PagesShared: the more, the better", units = "ratio")
+    /** {@return the value of {@link KsmStats#sharingRatio}; null if it is absent} */
+    @Meaning(value = "PagesSharing / PagesShared; higher is better", units = "ratio")
     @Nullable
     Double getSharingRatio();
 
-    /** {@return what {@link KsmStats#wastedEffort} says; null if it is absent} */
-    @Meaning(value = "PagesUnshared for each of PagesSharing: the more, the more is scanned in vain", units = "ratio")
+    /** {@return the value of {@link KsmStats#wastedEffort}; null if it is absent} */
+    @Meaning(value = "PagesUnshared / PagesSharing; a high value indicates wasted scanning", units = "ratio")
     @Nullable
     Double getWastedEffort();
 
-    /** {@return what {@link KsmStats#volatileShare} says; null if it is absent} */
-    @Meaning(value = "PagesVolatile of RmapItems", units = "ratio")
+    /** {@return the value of {@link KsmStats#volatileShare}; null if it is absent} */
+    @Meaning(value = "PagesVolatile / RmapItems", units = "ratio")
     @Nullable
     Double getVolatileShare();
 
-    /** {@return what {@link KsmStats#fullScanTime} says, in milliseconds; null if it is absent} */
-    @Meaning(value = "What ksmd sleeps in a full scan with these settings, if it looks at every page", units = "ms")
+    /** {@return the value of {@link KsmStats#fullScanTime}, in milliseconds; null if it is absent} */
+    @Meaning(
+            value = "How long ksmd sleeps during a full scan with the current settings, if it skips no pages",
+            units = "ms")
     @Nullable
     Long getFullScanMillis();
 }

@@ -7,22 +7,22 @@ import java.lang.annotation.RetentionPolicy;
 import java.lang.annotation.Target;
 import javax.management.DescriptorKey;
 
-/** What JMX clients are told of an attribute of an MBean, beside its name and type. */
+/** Documents an MBean attribute for JMX clients, in addition to its name and type. */
 @Documented
 @Retention(RetentionPolicy.RUNTIME)
 @Target(ElementType.METHOD)
 public @interface Meaning {
 
     /**
-     * What the attribute is, for people. With the units after it, it is the attribute's description.
+     * Returns what the attribute means, for people. Together with the unit it forms the description of the attribute.
      *
-     * @return words without an end mark
+     * @return text without a full stop at the end
      */
     @DescriptorKey("meaning")
     String value();
 
     /**
-     * What the attribute is counted in; the descriptor has it as {@code units}.
+     * Returns the unit of the attribute, which the descriptor contains as {@code units}.
      *
      * @return {@code bytes}, {@code pages}, {@code ms}, {@code ratio} and so on
      */

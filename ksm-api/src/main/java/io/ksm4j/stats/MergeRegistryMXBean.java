@@ -3,78 +3,62 @@ package io.ksm4j.stats;
 import java.util.List;
 
 /**
- * The merge regions of this JVM, for JConsole and other JMX clients, under the name {@value #OBJECT_NAME}. It shows the regions
- * of every class loader that has loaded ksm4j. Registered shortly after the first use of ksm4j, unless
- * {@code -Dio.ksm4j.jmx=false} is set.
+ * The merge regions of this JVM for JConsole and other JMX clients, under the object name {@value #OBJECT_NAME}. It
+ * covers the regions of all class loaders that have loaded ksm4j. Registered shortly after the first use of ksm4j,
+ * unless {@code -Dio.ksm4j.jmx=false} is set.
  */
 public interface MergeRegistryMXBean {
 
-    /** The name in the platform MBean server. */
+    /** The object name in the platform MBean server. */
     String OBJECT_NAME = "io.ksm4j:type=MergeRegistry";
 
-    /** The most marks that {@link #getMarks()} lists. */
+    /** The maximum number of marks that {@link #getMarks()} lists. */
     int MAX_MARKS = 1000;
 
-    /**
-     * Regions that are open.
-     *
-     * @return a count
-     */
-    @Meaning(value = "Regions that are open", units = "regions")
+    /** {@return the number of open regions} */
+    @Meaning(value = "Open regions", units = "regions")
     long getOpenRegions();
 
-    /**
-     * Bytes marked mergeable, each byte counted once.
-     *
-     * @return bytes
-     */
-    @Meaning(value = "What is marked mergeable, each byte counted once", units = "bytes")
+    /** {@return the number of bytes marked mergeable, counting each byte once} */
+    @Meaning(value = "Memory marked mergeable, each byte counted once", units = "bytes")
     long getMergeableBytes();
 
-    /**
-     * Regions that were forgotten and reclaimed since the JVM started.
-     *
-     * @return a count
-     */
-    @Meaning(value = "Regions that were forgotten and reclaimed since the JVM started", units = "regions")
+    /** {@return the number of leaked regions that were reclaimed since the JVM started} */
+    @Meaning(value = "Leaked regions that were reclaimed since the JVM started", units = "regions")
     long getLeaks();
 
     /**
-     * What is marked, in order of address.
+     * Returns the ranges that are marked, sorted by address.
      *
      * @return at most {@value #MAX_MARKS} marks
      */
-    @Meaning(value = "What is marked, in order of address, at most " + MAX_MARKS + " marks", units = "marks with bytes")
+    @Meaning(value = "Marked ranges, sorted by address, at most " + MAX_MARKS + " marks", units = "marks with bytes")
     List<MarkView> getMarks();
 
-    /** One mark, in types that a JMX client has. */
+    /** A marked range, in types available to any JMX client. */
     interface MarkView {
 
         /**
-         * Where it starts.
+         * Returns the address of the first byte.
          *
-         * @return an address in hexadecimal, as in {@code /proc/PID/maps}
+         * @return hexadecimal digits, as in {@code /proc/PID/maps}
          */
         String getAddress();
 
-        /**
-         * How long it is.
-         *
-         * @return bytes
-         */
+        /** {@return the length in bytes} */
         long getBytes();
 
         /**
-         * Who asked for it.
+         * Returns the owner of the mark.
          *
-         * @return the name of the region, or of the thread that opened it
+         * @return the name of the region; if it has none, the name of the thread that opened it
          */
         String getOwner();
 
         /**
-         * Since when.
+         * Returns when the range was marked.
          *
-         * @return a time as in {@code 2026-01-31T12:00:00Z}
+         * @return a time such as {@code 2026-01-31T12:00:00Z}
          */
         String getSince();
     }

@@ -20,16 +20,16 @@ import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What merging does for one process: the files {@code ksm_stat} (since Linux 6.1) and {@code ksm_merging_pages} (since Linux
- * 5.19) of {@code /proc/PID} at one time. Immutable, and so safe for use by many threads.
+ * KSM statistics of one process at one time: the files {@code ksm_stat} (since Linux 6.1) and {@code ksm_merging_pages}
+ * (since Linux 5.19) in {@code /proc/PID}. Immutable, and therefore safe for use by multiple threads.
  *
- * <p>What the kernel does not tell is absent, never 0, and so is what would be derived from it; on a kernel without these files
- * that is everything. So it is for kernel threads and for processes that have ended but still have a parent to tell. Numbers
- * above {@link Long#MAX_VALUE}, and counts below zero, are counters of the kernel that have wrapped: absent, their text is in
- * {@link #entries}.
+ * <p>Values that the kernel does not provide are absent, never 0, and so are values derived from them. On a kernel
+ * without these files, for kernel threads, and for zombie processes, all values are absent. Values above
+ * {@link Long#MAX_VALUE}, and negative counts, are kernel counters that have wrapped around; they are absent, and their
+ * text is in {@link #entries}.
  *
- * <p>The formulas are those of the kernel document {@code Documentation/admin-guide/mm/ksm.rst}, as of Linux 6.18, section
- * <i>Monitoring KSM profit</i>.
+ * <p>The formulas are those of the kernel document {@code Documentation/admin-guide/mm/ksm.rst}, as of Linux 6.18,
+ * section <i>Monitoring KSM profit</i>.
  */
 public final class ProcessKsmStats {
 
@@ -41,10 +41,10 @@ public final class ProcessKsmStats {
     private final Map<String, String> entries;
     private final OptionalLong mergingPages;
 
-    private ProcessKsmStats(Path folder, long pid, long pageSize) throws IOException {
+    private ProcessKsmStats(Path directory, long pid, long pageSize) throws IOException {
         this.pid = pid;
         this.pageSize = pageSize;
-        this.file = folder.resolve("ksm_stat");
+        this.file = directory.resolve("ksm_stat");
         byte[] buffer = new byte[KernelText.BUFFER];
         KernelText stat = KernelText.readIfThere(file, buffer);
         if (stat != null) {
@@ -52,8 +52,8 @@ public final class ProcessKsmStats {
         }
         this.entries = stat == null ? Map.of() : Collections.unmodifiableMap(stat.values());
         this.mergingPages =
-                entries.containsKey("ksm_merging_pages") ? count("ksm_merging_pages") : mergingPages(folder, buffer);
-        // Garbage is an error now, not when it is asked for.
+                entries.containsKey("ksm_merging_pages") ? count("ksm_merging_pages") : mergingPages(directory, buffer);
+        // Malformed values are reported now, not on access.
         rmapItems();
         zeroPages();
         processProfit();
@@ -61,8 +61,8 @@ public final class ProcessKsmStats {
         mergeable();
     }
 
-    private static OptionalLong mergingPages(Path folder, byte[] buffer) throws IOException {
-        Path file = folder.resolve("ksm_merging_pages");
+    private static OptionalLong mergingPages(Path directory, byte[] buffer) throws IOException {
+        Path file = directory.resolve("ksm_merging_pages");
         KernelText text = KernelText.readIfThere(file, buffer);
         if (text == null) {
             return OptionalLong.empty();
@@ -72,70 +72,72 @@ public final class ProcessKsmStats {
     }
 
     /**
-     * Reads the numbers of this process. Without {@code /proc} they are all absent.
+     * Reads the statistics of this process. Without {@code /proc}, all values are absent.
      *
-     * @return the numbers as they are now
-     * @throws UncheckedIOException if a file cannot be read, or holds something else than it should; it names the file
+     * @return the current statistics
+     * @throws UncheckedIOException if a file cannot be read or is malformed; the message names the file
      */
     public static ProcessKsmStats read() {
-        return readFolder(ROOT.resolve("proc/self"), ProcessHandle.current().pid(), PageSize.ofThisMachine());
+        return readDirectory(ROOT.resolve("proc/self"), ProcessHandle.current().pid(), PageSize.ofThisMachine());
     }
 
     /**
-     * Reads the numbers of a process of this machine.
+     * Reads the statistics of a process on this machine.
      *
-     * @param pid its number, as seen from here
-     * @return the numbers as they are now
+     * @param pid the PID as seen by this process
+     * @return the current statistics
      * @throws IllegalArgumentException if {@code pid} is not positive
-     * @throws UncheckedIOException if there is no such process or no right to read its files, which takes the same user or the
-     *     capability {@code CAP_DAC_READ_SEARCH}; also as in {@link #read()}
+     * @throws UncheckedIOException if there is no such process; if this process has no permission to read its files,
+     *     which requires the same user or the capability {@code CAP_DAC_READ_SEARCH}; or as {@link #read()}
      */
     public static ProcessKsmStats read(long pid) {
-        return readFolder(existing(ROOT, pid), pid, PageSize.ofThisMachine());
+        return readDirectory(existing(ROOT, pid), pid, PageSize.ofThisMachine());
     }
 
     /**
-     * Reads the numbers of a process in a tree that holds {@code proc/PID}: those of a host whose file systems are mounted into
-     * a container, or a recording. Of lines with the same name the first counts. An empty file says nothing.
+     * Reads the statistics of a process from a directory tree that contains {@code proc/PID}, such as the file systems
+     * of a host mounted into a container, or a recording. If several lines have the same name, the first one counts.
+     * The values of an empty file are absent.
      *
-     * @param root the folder in whose place {@code /} is meant
-     * @param pid the process's number, as the tree has it
+     * @param root the directory to use in place of {@code /}
+     * @param pid the PID as used in the tree
      * @param pageSize the page size of that machine in bytes, a power of two
-     * @return the numbers as they are now
+     * @return the current statistics
      * @throws IllegalArgumentException if {@code pid} is not positive, or the page size is not a positive power of two
-     * @throws UncheckedIOException as in {@link #read(long)}; also if the last line has no end, so that a number may be cut off
+     * @throws UncheckedIOException as {@link #read(long)}; also if the last line has no line end, because its number
+     *     may be cut off
      */
     public static ProcessKsmStats read(Path root, long pid, long pageSize) {
-        return readFolder(existing(root, pid), pid, PageSize.require(pageSize));
+        return readDirectory(existing(root, pid), pid, PageSize.require(pageSize));
     }
 
     private static Path existing(Path root, long pid) {
         if (pid <= 0) {
-            throw new IllegalArgumentException(pid + " is no process: they are numbered from 1");
+            throw new IllegalArgumentException("invalid PID " + pid + ": must be at least 1");
         }
-        Path folder = root.resolve("proc/" + pid);
-        if (!Files.isDirectory(folder)) {
-            throw noSuchProcess(folder, null);
+        Path directory = root.resolve("proc/" + pid);
+        if (!Files.isDirectory(directory)) {
+            throw noSuchProcess(directory, null);
         }
-        return folder;
+        return directory;
     }
 
-    private static UncheckedIOException noSuchProcess(Path folder, @Nullable IOException cause) {
+    private static UncheckedIOException noSuchProcess(Path directory, @Nullable IOException cause) {
         String message =
-                "there is no " + folder + ": the process has ended, or /proc is not mounted, or hides the processes"
-                        + " of other users or of other PID namespaces: look at hidepid among its mount options";
-        return new UncheckedIOException(message, cause != null ? cause : new NoSuchFileException(folder.toString()));
+                directory + " does not exist: the process has ended, /proc is not mounted, or it hides the processes of"
+                        + " other users or PID namespaces; check hidepid among its mount options";
+        return new UncheckedIOException(message, cause != null ? cause : new NoSuchFileException(directory.toString()));
     }
 
-    private static ProcessKsmStats readFolder(Path folder, long pid, long pageSize) {
+    private static ProcessKsmStats readDirectory(Path directory, long pid, long pageSize) {
         try {
-            return new ProcessKsmStats(folder, pid, pageSize);
+            return new ProcessKsmStats(directory, pid, pageSize);
         } catch (AccessDeniedException e) {
-            String message = "no right to read " + e.getFile()
-                    + ": ask as the user whom the process belongs to, or with the capability CAP_DAC_READ_SEARCH";
+            String message = "no permission to read " + e.getFile()
+                    + ": run as the user who owns the process, or with the capability CAP_DAC_READ_SEARCH";
             throw new UncheckedIOException(message, e);
         } catch (IOException e) {
-            throw Files.isDirectory(folder) ? KernelText.unreadable(folder, e) : noSuchProcess(folder, e);
+            throw Files.isDirectory(directory) ? KernelText.unreadable(directory, e) : noSuchProcess(directory, e);
         }
     }
 
@@ -155,26 +157,24 @@ public final class ProcessKsmStats {
         };
     }
 
-    /**
-     * The process these numbers are about.
-     *
-     * @return its number
-     */
+    /** {@return the PID of the process} */
     public long pid() {
         return pid;
     }
 
     /**
-     * Every line of {@code ksm_stat}, those unknown to ksm4j too.
+     * Returns all lines of {@code ksm_stat}, including those unknown to ksm4j.
      *
-     * @return the text of each value by its name, without the colon that some names end in; sorted by name, and not modifiable
+     * @return an unmodifiable map, sorted by name, from the name of each line, without the colon that some names end
+     *     in, to the text of its value
      */
     public Map<String, String> entries() {
         return entries;
     }
 
     /**
-     * {@code ksm_rmap_items}: the pages of the process that {@code ksmd} keeps a record of. Since Linux 6.1.
+     * Returns {@code ksm_rmap_items}: the number of pages of the process that {@code ksmd} keeps a record of. Since
+     * Linux 6.1.
      *
      * @return pages
      */
@@ -183,7 +183,8 @@ public final class ProcessKsmStats {
     }
 
     /**
-     * {@code ksm_zero_pages}: empty pages of the process that have become the kernel's zero page. Since Linux 6.6.
+     * Returns {@code ksm_zero_pages}: the number of zero-filled pages of the process that were replaced by the kernel's
+     * zero page. Since Linux 6.6.
      *
      * @return pages
      */
@@ -192,8 +193,9 @@ public final class ProcessKsmStats {
     }
 
     /**
-     * {@code ksm_merging_pages}: the pages of the process that are merged. From {@code ksm_stat}, or from the file {@code
-     * ksm_merging_pages} on kernels where {@code ksm_stat} lacks it. Since Linux 5.19.
+     * Returns {@code ksm_merging_pages}: the number of pages of the process that are merged. Read from
+     * {@code ksm_stat}, or from the file {@code ksm_merging_pages} on kernels where {@code ksm_stat} lacks it. Since
+     * Linux 5.19.
      *
      * @return pages
      */
@@ -202,36 +204,39 @@ public final class ProcessKsmStats {
     }
 
     /**
-     * {@code ksm_process_profit}: the kernel's own {@link #profitBytes}. Since Linux 6.4.
+     * Returns {@code ksm_process_profit}: {@link #profitBytes} as computed by the kernel. Since Linux 6.4.
      *
-     * @return bytes; less than 0 if merging this process costs more memory than it saves
+     * @return bytes; negative if merging this process costs more memory than it saves
      */
     public OptionalLong processProfit() {
         return KernelText.number(file, entries.get("ksm_process_profit"));
     }
 
     /**
-     * {@code ksm_merge_any}: whether all memory of the process may merge, by {@code prctl}. Since Linux 6.14.
+     * Returns {@code ksm_merge_any}: whether all memory of the process is mergeable, by {@code prctl}. Since Linux
+     * 6.14.
      *
-     * @return whether it may
+     * @return whether all memory is mergeable
      */
     public Optional<Boolean> mergeAny() {
         return answer("ksm_merge_any");
     }
 
     /**
-     * {@code ksm_mergeable}: whether any memory of the process may merge. Since Linux 6.14.
+     * Returns {@code ksm_mergeable}: whether any memory of the process is mergeable. Since Linux 6.14.
      *
-     * @return whether any may
+     * @return whether any memory is mergeable
      */
     public Optional<Boolean> mergeable() {
         return answer("ksm_mergeable");
     }
 
     /**
-     * What the process's merged pages would occupy alone: ({@code ksm_merging_pages} + {@code ksm_zero_pages}) &times; page
-     * size. One of those that share a page holds it all the same, so the sum over all processes is more than what is saved.
-     * Kernels that do not count zero pages leave them out.
+     * Returns how much memory the process's merged pages would occupy if they were not merged:
+     * ({@code ksm_merging_pages} + {@code ksm_zero_pages}) &times; page size.
+     *
+     * <p>One of the pages that share a page frame occupies it in any case, so the sum over all processes exceeds the
+     * memory saved. On kernels that do not count zero pages, those are not included.
      *
      * @return bytes
      */
@@ -241,19 +246,21 @@ public final class ProcessKsmStats {
     }
 
     /**
-     * What merging this process saves less what it costs: {@link #mergedBytes} &minus; 64 &times; {@code ksm_rmap_items}.
+     * Returns what merging this process saves minus what it costs: {@link #mergedBytes} &minus; 64 &times;
+     * {@code ksm_rmap_items}.
      *
-     * @return bytes; less than 0 if merging this process costs more memory than it saves
+     * @return bytes; negative if merging this process costs more memory than it saves
      */
     public OptionalLong profitBytes() {
         return Derived.profit(mergedBytes(), rmapItems());
     }
 
     /**
-     * How many pages {@code ksmd} keeps a record of for each that it has merged: {@code ksm_rmap_items} / {@code
-     * ksm_merging_pages}. By the kernel document merging loses memory above page size / 64, which is 64 for pages of 4 KiB.
+     * Returns how many pages {@code ksmd} keeps a record of per merged page: {@code ksm_rmap_items} /
+     * {@code ksm_merging_pages}. According to the kernel document, merging wastes memory if this exceeds page size /
+     * 64, which is 64 for pages of 4 KiB.
      *
-     * @return the ratio, infinite if none has merged; absent if there is no record either
+     * @return the ratio, infinite if no page has merged; absent if there are no records either
      */
     public OptionalDouble rmapItemsPerMergedPage() {
         return ratio(rmapItems(), mergingPages);

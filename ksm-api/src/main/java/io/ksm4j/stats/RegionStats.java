@@ -3,26 +3,27 @@ package io.ksm4j.stats;
 import java.util.OptionalLong;
 
 /**
- * What regions occupy and save, read from {@code /proc/self/smaps}.
+ * How much memory regions occupy and save, read from {@code /proc/self/smaps}. The constructor does not validate its
+ * arguments.
  *
- * <p>A record of numbers that were read: its constructor checks none of them.
+ * <p>The values cover the regions' own pages only, even if the kernel has joined a region and its neighbours into one
+ * mapping. Memory that several regions cover counts in each of them.
  *
- * <p>The numbers are those of the regions' own pages, also where the kernel has joined a region and its neighbours to one
- * mapping. Memory that several regions share counts in each of them.
- *
- * @param residentBytes memory the pages appear to occupy ({@code Rss})
- * @param markedBytes bytes that the kernel has marked mergeable (flag {@code mg}), resident or not; less than the size of a
- *     marked region if the kernel did not take the mark everywhere
- * @param mergedBytes bytes of pages that {@code ksmd} has merged ({@code KSM}); empty on kernels that do not tell (before
- *     Linux 6.7)
- * @param zeroBytes bytes of pages that read as zeros from the kernel's own page of zeros, put there by {@code ksmd} ({@code
- *     use_zero_pages}); they occupy nothing, and are in none of the other numbers. A page that was read and never written looks
- *     the same: it counts only where {@code ksmd} has put such pages somewhere into this process, and no more are counted than
- *     those. Empty on kernels that do not tell (before Linux 6.6)
- * @param hugeBytes bytes in transparent huge pages, which do not merge until they are split ({@code AnonHugePages})
- * @param savedBytes what merging saves: {@code Rss} less {@code Pss}, and never more than {@code mergedBytes}. Of a page that n
- *     mappings share each is said to save (n&minus;1)/n, so the savings of all sharers add up to what the machine saves. The kernel
- *     rounds {@code Pss} down to kilobytes, once a mapping, and so may add up to 1 KiB each
+ * @param residentBytes the memory that the pages appear to occupy ({@code Rss})
+ * @param markedBytes the number of bytes that the kernel has marked mergeable (flag {@code mg}), resident or not; less
+ *     than the size of a marked region if the kernel did not take the mark everywhere
+ * @param mergedBytes the size of the pages that {@code ksmd} has merged ({@code KSM}); empty on kernels that do not
+ *     report it (before Linux 6.7)
+ * @param zeroBytes the size of the pages that {@code ksmd} has replaced by the kernel's zero page
+ *     ({@code use_zero_pages}). They occupy no memory and are not included in the other values. A page that was read
+ *     but never written looks the same: such pages count only if {@code ksmd} has put the zero page anywhere in this
+ *     process, and no more are counted than it has put there. Empty on kernels that do not report it (before Linux 6.6)
+ * @param hugeBytes the number of bytes in transparent huge pages, which do not merge until they are split
+ *     ({@code AnonHugePages})
+ * @param savedBytes what merging saves: {@code Rss} minus {@code Pss}, and at most {@code mergedBytes}. Each of n
+ *     mappings that share a page is counted as saving (n&minus;1)/n of it, so the savings of all of them add up to
+ *     those of the machine. The kernel rounds {@code Pss} down to kilobytes per mapping, which may add up to 1 KiB per
+ *     mapping
  */
 public record RegionStats(
         long residentBytes,
@@ -32,14 +33,14 @@ public record RegionStats(
         long hugeBytes,
         long savedBytes) {
 
-    /** Nothing resident, nothing marked. */
+    /** Nothing resident and nothing marked. */
     public static final RegionStats NONE = new RegionStats(0, 0, OptionalLong.empty(), OptionalLong.empty(), 0, 0);
 
     /**
-     * The numbers of these regions and others together.
+     * Returns the total of these and other statistics.
      *
-     * @param other the others
-     * @return the sum; what the kernel does not tell of one of them is empty, unless that one is {@link #NONE}
+     * @param other the other statistics
+     * @return the total; a value that one of them lacks is empty, unless that one is {@link #NONE}
      */
     public RegionStats plus(RegionStats other) {
         if (equals(NONE)) {
@@ -63,8 +64,8 @@ public record RegionStats(
     }
 
     /**
-     * The share of the pages in use that is merged, with each other or with the kernel's page of zeros. On kernels that do not
-     * tell what is merged it is the share that is saved, which is less.
+     * Returns the share of the pages in use that is merged, with each other or with the kernel's zero page. On kernels
+     * that do not report merged pages, this is the share that is saved, which is lower.
      *
      * @return 0 to 1; 0 if no page is in use
      */

@@ -27,7 +27,7 @@ class FindingTest {
     private RegionStats regions =
             new RegionStats(1 << 20, 1 << 20, OptionalLong.of(1 << 20), OptionalLong.of(0), 0, 1 << 19);
 
-    /** A machine and a process where all is well. */
+    /** Writes the statistics of a machine and a process without any findings. */
     @BeforeEach
     void write() throws IOException {
         Files.createDirectories(root.resolve("sys/kernel/mm/ksm"));
@@ -66,13 +66,13 @@ class FindingTest {
     }
 
     @Test
-    void nothingIsFoundWhereAllIsWell() {
+    void findsNothingIfThereIsNoProblem() {
         assertThat(findings()).isEmpty();
         assertThat(findings(Optional.of(Duration.ofMinutes(1)))).isEmpty();
     }
 
     @Test
-    void aStoppedKsmdIsFound() throws IOException {
+    void findsAStoppedKsmd() throws IOException {
         sysfs("run", 2);
         Finding finding = only(Kind.KSMD_STOPPED);
         assertThat(finding.number()).isEqualTo(2);
@@ -80,7 +80,7 @@ class FindingTest {
     }
 
     @Test
-    void effortIsWastedBeyondTheDocumentsNumberAndNotAtIt() throws IOException {
+    void findsWastedEffortOnlyAboveTheDocumentsLimit() throws IOException {
         sysfs("pages_volatile", 0);
         sysfs("pages_unshared", 64 * 9000);
         assertThat(findings()).extracting(Finding::kind).doesNotContain(Kind.WASTED_EFFORT);
@@ -96,9 +96,9 @@ class FindingTest {
                 });
     }
 
-    /** Pages that it passes over are counted as volatile in most scans, and as unshared in the others. */
+    /** Pages that it skips are counted as volatile in most scans, and as unshared in the others. */
     @Test
-    void smartScanHidesNoWastedEffort() throws IOException {
+    void findsWastedEffortUnderSmartScan() throws IOException {
         sysfs("pages_unshared", 0);
         sysfs("pages_volatile", 64 * 9000 + 1);
         assertThat(findings()).extracting(Finding::kind).doesNotContain(Kind.WASTED_EFFORT);
@@ -107,12 +107,12 @@ class FindingTest {
         assertThat(findings())
                 .filteredOn(finding -> finding.kind() == Kind.VOLATILE_PAGES)
                 .singleElement()
-                .satisfies(finding -> assertThat(finding.explanation()).contains("passed over by smart_scan"));
+                .satisfies(finding -> assertThat(finding.explanation()).contains("skipped by smart_scan"));
     }
 
-    /** {@code use_zero_pages}: what was merged with the kernel's own page has no record, and is in neither other count. */
+    /** Pages merged with the zero page ({@code use_zero_pages}) have no record, and are in neither other counter. */
     @Test
-    void zeroPagesAreNoWastedEffort() throws IOException {
+    void zeroPagesAreNotWastedEffort() throws IOException {
         sysfs("pages_sharing", 0);
         sysfs("pages_volatile", 0);
         sysfs("ksm_zero_pages", 100_000);
@@ -121,7 +121,7 @@ class FindingTest {
     }
 
     @Test
-    void aProcessWhoseRecordsCostMoreThanItSavesIsFound() throws IOException {
+    void findsAProcessWhoseRecordsCostMoreThanItSaves() throws IOException {
         process("ksm_rmap_items 65000\nksm_merging_pages 1000\nksm_zero_pages 0\n");
         assertThat(findings())
                 .extracting(Finding::kind, Finding::scope, Finding::number)
@@ -134,7 +134,7 @@ class FindingTest {
     }
 
     @Test
-    void pagesThatChangeTooFastAreFound() throws IOException {
+    void findsPagesThatChangeTooFast() throws IOException {
         sysfs("pages_volatile", 15001);
         Finding finding = only(Kind.VOLATILE_PAGES);
         assertThat(finding.number()).isEqualTo(15001 / 30001.0);
@@ -145,7 +145,7 @@ class FindingTest {
     }
 
     @Test
-    void aLossIsFound() throws IOException {
+    void findsANegativeProfit() throws IOException {
         sysfs("pages_shared", 10);
         sysfs("pages_sharing", 100);
         sysfs("pages_unshared", 6400);
@@ -156,7 +156,7 @@ class FindingTest {
     }
 
     @Test
-    void fewPagesAreNotJudged() throws IOException {
+    void doesNotJudgeFewPages() throws IOException {
         sysfs("pages_shared", 0);
         sysfs("pages_sharing", 0);
         sysfs("pages_unshared", 1000);
@@ -176,13 +176,13 @@ class FindingTest {
                         tuple(Kind.VOLATILE_PAGES, Scope.MACHINE));
         assertThat(findings()).extracting(Finding::explanation).noneMatch(text -> text.contains("Infinity"));
         assertThat(findings().get(3).explanation())
-                .startsWith("ksmd has looked at 16.0 MiB, and nothing of it has merged: ");
+                .startsWith("ksmd has scanned 16.0 MiB, and none of it has merged: ");
         assertThat(findings().get(4).explanation()).startsWith("76 % of the marked pages ");
     }
 
     @Test
-    void dataThatIsGoneBeforeTwoScansIsFound() throws IOException {
-        // 20,000 pages, 100 in 20 ms: 4 s a scan.
+    void findsDataThatIsGoneBeforeTwoScans() throws IOException {
+        // 20,000 pages, 100 per 20 ms: 4 s per scan.
         assertThat(findings(Optional.of(Duration.ofSeconds(8)))).isEmpty();
         Finding finding = findings(Optional.of(Duration.ofMillis(7999))).get(0);
         assertThat(finding.kind()).isEqualTo(Kind.SLOW_SCAN);
@@ -193,11 +193,11 @@ class FindingTest {
                 .extracting(Finding::kind, Finding::number)
                 .containsExactly(tuple(Kind.SLOW_SCAN, Double.POSITIVE_INFINITY));
         assertThat(findings(Optional.of(Duration.ofDays(10_000))).get(0).explanation())
-                .isEqualTo("ksmd looks at no page, as pages_to_scan is 0: raise it");
+                .isEqualTo("ksmd scans no pages because pages_to_scan is 0: raise it");
     }
 
     @Test
-    void contentsWithMoreCopiesThanMayShareAPageAreFound() throws IOException {
+    void findsContentsWithMoreCopiesThanMayShareAPage() throws IOException {
         sysfs("stable_node_chains", 3);
         Finding finding = only(Kind.MAX_PAGE_SHARING);
         assertThat(finding.number()).isEqualTo(3);
@@ -205,24 +205,24 @@ class FindingTest {
     }
 
     @Test
-    void hugePagesAreFound() {
+    void findsHugePages() {
         regions = new RegionStats(4 << 20, 4 << 20, OptionalLong.of(0), OptionalLong.of(0), 2 << 20, 0);
         Finding finding = only(Kind.HUGE_PAGES);
         assertThat(finding.scope()).isEqualTo(Scope.REGIONS);
         assertThat(finding.number()).isEqualTo(2 << 20);
-        assertThat(finding.explanation()).startsWith("2.0 MiB of marked memory lie in huge pages");
+        assertThat(finding.explanation()).startsWith("2.0 MiB of marked memory is in huge pages");
     }
 
     @Test
-    void aMachineThatHidesItsSettingsIsToldFromOneWithoutKsm() throws IOException {
+    void distinguishesHiddenSettingsFromAKernelWithoutKsm() throws IOException {
         Files.move(root.resolve("sys/kernel/mm/ksm"), root.resolve("sys/kernel/mm/hidden"));
-        assertThat(only(Kind.HIDDEN).explanation()).contains("hidden, though the kernel has KSM");
+        assertThat(only(Kind.HIDDEN).explanation()).contains("hidden, although the kernel has KSM");
         Files.delete(root.resolve("proc/" + PID + "/ksm_stat"));
         assertThat(only(Kind.HIDDEN).explanation()).contains("CONFIG_KSM");
     }
 
     @Test
-    void whatAKernelDoesNotTellIsNotFoundToBeWrong() throws IOException {
+    void ignoresValuesTheKernelDoesNotReport() throws IOException {
         for (String file : List.of("stable_node_chains", "max_page_sharing", "pages_volatile", "pages_unshared")) {
             Files.delete(root.resolve("sys/kernel/mm/ksm").resolve(file));
         }

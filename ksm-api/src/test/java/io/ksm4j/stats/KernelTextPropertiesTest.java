@@ -30,7 +30,7 @@ import net.jqwik.api.constraints.LongRange;
 import net.jqwik.api.lifecycle.AfterProperty;
 import net.jqwik.api.lifecycle.BeforeProperty;
 
-/** Whatever stands in the files: a number is right, or absent, or an error that says where. */
+/** For any content of the files, a number is correct, absent, or an error that names the file. */
 @Tag("more")
 class KernelTextPropertiesTest {
 
@@ -62,7 +62,7 @@ class KernelTextPropertiesTest {
     }
 
     @Property(tries = TRIES)
-    void aNumberCutOffIsAnErrorAndNeverAShorterNumber(@ForAll @LongRange(min = 0) long number, @ForAll int at) {
+    void truncatedNumberIsAnError(@ForAll @LongRange(min = 0) long number, @ForAll int at) {
         String text = number + "\n";
         String rest = text.substring(0, Math.floorMod(at, text.length()));
         tree.withKsm("pages_sharing", rest);
@@ -77,7 +77,7 @@ class KernelTextPropertiesTest {
     }
 
     @Property(tries = TRIES)
-    void ksmStatCutOffGivesWholeLinesOrAnError(@ForAll int at) {
+    void truncatedKsmStatYieldsWholeLinesOrAnError(@ForAll int at) {
         String whole = Tree.of("6.18").text("proc/1/ksm_stat");
         String rest = whole.substring(0, Math.floorMod(at, whole.length()));
         tree.withProcess("ksm_stat", rest);
@@ -104,10 +104,10 @@ class KernelTextPropertiesTest {
     }
 
     @Property(tries = TRIES)
-    void vmstatCutOffGivesWholeLinesOrAnError(@ForAll int at) {
+    void truncatedVmstatYieldsWholeLinesOrAnError(@ForAll int at) {
         String whole = Tree.of("6.18").text("proc/vmstat");
         KsmStats expected = Tree.of("6.18").stats();
-        // Most cuts in the part that matters.
+        // Most truncations are in the relevant part.
         int from = at % 4 == 0 ? 0 : whole.indexOf("ksm_swpin_copy");
         String rest = whole.substring(0, from + Math.floorMod(at, at % 4 == 0 ? whole.length() : 40));
         tree.withVmstat(rest);
@@ -123,7 +123,7 @@ class KernelTextPropertiesTest {
         }
     }
 
-    /** Lines that this kernel or another may have, and that must not be taken for the ones looked for. */
+    /** Lines of this or other kernels that must not be mistaken for the ones to be found. */
     @Provide
     Arbitrary<List<String>> otherLines() {
         return Arbitraries.of(
@@ -144,7 +144,7 @@ class KernelTextPropertiesTest {
     }
 
     @Property(tries = TRIES)
-    void linesInAnyOrderAmongOthersAreFound(
+    void findsVmstatLinesInAnyOrderAmongOthers(
             @ForAll("otherLines") List<String> others,
             @ForAll @LongRange(min = 0) long cow,
             @ForAll @LongRange(min = 0) long copied,
@@ -164,7 +164,7 @@ class KernelTextPropertiesTest {
     }
 
     @Property(tries = TRIES)
-    void entriesInAnyOrderAmongOthersAreFound(
+    void findsKsmStatEntriesInAnyOrderAmongOthers(
             @ForAll("otherLines") List<String> others,
             @ForAll @LongRange(min = 0) long items,
             @ForAll long profit,
@@ -193,7 +193,7 @@ class KernelTextPropertiesTest {
     }
 
     @Property(tries = TRIES)
-    void aNumberIsReadToTheLastDigit(
+    void readsNumbersToTheLastDigit(
             @ForAll @BigRange(min = "-9223372036854775808", max = "40000000000000000000") BigInteger number) {
         boolean printable = number.signum() < 0 || number.bitLength() <= Long.SIZE;
         boolean fits = number.bitLength() < Long.SIZE;
@@ -223,7 +223,7 @@ class KernelTextPropertiesTest {
     }
 
     @Property(tries = TRIES)
-    void garbageInAKnownFileIsAnErrorThatNamesTheFile(@ForAll("garbage") String garbage) {
+    void malformedKnownFileIsAnErrorThatNamesTheFile(@ForAll("garbage") String garbage) {
         tree.withKsm("full_scans", garbage + "\n");
         assertThat(catchThrowable(tree::stats))
                 .isInstanceOf(UncheckedIOException.class)
@@ -232,7 +232,7 @@ class KernelTextPropertiesTest {
     }
 
     @Property(tries = TRIES)
-    void garbageInAKnownLineIsAnErrorThatNamesTheFile(@ForAll("garbage") String garbage) {
+    void malformedKnownLineIsAnErrorThatNamesTheFile(@ForAll("garbage") String garbage) {
         String line = garbage.lines().findFirst().orElse("").replace('\r', '-') + "x";
         tree.withProcess("ksm_stat", "ksm_zero_pages " + line + "\n");
         assertThatThrownBy(tree::process)
@@ -247,7 +247,7 @@ class KernelTextPropertiesTest {
     }
 
     @Property(tries = TRIES)
-    void anUnknownFileMayHoldAnything(@ForAll("garbage") String text) {
+    void unknownFilesMayContainAnything(@ForAll("garbage") String text) {
         tree.withKsm("of_a_later_kernel", text).withKsm("run", "1\n");
         KsmStats stats = tree.stats();
         assertThat(stats.run()).hasValue(1);

@@ -16,12 +16,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Old and new kernels: what each tells is read, and what it does not tell is absent. */
+/** Old and new kernels: values that a kernel reports are read, and all others are absent. */
 class KernelTreesTest {
 
     @ParameterizedTest
     @FieldSource("io.ksm4j.stats.Tree#KERNELS")
-    void everyFileOfEveryKernelIsRead(String kernel) throws IOException {
+    void readsEveryFileOfEveryKernel(String kernel) throws IOException {
         Tree tree = Tree.of(kernel);
         Map<String, String> expected = new TreeMap<>();
         try (Stream<Path> files = Files.list(tree.ksm())) {
@@ -36,7 +36,7 @@ class KernelTreesTest {
 
     @ParameterizedTest
     @FieldSource("io.ksm4j.stats.Tree#KERNELS")
-    void everyFileOfEveryKernelHasAnAccessorAndOthersAreAbsent(String kernel) throws ReflectiveOperationException {
+    void everyFileHasAnAccessorAndMissingOnesAreAbsent(String kernel) throws ReflectiveOperationException {
         KsmStats stats = Tree.of(kernel).stats();
         Map<String, String> files = new TreeMap<>(stats.files());
         String advisorMode = files.remove("advisor_mode");
@@ -82,7 +82,7 @@ class KernelTreesTest {
         assertThat(stats.fullScanTime()).hasValue(Duration.ofMillis(320 * 20));
         assertThat(stats.cowKsm()).isEmpty();
         assertThat(stats.ksmSwpinCopy()).isEmpty();
-        assertTellsNothing(Tree.of("2.6.32").process());
+        assertAllAbsent(Tree.of("2.6.32").process());
     }
 
     @Test
@@ -93,7 +93,7 @@ class KernelTreesTest {
         assertThat(stats.maxKernelPages()).isEmpty();
         assertThat(stats.profitBytes()).hasValue(310_422L * 4096 - (5210 + 310_422 + 41_200 + 3300) * 64);
         assertThat(stats.cowKsm()).isEmpty();
-        assertTellsNothing(Tree.of("4.19").process());
+        assertAllAbsent(Tree.of("4.19").process());
     }
 
     @Test
@@ -103,10 +103,10 @@ class KernelTreesTest {
         assertThat(stats.profitBytes()).as("a loss").hasValue(-1_331_200);
         assertThat(stats.wastedEffort()).hasValue(50);
         assertThat(stats.ksmSwpinCopy()).isEmpty();
-        assertTellsNothing(Tree.of("5.15").process());
+        assertAllAbsent(Tree.of("5.15").process());
     }
 
-    /** Made by one program, {@code io.ksm4j.kernels.Recording}, on a kernel where nothing else merges. */
+    /** Recorded by {@code io.ksm4j.kernels.Recording} on kernels where nothing else merges. */
     @ParameterizedTest
     @ValueSource(strings = {"5.10", "6.1", "6.12", "7.2"})
     void recordedKernelsCountTheSameLoad(String kernel) {
@@ -121,7 +121,7 @@ class KernelTreesTest {
     }
 
     @Test
-    void pagesOf16KibibytesAsRecorded() {
+    void recordedPagesOf16Kibibytes() {
         long page = 16384;
         Path root = Tree.of("6.12-arm64-16k").root();
         KsmStats stats = KsmStats.read(root, page);
@@ -140,7 +140,7 @@ class KernelTreesTest {
         assertThat(stats.cowKsm()).isEmpty();
         assertThat(stats.ksmSwpinCopy()).isEmpty();
         assertThat(stats.profitBytes()).hasValue(4032 * Tree.PAGE - (64 + 4032 + 1100) * 64);
-        assertTellsNothing(Tree.of("5.10").process());
+        assertAllAbsent(Tree.of("5.10").process());
     }
 
     @Test
@@ -231,7 +231,7 @@ class KernelTreesTest {
         assertThat(process.profitBytes()).isEqualTo(process.processProfit()).hasValue(17_263_872);
     }
 
-    private static void assertTellsNothing(ProcessKsmStats process) {
+    private static void assertAllAbsent(ProcessKsmStats process) {
         assertThat(process.entries()).isEmpty();
         assertThat(process.rmapItems()).isEmpty();
         assertThat(process.zeroPages()).isEmpty();

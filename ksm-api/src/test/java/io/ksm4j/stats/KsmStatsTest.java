@@ -36,7 +36,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void withoutKsmNothingIsThere() {
+    void allValuesAreAbsentWithoutKsm() {
         KsmStats stats = tree().stats();
         assertThat(stats.isAvailable()).isFalse();
         assertThat(stats.files()).isEmpty();
@@ -59,14 +59,14 @@ class KsmStatsTest {
     }
 
     @Test
-    void aFileInPlaceOfTheFolderIsNoFolder() throws IOException {
+    void fileInPlaceOfTheDirectoryCountsAsMissing() throws IOException {
         Files.createDirectories(root.resolve("sys/kernel/mm"));
         Files.writeString(root.resolve("sys/kernel/mm/ksm"), "1\n");
         assertThat(tree().stats().isAvailable()).isFalse();
     }
 
     @Test
-    void vmstatIsReadWhereKsmIsHiddenAndKsmWhereVmstatIs() {
+    void readsVmstatAndKsmIndependently() {
         tree().withVmstat("cow_ksm 5\n");
         assertThat(tree().stats().isAvailable()).isFalse();
         assertThat(tree().stats().cowKsm()).hasValue(5);
@@ -78,7 +78,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void whatIsNoRegularFileCountsAsNotThere() throws IOException {
+    void ignoresAnythingButRegularFiles() throws IOException {
         tree().withKsm("run", "1\n");
         Files.createDirectories(tree().ksm().resolve("pages_shared"));
         Files.createSymbolicLink(tree().ksm().resolve("pages_sharing"), Path.of("nowhere"));
@@ -88,7 +88,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void anEmptyFileSaysNothing() {
+    void valuesOfEmptyFilesAreAbsent() {
         tree().withKsm("run", "")
                 .withKsm("advisor_mode", "")
                 .withKsm("unknown", "")
@@ -103,7 +103,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void filesAreSortedAndCannotBeChanged() {
+    void filesAreSortedAndUnmodifiable() {
         tree().withKsm("run", "1\n").withKsm("advisor_mode", "[none] scan-time\n");
         assertThat(tree().stats().files().keySet()).containsExactly("advisor_mode", "run");
         assertThatThrownBy(() -> tree().stats().files().put("run", "2"))
@@ -112,7 +112,7 @@ class KsmStatsTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"none scan-time\n", "[none scan-time\n", "]none[\n", "\n\n"})
-    void aChoiceWithoutBracketsIsAnError(String text) {
+    void choiceWithoutBracketsIsAnError(String text) {
         tree().withKsm("advisor_mode", text);
         assertThatThrownBy(() -> tree().stats())
                 .isInstanceOf(UncheckedIOException.class)
@@ -121,7 +121,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void aFileThatNeverEndsIsAnError() throws IOException {
+    void endlessFileIsAnError() throws IOException {
         Files.createDirectories(root.resolve("proc"));
         Files.createSymbolicLink(root.resolve("proc/vmstat"), Path.of("/dev/zero"));
         assertThatThrownBy(() -> tree().stats())
@@ -131,7 +131,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void aFileThatCannotBeReadIsAnErrorThatNamesIt() throws IOException {
+    void unreadableFileIsAnErrorThatNamesIt() throws IOException {
         Files.createDirectories(root.resolve("proc/vmstat"));
         assertThatThrownBy(() -> tree().stats())
                 .isInstanceOf(UncheckedIOException.class)
@@ -139,7 +139,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void anUnknownFileThatCannotBeReadIsLeftOut() {
+    void omitsUnknownFilesThatCannotBeRead() {
         String tooLong = "1".repeat(2 << 20);
         tree().withKsm("run", "1\n").withKsm("of_a_later_kernel", tooLong);
         assertThat(tree().stats().files()).containsOnlyKeys("run");
@@ -150,7 +150,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void vmstatMayBeLongerThanTheBuffer() {
+    void readsVmstatLongerThanTheBuffer() {
         String others = "nr_something_or_other 1234567890\n".repeat(2000);
         tree().withVmstat(others + "cow_ksm 77\n");
         assertThat(tree().stats().cowKsm()).hasValue(77);
@@ -160,14 +160,14 @@ class KsmStatsTest {
     }
 
     @Test
-    void ofLinesWithOneNameTheFirstCounts() {
+    void firstOfSeveralLinesWithOneNameCounts() {
         tree().withVmstat("cow_ksm 1\ncow_ksm 2\n").withProcess("ksm_stat", "ksm_rmap_items 3\nksm_rmap_items 4\n");
         assertThat(tree().stats().cowKsm()).hasValue(1);
         assertThat(tree().process().rmapItems()).hasValue(3);
     }
 
     @Test
-    void anInterruptedThreadMayRead() {
+    void interruptedThreadCanRead() {
         tree().withKsm("run", "1\n");
         Thread.currentThread().interrupt();
         try {
@@ -179,7 +179,7 @@ class KsmStatsTest {
 
     @ParameterizedTest
     @ValueSource(longs = {0, -1, -4096, 4097, Long.MIN_VALUE})
-    void aPageSizeIsAPowerOfTwo(long pageSize) {
+    void rejectsAPageSizeThatIsNoPowerOfTwo(long pageSize) {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> KsmStats.read(root, pageSize))
                 .withMessageContaining(Long.toString(pageSize));
@@ -189,7 +189,7 @@ class KsmStatsTest {
 
     @ParameterizedTest
     @ValueSource(longs = {4096, 16_384, 65_536})
-    void bytesAreThoseOfTheMachinesPages(long page) {
+    void computesBytesFromTheMachinesPageSize(long page) {
         tree(10, 90, 0, 0).withKsm("ksm_zero_pages", "5\n");
         KsmStats stats = KsmStats.read(root, page);
         assertThat(stats.usedBytes()).hasValue(10 * page);
@@ -198,7 +198,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void byNothingIsInfiniteAndNothingByNothingIsAbsent() {
+    void ratioToZeroIsInfiniteAndOfTwoZerosAbsent() {
         KsmStats nothing = tree(0, 0, 0, 0).stats();
         assertThat(nothing.sharingRatio()).isEmpty();
         assertThat(nothing.wastedEffort()).isEmpty();
@@ -212,7 +212,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void whatDoesNotFitIsAbsent() {
+    void valuesThatDoNotFitAreAbsent() {
         long most = Long.MAX_VALUE;
         KsmStats stats = tree(most, most, most, 0)
                 .withKsm("ksm_zero_pages", "1\n")
@@ -231,7 +231,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void aZeroPageCounterThatHasWrappedLeavesNothingToAdd() {
+    void savedBytesAreAbsentIfTheZeroPageCounterHasWrapped() {
         tree(1, 1, 0, 0).withKsm("ksm_zero_pages", "18446744073709551615\n");
         assertThat(tree().stats().ksmZeroPages()).isEmpty();
         assertThat(tree().stats().savedBytes()).isEmpty();
@@ -241,7 +241,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void aFullScanTakesAtLeastWhatKsmdSleeps() {
+    void fullScanTimeIsTheTimeKsmdSleeps() {
         tree(1, 2, 300, 98).withKsm("pages_to_scan", "100\n").withKsm("sleep_millisecs", "20\n");
         assertThat(tree().stats().fullScanTime()).hasValue(Duration.ofMillis(5 * 20));
         tree().withKsm("pages_volatile", "97\n");
@@ -255,7 +255,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void activityIsTheDifferenceOfTwoReadings() {
+    void activityIsTheDifferenceBetweenTwoReadings() {
         tree(1, 2, 300, 97)
                 .withKsm("pages_scanned", "1000\n")
                 .withKsm("pages_skipped", "10\n")
@@ -277,14 +277,14 @@ class KsmStatsTest {
     }
 
     @Test
-    void aCounterThatHasBecomeSmallerHasNoDifference() {
+    void differenceOfADecreasedCounterIsAbsent() {
         KsmStats before = tree().withKsm("full_scans", "5\n").stats();
         KsmStats after = tree().withKsm("full_scans", "4\n").stats();
         assertThat(after.since(before).fullScans()).isEmpty();
     }
 
     @Test
-    void readingsInTheWrongOrderOrOfOtherTreesHaveNoDifference() {
+    void rejectsReadingsInTheWrongOrderOrOfOtherTrees() {
         KsmStats before = tree().stats();
         KsmStats after = tree().stats();
         assertThatIllegalArgumentException().isThrownBy(() -> before.since(after));
@@ -307,7 +307,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void theScanRateIsPagesASecond() {
+    void scanRateIsInPagesPerSecond() {
         Duration twoAndAHalf = Duration.ofMillis(2500);
         assertThat(activity(twoAndAHalf, 5000, 900, 0, 0).pagesPerSecond()).hasValue(2000);
         assertThat(activity(twoAndAHalf, 0, 0, 0, 0).pagesPerSecond()).hasValue(0);
@@ -315,7 +315,7 @@ class KsmStatsTest {
     }
 
     @Test
-    void theTimeOfAFullScanIsSeenOrReckoned() {
+    void fullScanTimeIsObservedOrExtrapolated() {
         Duration second = Duration.ofSeconds(1);
         assertThat(activity(second, 1000, 0, 4, 99).fullScanTime()).hasValue(Duration.ofMillis(250));
         assertThat(activity(second, 1000, 0, 0, 30_000).fullScanTime()).hasValue(Duration.ofSeconds(30));

@@ -23,7 +23,7 @@ class ProcessKsmStatsTest {
     }
 
     @Test
-    void aProcessThatIsNotThereIsAnErrorThatSaysWhatToDo() {
+    void missingProcessIsAnErrorThatSaysWhatToDo() {
         assertThatThrownBy(() -> ProcessKsmStats.read(root, 4711, Tree.PAGE))
                 .isInstanceOf(UncheckedIOException.class)
                 .hasMessageContaining(root.resolve("proc/4711").toString())
@@ -32,15 +32,15 @@ class ProcessKsmStatsTest {
 
     @ParameterizedTest
     @ValueSource(longs = {0, -1, Long.MIN_VALUE})
-    void aProcessHasAPositiveNumber(long pid) {
+    void rejectsPidsThatAreNotPositive(long pid) {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> ProcessKsmStats.read(pid))
                 .withMessageContaining(Long.toString(pid));
     }
 
-    /** So the kernel answers for its own threads, and for a process that has ended and has not been waited for. */
+    /** The kernel returns empty files for its own threads and for zombie processes. */
     @Test
-    void emptyFilesSayNothing() {
+    void valuesOfEmptyFilesAreAbsent() {
         tree().withProcess("ksm_stat", "").withProcess("ksm_merging_pages", "");
         ProcessKsmStats stats = tree().process();
         assertThat(stats.entries()).isEmpty();
@@ -50,7 +50,7 @@ class ProcessKsmStatsTest {
     }
 
     @Test
-    void mergingPagesCanBeTheOnlyFile() {
+    void readsMergingPagesWithoutKsmStat() {
         ProcessKsmStats stats = tree().withProcess("ksm_merging_pages", "12\n").process();
         assertThat(stats.mergingPages()).hasValue(12);
         assertThat(stats.mergedBytes()).hasValue(12 * 4096);
@@ -59,13 +59,13 @@ class ProcessKsmStatsTest {
     }
 
     @Test
-    void theLineOfKsmStatComesBeforeTheFile() {
+    void prefersTheLineInKsmStatToTheFile() {
         tree().withProcess("ksm_stat", "ksm_merging_pages 5\n").withProcess("ksm_merging_pages", "6\n");
         assertThat(tree().process().mergingPages()).hasValue(5);
     }
 
     @Test
-    void aMergingPagesFileCutOffIsAnError() {
+    void truncatedMergingPagesFileIsAnError() {
         tree().withProcess("ksm_merging_pages", "12");
         assertThatThrownBy(() -> tree().process())
                 .isInstanceOf(UncheckedIOException.class)
@@ -74,7 +74,7 @@ class ProcessKsmStatsTest {
     }
 
     @Test
-    void aFileThatCannotBeReadIsAnErrorThatNamesIt() throws IOException {
+    void unreadableFileIsAnErrorThatNamesIt() throws IOException {
         Files.createDirectories(root.resolve("proc/1/ksm_stat"));
         assertThatThrownBy(() -> tree().process())
                 .isInstanceOf(UncheckedIOException.class)
@@ -82,7 +82,7 @@ class ProcessKsmStatsTest {
     }
 
     @Test
-    void countersThatHaveWrappedAreAbsentAndTheirTextIsNot() {
+    void wrappedCountersAreAbsentButTheirTextIsNot() {
         tree().withProcess(
                         "ksm_stat",
                         "ksm_rmap_items 18446744073709551615\nksm_zero_pages -2\nksm_merging_pages 3\nksm_process_profit -7\n");
@@ -99,7 +99,7 @@ class ProcessKsmStatsTest {
     }
 
     @Test
-    void recordsWithoutAMergedPageAreInfinitelyMany() {
+    void recordsPerMergedPageAreInfiniteWithoutMergedPages() {
         tree().withProcess("ksm_stat", "ksm_rmap_items 9\nksm_zero_pages 0\nksm_merging_pages 0\n");
         assertThat(tree().process().rmapItemsPerMergedPage()).hasValue(Double.POSITIVE_INFINITY);
         assertThat(tree().process().profitBytes()).hasValue(-9 * 64);
@@ -108,13 +108,13 @@ class ProcessKsmStatsTest {
     }
 
     @Test
-    void entriesCannotBeChanged() {
+    void entriesAreUnmodifiable() {
         tree().withProcess("ksm_stat", "ksm_rmap_items 9\n");
         assertThatThrownBy(() -> tree().process().entries().clear()).isInstanceOf(UnsupportedOperationException.class);
     }
 
     @Test
-    void thisProcessIsReadWithoutNamingIt() {
+    void readsThisProcessWithoutItsPid() {
         assertThat(ProcessKsmStats.read().pid())
                 .isEqualTo(ProcessHandle.current().pid());
         assertThat(ProcessKsmStats.read(ProcessHandle.current().pid()).entries().keySet())

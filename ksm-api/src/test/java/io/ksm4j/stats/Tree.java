@@ -8,7 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
-/** A folder that stands for {@code /}. */
+/** A directory used in place of {@code /}. */
 record Tree(Path root) {
 
     static final long PAGE = 4096;

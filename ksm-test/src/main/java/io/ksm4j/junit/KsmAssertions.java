@@ -14,7 +14,7 @@ import java.util.List;
  * catalog [0x7f3c40000000, 0x7f3c44000000): expected at least 99.00 % merged, but was 12.50 % merged
  *   region: resident 64.00 MiB, marked 64.00 MiB of 64.00 MiB, merged 8.00 MiB, zero pages 0 KiB, in huge pages 0 KiB, saved 6.00 MiB
  *   ksmd: run 0, pages_to_scan 100, sleep_millisecs 20, smart_scan 1, use_zero_pages 0, full_scans 41
- *   advice: KSMD_STOPPED, ksmd does not run, run is 0, so nothing merges: write 1 to /sys/kernel/mm/ksm/run
+ *   advice: KSMD_STOPPED, ksmd is stopped (run is 0), so nothing merges: write 1 to /sys/kernel/mm/ksm/run
  * </pre>
  *
  * <p>Merging takes its time: {@link RunningKsmd#awaitMerged} waits for it, and {@link RunningKsmd#awaitFullScans} before an assertion

@@ -148,7 +148,7 @@ class MachineChecksTest {
                 .isEqualTo("merging costs 768.0 KiB more than it saves");
         assertThat(assertVerdict(Verdict.WARNING, "volatile-pages").reason()).startsWith("67 % of the marked pages ");
         assertThat(assertVerdict(Verdict.WARNING, "wasted-effort").reason())
-                .isEqualTo("ksmd has looked at 16.0 MiB, and nothing of it has merged");
+                .isEqualTo("ksmd has scanned 16.0 MiB, and none of it has merged");
     }
 
     @Test
@@ -182,7 +182,8 @@ class MachineChecksTest {
         }
         write("sys/kernel/mm/ksm/pages_unshared", Long.toString(64 * GIBIBYTE / 4096));
         assertThat(assertVerdict(Verdict.WARNING, "speed").reason()).startsWith("two full scans of 64.0 GiB");
-        assertThat(assertVerdict(Verdict.WARNING, "negative-profit").cure()).isEqualTo("unmark what has no copies");
+        assertThat(assertVerdict(Verdict.WARNING, "negative-profit").cure())
+                .isEqualTo("unmark memory that has no copies");
 
         write("sys/kernel/mm/ksm/pages_unshared", Long.toString(Long.MAX_VALUE / 2));
         assertThat(assertVerdict(Verdict.WARNING, "speed").reason()).startsWith("two full scans of 8.0 EiB");
