@@ -189,7 +189,7 @@ class MergePoolTest {
             PoolStats before = pool.stats();
             assertThatThrownBy(() -> pool.allocate(4 * PAGE + 1))
                     .isInstanceOf(PoolExhaustedException.class)
-                    .hasMessageContaining("no room for 5 pages: blocks take 6 of its 10");
+                    .hasMessageContaining("no room for 5 pages: its blocks use 6 of 10");
             assertThat(pool.stats()).isEqualTo(before);
             assertThat(pool.allocate(4 * PAGE).size()).isEqualTo(4 * PAGE);
             assertThat(kept.toByteArray()).isEqualTo(random(1, 6 * PAGE));

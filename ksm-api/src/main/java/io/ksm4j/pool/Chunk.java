@@ -6,14 +6,14 @@ import io.ksm4j.RegionOptions;
 import java.nio.ByteBuffer;
 import java.util.concurrent.locks.ReentrantLock;
 
-/** One region of a pool, which of its pages are free, and what its blocks hold. */
+/** One region of a pool: which of its pages are free, and the totals of its blocks. */
 final class Chunk {
 
     final MergePool pool;
 
     final MergeRegion region;
 
-    /** All of the region. Used with absolute positions only, so threads can have it in common. */
+    /** The whole region. Accessed only with absolute positions, so that threads can share it. */
     final ByteBuffer memory;
 
     private final FreePages pages;
@@ -32,7 +32,7 @@ final class Chunk {
     }
 
     static Chunk map(MergePool pool, Ksm ksm, long bytes, RegionOptions options) {
-        // What may not fit on the heap comes before the region.
+        // Allocated first, so that running out of heap memory leaves no region behind.
         FreePages pages = new FreePages((int) (bytes / pool.pageSize));
         byte[] zeros = new byte[pool.pageSize];
         MergeRegion region = ksm.allocate(bytes, options);
@@ -44,7 +44,7 @@ final class Chunk {
         }
     }
 
-    /** As {@link #take}, or false if another thread is at it. */
+    /** Like {@link #take}, but returns false at once if another thread holds the lock. */
     boolean tryTake(MergeBlock block) {
         if (!lock.tryLock()) {
             return false;
@@ -56,7 +56,7 @@ final class Chunk {
         }
     }
 
-    /** Gives a block as many pages in a row as it needs, which hold zeros; returns false if there are none. */
+    /** Gives a block the consecutive zero pages it needs; returns false if there is no such run. */
     boolean take(MergeBlock block) {
         lock.lock();
         try {
@@ -79,7 +79,7 @@ final class Chunk {
         return true;
     }
 
-    /** Takes back what {@link #take} gave. Pages are cleared first, so that whoever takes them next finds zeros. */
+    /** Takes back the pages from {@link #take}. They are cleared first, so that the next block starts with zeros. */
     void giveBack(MergeBlock block) {
         int first = block.firstPage;
         int count = block.pages();
@@ -103,7 +103,7 @@ final class Chunk {
         try {
             region.discard(start, (long) count * zeros.length);
         } catch (RuntimeException | Error e) {
-            // Locked memory before Linux 5.18, or a call that failed for want of heap or stack. The pages stay
+            // The memory is locked, before Linux 5.18, or the call failed for lack of heap or stack. The pages stay
             // resident.
             try {
                 for (int page = 0; page < count && region.isOpen(); page++) {

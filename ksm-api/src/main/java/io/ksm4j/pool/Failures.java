@@ -2,16 +2,16 @@ package io.ksm4j.pool;
 
 import org.jspecify.annotations.Nullable;
 
-/** Closing after a failure, or although closing something else has failed. */
+/** Closes resources after a failure, or even if closing another one has failed. */
 final class Failures {
 
     private Failures() {}
 
     /**
-     * Closes something, whatever that throws.
+     * Closes a resource and catches what that throws.
      *
-     * @param first what was thrown before, or null
-     * @return what is to be thrown, or null: the first of all failures, with the others suppressed in it
+     * @param first the failure so far, or null
+     * @return the failure to throw, or null: the first of all failures, with the others suppressed in it
      */
     static @Nullable Throwable close(AutoCloseable closed, @Nullable Throwable first) {
         try {
@@ -24,7 +24,8 @@ final class Failures {
             try {
                 first.addSuppressed(t);
             } catch (IllegalArgumentException | OutOfMemoryError | StackOverflowError e) {
-                // Without heap there is no room for a list, and the JVM throws the same object again.
+                // Without heap memory the list of suppressed exceptions cannot be created, or the JVM has thrown the
+                // same preallocated error again.
             }
             return first;
         }

@@ -3,35 +3,39 @@ package io.ksm4j.pool;
 import java.util.Arrays;
 
 /**
- * Which pages of a region are free: as runs, each as long as can be, in lists by length. Taking and giving back cost the same
- * whatever the number of runs, but for a request of 32 pages or more that only a run of nearly its own length could meet.
+ * The free pages of a region, as maximal runs in lists by length. Taking and giving back take constant time regardless
+ * of the number of runs, except for a request of 32 pages or more that only a run of almost the same length can
+ * satisfy.
  *
- * <p>For use by one thread at a time.
+ * <p>Not thread-safe.
  */
 final class FreePages {
 
     static final int NONE = -1;
 
-    /** Shorter runs have a list for each length. */
+    /** Runs shorter than this have one list per length. */
     private static final int EXACT = 32;
 
-    /** Longer ones have four for each power of two. */
+    /** Longer runs have four lists per power of two. */
     private static final int FINENESS_BITS = 2;
 
     private static final int LISTS = EXACT + ((Integer.SIZE - 6) << FINENESS_BITS);
 
-    /** At the first and at the last page of each free run its length, at the first and the last of each taken one 0. */
+    /**
+     * The length of a free run at its first and its last page; 0 at the first and the last page of a run that is taken.
+     */
     private final int[] lengths;
 
-    /** By first page: the neighbours in the run's list. */
+    /** For the first page of a run: the next run in its list. */
     private final int[] next;
 
+    /** For the first page of a run: the previous run in its list. */
     private final int[] previous;
 
-    /** By list: the first page of its first run. */
+    /** For each list: the first page of its first run. */
     private final int[] heads = new int[LISTS];
 
-    /** A bit for each list that holds a run. */
+    /** One bit per list: set if the list contains a run. */
     private final long[] filled = new long[(LISTS + Long.SIZE - 1) / Long.SIZE];
 
     private int free;
@@ -49,13 +53,15 @@ final class FreePages {
         return free;
     }
 
-    /** Takes so many pages in a row, and returns the first, or {@link #NONE} if there is no run as long. */
+    /**
+     * Takes the given number of consecutive pages, and returns the first, or {@link #NONE} if no run is long enough.
+     */
     int take(int pages) {
         if (pages > free) {
             return NONE;
         }
         int list = list(pages);
-        // Every run of the lists after it is long enough; of its own list, only if that holds one length.
+        // All runs in later lists are long enough. Those in its own list are only if it contains a single length.
         int first = head(pages < EXACT ? list : list + 1);
         for (int run = pages < EXACT ? NONE : heads[list]; first == NONE && run != NONE; run = next[run]) {
             if (lengths[run] >= pages) {
@@ -76,7 +82,7 @@ final class FreePages {
         return first;
     }
 
-    /** Gives back what {@link #take} returned, all of it. */
+    /** Gives back a whole run returned by {@link #take}. */
     void giveBack(int first, int pages) {
         int from = first;
         int to = first + pages;
@@ -123,7 +129,7 @@ final class FreePages {
         }
     }
 
-    /** The first run of the first list that holds one, from a list on. */
+    /** Returns the first run of the first non-empty list, starting at the given list. */
     private int head(int from) {
         long mask = -1L << from;
         for (int word = from / Long.SIZE; word < filled.length; word++) {

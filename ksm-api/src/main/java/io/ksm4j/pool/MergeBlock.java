@@ -8,13 +8,15 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A value in a {@link MergePool}: bytes that start on a page. The rest of its last page holds zeros, so that blocks with equal bytes
- * have equal pages.
+ * A value in a {@link MergePool}. The block starts on a page boundary and the rest of its last page is zero, so that
+ * blocks with equal bytes have equal pages.
  *
- * <p>Bytes are copied in and out. There is no view of them, because a view could outlive the block and show another's bytes.
+ * <p>Bytes are copied in and out. There are no views of a block, because a view could outlive the block and expose the
+ * bytes of the next one.
  *
- * <p>Any thread may call any method. A block that is closed while others read or write it goes when the last of them is done. What a
- * reader finds while another thread writes the same bytes is some mixture of old and new.
+ * <p>Blocks are safe for use by multiple threads. If a block is closed while other threads read or write it, its pages
+ * are freed once the last of them is done. A read that runs at the same time as a write of the same bytes returns a
+ * mixture of old and new bytes.
  */
 public final class MergeBlock implements AutoCloseable {
 
@@ -32,18 +34,23 @@ public final class MergeBlock implements AutoCloseable {
 
     private final int size;
 
-    /** Where it stands, or is to stand: changed by chunks under their lock, and not once somebody else may see the block. */
+    /**
+     * Where the block is placed, or is to be placed. Changed by chunks under their lock, and not once other threads can
+     * see the block.
+     */
     Chunk chunk;
 
-    /** {@link FreePages#NONE} as long as it has no pages. */
+    /** {@link FreePages#NONE} as long as the block has no pages. */
     int firstPage = FreePages.NONE;
 
-    /** The next of those that could not be freed yet. */
+    /** The next of the blocks that could not be freed yet. */
     @Nullable
     MergeBlock nextUnfreed;
 
-    /** How many threads are at the bytes; with {@link #CLOSED} added once nobody else may come. */
-    @SuppressWarnings("UnusedVariable") // By USERS.
+    /**
+     * The number of threads that are reading or writing the bytes, with {@link #CLOSED} added once no more may start.
+     */
+    @SuppressWarnings("UnusedVariable") // Accessed through USERS.
     private volatile int users;
 
     MergeBlock(Chunk chunk, int size) {
@@ -51,11 +58,7 @@ public final class MergeBlock implements AutoCloseable {
         this.size = size;
     }
 
-    /**
-     * How long the value is.
-     *
-     * @return bytes, as asked for; also after close
-     */
+    /** {@return the size of the value in bytes, as requested; also after close} */
     public int size() {
         return size;
     }
@@ -63,10 +66,10 @@ public final class MergeBlock implements AutoCloseable {
     /**
      * Copies bytes into the block.
      *
-     * @param offset where the first goes
-     * @param source the bytes from its position to its limit; its position is its limit afterwards
-     * @throws IndexOutOfBoundsException if they do not fit; nothing is copied then
-     * @throws IllegalStateException if the block, or the pool, is closed
+     * @param offset the offset in the block of the first byte
+     * @param source the bytes from its position to its limit; afterwards its position equals its limit
+     * @throws IndexOutOfBoundsException if the bytes do not fit. Nothing is copied
+     * @throws IllegalStateException if the block or the pool is closed
      */
     public void put(int offset, ByteBuffer source) {
         int length = source.remaining();
@@ -85,10 +88,10 @@ public final class MergeBlock implements AutoCloseable {
     /**
      * Copies bytes into the block.
      *
-     * @param offset where the first goes
+     * @param offset the offset in the block of the first byte
      * @param source the bytes
-     * @throws IndexOutOfBoundsException if they do not fit; nothing is copied then
-     * @throws IllegalStateException if the block, or the pool, is closed
+     * @throws IndexOutOfBoundsException if the bytes do not fit. Nothing is copied
+     * @throws IllegalStateException if the block or the pool is closed
      */
     public void put(int offset, byte[] source) {
         put(offset, ByteBuffer.wrap(source));
@@ -97,11 +100,11 @@ public final class MergeBlock implements AutoCloseable {
     /**
      * Copies bytes out of the block.
      *
-     * @param offset the first
-     * @param target is filled from its position to its limit; its position is its limit afterwards
-     * @throws IndexOutOfBoundsException if the block has not so many; nothing is copied then
+     * @param offset the offset in the block of the first byte
+     * @param target filled from its position to its limit; afterwards its position equals its limit
+     * @throws IndexOutOfBoundsException if the block does not contain that many bytes. Nothing is copied
      * @throws java.nio.ReadOnlyBufferException if the target is read-only
-     * @throws IllegalStateException if the block, or the pool, is closed; what was copied means nothing then
+     * @throws IllegalStateException if the block or the pool is closed. Bytes that were already copied are meaningless
      */
     public void get(int offset, ByteBuffer target) {
         int length = target.remaining();
@@ -111,8 +114,8 @@ public final class MergeBlock implements AutoCloseable {
             if (length > 0) {
                 target.put(target.position(), chunk.memory, start() + offset, length);
             }
-            // Memory that was closed meanwhile may have shown zeros. What was read before the fence was read while it
-            // was open.
+            // Memory that was closed during the copy may have read as zeros. If the pool is still open after the fence,
+            // everything before it was read while the memory was open.
             VarHandle.acquireFence();
             chunk.pool.requireOpen();
         } finally {
@@ -125,7 +128,7 @@ public final class MergeBlock implements AutoCloseable {
      * Copies all bytes out of the block.
      *
      * @return a new array
-     * @throws IllegalStateException if the block, or the pool, is closed
+     * @throws IllegalStateException if the block or the pool is closed
      */
     public byte[] toByteArray() {
         byte[] bytes = new byte[size];
@@ -162,10 +165,11 @@ public final class MergeBlock implements AutoCloseable {
     }
 
     /**
-     * Frees the block: its pages go back to the kernel, and may be another block's next. A second call does nothing.
+     * Closes the block and frees its pages, which another block may then use. Closing a closed block has no effect.
      *
-     * <p>If other threads are reading or writing it, the last of them does that. Should giving the pages back fail, for want of heap
-     * say, the block is closed all the same, and the pool tries again when a block is next allocated.
+     * <p>If other threads are reading or writing the block, the last of them frees the pages. If freeing them fails,
+     * for example for lack of heap memory, the block is closed nevertheless, and the pool tries again when a block is
+     * next allocated.
      */
     @Override
     public void close() {

@@ -18,8 +18,8 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Off-heap blocks for values that should merge: equal values give equal pages. Each block starts on a page, its last page ends in zeros,
- * and nothing else stands in its pages.
+ * A pool of off-heap blocks for values that should merge. Equal values are stored in equal pages: each block starts on
+ * a page boundary, the rest of its last page is zero, and its pages contain nothing else.
  *
  * <pre>{@code
  * try (MergePool pool = MergePool.create(Ksm.system(), 1L << 30)) {
@@ -29,21 +29,23 @@ import org.jspecify.annotations.Nullable;
  * }
  * }</pre>
  *
- * <p>Blocks stand in a few regions, so that many need few mappings. A freed block's pages go back to the kernel at once, and a block
- * begins as zeros. The pool is bounded: what its blocks take, in whole pages and before merging, never exceeds its capacity.
+ * <p>The blocks are placed in a few regions, so that many blocks need few mappings. Closing a block frees its pages at
+ * once, and a new block is filled with zeros. The pool is bounded: the size of its blocks, in whole pages and before
+ * merging, never exceeds its capacity.
  *
- * <p>Every block takes whole pages, so small values waste most of one. With pages of 4 KiB a pool saves memory from about 3 KiB on with two copies of
- * each value, and from 1 KiB on with eight; {@code docs/pool.md} has the measurements.
+ * <p>Every block uses whole pages, so small values waste most of a page. With pages of 4 KiB, a pool saves memory for
+ * values of about 3 KiB and more if there are two copies of each value, and of 1 KiB and more if there are eight.
+ * {@code docs/pool.md} has the measurements.
  *
- * <p>Any thread may call any method. Blocks that are forgotten keep their pages until the pool is closed.
+ * <p>Pools are safe for use by multiple threads. A block that is never closed keeps its pages until the pool is closed.
  */
 public final class MergePool implements AutoCloseable {
 
-    /** Larger regions would need more than one buffer. */
-    private static final long MOST_REGION = 1L << 30;
+    /** The maximum size of a region: a larger one would need more than one buffer. */
+    private static final long MAX_REGION_BYTES = 1L << 30;
 
-    private static final long LEAST_REGION = 16L << 20;
-    private static final int MOST_REGIONS_AT_FIRST = 32;
+    private static final long MIN_REGION_BYTES = 16L << 20;
+    private static final int MAX_INITIAL_REGIONS = 32;
 
     private final Ksm ksm;
     private final RegionOptions options;
@@ -53,13 +55,15 @@ public final class MergePool implements AutoCloseable {
 
     private final AtomicLong usedPages = new AtomicLong();
 
-    /** Closed blocks that still have their pages, because giving them back failed: the first, which leads to the others. */
+    /**
+     * The first of the closed blocks that still have their pages, because freeing them failed; it links to the others.
+     */
     private final AtomicReference<@Nullable MergeBlock> unfreed = new AtomicReference<>();
 
-    /** Held by the one thread that maps another region, while others wait for that. */
+    /** Held by the one thread that maps another region. Other threads wait for it. */
     private final ReentrantLock growing = new ReentrantLock();
 
-    /** Grows, and is never changed. */
+    /** Replaced by a longer array to add a region; an array is never modified. */
     private volatile Chunk[] chunks;
 
     private volatile boolean open = true;
@@ -69,11 +73,11 @@ public final class MergePool implements AutoCloseable {
         this.options = options;
         this.pageSize = Math.toIntExact(ksm.pageSize());
         this.capacity = capacity / pageSize * pageSize;
-        // Two a processor, so that threads seldom meet at one; but few.
-        int most = Math.min(2 * Runtime.getRuntime().availableProcessors(), MOST_REGIONS_AT_FIRST);
-        long each = Math.max(LEAST_REGION, Math.min(capacity / most, MOST_REGION));
+        // Two per processor keep contention low; the maximum keeps the number of mappings small.
+        int maxRegions = Math.min(2 * Runtime.getRuntime().availableProcessors(), MAX_INITIAL_REGIONS);
+        long each = Math.max(MIN_REGION_BYTES, Math.min(capacity / maxRegions, MAX_REGION_BYTES));
         this.regionBytes = (each + pageSize - 1) / pageSize * pageSize;
-        Chunk[] first = new Chunk[(int) Math.max(1, Math.min(most, capacity / regionBytes))];
+        Chunk[] first = new Chunk[(int) Math.max(1, Math.min(maxRegions, capacity / regionBytes))];
         int made = 0;
         try {
             while (made < first.length) {
@@ -90,10 +94,10 @@ public final class MergePool implements AutoCloseable {
     }
 
     /**
-     * Makes a pool whose blocks are marked mergeable, without huge pages, which do not merge.
+     * Creates a pool whose regions are marked mergeable and use no huge pages, because those do not merge.
      *
-     * @param ksm maps its regions
-     * @param capacityBytes the most that its blocks may take, in whole pages and before merging
+     * @param ksm allocates the regions
+     * @param capacityBytes the maximum size of all blocks together, in whole pages and before merging
      * @return an empty pool
      * @throws IllegalArgumentException if the capacity is less than a page
      * @throws KsmException as {@link Ksm#allocate(long, RegionOptions)}
@@ -103,13 +107,15 @@ public final class MergePool implements AutoCloseable {
     }
 
     /**
-     * Makes a pool.
+     * Creates a pool.
      *
-     * @param ksm maps its regions
-     * @param capacityBytes the most that its blocks may take, in whole pages and before merging
-     * @param options of its regions; their name becomes the pool's. Regions must not be populated: pages come when they are written
+     * @param ksm allocates the regions
+     * @param capacityBytes the maximum size of all blocks together, in whole pages and before merging
+     * @param options the options of the regions; their name becomes the name of the pool. {@code populate} must be
+     *     false, because a pool's pages are created when they are written
      * @return an empty pool
-     * @throws IllegalArgumentException if the capacity is less than a page, or regions would be populated
+     * @throws IllegalArgumentException if the capacity is less than a page, or {@code options} would populate the
+     *     regions
      * @throws KsmException as {@link Ksm#allocate(long, RegionOptions)}
      */
     public static MergePool create(Ksm ksm, long capacityBytes, RegionOptions options) {
@@ -120,7 +126,7 @@ public final class MergePool implements AutoCloseable {
         }
         if (options.populate()) {
             throw new IllegalArgumentException(
-                    "pages of a pool come when they are written: do not populate its regions");
+                    "the regions of a pool must not be populated: its pages are created when they are written");
         }
         return new MergePool(ksm, capacityBytes, options);
     }
@@ -130,25 +136,25 @@ public final class MergePool implements AutoCloseable {
     }
 
     /**
-     * Takes a block of zeros.
+     * Allocates a block of zeros.
      *
-     * @param size bytes, 0 or more; at most the pool's capacity, and 1 GiB
+     * @param size the size in bytes: 0 to the pool's capacity, and at most 1 GiB
      * @return an open block
-     * @throws IllegalArgumentException if the size is not in that range
-     * @throws PoolExhaustedException if it does not fit beside the blocks there are; nothing has changed then
-     * @throws KsmException if the kernel has no memory or no mapping for another region; nothing has changed then
+     * @throws IllegalArgumentException if the size is out of range
+     * @throws PoolExhaustedException if the block does not fit into the remaining capacity. Nothing has changed
+     * @throws KsmException if the kernel has no memory or no mapping for another region. Nothing has changed
      * @throws IllegalStateException if the pool is closed
      */
     public MergeBlock allocate(int size) {
-        if (size < 0 || size > Math.min(capacity, MOST_REGION)) {
+        if (size < 0 || size > Math.min(capacity, MAX_REGION_BYTES)) {
             throw new IllegalArgumentException(
-                    "a block of this pool has 0 to " + Math.min(capacity, MOST_REGION) + " bytes, not " + size);
+                    "a block of this pool has 0 to " + Math.min(capacity, MAX_REGION_BYTES) + " bytes, not " + size);
         }
         StackRoom.requireForChange();
         requireOpen();
         freeUnfreed();
         int pages = pages(size);
-        // First, since what follows needs no heap.
+        // Created first, because what follows needs no heap memory.
         MergeBlock block = new MergeBlock(chunks[0], size);
         reserve(pages);
         boolean done = false;
@@ -160,16 +166,16 @@ public final class MergePool implements AutoCloseable {
                 free(block);
             }
         }
-        // Whoever gets hold of the block sees where it stands, however it was handed over.
+        // Any thread that gets the block sees where it is placed, even if it was passed on through a data race.
         VarHandle.releaseFence();
         return block;
     }
 
     /**
-     * Takes a block as large as a value, and copies the value into it.
+     * Allocates a block of the size of a value, and copies the value into it.
      *
-     * @param value the bytes from its position to its limit; its position is its limit afterwards
-     * @return an open block that holds them
+     * @param value the bytes from its position to its limit; afterwards its position equals its limit
+     * @return an open block that contains the bytes
      * @throws IllegalArgumentException as {@link #allocate}
      * @throws PoolExhaustedException as {@link #allocate}
      * @throws KsmException as {@link #allocate}
@@ -187,10 +193,10 @@ public final class MergePool implements AutoCloseable {
     }
 
     /**
-     * Takes a block as large as a value, and copies the value into it.
+     * Allocates a block of the size of a value, and copies the value into it.
      *
      * @param value the bytes
-     * @return an open block that holds them
+     * @return an open block that contains the bytes
      * @throws IllegalArgumentException as {@link #allocate}
      * @throws PoolExhaustedException as {@link #allocate}
      * @throws KsmException as {@link #allocate}
@@ -205,13 +211,14 @@ public final class MergePool implements AutoCloseable {
     }
 
     private void reserve(int pages) {
-        long most = capacity / pageSize;
+        long maxPages = capacity / pageSize;
         long used;
         do {
             used = usedPages.get();
-            if (used + pages > most) {
-                throw new PoolExhaustedException("pool " + this + " has no room for " + pages + " pages: blocks take "
-                        + used + " of its " + most + "; close some, or create a larger pool");
+            if (used + pages > maxPages) {
+                throw new PoolExhaustedException(
+                        "pool " + this + " has no room for " + pages + " pages: its blocks use " + used + " of "
+                                + maxPages + "; close some, or create a larger pool");
             }
         } while (!usedPages.compareAndSet(used, used + pages));
     }
@@ -219,7 +226,7 @@ public final class MergePool implements AutoCloseable {
     private void take(MergeBlock block) {
         while (true) {
             Chunk[] all = chunks;
-            // Threads begin at different regions, and go on where another one is, before they wait for it.
+            // Threads start at different regions, and try all of them before waiting for one that is in use.
             int start = (int) ((Thread.currentThread().getId() * 0x9e3779b97f4a7c15L) >>> 33) % all.length;
             for (int i = 0; i < all.length; i++) {
                 if (all[(start + i) % all.length].tryTake(block)) {
@@ -236,8 +243,9 @@ public final class MergePool implements AutoCloseable {
     }
 
     /**
-     * The runs that are free are too short: more addresses are had for nothing, and the bound on pages holds. Regions stay, also those
-     * made for a large block: where buffers cannot be revoked, the addresses of closed ones would pile up until they are collected.
+     * Adds a region if the free runs of pages are too short. Reserving more address space is free, and the bound on
+     * pages still holds. Regions are never removed, not even those added for a large block: where buffers cannot be
+     * revoked, the addresses of closed regions would accumulate until the buffers are collected.
      */
     private void grow(Chunk[] known, int pages) {
         growing.lock();
@@ -246,13 +254,13 @@ public final class MergePool implements AutoCloseable {
                 return;
             }
             Chunk[] more = Arrays.copyOf(known, known.length + 1);
-            // Rounded up, so that blocks that differ a little can follow each other there.
+            // Rounded up, so that slightly larger blocks fit there later.
             long needed = Long.highestOneBit(2L * pages * pageSize - 1);
             Chunk chunk = newChunk(Math.max(regionBytes, needed));
             more[known.length] = chunk;
             chunks = more;
             if (!open) {
-                // close() does not wait for this thread, and may have missed it.
+                // close() does not wait for this thread, and may have missed the new region.
                 chunk.region.close();
             }
             requireOpen();
@@ -261,7 +269,7 @@ public final class MergePool implements AutoCloseable {
         }
     }
 
-    /** Frees what {@link #allocate} reserved and took. Where that fails, it is done when a block is next allocated. */
+    /** Frees what {@link #allocate} reserved and took. If that fails, the next allocation tries again. */
     void free(MergeBlock block) {
         boolean done = false;
         try {
@@ -291,16 +299,16 @@ public final class MergePool implements AutoCloseable {
             try {
                 free(block);
             } catch (RuntimeException | Error e) {
-                // It is among the unfreed again.
+                // free() has put it back into the list.
             }
             block = next;
         }
     }
 
     /**
-     * What the pool holds.
+     * Returns what the pool contains. Works after close, too.
      *
-     * @return the numbers; also after close
+     * @return the statistics
      */
     public PoolStats stats() {
         Chunk[] all = chunks;
@@ -316,10 +324,11 @@ public final class MergePool implements AutoCloseable {
     }
 
     /**
-     * What the pool's pages occupy and save: the sum over its regions. Takes as long as {@link Ksm#stats(java.util.Collection)}.
+     * Reads how much memory the pool's pages occupy and save, as the total over its regions. The cost is that of
+     * {@link Ksm#stats(java.util.Collection)}.
      *
-     * @return the numbers
-     * @throws IllegalStateException if the pool is closed before or meanwhile
+     * @return the statistics
+     * @throws IllegalStateException if the pool is closed before or during the call
      * @throws KsmException as {@link Ksm#stats(java.util.Collection)}
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
@@ -330,11 +339,7 @@ public final class MergePool implements AutoCloseable {
         return ksm.stats(regions).values().stream().reduce(RegionStats.NONE, RegionStats::plus);
     }
 
-    /**
-     * Whether the pool is open.
-     *
-     * @return false from the begin of {@link #close()} on
-     */
+    /** {@return whether the pool is open; false as soon as {@link #close()} has begun} */
     public boolean isOpen() {
         return open;
     }
@@ -350,10 +355,11 @@ public final class MergePool implements AutoCloseable {
     }
 
     /**
-     * Gives all memory back. Its blocks throw {@code IllegalStateException} from now on, but for their {@code close}, which does nothing
-     * more. A second call does nothing, or closes what the first could not.
+     * Closes the pool and frees its memory. From then on its blocks throw {@code IllegalStateException}, except for
+     * their {@code close}, which has no effect. Closing a pool again has no effect, unless a region could not be closed
+     * before; then it tries again.
      *
-     * @throws IllegalStateException as {@link MergeRegion#close()}; all other regions are closed then
+     * @throws IllegalStateException as {@link MergeRegion#close()}. All other regions are closed
      * @throws KsmException as {@link MergeRegion#close()}
      */
     @Override
@@ -371,7 +377,7 @@ public final class MergePool implements AutoCloseable {
         }
     }
 
-    /** Its name and capacity. */
+    /** {@return the name and the capacity of the pool} */
     @Override
     public String toString() {
         return (options.name().isEmpty() ? "" : options.name() + " ") + "of " + capacity + " bytes";

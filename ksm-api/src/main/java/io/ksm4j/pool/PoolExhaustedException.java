@@ -2,7 +2,9 @@ package io.ksm4j.pool;
 
 import io.ksm4j.KsmException;
 
-/** A {@link MergePool} has no room for a block, because of its own bound. Blocks that are closed make room. */
+/**
+ * Thrown when a block does not fit into the remaining capacity of a {@link MergePool}. Closing other blocks makes room.
+ */
 public final class PoolExhaustedException extends KsmException {
 
     private static final long serialVersionUID = 1;
@@ -11,7 +13,7 @@ public final class PoolExhaustedException extends KsmException {
         super(message);
     }
 
-    /** True: other blocks may be closed meanwhile. */
+    /** {@return true: other blocks may be closed in the meantime} */
     @Override
     public boolean mayRetry() {
         return true;

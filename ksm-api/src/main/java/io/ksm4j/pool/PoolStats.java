@@ -1,22 +1,24 @@
 package io.ksm4j.pool;
 
 /**
- * What a {@link MergePool} holds. The numbers are read one after the other while other threads go on.
+ * What a {@link MergePool} contains. The values are read one after the other, so changes by other threads may make them
+ * inconsistent with each other.
  *
- * @param capacityBytes the most that blocks may take, in bytes of whole pages
- * @param usedBytes what the open blocks take, in bytes of whole pages; before merging
- * @param valueBytes what was asked for in them: {@code usedBytes} without the empty ends of last pages
- * @param blocks open blocks
- * @param regions the mappings that the blocks stand in
- * @param addressBytes the address space of these mappings, which takes no memory where no block is; may be more than the capacity
+ * @param capacityBytes the maximum size of all blocks together, in bytes of whole pages
+ * @param usedBytes the size of the open blocks in bytes of whole pages, before merging
+ * @param valueBytes the requested size of the open blocks: {@code usedBytes} without the unused ends of last pages
+ * @param blocks the number of open blocks
+ * @param regions the number of regions that hold the blocks
+ * @param addressBytes the address space of these regions. It may exceed the capacity; parts without blocks use no
+ *     memory
  */
 public record PoolStats(
         long capacityBytes, long usedBytes, long valueBytes, long blocks, int regions, long addressBytes) {
 
     /**
-     * What rounding up to whole pages wastes, if nothing merges.
+     * Returns how much memory rounding up to whole pages wastes if nothing merges.
      *
-     * @return bytes of empty ends of last pages
+     * @return the unused ends of last pages, in bytes
      */
     public long wastedBytes() {
         return usedBytes - valueBytes;

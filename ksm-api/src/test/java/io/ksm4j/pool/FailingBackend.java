@@ -9,7 +9,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
-/** Memory that merges nothing, and a kernel that fails where it is told to. */
+/** A backend whose memory never merges, and whose calls fail on demand. */
 final class FailingBackend implements KsmBackend {
 
     static final int PAGE = 4096;
@@ -17,19 +17,19 @@ final class FailingBackend implements KsmBackend {
 
     final AtomicInteger calls = new AtomicInteger();
 
-    /** What calls do instead of succeeding; null for those that succeed. */
+    /** What calls do instead of succeeding; null to let them succeed. */
     @Nullable
     LongSupplier failure;
 
-    /** The first call that fails, counted from 1, and the first after it that does not. */
+    /** The first call that fails, counted from 1, and the first one after it that succeeds. */
     int failFrom;
 
     int failTo = Integer.MAX_VALUE;
 
-    /** Run in each {@code mmap}. */
+    /** Run during each {@code mmap}. */
     Runnable whileMapping = () -> {};
 
-    /** Whether nobody can write to the memory. */
+    /** Whether writes to the memory fail. */
     boolean readOnly;
 
     private final NavigableMap<Long, ByteBuffer> mapped = new ConcurrentSkipListMap<>();

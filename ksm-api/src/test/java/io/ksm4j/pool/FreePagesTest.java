@@ -12,14 +12,14 @@ import net.jqwik.api.Tag;
 import net.jqwik.api.constraints.IntRange;
 import net.jqwik.api.constraints.Size;
 
-/** Against a set of bits. */
+/** Compares the free pages with a bit set. */
 @Tag("more")
 class FreePagesTest {
 
     private record Run(int first, int pages) {}
 
     @Property
-    void itTakesWhatIsFreeAndRefusesOnlyWhatDoesNotFit(
+    void takesFreeRunsAndRejectsOnlyWhatDoesNotFit(
             @ForAll @IntRange(min = 1, max = 300) int size,
             @ForAll @Size(max = 400) List<@IntRange(min = -100, max = 70) Integer> requests) {
         FreePages pages = new FreePages(size);
@@ -58,7 +58,7 @@ class FreePagesTest {
     }
 
     @Example
-    void allThatWasGivenBackIsOneRunAgain() {
+    void joinsAllRunsThatAreGivenBack() {
         FreePages pages = new FreePages(1 << 18);
         List<Run> runs = new ArrayList<>();
         int length = 1;

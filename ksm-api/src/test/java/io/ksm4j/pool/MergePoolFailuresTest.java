@@ -24,7 +24,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Whatever fails in a pool, at whichever call: its blocks are those that were handed out, and no page is lost. */
+/** After a failure of any call in a pool, its blocks are those that were returned, and no page is lost. */
 class MergePoolFailuresTest {
 
     /** What a call does instead of succeeding. */
@@ -45,7 +45,7 @@ class MergePoolFailuresTest {
     private static final int PAGES = 64;
     private static final byte[] ZEROS = new byte[PAGE];
 
-    /** More than the calls of {@link #use}. */
+    /** More than the number of calls in {@link #use}. */
     private static final int MOST_CALLS = 200;
 
     private final long openBefore = MergeRegistry.system().openRegions();
@@ -76,7 +76,7 @@ class MergePoolFailuresTest {
 
     @ParameterizedTest
     @EnumSource
-    void aPoolThatCannotBeMadeLeavesNoRegion(Failure failure) {
+    void failedCreationLeavesNoRegion(Failure failure) {
         Throwable thrown;
         int call = 0;
         do {
@@ -96,13 +96,13 @@ class MergePoolFailuresTest {
 
     @ParameterizedTest
     @EnumSource
-    void oneCallThatFailsLosesNoPage(Failure failure) {
+    void oneFailedCallLosesNoPage(Failure failure) {
         assertNothingIsLost(failure, 1);
     }
 
     @ParameterizedTest
     @EnumSource
-    void allCallsFromOneOnLoseNoPage(Failure failure) {
+    void failureOfAllLaterCallsLosesNoPage(Failure failure) {
         assertNothingIsLost(failure, MOST_CALLS);
     }
 
@@ -133,7 +133,7 @@ class MergePoolFailuresTest {
         assertThat(calls).isLessThan(MOST_CALLS).isPositive();
     }
 
-    /** Allocates, stores and closes; returns what is open at the end. */
+    /** Allocates, stores and closes blocks; returns those that are open at the end. */
     private static List<MergeBlock> use(MergePool pool) {
         List<MergeBlock> open = new ArrayList<>();
         for (int size : new int[] {0, 1, PAGE, 3 * PAGE + 5, 7 * PAGE}) {
@@ -154,7 +154,7 @@ class MergePoolFailuresTest {
 
     @ParameterizedTest
     @EnumSource
-    void aRegionThatCannotBeMappedTakesNothingOfThePool(Failure failure) {
+    void failedMappingUsesNoCapacity(Failure failure) {
         int mib = 1 << 20;
         Throwable thrown;
         int call = 0;
@@ -177,7 +177,7 @@ class MergePoolFailuresTest {
     }
 
     @Test
-    void pagesThatCannotBeClearedAreFreedByTheNextAllocation() {
+    void nextAllocationFreesPagesThatCouldNotBeCleared() {
         backend.readOnly = true;
         try (MergePool pool = pool(2)) {
             MergeBlock one = pool.allocate(PAGE);
@@ -199,7 +199,7 @@ class MergePoolFailuresTest {
     }
 
     @Test
-    void aValueThatCannotBeCopiedTakesNoBlock() {
+    void failedCopyLeavesNoBlock() {
         backend.readOnly = true;
         try (MergePool pool = pool(2)) {
             ByteBuffer value = ByteBuffer.allocate(PAGE);
@@ -212,7 +212,7 @@ class MergePoolFailuresTest {
 
     @ParameterizedTest
     @EnumSource
-    void aCloseThatFailsClosesAllOtherRegions(Failure failure) {
+    void failedCloseStillClosesAllOtherRegions(Failure failure) {
         MergePool pool = pool(20_000);
         assertThat(pool.stats().regions()).isGreaterThan(1);
         fail(failure, 1, 2);
@@ -223,7 +223,7 @@ class MergePoolFailuresTest {
     }
 
     @Test
-    void closeDoesNotWaitForARegionThatIsBeingMapped() throws Exception {
+    void closeDoesNotWaitForAMappingInProgress() throws Exception {
         CountDownLatch mapping = new CountDownLatch(1);
         CountDownLatch closed = new CountDownLatch(1);
         MergePool pool = pool((16 << 20) / PAGE + 1);
@@ -247,9 +247,9 @@ class MergePoolFailuresTest {
         }
     }
 
-    /** Threads that wait in a monitor would keep virtual threads on their carriers. */
+    /** Waiting in a monitor would pin virtual threads to their carriers. */
     @Test
-    void whoWaitsForARegionWaitsInNoMonitor() throws Exception {
+    void threadsDoNotWaitForARegionInAMonitor() throws Exception {
         CountDownLatch mapping = new CountDownLatch(1);
         CountDownLatch waiting = new CountDownLatch(1);
         ExecutorService threads = Executors.newFixedThreadPool(2);
