@@ -9,26 +9,26 @@ import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A mapping whose views are buffers that cannot be revoked, as JNI's {@code NewDirectByteBuffer} makes them. It counts the
- * buffers that are still reachable: slices and duplicates keep the buffer they came from reachable, so that one is enough to
- * watch.
+ * A mapping whose views are buffers that cannot be revoked, like those of JNI's {@code NewDirectByteBuffer}. It counts
+ * the buffers that are still reachable. Slices and duplicates keep their original buffer reachable, so watching that
+ * one is enough.
  */
 public final class BufferMapping implements NativeMapping {
 
-    /** Makes a direct buffer over native memory. */
+    /** Creates direct buffers over native memory. */
     @FunctionalInterface
     public interface BufferFactory {
         /**
-         * Makes a direct buffer.
+         * Creates a direct buffer.
          *
-         * @param address its first byte
-         * @param length its capacity
-         * @return a new buffer that owns nothing
+         * @param address the address of its first byte
+         * @param length its capacity in bytes
+         * @return a new buffer that does not own the memory
          */
         ByteBuffer newDirectByteBuffer(long address, int length);
     }
 
-    /** In {@link #views}: no more are made. */
+    /** Set in {@link #views} once no more buffers are created. */
     private static final int REVOKED = Integer.MIN_VALUE;
 
     private static final LateCleaner CLEANER = new LateCleaner();
@@ -37,17 +37,20 @@ public final class BufferMapping implements NativeMapping {
     private final BufferFactory factory;
     private final Object owner;
 
-    /** How many buffers are reachable or being made, with {@link #REVOKED} added once that is so. */
+    /**
+     * The number of buffers that are reachable or being created, with {@link #REVOKED} added once the mapping is
+     * revoked.
+     */
     private final AtomicInteger views = new AtomicInteger();
 
     private final AtomicReference<@Nullable Runnable> whenUnreachable = new AtomicReference<>();
 
     /**
-     * Creates the mapping's views.
+     * Creates a mapping.
      *
-     * @param address start of the mapped memory
-     * @param factory makes the buffers
-     * @param owner kept reachable while any buffer is
+     * @param address the start of the mapped memory
+     * @param factory creates the buffers
+     * @param owner kept reachable while any buffer is reachable
      */
     public BufferMapping(long address, BufferFactory factory, Object owner) {
         this.address = address;
@@ -68,7 +71,7 @@ public final class BufferMapping implements NativeMapping {
         } while (!views.compareAndSet(now, now + 1));
         boolean made = false;
         try {
-            // JNA makes buffers in the machine's order.
+            // JNA creates buffers in native byte order.
             ByteBuffer buffer =
                     factory.newDirectByteBuffer(address + offset, length).order(ByteOrder.BIG_ENDIAN);
             cleaner.register(buffer, gone);
@@ -127,7 +130,9 @@ public final class BufferMapping implements NativeMapping {
         return new IllegalStateException("the region is closed");
     }
 
-    /** Holds the owner until the buffer is gone: the cleaner keeps this object, and this object keeps the owner. */
+    /**
+     * Holds the owner until the buffer is unreachable: the cleaner keeps this object, and this object keeps the owner.
+     */
     private record ViewGone(BufferMapping mapping, Object owner) implements Runnable {
         @Override
         public void run() {

@@ -1,30 +1,32 @@
 package io.ksm4j.spi;
 
 /**
- * Makes one kind of {@link KsmBackend}. Providers are found by {@link java.util.ServiceLoader}; creating a provider and
- * asking for its name load no native code.
+ * Creates one kind of {@link KsmBackend}. Providers are found by {@link java.util.ServiceLoader}. Creating a provider
+ * and getting its name and priority must not load native code.
  */
 public interface KsmBackendProvider {
 
     /**
-     * The name of the backends it makes.
+     * Returns the name of the backends that this provider creates.
      *
      * @return a short lower-case name
      */
     String name();
 
     /**
-     * Which provider is asked first.
+     * Returns the rank of this provider. Providers are tried in descending order of rank, and the first backend that
+     * works is used.
      *
-     * @return a rank; the highest that works is taken
+     * @return the rank
      */
     int priority();
 
     /**
      * Binds the native functions.
      *
-     * @return a backend that works here
-     * @throws UnsupportedOperationException if it cannot work here; the message says why and what would cure it
+     * @return a backend that works on this machine
+     * @throws UnsupportedOperationException if the backend cannot work on this machine; the message says why and how to
+     *     fix that
      */
     KsmBackend open();
 }

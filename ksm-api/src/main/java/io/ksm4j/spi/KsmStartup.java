@@ -1,12 +1,12 @@
 package io.ksm4j.spi;
 
 /**
- * What a module wants done once in each program that uses ksm4j. Found by {@link java.util.ServiceLoader} when a program first asks for
- * {@link io.ksm4j.Ksm#system()}, whether a backend works or not.
+ * An action that a module runs once in each program that uses ksm4j. Found by {@link java.util.ServiceLoader} when a
+ * program first calls {@link io.ksm4j.Ksm#system()}, regardless of whether a backend works.
  */
 @FunctionalInterface
 public interface KsmStartup {
 
-    /** Does it, quickly: the program waits. What this throws, nobody hears of. */
+    /** Runs the action. It must be quick, because the program waits for it. Exceptions it throws are ignored. */
     void start();
 }

@@ -2,7 +2,7 @@ package io.ksm4j.spi;
 
 import java.nio.ByteBuffer;
 
-/** A backend on C functions that leave their error number for the calling thread, and on buffers that cannot be revoked. */
+/** A backend based on C functions that set errno for the calling thread, and on buffers that cannot be revoked. */
 public abstract class LibCBackend implements KsmBackend {
 
     private final String name;
@@ -12,8 +12,8 @@ public abstract class LibCBackend implements KsmBackend {
     /**
      * Creates the backend.
      *
-     * @param name the backend's name
-     * @param libC the functions
+     * @param name the name of the backend
+     * @param libC the C functions
      */
     protected LibCBackend(String name, LibC libC) {
         this.name = name;
@@ -22,17 +22,17 @@ public abstract class LibCBackend implements KsmBackend {
     }
 
     /**
-     * The error number of the calling thread's last call.
+     * Returns the error number of the calling thread's last call.
      *
      * @return a positive errno
      */
     protected abstract int lastError();
 
     /**
-     * Makes a buffer that owns nothing.
+     * Creates a direct buffer that does not own its memory.
      *
-     * @param address its first byte
-     * @param length its capacity
+     * @param address the address of its first byte
+     * @param length its capacity in bytes
      * @return a new direct buffer
      */
     protected abstract ByteBuffer newDirectByteBuffer(long address, int length);
@@ -83,9 +83,9 @@ public abstract class LibCBackend implements KsmBackend {
     }
 
     /**
-     * What a C function returned, in the kernel's way.
+     * Converts the result of a C function to the kernel's convention.
      *
-     * @param result -1 if the function failed
+     * @param result the result; -1 if the function failed
      * @return the result, or a negative errno
      */
     protected final long orError(long result) {

@@ -4,43 +4,44 @@ import java.nio.ByteBuffer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Java's access to one mapping. Every view keeps the mapping's owner reachable. All methods may be called by several threads
- * at once.
+ * Java's access to one mapping. Every view keeps the owner of the mapping reachable. All methods must be safe for use
+ * by multiple threads.
  */
 public interface NativeMapping {
 
     /**
-     * A direct buffer over a part of the mapping, in big-endian order as every new buffer.
+     * Returns a direct buffer over part of the mapping, in big-endian order like every new buffer.
      *
-     * @param offset first byte of the window
-     * @param length bytes in the window; the caller has checked that the window lies inside the mapping
+     * @param offset the first byte of the part
+     * @param length the length of the part in bytes; the caller has checked that the part is inside the mapping
      * @return a new buffer
-     * @throws IllegalStateException if the mapping was revoked
+     * @throws IllegalStateException if the mapping has been revoked
      */
     ByteBuffer buffer(long offset, int length);
 
     /**
-     * The whole mapping as a type only this backend knows.
+     * Returns the whole mapping as a type specific to this backend.
      *
-     * @param type the wished-for type
-     * @param <T> the wished-for type
-     * @return the view, or {@code null} if the backend has no such view
-     * @throws IllegalStateException if the mapping was revoked
+     * @param type the class of the view
+     * @param <T> the type of the view
+     * @return the view, or {@code null} if the backend does not support this type
+     * @throws IllegalStateException if the mapping has been revoked
      */
     <T> @Nullable T view(Class<T> type);
 
     /**
-     * Hands out no further view, and makes those handed out fail if the backend can.
+     * Stops creating views, and invalidates the existing ones if the backend can do that.
      *
-     * @return true if no view can reach the memory any more; false if buffers that cannot be revoked may still be used
-     * @throws IllegalStateException if a view is in use by a running native call; then nothing has changed
+     * @return true if no view can access the memory any more; false if buffers that cannot be revoked may still be in
+     *     use
+     * @throws IllegalStateException if a running native call is using a view. Nothing has changed
      */
     boolean revoke();
 
     /**
-     * Runs an action once no view can reach the memory any more: at once, or when the last view is unreachable.
+     * Runs an action once no view can access the memory any more: immediately, or when the last view is unreachable.
      *
-     * @param action run exactly once
+     * @param action the action, which is run exactly once
      */
     void whenUnreachable(Runnable action);
 }
