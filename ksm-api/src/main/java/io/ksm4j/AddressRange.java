@@ -6,24 +6,24 @@ import org.jspecify.annotations.Nullable;
 /**
  * A range of virtual addresses.
  *
- * @param start address of the first byte; not negative, since user space ends below 2<sup>63</sup>
- * @param length number of bytes, at least 1
+ * @param start the address of the first byte; not negative, because user space ends below 2<sup>63</sup>
+ * @param length the length in bytes, at least 1
  */
 public record AddressRange(long start, long length) implements Comparable<AddressRange>, Serializable {
 
     /**
-     * Checks the range.
+     * Creates a range.
      *
      * @throws IllegalArgumentException if {@code length} is not positive
      * @throws InvalidRangeException if the start is in the kernel's half of the address space or the range wraps around
      */
     public AddressRange {
         if (length <= 0) {
-            throw new IllegalArgumentException("length " + length + " is not positive: name at least one byte");
+            throw new IllegalArgumentException("length " + length + " is not positive: pass at least 1 byte");
         }
         if (start < 0) {
             throw new InvalidRangeException("address 0x" + Long.toHexString(start)
-                    + " lies in the kernel's half of the address space: pass an address of this process");
+                    + " is in the kernel's half of the address space: pass an address of this process");
         }
         if (start + length < 0) {
             throw new InvalidRangeException("0x" + Long.toHexString(start) + " plus " + length
@@ -35,35 +35,30 @@ public record AddressRange(long start, long length) implements Comparable<Addres
         return new AddressRange(start, end - start);
     }
 
-    /**
-     * The first address after the range.
-     *
-     * @return start plus length
-     */
+    /** {@return the first address after the range: start plus length} */
     public long end() {
         return start + length;
     }
 
     /**
-     * Whether an address lies in the range.
+     * Returns whether an address is in this range.
      *
      * @param address any address
-     * @return true if it does
+     * @return true if it is
      */
     public boolean contains(long address) {
         return address >= start && address < end();
     }
 
-    /** Orders by start, then by length. */
+    /** Compares by start, then by length. */
     @Override
     public int compareTo(AddressRange other) {
         int byStart = Long.compare(start, other.start);
         return byStart != 0 ? byStart : Long.compare(length, other.length);
     }
 
-    /** The range as {@code /proc/self/maps} writes it, with its size: {@code 7f00a000-7f00c000 (8 KiB)}. */
-    // Those of a record load dozens of classes at first use, and have the JDK keep the class loader until memory is
-    // short.
+    // Those generated for a record load dozens of classes on first use, and make the JDK keep the class loader until
+    // memory is short.
 
     @Override
     public boolean equals(@Nullable Object other) {
@@ -75,6 +70,10 @@ public record AddressRange(long start, long length) implements Comparable<Addres
         return 31 * Long.hashCode(start) + Long.hashCode(length);
     }
 
+    /**
+     * {@return the range in the format of {@code /proc/self/maps}, with its size, as in
+     * {@code 7f00a000-7f00c000 (8 KiB)}}
+     */
     @Override
     public String toString() {
         return Long.toHexString(start) + "-" + Long.toHexString(end()) + " (" + humanSize(length) + ")";

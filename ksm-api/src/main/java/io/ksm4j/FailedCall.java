@@ -5,7 +5,7 @@ import java.io.Serializable;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
-/** The system call behind a {@link KsmException}. */
+/** The system call that caused a {@link KsmException}. Immutable. */
 public final class FailedCall implements Serializable {
 
     private static final long serialVersionUID = 1;

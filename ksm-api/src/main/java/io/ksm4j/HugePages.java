@@ -1,17 +1,21 @@
 package io.ksm4j;
 
 /**
- * Whether the kernel may back a region with transparent huge pages. It merges small pages only: {@code ksmd} splits a huge
- * page when it finds an equal partner for one of the small pages in it. Where few of them found one, {@code khugepaged} makes a
- * huge page of them again and takes the merged ones apart; where more did than {@code max_ptes_shared} allows, it leaves
- * them. So a region that is to merge should {@link #AVOID} huge pages. See
- * <a href="https://docs.kernel.org/admin-guide/mm/transhuge.html">transhuge</a>.
+ * Whether the kernel may back a region with transparent huge pages.
+ *
+ * <p>KSM merges small pages only: {@code ksmd} splits a huge page when one of its small pages equals another page. If
+ * few of them do, {@code khugepaged} later collapses them into a huge page again, which unmerges them; if more do than
+ * {@code max_ptes_shared} allows, it leaves them alone. Use {@link #AVOID} for regions that are meant to merge. See <a
+ * href="https://docs.kernel.org/admin-guide/mm/transhuge.html">Transparent Hugepage Support</a>.
  */
 public enum HugePages {
-    /** As {@code /sys/kernel/mm/transparent_hugepage/enabled} says. */
+    /** Follows the setting in {@code /sys/kernel/mm/transparent_hugepage/enabled}. */
     SYSTEM_DEFAULT,
-    /** {@code madvise(MADV_HUGEPAGE)}: fewer page faults and TLB misses, where merging does not split the pages. */
+    /**
+     * Uses {@code madvise(MADV_HUGEPAGE)}: fewer page faults and TLB misses, as long as merging does not split the
+     * pages.
+     */
     ALLOW,
-    /** {@code madvise(MADV_NOHUGEPAGE)}: pages are small from the start, and merging splits nothing. */
+    /** Uses {@code madvise(MADV_NOHUGEPAGE)}: pages are small from the start, so merging does not have to split any. */
     AVOID
 }

@@ -1,8 +1,8 @@
 package io.ksm4j;
 
 /**
- * The address range cannot be one of this process: it wraps around, reaches into the kernel's half of the address space, does
- * not start on a page, or holds no whole page.
+ * Thrown when an address range cannot belong to this process: it wraps around, reaches into the kernel's half of the
+ * address space, does not start on a page boundary, or contains no whole page.
  */
 public final class InvalidRangeException extends KsmException {
 

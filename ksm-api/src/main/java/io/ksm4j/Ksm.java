@@ -25,7 +25,8 @@ import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The way in: off-heap memory that Linux's Kernel Samepage Merging may share.
+ * The entry point of ksm4j: allocates off-heap memory, or adopts existing memory, and marks it mergeable for Linux's
+ * Kernel Samepage Merging (KSM).
  *
  * <pre>{@code
  * Ksm ksm = Ksm.system();
@@ -35,23 +36,34 @@ import org.jspecify.annotations.Nullable;
  * }
  * }</pre>
  *
- * <p>Marked pages are merged by the kernel's thread {@code ksmd}, if it runs, once it has seen them unchanged in two scans.
- * Merged pages are copied when they are written to; nobody sees another's bytes. {@link #support()} says whether merging can
- * work here.
+ * <p>The kernel thread {@code ksmd} merges marked pages with equal content once two scans have found them unchanged. It
+ * does so only while it runs; {@link #support()} reports whether merging can work on this machine. A write to a merged
+ * page gives the writer a private copy (copy-on-write), so merging never changes what a program reads.
+ *
+ * <p>Instances are safe for use by multiple threads.
+ *
+ * @see <a href="https://docs.kernel.org/admin-guide/mm/ksm.html">Kernel Samepage Merging</a>, in the kernel
+ *     documentation, and madvise(2)
  */
 public final class Ksm {
 
-    /** Names the backend that {@link #system()} must use: {@code ffm}, {@code jnr} or {@code jna}. */
+    /**
+     * The system property that names the backend {@link #system()} must use: {@code ffm}, {@code jnr} or {@code jna}.
+     * Default: not set, which selects the best backend that works.
+     */
     public static final String BACKEND_PROPERTY = SystemProperties.BACKEND;
 
-    /** Set to {@code true}, leak reports say where the region was opened, at the cost of a stack trace for each region. */
+    /**
+     * The system property that, set to {@code true}, makes leak reports include the stack trace of where the region was
+     * opened. This costs one stack trace per region. Default: {@code false}.
+     */
     public static final String TRACK_LEAKS_PROPERTY = SystemProperties.TRACK_LEAKS;
 
     private static final ReentrantLock OPENING = new ReentrantLock();
     private static volatile @Nullable Ksm system;
 
-    /** Whether it was said that nothing merges on a kernel that could. */
-    private static final AtomicBoolean SAID_THAT_NOTHING_MERGES = new AtomicBoolean();
+    /** Whether the warning of {@link #systemOrFallback()} was logged. */
+    private static final AtomicBoolean FALLBACK_WARNING_LOGGED = new AtomicBoolean();
 
     private final Kernel kernel;
     private final ProcessMerging process;
@@ -62,12 +74,13 @@ public final class Ksm {
     }
 
     /**
-     * Merging on this system, through the best backend on the class path or module path: {@code ffm}, then {@code jnr}, then
-     * {@code jna}, or the one that {@value #BACKEND_PROPERTY} names.
+     * Returns the instance for this system, opening it on the first call. It uses the best backend on the class path or
+     * module path that works: {@code ffm}, then {@code jnr}, then {@code jna}; or the one named by
+     * {@value #BACKEND_PROPERTY}.
      *
-     * @return always the same one
-     * @throws KsmUnsupportedException if this is not a 64-bit Linux or no backend works; the message lists every backend found,
-     *     why it was refused, and what would cure it
+     * @return the same instance on every call
+     * @throws KsmUnsupportedException if this is not a 64-bit Linux or no backend works. The message lists every
+     *     backend found, why it was rejected, and how to fix that
      */
     public static Ksm system() {
         Ksm opened = system;
@@ -91,11 +104,13 @@ public final class Ksm {
     }
 
     /**
-     * {@link #system()} where the kernel takes advice, and {@link #fallback()} everywhere else. For programs that must also
-     * run on machines without KSM. Where the kernel has KSM and something else is missing, such as a backend for this version of
-     * Java, the logger {@code io.ksm4j} says so in a warning, once.
+     * Returns {@link #system()} if this process can mark memory mergeable, and a {@link #fallback()} otherwise. Use it
+     * in programs that must also run on machines without KSM.
      *
-     * @return one of the two
+     * <p>If the kernel has KSM but something else is missing, such as a backend for this Java version, the logger
+     * {@code io.ksm4j} gets a warning, once per class loader that loads ksm4j.
+     *
+     * @return {@link #system()}, or a new fallback
      */
     public static Ksm systemOrFallback() {
         String reason;
@@ -109,24 +124,28 @@ public final class Ksm {
         } catch (KsmUnsupportedException e) {
             reason = String.valueOf(e.getMessage());
         }
-        if (KernelConfig.hasKsm() && SAID_THAT_NOTHING_MERGES.compareAndSet(false, true)) {
+        if (KernelConfig.hasKsm() && FALLBACK_WARNING_LOGGED.compareAndSet(false, true)) {
             Log.warning(
-                    "Ksm.systemOrFallback() falls back: nothing will merge, although this kernel has KSM. " + reason,
+                    "Ksm.systemOrFallback() uses the fallback: nothing will merge, although this kernel has KSM. "
+                            + reason,
                     null);
         }
         return fallback(reason);
     }
 
     /**
-     * Regions that are real memory and never merge: advice is recorded in the {@link MergeRegistry} and told to nobody. Where a
-     * backend works the memory is mapped like that of {@link #system()}. Elsewhere it is direct buffers; then a region holds
-     * less than 2 GiB, its addresses are made up, and slices and duplicates of its buffers do not keep it open: a region of
-     * which nothing else is reachable is reported as a leak, though its bytes stay as they are for whoever still reads them.
+     * Returns a new instance whose regions are usable memory that never merges. Marks are recorded in the
+     * {@link MergeRegistry} but not passed to the kernel.
      *
-     * @return a new one
+     * <p>If a backend works, memory is mapped like that of {@link #system()}. Otherwise regions are made of direct
+     * buffers, with these limits: a region is smaller than 2 GiB, its addresses are invented, and slices and duplicates
+     * of its buffers do not keep it open. A region of which only slices or duplicates are reachable is therefore
+     * reported as a leak; its content remains intact for their readers.
+     *
+     * @return a new instance
      */
     public static Ksm fallback() {
-        return fallback("the program asked for it");
+        return fallback("the program requested it");
     }
 
     private static Ksm fallback(String reason) {
@@ -140,44 +159,41 @@ public final class Ksm {
     }
 
     /**
-     * Merging through a given backend, for tests of backends.
+     * Returns a new instance that uses the given backend. Intended for testing backends.
      *
-     * @param backend a backend that works here
-     * @return a new one
+     * @param backend a backend that works on this machine
+     * @return a new instance
      */
     public static Ksm with(KsmBackend backend) {
         return new Ksm(new Kernel(backend));
     }
 
     /**
-     * The backend's name.
+     * Returns the name of the backend.
      *
-     * @return {@code ffm}, {@code jnr}, {@code jna}, {@code fallback}, or the name of a backend of your own
+     * @return {@code ffm}, {@code jnr}, {@code jna}, {@code fallback}, or the name of a custom backend
      */
     public String backend() {
         return kernel.backend.name();
     }
 
-    /**
-     * The size of a page.
-     *
-     * @return bytes, a power of two
-     */
+    /** {@return the page size in bytes, a power of two} */
     public long pageSize() {
         return kernel.pageSize;
     }
 
     /**
-     * Looks at what this machine can do. Makes a few system calls; the answer changes when {@code ksmd} is started or stopped.
+     * Checks what this machine supports. Each call makes a few system calls, and the result changes when {@code ksmd}
+     * is started or stopped.
      *
-     * @return what works and what is in the way
+     * @return what works, and the obstacles to merging
      */
     public KsmSupport support() {
         return SupportCheck.of(kernel);
     }
 
     /**
-     * The marks of all class loaders of this JVM.
+     * Returns the registry of everything that is marked in this JVM, across all class loaders.
      *
      * @return {@link MergeRegistry#system()}
      */
@@ -186,42 +202,42 @@ public final class Ksm {
     }
 
     /**
-     * Opting the whole process in and out.
+     * Returns the control for opting the whole process in to or out of merging.
      *
-     * @return always the same one
+     * @return the same object on every call
      */
     public ProcessMerging process() {
         return process;
     }
 
     /**
-     * Maps memory with the {@linkplain RegionOptions#DEFAULT default options}.
+     * Allocates a region with the {@linkplain RegionOptions#DEFAULT default options} and marks it mergeable.
      *
-     * @param size bytes, rounded up to whole pages
-     * @return an open region of zeros, already marked mergeable
+     * @param size the size in bytes, rounded up to whole pages
+     * @return an open region filled with zeros and marked mergeable
      * @throws IllegalArgumentException if {@code size} is not positive, or so large that rounding overflows
      * @throws MemoryLimitExceededException if a limit of the process or of the machine allows no more memory
-     * @throws ResourceUnavailableException if memory is short for the moment
+     * @throws ResourceUnavailableException if memory is temporarily short
      * @throws MapCountExceededException if the process has too many mappings
      * @throws KsmUnsupportedException if the kernel has no KSM
-     * @throws KsmException if a call fails otherwise; nothing stays mapped then
+     * @throws KsmException if a system call fails for another reason. Nothing stays mapped after a failure
      */
     public MergeRegion allocate(long size) {
         return allocate(size, RegionOptions.DEFAULT);
     }
 
     /**
-     * Maps memory: private and anonymous, readable and writable, on page boundaries.
+     * Allocates a region: a private anonymous mapping, readable and writable, that starts on a page boundary.
      *
-     * @param size bytes, rounded up to whole pages; may be larger than 2 GiB
-     * @param options how
-     * @return an open region of zeros
+     * @param size the size in bytes, rounded up to whole pages; may exceed 2 GiB
+     * @param options the region's name and how to map and mark it
+     * @return an open region filled with zeros
      * @throws IllegalArgumentException if {@code size} is not positive, or so large that rounding overflows
      * @throws MemoryLimitExceededException if a limit of the process or of the machine allows no more memory
-     * @throws ResourceUnavailableException if memory is short for the moment
+     * @throws ResourceUnavailableException if memory is temporarily short
      * @throws MapCountExceededException if the process has too many mappings
      * @throws KsmUnsupportedException if the kernel has no KSM
-     * @throws KsmException if a call fails otherwise; nothing stays mapped then
+     * @throws KsmException if a system call fails for another reason. Nothing stays mapped after a failure
      */
     public MergeRegion allocate(long size, RegionOptions options) {
         Objects.requireNonNull(options, "options");
@@ -229,58 +245,69 @@ public final class Ksm {
     }
 
     /**
-     * Takes in memory of somebody else by address, and marks it.
+     * Adopts memory that was not allocated through ksm4j, given by address, and marks it mergeable.
      *
-     * @param address where it starts; must stay mapped until the region is closed
-     * @param length bytes; the region covers the whole pages inside
-     * @return an open region, already marked mergeable
+     * <p>The region covers the whole pages inside the given range.
+     *
+     * @param address the first byte; the memory must stay mapped until the region is closed
+     * @param length the length in bytes
+     * @return an open region, marked mergeable
      * @throws IllegalArgumentException if {@code length} is not positive
-     * @throws InvalidRangeException if the range wraps around, lies in the kernel's half or holds no whole page
-     * @throws UnmappedRangeException if nothing is mapped there, or in parts of it
-     * @throws MarkNotTakenException if it is memory that cannot merge
-     * @throws KsmException if the call fails otherwise; nothing is marked then
+     * @throws IllegalStateException if the range shares pages with a region that must never merge
+     * @throws InvalidRangeException if the range wraps around, lies in the kernel's half of the address space, or
+     *     contains no whole page
+     * @throws UnmappedRangeException if all or part of the range is not mapped
+     * @throws MarkNotTakenException if the memory is of a kind that cannot merge
+     * @throws KsmException if a system call fails for another reason. Nothing is marked after a failure
      */
     public MergeRegion adopt(long address, long length) {
         return adopt(address, length, RegionOptions.DEFAULT);
     }
 
     /**
-     * Takes in memory of somebody else by address.
+     * Adopts memory that was not allocated through ksm4j, given by address.
      *
-     * @param address where it starts; must stay mapped until the region is closed
-     * @param length bytes; the region covers the whole pages inside
-     * @param options its name, whether to mark it, and whether to verify marks
+     * <p>The region covers the whole pages inside the given range.
+     *
+     * @param address the first byte; the memory must stay mapped until the region is closed
+     * @param length the length in bytes
+     * @param options the region's name, whether to mark it, whether to verify marks, and how to unmerge. The options
+     *     for allocated memory are ignored
      * @return an open region
      * @throws IllegalArgumentException if {@code length} is not positive
-     * @throws IllegalStateException if it shares pages with a region that must never merge, or is to be such a region and
-     *     shares pages with one that may
-     * @throws InvalidRangeException if the range wraps around, lies in the kernel's half or holds no whole page
-     * @throws UnmappedRangeException if nothing is mapped there, or in parts of it
-     * @throws MarkNotTakenException if it is memory that cannot merge
-     * @throws KsmException if the call fails otherwise; nothing is marked then
+     * @throws IllegalStateException if the range shares pages with a region that must never merge, or if this region
+     *     must never merge and the range shares pages with one that may
+     * @throws InvalidRangeException if the range wraps around, lies in the kernel's half of the address space, or
+     *     contains no whole page
+     * @throws UnmappedRangeException if all or part of the range is not mapped
+     * @throws MarkNotTakenException if the memory is of a kind that cannot merge
+     * @throws KsmException if a system call fails for another reason. Nothing is marked after a failure
      */
     public MergeRegion adopt(long address, long length, RegionOptions options) {
         return adopt(new AddressRange(address, length), options, null, null);
     }
 
     /**
-     * Takes in memory of somebody else who can tell whether it still exists. The region asks before every system call, and its
-     * methods fail with {@link IllegalStateException} once the answer is no; {@link MergeRegion#close()} then leaves the memory
-     * alone.
+     * Adopts memory whose owner can report whether it still exists.
      *
-     * @param address where it starts
-     * @param length bytes; the region covers the whole pages inside
-     * @param options its name, whether to mark it, and whether to verify marks
-     * @param alive asked from any thread, while the region is taken: it must not call methods of the region or of a {@code Ksm}. It, and all it refers
-     *     to, stays reachable until the region is closed
+     * <p>The region calls {@code alive} before every system call. Once it returns {@code false}, methods of the region
+     * throw {@link IllegalStateException}, and {@link MergeRegion#close()} leaves the memory untouched.
+     *
+     * @param address the first byte
+     * @param length the length in bytes; the region covers the whole pages inside the range
+     * @param options the region's name, whether to mark it, whether to verify marks, and how to unmerge. The options
+     *     for allocated memory are ignored
+     * @param alive returns whether the memory still exists. Called on any thread while the region is locked, so it must
+     *     not call methods of the region or of a {@code Ksm}. It stays reachable until the region is closed
      * @return an open region
      * @throws IllegalArgumentException if {@code length} is not positive
-     * @throws IllegalStateException if the memory is not alive; if it shares pages with a region that must never merge, or is
-     *     to be such a region and shares pages with one that may
-     * @throws InvalidRangeException if the range wraps around, lies in the kernel's half or holds no whole page
-     * @throws UnmappedRangeException if nothing is mapped there, or in parts of it
-     * @throws MarkNotTakenException if it is memory that cannot merge
-     * @throws KsmException if the call fails otherwise; nothing is marked then
+     * @throws IllegalStateException if {@code alive} returns {@code false}; if the range shares pages with a region
+     *     that must never merge; or if this region must never merge and the range shares pages with one that may
+     * @throws InvalidRangeException if the range wraps around, lies in the kernel's half of the address space, or
+     *     contains no whole page
+     * @throws UnmappedRangeException if all or part of the range is not mapped
+     * @throws MarkNotTakenException if the memory is of a kind that cannot merge
+     * @throws KsmException if a system call fails for another reason. Nothing is marked after a failure
      */
     public MergeRegion adopt(long address, long length, RegionOptions options, BooleanSupplier alive) {
         Objects.requireNonNull(alive, "alive");
@@ -288,36 +315,57 @@ public final class Ksm {
     }
 
     /**
-     * Takes in a direct buffer and marks it. A view of a memory segment that is confined to another thread is refused with {@code
-     * WrongThreadException} (backend {@code ffm} can tell).
+     * Adopts a direct buffer and marks it mergeable.
      *
-     * @param direct a writable direct buffer; the region covers the whole pages of its capacity, whatever its position and
-     *     limit, and keeps it reachable until closed. Free it by other means (as Netty does) only after that
-     * @return an open region, already marked mergeable
+     * <pre>{@code
+     * ByteBuffer cache = ByteBuffer.allocateDirect(64 << 20);
+     * MergeRegion region = ksm.adopt(cache);
+     * load(cache);
+     * // and much later:
+     * region.close(); // unmarks and unmerges the buffer
+     * }</pre>
+     *
+     * <p>The region covers the whole pages of the buffer's capacity, regardless of its position and limit, and keeps
+     * the buffer reachable until it is closed. If you free the buffer by other means, as Netty does, close the region
+     * first.
+     *
+     * <p>With backend {@code ffm}, a buffer that is a view of a memory segment confined to another thread is rejected
+     * with {@code WrongThreadException}.
+     *
+     * @param direct a writable direct buffer
+     * @return an open region, marked mergeable
      * @throws IllegalArgumentException if the buffer is on the heap, read-only or empty
-     * @throws IllegalStateException if it is a view of a memory segment whose arena is closed (backend {@code ffm} can tell)
-     * @throws InvalidRangeException if it holds no whole page
-     * @throws MarkNotTakenException if it is memory that cannot merge, such as a shared file mapping
-     * @throws KsmException if the call fails otherwise; nothing is marked then
+     * @throws IllegalStateException if the buffer shares pages with a region that must never merge, or is a view of a
+     *     memory segment whose arena is closed (detected by backend {@code ffm} only)
+     * @throws InvalidRangeException if the buffer contains no whole page
+     * @throws MarkNotTakenException if the memory is of a kind that cannot merge, such as a shared file mapping
+     * @throws KsmException if a system call fails for another reason. Nothing is marked after a failure
      */
     public MergeRegion adopt(ByteBuffer direct) {
         return adopt(direct, RegionOptions.DEFAULT);
     }
 
     /**
-     * Takes in a direct buffer. A view of a memory segment that is confined to another thread is refused with {@code
-     * WrongThreadException} (backend {@code ffm} can tell).
+     * Adopts a direct buffer.
      *
-     * @param direct a writable direct buffer; the region covers the whole pages of its capacity, whatever its position and
-     *     limit, and keeps it reachable until closed. Free it by other means (as Netty does) only after that
-     * @param options its name, whether to mark it, and whether to verify marks
+     * <p>The region covers the whole pages of the buffer's capacity, regardless of its position and limit, and keeps
+     * the buffer reachable until it is closed. If you free the buffer by other means, as Netty does, close the region
+     * first.
+     *
+     * <p>With backend {@code ffm}, a buffer that is a view of a memory segment confined to another thread is rejected
+     * with {@code WrongThreadException}.
+     *
+     * @param direct a writable direct buffer
+     * @param options the region's name, whether to mark it, whether to verify marks, and how to unmerge. The options
+     *     for allocated memory are ignored
      * @return an open region
      * @throws IllegalArgumentException if the buffer is on the heap, read-only or empty
-     * @throws IllegalStateException if it is a view of a memory segment whose arena is closed (backend {@code ffm} can tell); if
-     *     it shares pages with a region that must never merge, or is to be such a region and shares pages with one that may
-     * @throws InvalidRangeException if it holds no whole page
-     * @throws MarkNotTakenException if it is memory that cannot merge, such as a shared file mapping
-     * @throws KsmException if the call fails otherwise; nothing is marked then
+     * @throws IllegalStateException if the buffer is a view of a memory segment whose arena is closed (detected by
+     *     backend {@code ffm} only); if it shares pages with a region that must never merge; or if this region must
+     *     never merge and the buffer shares pages with one that may
+     * @throws InvalidRangeException if the buffer contains no whole page
+     * @throws MarkNotTakenException if the memory is of a kind that cannot merge, such as a shared file mapping
+     * @throws KsmException if a system call fails for another reason. Nothing is marked after a failure
      */
     public MergeRegion adopt(ByteBuffer direct, RegionOptions options) {
         if (!direct.isDirect()) {
@@ -325,7 +373,8 @@ public final class Ksm {
                     "the buffer is on the Java heap, whose objects move: use ByteBuffer.allocateDirect");
         }
         if (direct.isReadOnly()) {
-            throw new IllegalArgumentException("the buffer is read-only: adopt the buffer it was made from");
+            throw new IllegalArgumentException(
+                    "the buffer is read-only: adopt the writable buffer it was created from");
         }
         if (direct.capacity() == 0) {
             throw new IllegalArgumentException("the buffer is empty: its capacity is 0");
@@ -345,10 +394,10 @@ public final class Ksm {
         long end = memory.end() & ~mask;
         if (start < 0 || start >= end) {
             throw new InvalidRangeException(
-                    memory + " holds no whole page of " + kernel.pageSize + " bytes: only whole pages can merge");
+                    memory + " contains no whole page of " + kernel.pageSize + " bytes: only whole pages can merge");
         }
         if (alive != null && !alive.getAsBoolean()) {
-            throw new IllegalStateException("the memory at " + memory + " is no longer alive: its owner has freed it");
+            throw new IllegalStateException("the memory at " + memory + " no longer exists: its owner has freed it");
         }
         StackRoom.requireForOpening();
         RegionState.closeUnclosed();
@@ -367,11 +416,13 @@ public final class Ksm {
     }
 
     /**
-     * Marks many regions in as few system calls as possible ({@code process_madvise}, Linux 6.13 and later; one {@code madvise}
-     * for each region elsewhere). The outcome is that of {@link MergeRegion#markMergeable()} on each, but all or none: if one
-     * fails, none has changed.
+     * Marks many regions mergeable in as few system calls as possible: with {@code process_madvise} on Linux 6.13 and
+     * later, and with one {@code madvise} per region otherwise.
      *
-     * @param regions open regions of this {@code Ksm}; an empty collection is fine, repeated regions count once
+     * <p>The result is that of {@link MergeRegion#markMergeable()} on each region, but all or nothing: if one fails, no
+     * region has changed.
+     *
+     * @param regions open regions of this {@code Ksm}; may be empty, and repeated regions count once
      * @throws IllegalArgumentException if a region belongs to another {@code Ksm}
      * @throws IllegalStateException if a region is closed or must never merge
      * @throws KsmException as {@link MergeRegion#markMergeable()}
@@ -381,11 +432,12 @@ public final class Ksm {
     }
 
     /**
-     * Unmarks many regions in as few system calls as possible, as {@link #markMergeable(Collection)} marks them. What must be
-     * copied is looked at together, in the way that all of them were opened with ({@link RegionOptions#unmerge()}), or as {@link
-     * Unmerge#CHECKED} has it where they differ.
+     * Unmarks many regions in as few system calls as possible, all or nothing, like {@link #markMergeable(Collection)}.
      *
-     * @param regions open regions of this {@code Ksm}; an empty collection is fine, repeated regions count once
+     * <p>Whether there is enough memory for the copies is checked for all regions together: in the mode they were
+     * opened with ({@link RegionOptions#unmerge()}), or as {@link Unmerge#CHECKED} if their modes differ.
+     *
+     * @param regions open regions of this {@code Ksm}; may be empty, and repeated regions count once
      * @throws IllegalArgumentException if a region belongs to another {@code Ksm}
      * @throws IllegalStateException if a region is closed
      * @throws KsmException as {@link MergeRegion#markUnmergeable()}
@@ -395,10 +447,11 @@ public final class Ksm {
     }
 
     /**
-     * As {@link #markUnmergeable(Collection)}, whatever the regions were opened with.
+     * Unmarks many regions like {@link #markUnmergeable(Collection)}, in the given mode instead of the one they were
+     * opened with.
      *
-     * @param regions open regions of this {@code Ksm}; an empty collection is fine, repeated regions count once
-     * @param unmerge what to do before merged pages are taken apart
+     * @param regions open regions of this {@code Ksm}; may be empty, and repeated regions count once
+     * @param unmerge how to check for memory before merged pages are copied
      * @throws IllegalArgumentException if a region belongs to another {@code Ksm}
      * @throws IllegalStateException if a region is closed
      * @throws KsmException as {@link MergeRegion#markUnmergeable()}
@@ -424,23 +477,23 @@ public final class Ksm {
     }
 
     /**
-     * Reads what regions occupy and save.
+     * Reads how much memory each of the given regions occupies and saves.
      *
-     * <p>One pass over {@code /proc/self/smaps} for all regions. The kernel walks the page tables of all memory below the last
-     * region, the Java heap among it, which takes milliseconds for each resident GiB, and prints a text of a kilobyte for each
-     * mapping; the number of regions adds little. While it walks, other threads of the process can touch memory but wait
-     * if they map or unmap some.
+     * <p>The method reads {@code /proc/self/smaps} once for all regions. The kernel walks the page tables of all memory
+     * up to the last region, including the Java heap, which takes milliseconds per resident GiB, and writes about a
+     * kilobyte of text per mapping; the number of regions adds little. During the walk, other threads of the process
+     * can access memory, but wait if they map or unmap memory.
      *
-     * <p>Where a region without guard pages, or adopted memory, shares a mapping with a neighbour, the mapping is split for a
-     * second pass, by {@code MADV_RANDOM} and {@code MADV_SEQUENTIAL}, and then joined again. Changing or closing these regions
-     * waits for it. A huge page that a region ends in is split for good.
+     * <p>If a region without guard pages, or adopted memory, shares a mapping with a neighbour, the mapping is split
+     * for a second pass, with {@code MADV_RANDOM} and {@code MADV_SEQUENTIAL}, and joined again afterwards. Changing or
+     * closing these regions waits until that is done. A huge page that extends across the end of a region stays split.
      *
      * @param regions open regions of this {@code Ksm}; repeated regions count once
-     * @return the numbers of each region, in the order given; {@link RegionStats#NONE} for fallback regions
+     * @return the statistics of each region, in the order given; {@link RegionStats#NONE} for fallback regions
      * @throws IllegalArgumentException if a region belongs to another {@code Ksm}
      * @throws IllegalStateException if a region is closed, or its memory no longer exists
-     * @throws MapCountExceededException if a mapping must be split and the process has too many
-     * @throws KsmException if the mappings change faster than they can be read, or cannot be split otherwise
+     * @throws MapCountExceededException if a mapping must be split and the process has too many mappings
+     * @throws KsmException if the mappings change faster than they can be read, or cannot be split for another reason
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
     public Map<MergeRegion, RegionStats> stats(Collection<MergeRegion> regions) {
@@ -458,14 +511,16 @@ public final class Ksm {
     }
 
     /**
-     * Reads what all marked memory of this JVM occupies and saves, each page counted once: the marks in {@link #registry()},
-     * without those of fallback regions. Costs what {@link #stats(Collection)} does, over all mappings of the process, and
-     * allocates the same for any number of regions.
+     * Reads how much memory all marked ranges of this JVM occupy and save, counting each page once. These are the marks
+     * in {@link #registry()}, except those of fallback regions.
      *
-     * @return the sum; {@link RegionStats#NONE} from {@link #fallback()}
-     * @throws MapCountExceededException if marked memory shares a mapping with memory that others have marked, and the process
-     *     has too many mappings to take them apart
-     * @throws KsmException if the mappings change faster than they can be read, or cannot be taken apart otherwise
+     * <p>The cost is that of {@link #stats(Collection)} for all mappings of the process. The Java heap memory used does
+     * not depend on the number of regions.
+     *
+     * @return the total; {@link RegionStats#NONE} for a {@link #fallback()}
+     * @throws MapCountExceededException if marked memory shares a mapping with memory marked by other code, and the
+     *     process has too many mappings to split it
+     * @throws KsmException if the mappings change faster than they can be read, or cannot be split for another reason
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
     public RegionStats stats() {
@@ -473,9 +528,10 @@ public final class Ksm {
     }
 
     /**
-     * Looks for what keeps merging from paying, as {@link #advice(Duration)} does, without judging how fast {@code ksmd} scans.
+     * Diagnoses why merging is not paying off, like {@link #advice(Duration)}, but without judging the scan rate of
+     * {@code ksmd}.
      *
-     * @return what was found, the gravest first; empty if all is well
+     * @return the findings, most serious first; empty if there is no problem
      * @throws KsmException as {@link #stats()}
      * @throws java.io.UncheckedIOException if {@code /proc} or {@code /sys} cannot be read
      */
@@ -484,18 +540,18 @@ public final class Ksm {
     }
 
     /**
-     * Looks for what keeps merging from paying: on the machine, in this process, and in what is marked of it. Costs what {@link
-     * #stats()} does.
+     * Diagnoses why merging is not paying off on the machine, in this process, and in the ranges it has marked. The
+     * cost is that of {@link #stats()}.
      *
      * @param lifeOfData how long data stays in memory unchanged
-     * @return what was found, the gravest first; empty if all is well
-     * @throws IllegalArgumentException if the life is negative
+     * @return the findings, most serious first; empty if there is no problem
+     * @throws IllegalArgumentException if {@code lifeOfData} is negative
      * @throws KsmException as {@link #stats()}
      * @throws java.io.UncheckedIOException if {@code /proc} or {@code /sys} cannot be read
      */
     public List<Finding> advice(Duration lifeOfData) {
         if (lifeOfData.isNegative()) {
-            throw new IllegalArgumentException("life of data " + lifeOfData + " is negative");
+            throw new IllegalArgumentException("lifeOfData " + lifeOfData + " is negative");
         }
         return advice(Optional.of(lifeOfData));
     }
@@ -505,8 +561,8 @@ public final class Ksm {
     }
 
     /**
-     * Waits until a share of the pages in use of some regions, taken together, is merged, or nothing more can come. For tests,
-     * and for programs that load data at start and want to know what merging made of it.
+     * Waits until the given share of the regions' pages, taken together, is merged, or until no further merging can be
+     * expected. Use it in tests, and in programs that load data at startup and want to know how much of it merged.
      *
      * <pre>{@code
      * MergeOutcome outcome = ksm.awaitMerged(caches, 0.9, Duration.ofSeconds(30));
@@ -515,20 +571,24 @@ public final class Ksm {
      * }
      * }</pre>
      *
-     * <p>Watches the counters of {@code /sys/kernel/mm/ksm}, and reads {@link #stats(Collection)} when they have moved; a tenth of
-     * the time at most is spent on that. It ends with {@link MergeOutcome.End#SETTLED} when {@code ksmd} has made four full scans
-     * in which no more of these pages were merged; 32 where the setting {@code smart_scan} lets it pass over pages. Where the
-     * counters cannot be read, as in some containers, nobody can know that, and it waits until the time is up.
+     * <p>The kernel has no notification for merged pages, so this method polls the counters in
+     * {@code /sys/kernel/mm/ksm} and reads {@link #stats(Collection)} when they have changed. It spends at most a tenth
+     * of the time on that.
+     *
+     * <p>Waiting ends with {@link MergeOutcome.End#SETTLED} after four full scans of {@code ksmd} in which no more of
+     * these pages merged, or 32 if {@code smart_scan} is on, because {@code ksmd} then skips pages. Where the counters
+     * cannot be read, as in some containers, that cannot be detected, and the method waits until the timeout.
      *
      * @param regions open regions of this {@code Ksm}; repeated regions count once
-     * @param share of the pages in use, above 0 and at most 1; see {@link RegionStats#mergedShare()}
-     * @param timeout how long at most; 0 looks once
-     * @return how it ended; {@link MergeOutcome.End#NOT_MARKED} for no regions
-     * @throws InterruptedException if the thread is interrupted before or meanwhile
-     * @throws IllegalArgumentException if the share is not in its range, the timeout is negative, or a region belongs to another
-     *     {@code Ksm}
-     * @throws IllegalStateException if a region is closed before or meanwhile, which is noticed when a counter of the kernel has
-     *     moved or the time is up
+     * @param share the share of the pages in use to wait for, greater than 0 and at most 1; see
+     *     {@link RegionStats#mergedShare()}
+     * @param timeout the maximum time to wait; 0 checks once
+     * @return why waiting ended; {@link MergeOutcome.End#NOT_MARKED} if there are no regions
+     * @throws InterruptedException if the thread is interrupted before or during the wait
+     * @throws IllegalArgumentException if the share is out of range, the timeout is negative, or a region belongs to
+     *     another {@code Ksm}
+     * @throws IllegalStateException if a region is closed before or during the wait. This is detected when a kernel
+     *     counter has changed or the timeout is reached
      * @throws KsmException as {@link #stats(Collection)}
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */

@@ -4,20 +4,20 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A system call failed, or could not be made. The message says which, for what range, why, and what to do about it.
- * Subclasses tell the causes apart; this class itself stands for an errno that none of them explains.
+ * Thrown when a system call failed or could not be made. The message says which call, on which range, why, and what to
+ * do about it. Subclasses distinguish the causes; this class itself stands for an errno that none of them covers.
  */
 public class KsmException extends RuntimeException {
 
     private static final long serialVersionUID = 1;
 
-    /** The call that failed. */
+    /** The call that failed; null if there was none. */
     private final @Nullable FailedCall failedCall;
 
     /**
-     * For exceptions of other modules, without a system call of ksm4j's own.
+     * Creates an exception that is not about a system call made by ksm4j. For other modules.
      *
-     * @param message what failed, why, and what to do
+     * @param message what failed, why, and what to do about it
      */
     protected KsmException(String message) {
         super(message);
@@ -30,16 +30,16 @@ public class KsmException extends RuntimeException {
     }
 
     /**
-     * The system call that failed.
+     * Returns the system call that failed.
      *
-     * @return the call; empty if the failure was seen without one
+     * @return the call; empty if no system call failed
      */
     public final Optional<FailedCall> failedCall() {
         return Optional.ofNullable(failedCall);
     }
 
     /**
-     * Whether the same call may succeed when it is made again a little later.
+     * Returns whether the same operation may succeed if it is repeated a little later.
      *
      * @return false, unless a subclass says otherwise
      */

@@ -1,17 +1,17 @@
 package io.ksm4j;
 
 /**
- * The process has no right to do this, or a security policy (seccomp, SELinux, AppArmor) forbids it. Marking memory needs no
- * privilege on an ordinary kernel.
+ * Thrown when the process has no permission, or a security policy (seccomp, SELinux, AppArmor) forbids the operation.
+ * Marking memory needs no privilege on an ordinary kernel.
  */
 public final class KsmPermissionException extends KsmException {
 
     private static final long serialVersionUID = 1;
 
     /**
-     * For other modules, where a file may not be written.
+     * Creates an exception for a file that the process may not write. For other modules.
      *
-     * @param message what may not be done, and who may
+     * @param message what is not permitted, and who has the permission
      */
     public KsmPermissionException(String message) {
         super(message);

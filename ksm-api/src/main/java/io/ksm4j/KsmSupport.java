@@ -3,43 +3,46 @@ package io.ksm4j;
 import java.util.List;
 
 /**
- * What this machine can do, and what is in the way.
+ * What this machine supports, and what prevents merging. See {@link Ksm#support()}.
  *
- * @param backend the name of the backend that was asked
- * @param canMark whether the kernel takes advice, tried on a page of our own
- * @param canMerge whether marked pages will merge: the kernel takes advice and {@code ksmd} runs
- * @param obstacles everything in the way of merging; empty if {@code canMerge}
+ * @param backend the name of the backend that was used for the check
+ * @param canMark whether this process can mark memory mergeable, tested on a page of its own
+ * @param canMerge whether marked pages will merge: {@code canMark}, and {@code ksmd} is running
+ * @param obstacles everything that prevents merging; empty if {@code canMerge}
  */
 public record KsmSupport(String backend, boolean canMark, boolean canMerge, List<Obstacle> obstacles) {
 
-    /** Makes the list unmodifiable. */
+    /** Creates a result with an unmodifiable copy of the list. */
     public KsmSupport {
         obstacles = List.copyOf(obstacles);
     }
 
     /**
-     * One thing in the way.
+     * One reason that prevents merging.
      *
-     * @param kind what it is, for programs
-     * @param explanation what it is and what cures it, for people
+     * @param kind the kind of obstacle, for programs
+     * @param explanation what the obstacle is and how to remove it, for people
      */
     public record Obstacle(Kind kind, String explanation) {}
 
-    /** What can be in the way. */
+    /** The kinds of obstacles. */
     public enum Kind {
         /** The operating system has no Kernel Samepage Merging. */
         NOT_LINUX,
         /** The kernel was built without {@code CONFIG_KSM}. */
         KERNEL_WITHOUT_KSM,
-        /** A seccomp filter or another policy forbids the advice. */
+        /** A seccomp filter or another policy forbids the {@code madvise} call. */
         ADVICE_FORBIDDEN,
-        /** {@code ksmd} does not run. */
+        /** {@code ksmd} is stopped. */
         DAEMON_STOPPED,
-        /** {@code ksmd} does not run, and this process has no right to start it. */
+        /** {@code ksmd} is stopped, and this process has no permission to start it. */
         NO_PERMISSION_TO_START,
-        /** {@code /sys/kernel/mm/ksm} cannot be read, so it is unknown whether {@code ksmd} runs; some containers hide it. */
+        /**
+         * {@code /sys/kernel/mm/ksm} cannot be read, so whether {@code ksmd} is running is unknown. Some containers
+         * hide it.
+         */
         DAEMON_UNKNOWN,
-        /** The regions are those of {@link Ksm#fallback()}, whose advice is recorded and does nothing. */
+        /** The regions are those of {@link Ksm#fallback()}, whose marks are recorded but have no effect. */
         FALLBACK
     }
 }

@@ -1,8 +1,9 @@
 package io.ksm4j;
 
 /**
- * Merging cannot be had here: not Linux, a kernel without KSM or too old for the call, a filter that forbids the call, or no
- * usable backend. Trying again does not help; {@link Ksm#support()} lists what is in the way.
+ * Thrown when this machine cannot merge memory: it does not run Linux, its kernel has no KSM or is too old for the
+ * call, a filter forbids the call, or no backend works. Retrying does not help; {@link Ksm#support()} lists the
+ * obstacles.
  */
 public final class KsmUnsupportedException extends KsmException {
 

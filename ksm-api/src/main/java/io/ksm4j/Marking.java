@@ -1,15 +1,17 @@
 package io.ksm4j;
 
-/** How a region starts, and what it may become. */
+/** Whether a region is marked mergeable when it is opened, and whether it can be marked at all. */
 public enum Marking {
-    /** The region is marked mergeable as it is opened. */
+    /** The region is marked mergeable when it is opened. */
     MERGEABLE,
-    /** The region is not marked; {@link MergeRegion#markMergeable()} does it later. */
+    /** The region is not marked when it is opened. {@link MergeRegion#markMergeable()} can mark it later. */
     UNMERGEABLE,
     /**
-     * The region must never merge, because it holds secrets: whoever can write a guessed page beside it and time a write to it
-     * afterwards can tell whether the guess was right. It cannot be marked, and it stays out when the whole process is opted
-     * in ({@link ProcessMerging}).
+     * The region must never merge, because it holds secrets. It cannot be marked, and is excluded when the whole
+     * process is opted in ({@link ProcessMerging}).
+     *
+     * <p>Merging leaks content: an attacker who can write a guess of a page into memory that merges with it, and then
+     * time a write to it, learns whether the guess was right.
      */
     NEVER
 }

@@ -1,17 +1,17 @@
 package io.ksm4j;
 
 /**
- * The call asks for more memory than a limit of the process or of the machine allows. Trying again does not help: allocate less,
- * or change the limit, as the message says.
+ * Thrown when a call needs more memory than a limit of the process or of the machine allows. Retrying does not help:
+ * allocate less, or change the limit as the message says.
  */
 public final class MemoryLimitExceededException extends KsmException {
 
     private static final long serialVersionUID = 1;
 
-    /** What sets the limit. */
+    /** The name of the limit. */
     private final String limitedBy;
 
-    /** The limit. */
+    /** The value of the limit. */
     private final long limitBytes;
 
     MemoryLimitExceededException(FailedCall failedCall, String limitedBy, long limitBytes, String explanation) {
@@ -21,20 +21,22 @@ public final class MemoryLimitExceededException extends KsmException {
     }
 
     /**
-     * What sets the limit.
+     * Returns the name of the limit.
      *
-     * @return {@code RLIMIT_AS}, {@code RLIMIT_DATA} or {@code RLIMIT_MEMLOCK} (getrlimit(2)); {@code vm.overcommit_memory}; or
-     *     {@code address space}, where no gap in that of the process is large enough
+     * @return {@code RLIMIT_AS}, {@code RLIMIT_DATA} or {@code RLIMIT_MEMLOCK} (getrlimit(2));
+     *     {@code vm.overcommit_memory}; or {@code address space}, if no gap in the process's address space is large
+     *     enough
      */
     public String limitedBy() {
         return limitedBy;
     }
 
     /**
-     * How much it allows.
+     * Returns the value of the limit.
      *
-     * @return bytes: of a limit of the process, for all its memory of that kind; with {@code vm.overcommit_memory} at 0, for one
-     *     allocation, and at 2, for all processes; of the address space, the largest gap
+     * @return bytes. For a resource limit, the maximum for all memory of that kind in the process; for
+     *     {@code vm.overcommit_memory}, the maximum for one allocation if it is 0, and for all processes if it is 2;
+     *     for the address space, the largest gap
      */
     public long limitBytes() {
         return limitBytes;

@@ -5,37 +5,37 @@ import java.time.Duration;
 import java.util.OptionalLong;
 
 /**
- * How waiting for regions to merge ended.
+ * The result of waiting for regions to merge. See {@link Ksm#awaitMerged}.
  *
- * @param end why it ended
+ * @param end why waiting ended
  * @param stats what the regions, taken together, occupied and saved at the end
- * @param fullScans how many scans {@code ksmd} has finished meanwhile; empty if {@code /sys/kernel/mm/ksm} cannot be read
- * @param waited how long it took
+ * @param fullScans the number of full scans {@code ksmd} completed during the wait; empty if {@code /sys/kernel/mm/ksm}
+ *     cannot be read
+ * @param waited how long the wait took
  */
 public record MergeOutcome(End end, RegionStats stats, OptionalLong fullScans, Duration waited) {
 
     /** Why waiting ended. */
     public enum End {
-        /** The share that was asked for is merged. */
+        /** The requested share is merged. */
         REACHED,
         /**
-         * {@code ksmd} has been through all memory often enough to have merged what can be, and has not merged more of it: the
-         * pages are unique, keep changing, or lie in huge pages.
+         * {@code ksmd} has scanned all memory often enough to merge what it can, and has merged no more of it: the
+         * remaining pages are unique, keep changing, or are in huge pages.
          */
         SETTLED,
-        /** {@code ksmd} does not run, so that nothing more can come. */
+        /** {@code ksmd} is stopped, so no more pages will merge. */
         KSMD_STOPPED,
-        /** The kernel has marked nothing of the regions, so that nothing can come. That is so of fallback regions. */
+        /**
+         * The kernel has marked none of the regions' memory, so nothing will merge. This is always so for fallback
+         * regions.
+         */
         NOT_MARKED,
-        /** The time was up, and more might have come. */
+        /** The timeout was reached while more pages might still have merged. */
         TIMED_OUT
     }
 
-    /**
-     * Whether the share that was asked for is merged.
-     *
-     * @return true if {@link #end} is {@link End#REACHED}
-     */
+    /** {@return whether the requested share is merged: {@link #end} is {@link End#REACHED}} */
     public boolean isReached() {
         return end == End.REACHED;
     }

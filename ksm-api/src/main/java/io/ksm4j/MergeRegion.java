@@ -13,26 +13,28 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Whole pages of memory that may be marked mergeable: <em>allocated</em> by {@link Ksm#allocate(long)}, or <em>adopted</em> from
- * somebody else by {@link Ksm#adopt(long, long)}.
+ * A range of whole memory pages that can be marked mergeable. A region is either <em>allocated</em> by
+ * {@link Ksm#allocate(long)}, or <em>adopted</em> by {@link Ksm#adopt(long, long)} from memory that was not allocated
+ * through ksm4j.
  *
- * <p>What becomes of the memory:
+ * <p>What happens to the memory depends on the kind of region and the backend:
  *
  * <table>
- *   <caption>Lifetime of a region</caption>
- *   <tr><th></th><th>allocated, backend ffm</th><th>allocated, backends jnr, jna</th><th>adopted</th></tr>
- *   <tr><th>{@link #close()}</th><td>unmapped</td><td>pages given back; addresses kept until the last buffer is
- *   unreachable</td><td>advice withdrawn where no other region wants it</td></tr>
- *   <tr><th>views after close</th><td>throw {@code IllegalStateException}</td><td>read zeros, and what is written
- *   there afterwards until they are gone</td><td>unchanged: the memory is its owner's</td></tr>
- *   <tr><th>forgotten, without close</th><td colspan="3">reclaimed and reported as a leak once neither the region nor a view
- *   of it is reachable</td></tr>
+ * <caption>Lifetime of a region</caption>
+ * <tr><th></th><th>allocated, backend ffm</th><th>allocated, backends jnr, jna</th><th>adopted</th></tr>
+ * <tr><th>{@link #close()}</th><td>unmapped</td><td>pages freed; addresses reserved until the last buffer is
+ * unreachable</td><td>unmarked where no other region wants it mergeable</td></tr>
+ * <tr><th>views after close</th><td>throw {@code IllegalStateException}</td><td>read zeros, or what was written after
+ * the close</td><td>unchanged: the memory belongs to its owner</td></tr>
+ * <tr><th>not closed</th><td colspan="3">reclaimed and reported as a leak once neither the region nor any view of it is
+ * reachable</td></tr>
  * </table>
  *
- * <p>Any thread may call any method. Every method but {@link #close()}, {@link #isOpen()}, {@link #range()}, {@link #size()},
- * {@link #address()} and {@link #owner()} throws {@link IllegalStateException} once the region is closed. A method and a
- * {@code close} on different threads take turns, but for {@link #stats()} and {@link #unmarkedRanges()}: while they read {@code
- * /proc}, a close on another thread may let other memory take the region's place.
+ * <p>Regions are safe for use by multiple threads. Once a region is closed, every method throws
+ * {@link IllegalStateException} except {@link #close()}, {@link #isOpen()}, {@link #range()}, {@link #size()},
+ * {@link #address()} and {@link #owner()}. A {@code close} waits for methods running on other threads, with two
+ * exceptions: while {@link #stats()} and {@link #unmarkedRanges()} read {@code /proc}, a concurrent close can let other
+ * memory take the region's place.
  */
 public final class MergeRegion implements AutoCloseable {
 
@@ -43,97 +45,87 @@ public final class MergeRegion implements AutoCloseable {
 
     private final RegionState state;
 
-    /** Java's access to allocated memory; null for adopted memory. */
+    /** The views of allocated memory; null for adopted memory. */
     private final @Nullable NativeMapping mapping;
 
-    private final Cleaner.Cleanable forgotten;
+    private final Cleaner.Cleanable leakCleanup;
 
     MergeRegion(RegionState state) {
         this.state = state;
         this.mapping =
                 state.isAdopted() ? null : state.kernel.backend.map(state.range.start(), state.range.length(), this);
-        this.forgotten = CLEANER.get().register(this, state);
+        this.leakCleanup = CLEANER.get().register(this, state);
     }
 
     /**
-     * Where the region is.
+     * Returns the address range of this region.
      *
-     * @return whole pages
+     * @return the range, which consists of whole pages
      */
     public AddressRange range() {
         return state.range;
     }
 
-    /**
-     * Where the region starts.
-     *
-     * @return an address on a page boundary
-     */
+    /** {@return the address of the region's first byte, which is on a page boundary} */
     public long address() {
         return state.range.start();
     }
 
-    /**
-     * How large the region is.
-     *
-     * @return bytes, a multiple of the page size
-     */
+    /** {@return the size of the region in bytes, a multiple of the page size} */
     public long size() {
         return state.range.length();
     }
 
     /**
-     * Who appears in the registry as the one who wants this memory merged.
+     * Returns the owner name recorded in the registry.
      *
-     * @return the region's name, or that of the thread that opened it
+     * @return the region's name; if it has none, the name of the thread that opened it
      */
     public String owner() {
         return state.owner;
     }
 
-    /**
-     * Whether the region is open.
-     *
-     * @return false once {@link #close()} has begun to give the memory back
-     */
+    /** {@return whether the region is open; false as soon as {@link #close()} has begun to release the memory} */
     public boolean isOpen() {
         return state.isOpen();
     }
 
     /**
-     * All of an allocated region as a buffer.
+     * Returns a buffer over the whole of an allocated region.
      *
-     * <p>The table above says what the buffer does after {@link #close()}. An address that was taken from it is not stopped by that: whoever
-     * reads by address then, as {@code Unsafe}, native code and Netty's {@code Unpooled.wrappedBuffer} do, may crash the JVM.
+     * <p>The table in {@link MergeRegion} describes what the buffer does after {@link #close()}. That protection does
+     * not extend to addresses taken from the buffer: code that accesses memory by address, such as {@code Unsafe},
+     * native code and Netty's {@code Unpooled.wrappedBuffer}, may crash the JVM after a close.
      *
      * @return a new direct buffer in big-endian order
      * @throws IllegalStateException if the region is closed
      * @throws UnsupportedOperationException if the memory is adopted
-     * @throws IndexOutOfBoundsException if the region is larger than a buffer can be (2 GiB less 9 bytes)
+     * @throws IndexOutOfBoundsException if the region exceeds the maximum size of a buffer (2 GiB minus 9 bytes)
      */
     public ByteBuffer buffer() {
         if (size() > MAX_BUFFER_SIZE) {
-            throw new IndexOutOfBoundsException("a buffer holds at most " + MAX_BUFFER_SIZE + " bytes, the region has "
-                    + size() + ": use buffer(offset, length)");
+            throw new IndexOutOfBoundsException("a buffer has at most " + MAX_BUFFER_SIZE
+                    + " bytes, but the region has " + size() + ": use buffer(offset, length)");
         }
         return buffer(0, (int) size());
     }
 
     /**
-     * A window onto an allocated region. Keeps the region reachable. What {@link #buffer()} says of addresses holds here, too.
+     * Returns a buffer over part of an allocated region. The buffer keeps the region reachable. The warning about
+     * addresses in {@link #buffer()} applies here too.
      *
-     * @param offset first byte of the window, counted from the start of the region
-     * @param length bytes in the window, at most 2 GiB less 9 bytes
+     * @param offset the first byte of the part, relative to the start of the region
+     * @param length the length of the part in bytes, at most 2 GiB minus 9 bytes
      * @return a new direct buffer in big-endian order
      * @throws IllegalStateException if the region is closed
-     * @throws UnsupportedOperationException if the memory is adopted: its owner has buffers
-     * @throws IndexOutOfBoundsException if the window is not inside the region, or larger than a buffer can be
+     * @throws UnsupportedOperationException if the memory is adopted; use the buffers of its owner
+     * @throws IndexOutOfBoundsException if the part is not inside the region, or exceeds the maximum size of a buffer
      */
     public ByteBuffer buffer(long offset, int length) {
         Objects.checkFromIndexSize(offset, length, size());
         if (length > MAX_BUFFER_SIZE) {
             throw new IndexOutOfBoundsException(
-                    "a buffer holds at most " + MAX_BUFFER_SIZE + " bytes, not " + length + ": use several");
+                    "a buffer has at most " + MAX_BUFFER_SIZE + " bytes, not " + length + ": use several buffers");
         }
         try {
             return mapping().buffer(offset, length);
@@ -143,14 +135,15 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * All of an allocated region as a type of the backend's own. With backend {@code ffm} that is {@code
-     * java.lang.foreign.MemorySegment}, and {@code io.ksm4j.ffm.Segments.of(region)} is the shorter way.
+     * Returns a view of the whole of an allocated region, of a type specific to the backend. Backend {@code ffm}
+     * supports {@code java.lang.foreign.MemorySegment}; {@code io.ksm4j.ffm.Segments.of(region)} is a shorter way to
+     * get one.
      *
      * @param type the class of the view
-     * @param <T> the class of the view
+     * @param <T> the type of the view
      * @return the view
      * @throws IllegalStateException if the region is closed
-     * @throws IllegalArgumentException if the backend has no such view
+     * @throws IllegalArgumentException if the backend does not support this type of view
      * @throws UnsupportedOperationException if the memory is adopted
      */
     public <T> T view(Class<T> type) {
@@ -159,8 +152,9 @@ public final class MergeRegion implements AutoCloseable {
             T view = mapping().view(type);
             if (view == null) {
                 throw new IllegalArgumentException(
-                        "backend " + state.kernel.backend.name() + " cannot show a region as " + type.getName()
-                                + "; for a MemorySegment put io.ksm4j:ksm-ffm on the class path and use Java 22 or later");
+                        "backend " + state.kernel.backend.name() + " has no view of type " + type.getName()
+                                + "; for a MemorySegment, add io.ksm4j:ksm-ffm to the class path and use Java 22 or"
+                                + " later");
             }
             return view;
         } finally {
@@ -172,7 +166,7 @@ public final class MergeRegion implements AutoCloseable {
         requireOpen();
         if (mapping == null) {
             throw new UnsupportedOperationException(
-                    "the memory of region " + state + " is adopted: use the views its owner has");
+                    "the memory of region " + state + " is adopted: use the buffers of its owner");
         }
         return mapping;
     }
@@ -182,15 +176,16 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Marks the region mergeable, by {@code madvise(MADV_MERGEABLE)}. Marking what is marked already is fine.
+     * Marks the region mergeable with {@code madvise(MADV_MERGEABLE)}. Has no effect if it is already marked.
      *
      * @throws IllegalStateException if the region is closed, must never merge, or its memory no longer exists
      * @throws KsmUnsupportedException if the kernel has no KSM
-     * @throws UnmappedRangeException if adopted memory is not mapped any more, or in parts
-     * @throws MarkNotTakenException if adopted memory cannot merge
+     * @throws UnmappedRangeException if all or part of adopted memory is no longer mapped
+     * @throws MarkNotTakenException if adopted memory is of a kind that cannot merge
      * @throws MapCountExceededException if the process has too many mappings
      * @throws ResourceUnavailableException if the kernel is short of memory
-     * @throws KsmException if the call fails otherwise; the region is as it was then, whatever the exception
+     * @throws KsmException if a system call fails for another reason. After any of these exceptions the region is
+     *     unchanged
      */
     public void markMergeable() {
         try {
@@ -201,11 +196,11 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Marks a part of the region mergeable.
+     * Marks part of the region mergeable.
      *
-     * @param offset first byte, a multiple of the page size
-     * @param length bytes, a positive multiple of the page size
-     * @throws IllegalArgumentException if offset or length is not such a multiple
+     * @param offset the first byte of the part, a multiple of the page size
+     * @param length the length of the part in bytes, a positive multiple of the page size
+     * @throws IllegalArgumentException if the offset or the length is not such a multiple
      * @throws IndexOutOfBoundsException if the part is not inside the region
      * @throws IllegalStateException as {@link #markMergeable()}
      * @throws KsmException as {@link #markMergeable()}
@@ -215,30 +210,36 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Unmarks the region in the way it was opened with ({@link RegionOptions#unmerge()}): {@link #markUnmergeable(Unmerge)}.
+     * Unmarks the region like {@link #markUnmergeable(Unmerge)}, in the mode it was opened with
+     * ({@link RegionOptions#unmerge()}).
      *
      * @throws IllegalStateException if the region is closed, or its memory no longer exists
-     * @throws UnmappedRangeException if adopted memory is not mapped any more, or in parts
+     * @throws UnmappedRangeException if all or part of adopted memory is no longer mapped
      * @throws MapCountExceededException if the process has too many mappings
      * @throws UnmergeRefusedException if there is not enough memory for the copies
      * @throws ResourceUnavailableException if the kernel is short of memory
-     * @throws KsmException if the call fails otherwise; the region is as it was then, whatever the exception
+     * @throws KsmException if a system call fails for another reason. After any of these exceptions the region is
+     *     unchanged
      */
     public void markUnmergeable() {
         markUnmergeable(state.unmerge);
     }
 
     /**
-     * Unmarks the region, by {@code madvise(MADV_UNMERGEABLE)}, but for pages that another open region wants merged. Merged
-     * pages are copied at once, which may take as much memory as merging had saved; without it the kernel kills.
+     * Unmarks the region with {@code madvise(MADV_UNMERGEABLE)}, except for pages that another open region wants
+     * mergeable.
      *
-     * @param unmerge what to do before merged pages are taken apart
+     * <p>The kernel copies all merged pages at once, which can take as much memory as merging had saved. If that memory
+     * is not available, it invokes the OOM killer; {@code unmerge} selects how to avoid that.
+     *
+     * @param unmerge how to check for memory before merged pages are copied
      * @throws IllegalStateException if the region is closed, or its memory no longer exists
-     * @throws UnmappedRangeException if adopted memory is not mapped any more, or in parts
+     * @throws UnmappedRangeException if all or part of adopted memory is no longer mapped
      * @throws MapCountExceededException if the process has too many mappings
      * @throws UnmergeRefusedException if there is not enough memory for the copies
      * @throws ResourceUnavailableException if the kernel is short of memory
-     * @throws KsmException if the call fails otherwise; the region is as it was then, whatever the exception
+     * @throws KsmException if a system call fails for another reason. After any of these exceptions the region is
+     *     unchanged
      */
     public void markUnmergeable(Unmerge unmerge) {
         Objects.requireNonNull(unmerge, "unmerge");
@@ -250,11 +251,11 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Unmarks a part of the region, in the way it was opened with ({@link RegionOptions#unmerge()}).
+     * Unmarks part of the region, in the mode it was opened with ({@link RegionOptions#unmerge()}).
      *
-     * @param offset first byte, a multiple of the page size
-     * @param length bytes, a positive multiple of the page size
-     * @throws IllegalArgumentException if offset or length is not such a multiple
+     * @param offset the first byte of the part, a multiple of the page size
+     * @param length the length of the part in bytes, a positive multiple of the page size
+     * @throws IllegalArgumentException if the offset or the length is not such a multiple
      * @throws IndexOutOfBoundsException if the part is not inside the region
      * @throws IllegalStateException as {@link #markUnmergeable()}
      * @throws KsmException as {@link #markUnmergeable()}
@@ -282,19 +283,20 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Gives pages of an allocated region back to the kernel, by {@code madvise(MADV_DONTNEED)}: they take no memory until they are
-     * touched again, and hold zeros then. Marks stay as they are.
+     * Frees pages of an allocated region with {@code madvise(MADV_DONTNEED)}. They use no memory until they are next
+     * accessed, and then contain zeros. Marks are unchanged.
      *
-     * <p>Several threads may discard parts at the same time. A part that another thread is writing to meanwhile holds what was
-     * written last, or zeros.
+     * <p>Several threads may discard parts at the same time. If another thread writes to a part while it is being
+     * discarded, the part afterwards contains either what was written last or zeros.
      *
-     * @param offset first byte, a multiple of the page size
-     * @param length bytes, a positive multiple of the page size
-     * @throws IllegalArgumentException if offset or length is not such a multiple
+     * @param offset the first byte of the part, a multiple of the page size
+     * @param length the length of the part in bytes, a positive multiple of the page size
+     * @throws IllegalArgumentException if the offset or the length is not such a multiple
      * @throws IndexOutOfBoundsException if the part is not inside the region
-     * @throws UnsupportedOperationException if the memory is adopted: what becomes of it is its owner's choice
+     * @throws UnsupportedOperationException if the memory is adopted; only its owner may free it
      * @throws IllegalStateException if the region is closed
-     * @throws KsmException if the call fails: for memory locked with {@code mlock(2)}, before Linux 5.18
+     * @throws KsmException if the system call fails, as it does before Linux 5.18 for memory locked with
+     *     {@code mlock(2)}
      */
     public void discard(long offset, long length) {
         requirePart(offset, length);
@@ -306,9 +308,10 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Whether this region wants all of itself merged, as the registry has it.
+     * Returns whether the whole of this region is marked mergeable according to the registry. To ask the kernel
+     * instead, use {@link #unmarkedRanges()}.
      *
-     * @return true after {@link #markMergeable()}, or after its parts were marked one by one
+     * @return true after {@link #markMergeable()}, or after all parts of the region were marked
      * @throws IllegalStateException if the region is closed
      */
     public boolean isMergeable() {
@@ -320,11 +323,12 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Asks the kernel which parts of the region are not marked, whoever marked or unmarked them: the parts whose {@code VmFlags}
-     * in {@code /proc/self/smaps} lack {@code mg}. Takes milliseconds for each resident GiB of the process.
+     * Asks the kernel which parts of the region are not marked mergeable, regardless of who marked or unmarked them.
+     * These are the parts whose {@code VmFlags} in {@code /proc/self/smaps} lack {@code mg}. Takes milliseconds per
+     * resident GiB of the process.
      *
-     * @return the parts in order of address; empty if all of the region is marked. For fallback regions: what the registry
-     *     does not have
+     * @return the unmarked parts, sorted by address; empty if the whole region is marked. For fallback regions, the
+     *     parts that are not marked in the registry
      * @throws IllegalStateException if the region is closed
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
@@ -338,13 +342,13 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Reads what the region occupies and saves. {@link Ksm#stats(java.util.Collection)} reads many regions in one go; what it
-     * says of costs and of neighbours holds here, too.
+     * Reads how much memory the region occupies and saves. {@link Ksm#stats(java.util.Collection)} reads many regions
+     * at once, and describes the cost and the effect on neighbouring mappings, which are the same here.
      *
-     * @return the numbers; {@link RegionStats#NONE} for fallback regions
+     * @return the statistics; {@link RegionStats#NONE} for fallback regions
      * @throws IllegalStateException if the region is closed, or its memory no longer exists
-     * @throws MapCountExceededException if the region shares a mapping with its neighbours, and the process has too many mappings
-     *     to take them apart
+     * @throws MapCountExceededException if the region shares a mapping with its neighbours, and the process has too
+     *     many mappings to split it
      * @throws KsmException as {@link Ksm#stats(java.util.Collection)}
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
@@ -357,16 +361,17 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Waits until a share of the region is merged, or nothing more can come; {@link Ksm#awaitMerged} waits for many regions, and
-     * says how.
+     * Waits until the given share of the region is merged, or until no further merging can be expected.
+     * {@link Ksm#awaitMerged} waits for many regions, and describes how.
      *
-     * @param share of the pages in use, above 0 and at most 1; see {@link RegionStats#mergedShare()}
-     * @param timeout how long at most; 0 looks once
-     * @return how it ended
-     * @throws InterruptedException if the thread is interrupted before or meanwhile
-     * @throws IllegalArgumentException if the share is not in its range or the timeout is negative
-     * @throws IllegalStateException if the region is closed before or meanwhile, which is noticed when a counter of the kernel has
-     *     moved or the time is up
+     * @param share the share of the pages in use to wait for, greater than 0 and at most 1; see
+     *     {@link RegionStats#mergedShare()}
+     * @param timeout the maximum time to wait; 0 checks once
+     * @return why waiting ended
+     * @throws InterruptedException if the thread is interrupted before or during the wait
+     * @throws IllegalArgumentException if the share is out of range or the timeout is negative
+     * @throws IllegalStateException if the region is closed before or during the wait. This is detected when a kernel
+     *     counter has changed or the timeout is reached
      * @throws KsmException as {@link Ksm#stats(java.util.Collection)}
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
@@ -385,32 +390,34 @@ public final class MergeRegion implements AutoCloseable {
     }
 
     /**
-     * Closes the region; the table above says what becomes of the memory. A second call does nothing.
+     * Closes the region. The table in {@link MergeRegion} describes what happens to the memory. Closing a closed region
+     * has no effect.
      *
-     * <p>Closing an allocated region copies nothing, because its pages go first, so it is never refused for want of memory.
-     * Merged pages of an adopted region are taken apart, in the way it was opened with ({@link RegionOptions#unmerge()}). A
-     * forgotten one that there is no memory for stays open and marked; it is closed when a region is next opened and there is.
+     * <p>Closing an allocated region frees its pages without copying merged ones, so a lack of memory never prevents
+     * it. Closing an adopted region unmerges its pages, in the mode it was opened with
+     * ({@link RegionOptions#unmerge()}). If an adopted region is leaked and there is not enough memory to unmerge it,
+     * it stays open and marked; it is closed when a region is next opened and there is enough memory.
      *
-     * @throws IllegalStateException with backend {@code ffm}, if a native call is using a view of the region at this moment;
-     *     the region stays open then
-     * @throws MapCountExceededException if the process has so many mappings that the kernel cannot even split one to unmap
-     *     its middle. The region is closed and its pages are given back; the addresses follow with a later call
-     * @throws UnmergeRefusedException if there is not enough memory to take merged pages of adopted memory apart; the region
-     *     stays open and marked then
-     * @throws KsmException if withdrawing the advice from adopted memory fails; the region stays open then
+     * @throws IllegalStateException if a native call is using a view of the region at this moment (backend {@code ffm}
+     *     only). The region stays open
+     * @throws MapCountExceededException if the process has so many mappings that the kernel cannot split one to unmap
+     *     its middle. The region is closed and its pages are freed; the addresses are unmapped by a later call
+     * @throws UnmergeRefusedException if there is not enough memory to unmerge adopted memory. The region stays open
+     *     and marked
+     * @throws KsmException if unmarking adopted memory fails. The region stays open
      */
     @Override
     public void close() {
         try {
             state.close(mapping);
         } finally {
-            // What is being closed must not be taken for forgotten.
+            // A region that is being closed must not be reported as a leak.
             Reference.reachabilityFence(this);
         }
-        forgotten.clean();
+        leakCleanup.clean();
     }
 
-    /** The owner and the range. */
+    /** {@return the owner and the address range} */
     @Override
     public String toString() {
         return state.toString();

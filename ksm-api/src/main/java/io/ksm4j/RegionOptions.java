@@ -3,28 +3,28 @@ package io.ksm4j;
 import java.util.Objects;
 
 /**
- * How a region is opened. Start from {@link #DEFAULT} and change what differs:
+ * How to open a region. Start from {@link #DEFAULT} and change individual options:
  *
  * <pre>{@code
  * RegionOptions.DEFAULT.withName("prices").withHugePages(HugePages.AVOID)
  * }</pre>
  *
- * @param name shown by {@link MergeRegistry}, and in {@code /proc/self/maps} as {@code [anon:prices]} where the kernel can
- *     (Linux 5.17 with CONFIG_ANON_VMA_NAME); at most 79 printable ASCII characters without {@code [ ] \ $ `}, as {@code
- *     PR_SET_VMA_ANON_NAME} in prctl(2) demands; empty for none
- * @param marking whether the region starts mergeable
- * @param hugePages whether transparent huge pages may back allocated memory, which merging splits: see {@link HugePages};
- *     ignored for adopted memory
- * @param populate whether every page of allocated memory is there when {@code allocate} returns, or each on its first touch;
- *     ignored for adopted memory
- * @param guardPages whether an inaccessible page stands on each side of allocated memory. It keeps the kernel from joining
- *     the region with a neighbour, so that {@link MergeRegion#stats()} counts this region alone, and costs up to two more
- *     mappings of {@code vm.max_map_count}; ignored for adopted memory
- * @param verify whether every mark of adopted memory is looked up in {@code /proc/self/smaps}, because the kernel accepts
- *     advice on memory that can never merge. Looking costs milliseconds for each resident GiB of the process; allocated memory
- *     needs no look
- * @param unmerge what to do before merged pages are taken apart, by {@link MergeRegion#markUnmergeable()} and by {@link
- *     MergeRegion#close()} of adopted memory: see {@link Unmerge}. Closing allocated memory copies nothing
+ * @param name the owner name shown by {@link MergeRegistry}, and in {@code /proc/self/maps} as {@code [anon:prices]} if
+ *     the kernel supports that (Linux 5.17 with CONFIG_ANON_VMA_NAME). At most 79 printable ASCII characters other than
+ *     {@code [ ] \ $ `}, as {@code PR_SET_VMA_ANON_NAME} in prctl(2) requires; empty for no name
+ * @param marking whether the region is marked mergeable when it is opened
+ * @param hugePages whether allocated memory may be backed by transparent huge pages, which merging splits; see
+ *     {@link HugePages}. Ignored for adopted memory
+ * @param populate whether all pages of allocated memory are present when {@code allocate} returns, instead of each one
+ *     being created on first access. Ignored for adopted memory
+ * @param guardPages whether to put an inaccessible page on each side of allocated memory. Guard pages keep the kernel
+ *     from joining the region with a neighbouring mapping, so that {@link MergeRegion#stats()} covers this region
+ *     alone. They use up to two more of the {@code vm.max_map_count} mappings. Ignored for adopted memory
+ * @param verify whether to verify every mark of adopted memory in {@code /proc/self/smaps}, because the kernel accepts
+ *     the advice for memory that can never merge. Verifying costs milliseconds per resident GiB of the process.
+ *     Allocated memory is not verified, because it can always merge
+ * @param unmerge how to check for memory before {@link MergeRegion#markUnmergeable()}, or {@link MergeRegion#close()}
+ *     of adopted memory, copies merged pages; see {@link Unmerge}. Closing allocated memory copies nothing
  */
 public record RegionOptions(
         String name,
@@ -35,48 +35,52 @@ public record RegionOptions(
         boolean verify,
         Unmerge unmerge) {
 
-    /** No name, mergeable, huge pages as the system has them, pages on touch, guard pages, marks verified, unmerging checked. */
+    /**
+     * The default options: no name, marked mergeable, huge pages as the system is configured, pages created on first
+     * access, guard pages, verified marks, and {@link Unmerge#CHECKED}.
+     */
     public static final RegionOptions DEFAULT =
             new RegionOptions("", Marking.MERGEABLE, HugePages.SYSTEM_DEFAULT, false, true, true, Unmerge.CHECKED);
 
-    private static final int MAX_NAME = 79;
+    private static final int MAX_NAME_LENGTH = 79;
 
     /**
-     * Checks the name.
+     * Creates options from values for all of them.
      *
-     * @throws IllegalArgumentException if the kernel would not take the name
+     * @throws IllegalArgumentException if the name is too long or contains a character that is not allowed
      */
     public RegionOptions {
         Objects.requireNonNull(name, "name");
         Objects.requireNonNull(marking, "marking");
         Objects.requireNonNull(hugePages, "hugePages");
         Objects.requireNonNull(unmerge, "unmerge");
-        if (name.length() > MAX_NAME) {
+        if (name.length() > MAX_NAME_LENGTH) {
             throw new IllegalArgumentException(
-                    "name has " + name.length() + " characters, at most " + MAX_NAME + " are possible");
+                    "name has " + name.length() + " characters, but the maximum is " + MAX_NAME_LENGTH);
         }
         for (int i = 0; i < name.length(); i++) {
             char c = name.charAt(i);
             if (c < ' ' || c > '~' || "[]\\$`".indexOf(c) >= 0) {
-                throw new IllegalArgumentException("name \"" + name + "\" has a character at " + i
-                        + " that is not printable ASCII, or one of [ ] \\ $ `");
+                throw new IllegalArgumentException(
+                        "name \"" + name + "\" has a character that is not allowed, at index " + i
+                                + ": use printable ASCII other than [ ] \\ $ `");
             }
         }
     }
 
     /**
-     * A copy with another name.
+     * Returns a copy with the given name.
      *
      * @param name see {@link #name()}
      * @return the copy
-     * @throws IllegalArgumentException if the kernel would not take the name
+     * @throws IllegalArgumentException if the name is too long or contains a character that is not allowed
      */
     public RegionOptions withName(String name) {
         return new RegionOptions(name, marking, hugePages, populate, guardPages, verify, unmerge);
     }
 
     /**
-     * A copy with another start.
+     * Returns a copy with the given initial marking.
      *
      * @param marking see {@link #marking()}
      * @return the copy
@@ -86,7 +90,7 @@ public record RegionOptions(
     }
 
     /**
-     * A copy with another wish for huge pages.
+     * Returns a copy with the given huge page policy.
      *
      * @param hugePages see {@link #hugePages()}
      * @return the copy
@@ -96,7 +100,7 @@ public record RegionOptions(
     }
 
     /**
-     * A copy that populates, or doesn't.
+     * Returns a copy that does or does not populate memory.
      *
      * @param populate see {@link #populate()}
      * @return the copy
@@ -106,7 +110,7 @@ public record RegionOptions(
     }
 
     /**
-     * A copy with guard pages, or without.
+     * Returns a copy with or without guard pages.
      *
      * @param guardPages see {@link #guardPages()}
      * @return the copy
@@ -116,7 +120,7 @@ public record RegionOptions(
     }
 
     /**
-     * A copy that verifies marks, or doesn't.
+     * Returns a copy that does or does not verify marks.
      *
      * @param verify see {@link #verify()}
      * @return the copy
@@ -126,7 +130,7 @@ public record RegionOptions(
     }
 
     /**
-     * A copy with another way to take merged pages apart.
+     * Returns a copy with the given unmerge mode.
      *
      * @param unmerge see {@link #unmerge()}
      * @return the copy

@@ -1,8 +1,8 @@
 package io.ksm4j;
 
 /**
- * The kernel was short of memory for the moment. ksm4j has already tried a few times with growing pauses; trying again later
- * may succeed. What exceeds a limit for good is a {@link MemoryLimitExceededException}.
+ * Thrown when the kernel is temporarily short of memory. ksm4j has already retried a few times with growing pauses; a
+ * later attempt may succeed. A permanent limit is reported as {@link MemoryLimitExceededException}.
  */
 public final class ResourceUnavailableException extends KsmException {
 
@@ -12,6 +12,7 @@ public final class ResourceUnavailableException extends KsmException {
         super(failedCall, explanation);
     }
 
+    /** {@return true} */
     @Override
     public boolean mayRetry() {
         return true;

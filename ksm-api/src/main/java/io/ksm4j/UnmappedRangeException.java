@@ -3,17 +3,17 @@ package io.ksm4j;
 import java.util.List;
 
 /**
- * Nothing is mapped in parts of the range, or in all of it. The kernel advises the mapped rest all the same before it fails, as
- * {@code madvise(2)} says; ksm4j takes that back, so that nothing has changed.
+ * Thrown when all or part of a range is not mapped. According to {@code madvise(2)}, the kernel applies the advice to
+ * the mapped rest before it fails; ksm4j reverts that, so that nothing has changed.
  *
- * <p>In a process that is opted in as a whole, where ksm4j cannot tell what was mergeable before, the kernel's answer stays: a
+ * <p>In a process that is opted in as a whole, ksm4j cannot tell what was mergeable before and does not revert it: a
  * failed mark leaves the mapped rest mergeable, and a failed unmark leaves it mergeable only where a region is marked.
  */
 public final class UnmappedRangeException extends KsmException {
 
     private static final long serialVersionUID = 1;
 
-    /** Where nothing is mapped. */
+    /** The ranges that are not mapped. */
     private final AddressRange[] gaps;
 
     UnmappedRangeException(FailedCall failedCall, List<AddressRange> gaps, AddressRange range, boolean isOptedIn) {
@@ -27,31 +27,31 @@ public final class UnmappedRangeException extends KsmException {
         boolean isUnmark = call == FailedCall.Kind.UNMARK;
         if (gaps.get(0).length() == range.length()) {
             return isMark
-                    ? "nothing is mapped there: check the address, and whether the memory was unmapped before"
-                    : "nothing is mapped there: the memory was unmapped before, so close its region";
+                    ? "the range is not mapped: check the address, and whether the memory has already been unmapped"
+                    : "the range is not mapped: its memory has been unmapped, so close the region";
         }
         String found = "nothing is mapped at " + gaps;
         if (isMark) {
             return found
                     + (isOptedIn
-                            ? "; the mapped rest is mergeable now, as the process is opted in as a whole"
-                            : "; the mapped rest is as it was before")
-                    + ": adopt the mapped parts one by one";
+                            ? "; the mapped rest is mergeable now, because the whole process is opted in"
+                            : "; the mapped rest is unchanged")
+                    + ": adopt the mapped parts separately";
         }
         if (isUnmark) {
             return found
                     + (isOptedIn
                             ? "; the mapped rest is mergeable only where a region is marked"
-                            : "; the mapped rest is as it was before")
-                    + ": unmark the mapped parts one by one, or close the region";
+                            : "; the mapped rest is unchanged")
+                    + ": unmark the mapped parts separately, or close the region";
         }
-        return found + ": parts of the region's memory were unmapped, so close it";
+        return found + ": parts of the region's memory have been unmapped, so close it";
     }
 
     /**
-     * Where nothing is mapped.
+     * Returns the parts that are not mapped.
      *
-     * @return the gaps in order of address, at least one
+     * @return the gaps, sorted by address; at least one
      */
     public List<AddressRange> gaps() {
         return List.of(gaps);

@@ -1,34 +1,37 @@
 package io.ksm4j;
 
 /**
- * What to do before merged pages are taken apart. The kernel copies every one of them at once, and kills the process when
- * there is no memory for the copies: it has no errno for that.
+ * How to check for memory before merged pages are unmerged. The kernel copies all of them at once. If there is no
+ * memory for the copies, it does not return an errno but invokes the OOM killer.
  *
- * <p>Compared are the bytes of merged pages, at most, and what is left: the least of {@code MemAvailable} and what every memory
- * cgroup that the process is in has below its limits (v1 or v2, file pages counted as left), less a reserve of
- * 16 MiB for what others take meanwhile.
+ * <p>The check compares an upper bound for the bytes of merged pages with the headroom, less a reserve of 16 MiB for
+ * what other code allocates in the meantime. The headroom is the minimum of {@code MemAvailable} and of what each
+ * memory cgroup of the process (v1 or v2, including ancestors) has left below its limits, counting file pages as
+ * available.
  *
- * <p>A limit that cannot be read is not taken for none: the unmark is refused, and the message names the file. That happens where
- * {@code /proc} or the file system of the process's memory cgroup is not mounted, a file of them is hidden or garbage, or the process
- * has no file descriptor left. A kernel without cgroups has no such limit. Limits of version 2 that are set above the cgroup
- * namespace of a container are visible nowhere in it, and so are not looked at.
+ * <p>A limit that cannot be read is not treated as absent: the unmark is refused, and the message names the file. This
+ * happens if {@code /proc} or the file system of the process's memory cgroup is not mounted, if one of their files is
+ * hidden or malformed, or if the process is out of file descriptors. A kernel without cgroups has no such limit. In a
+ * container, cgroup v2 limits set above its cgroup namespace are not visible, and are therefore not checked.
  *
- * <p>Small unmarks are not looked at: the look is made when all threads have unmarked 4 MiB since the last one that found room.
- * Large ones take turns, so that none counts on memory that another is about to take. Allocated regions drop their pages when
- * they are closed, and fallback regions never merge: neither is ever refused.
+ * <p>Small unmarks skip the check: it is made once all threads together have unmarked 4 MiB since the last check that
+ * succeeded. Large unmarks are checked one at a time, so that two of them do not count on the same memory. Closing an
+ * allocated region frees its pages without copying, and fallback regions never merge, so neither is ever refused.
  */
 public enum Unmerge {
 
-    /** Refused with {@link UnmergeRefusedException}, before anything is changed, if the copies do not fit into what is left. */
+    /** Checks before anything is changed, and throws {@link UnmergeRefusedException} if the copies do not fit. */
     CHECKED,
 
     /**
-     * In steps of 16 MiB, with a look before each: the first copies may free shared pages, and other processes memory, that later
-     * ones need. Where a step does not fit, all is marked again and {@link UnmergeRefusedException} says how far it came. The
-     * copies made stay until {@code ksmd} merges them again, so a second try has less to do.
+     * Unmarks in steps of 16 MiB and checks before each one. The first copies may free shared pages, and other
+     * processes may free memory, that later steps need.
+     *
+     * <p>If a step does not fit, everything is marked again and {@link UnmergeRefusedException} reports how much had
+     * been unmarked. The copies remain until {@code ksmd} merges them again, so another attempt has less to copy.
      */
     STEPWISE,
 
-    /** Without a look. The kernel may kill the process. */
+    /** Does not check. The kernel may kill the process. */
     UNCHECKED
 }

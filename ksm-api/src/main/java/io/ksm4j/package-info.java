@@ -1,7 +1,8 @@
 /**
- * Off-heap memory that the kernel may merge. {@link io.ksm4j.Ksm} is the way in.
+ * Allocates off-heap memory that Linux Kernel Samepage Merging (KSM) can merge, and marks existing memory mergeable.
+ * {@link io.ksm4j.Ksm} is the entry point.
  *
- * <p>Unless a method says otherwise, a {@code null} argument is answered with a {@link java.lang.NullPointerException}, every
- * size is a {@code long} number of bytes, and every type may be used by any number of threads at once.
+ * <p>Unless a method says otherwise, passing {@code null} throws {@link java.lang.NullPointerException}, sizes are a
+ * {@code long} number of bytes, and all types are safe for use by multiple threads.
  */
 package io.ksm4j;

@@ -13,7 +13,7 @@ class AddressRangeTest {
 
     @ParameterizedTest
     @ValueSource(longs = {0, -1, Long.MIN_VALUE})
-    void aLengthMustBePositive(long length) {
+    void rejectsALengthThatIsNotPositive(long length) {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> new AddressRange(0x1000, length))
                 .withMessageContaining(Long.toString(length));
@@ -21,7 +21,7 @@ class AddressRangeTest {
 
     @ParameterizedTest
     @ValueSource(longs = {-1, -4096, Long.MIN_VALUE})
-    void anAddressOfTheKernelsHalfIsRefused(long start) {
+    void rejectsAddressesInTheKernelsHalf(long start) {
         assertThatThrownBy(() -> new AddressRange(start, 4096))
                 .isInstanceOf(InvalidRangeException.class)
                 .hasMessageContaining("0x" + Long.toHexString(start))
@@ -29,7 +29,7 @@ class AddressRangeTest {
     }
 
     @Test
-    void aRangeThatWrapsIsRefused() {
+    void rejectsARangeThatWrapsAround() {
         assertThatThrownBy(() -> new AddressRange(Long.MAX_VALUE - 4095, 4097))
                 .isInstanceOf(InvalidRangeException.class)
                 .hasMessageContaining("wraps around");
@@ -37,7 +37,7 @@ class AddressRangeTest {
     }
 
     @Test
-    void theEndIsNotInTheRange() {
+    void doesNotContainItsEnd() {
         AddressRange range = AddressRange.between(0x1000, 0x3000);
         assertThat(range.length()).isEqualTo(0x2000);
         assertThat(range.contains(0xfff)).isFalse();
@@ -47,7 +47,7 @@ class AddressRangeTest {
     }
 
     @Test
-    void rangesAreOrderedByStartThenLength() {
+    void sortsByStartThenLength() {
         AddressRange first = new AddressRange(0x1000, 0x1000);
         AddressRange longer = new AddressRange(0x1000, 0x2000);
         AddressRange later = new AddressRange(0x2000, 0x1000);
@@ -65,7 +65,7 @@ class AddressRangeTest {
         "2097152, 2 MiB",
         "3221225472, 3 GiB"
     })
-    void itsTextIsThatOfMapsWithTheSize(long length, String size) {
+    void formatsLikeMapsWithTheSize(long length, String size) {
         assertThat(new AddressRange(0x7f00a000L, length))
                 .hasToString("7f00a000-" + Long.toHexString(0x7f00a000L + length) + " (" + size + ")");
     }

@@ -303,19 +303,18 @@ class KernelTest {
     @Test
     void theMessageSaysThatMappedPartsCanBeChanged() throws IOException {
         map("10001000-10002000");
-        assertThat(unmapped(Call.MARK))
-                .contains("the mapped rest is as it was before: adopt the mapped parts one by one");
+        assertThat(unmapped(Call.MARK)).contains("the mapped rest is unchanged: adopt the mapped parts separately");
         assertThat(unmapped(Call.UNMARK))
-                .contains("the mapped rest is as it was before: unmark the mapped parts one by one, or close");
-        assertThat(unmapped(Call.POPULATE)).endsWith("parts of the region's memory were unmapped, so close it");
+                .contains("the mapped rest is unchanged: unmark the mapped parts separately, or close");
+        assertThat(unmapped(Call.POPULATE)).endsWith("parts of the region's memory have been unmapped, so close it");
     }
 
     @Test
     void theMessageMentionsNoPartsWhereNothingIsMapped() throws IOException {
         map("20000000-20001000");
-        assertThat(unmapped(Call.MARK)).contains("nothing is mapped there: check the address");
-        assertThat(unmapped(Call.UNMARK)).contains("nothing is mapped there").endsWith("so close its region");
-        assertThat(unmapped(Call.POPULATE)).contains("nothing is mapped there").endsWith("so close its region");
+        assertThat(unmapped(Call.MARK)).contains("the range is not mapped: check the address");
+        assertThat(unmapped(Call.UNMARK)).contains("the range is not mapped").endsWith("so close the region");
+        assertThat(unmapped(Call.POPULATE)).contains("the range is not mapped").endsWith("so close the region");
     }
 
     @Test

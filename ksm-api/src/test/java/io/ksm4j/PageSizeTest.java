@@ -11,7 +11,7 @@ class PageSizeTest {
 
     @ParameterizedTest
     @ValueSource(longs = {4 << 10, 16 << 10, 64 << 10})
-    void everythingIsRoundedToThePagesOfTheMachine(long page) {
+    void roundsAllocationsToTheMachinesPages(long page) {
         ScriptedBackend backend = new ScriptedBackend(page);
         Ksm ksm = Ksm.with(backend);
 
@@ -30,7 +30,7 @@ class PageSizeTest {
 
     @ParameterizedTest
     @ValueSource(longs = {4 << 10, 16 << 10, 64 << 10})
-    void adoptingCoversWholePagesOfTheMachine(long page) {
+    void adoptsWholePagesOfTheMachine(long page) {
         Ksm ksm = Ksm.with(new ScriptedBackend(page));
         RegionOptions unverified = RegionOptions.DEFAULT.withVerify(false);
         long start = 1L << 40;

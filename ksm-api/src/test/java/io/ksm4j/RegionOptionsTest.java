@@ -11,14 +11,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 class RegionOptionsTest {
 
     @Test
-    void theDefaultIsMergeableGuardedAndVerified() {
+    void defaultIsMergeableGuardedAndVerified() {
         assertThat(RegionOptions.DEFAULT)
                 .isEqualTo(new RegionOptions(
                         "", Marking.MERGEABLE, HugePages.SYSTEM_DEFAULT, false, true, true, Unmerge.CHECKED));
     }
 
     @Test
-    void eachWithChangesOneThing() {
+    void eachWithMethodChangesOneOption() {
         RegionOptions options = RegionOptions.DEFAULT
                 .withName("prices")
                 .withMarking(Marking.NEVER)
@@ -34,7 +34,7 @@ class RegionOptionsTest {
     }
 
     @Test
-    void aNameMayHave79Characters() {
+    void acceptsNamesOfUpTo79Characters() {
         assertThat(RegionOptions.DEFAULT.withName("x".repeat(79)).name()).hasSize(79);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> RegionOptions.DEFAULT.withName("x".repeat(80)))
@@ -44,14 +44,14 @@ class RegionOptionsTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"[", "]", "\\", "$", "`", "\n", "\u0000", "\u007f", "ü", "\uD83D\uDE00"})
-    void aNameTheKernelWouldNotTakeIsRefused(String bad) {
+    void rejectsNamesThatTheKernelRejects(String bad) {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> RegionOptions.DEFAULT.withName("a" + bad))
-                .withMessageContaining("at 1");
+                .withMessageContaining("at index 1");
     }
 
     @Test
-    void everyOtherPrintableCharacterMayBeInAName() {
+    void acceptsAllOtherPrintableCharacters() {
         StringBuilder name = new StringBuilder();
         for (char c = ' '; c <= '~'; c++) {
             if ("[]\\$`".indexOf(c) < 0) {
@@ -65,7 +65,7 @@ class RegionOptionsTest {
     }
 
     @Test
-    void nullIsRefusedByName() {
+    void nullPointerExceptionsNameTheOption() {
         assertThatNullPointerException()
                 .isThrownBy(() -> RegionOptions.DEFAULT.withName(null))
                 .withMessage("name");

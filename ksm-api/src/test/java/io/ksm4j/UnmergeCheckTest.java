@@ -236,7 +236,7 @@ class UnmergeCheckTest {
         UnmergeRefusedException refusal = refused(region::markUnmergeable);
         assertThat(refusal.unmarkedBytes()).isEqualTo(32 * MIB);
         assertThat(refusal.neededBytes()).isEqualTo(32 * MIB);
-        assertThat(refusal).hasMessageContaining("after " + 32 * MIB + " bytes");
+        assertThat(refusal).hasMessageContaining("after unmarking " + 32 * MIB + " bytes");
         assertThat(backend.calls)
                 .containsExactly(
                         "madvise 13 10000000-11000000",

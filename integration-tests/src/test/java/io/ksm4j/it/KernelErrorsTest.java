@@ -149,7 +149,7 @@ class KernelErrorsTest {
         assertThat(failure)
                 .hasMessageContaining(memory.holes().get(0).toString())
                 .hasMessageContaining(memory.holes().get(1).toString())
-                .hasMessageContaining("one by one");
+                .hasMessageContaining("adopt the mapped parts separately");
     }
 
     @ParameterizedTest
@@ -164,8 +164,8 @@ class KernelErrorsTest {
                         catchThrowableOfType(UnmappedRangeException.class, region::markUnmergeable);
                 assertThat(unmarking.gaps()).containsExactly(memory.pages(8, 9));
                 assertThat(unmarking)
-                        .hasMessageContaining("as it was before")
-                        .hasMessageContaining("unmark the mapped parts one by one");
+                        .hasMessageContaining("the mapped rest is unchanged")
+                        .hasMessageContaining("unmark the mapped parts separately");
                 assertThat(region.isMergeable()).isTrue();
                 assertThat(Mappings.mergeable(memory.range())).containsExactly(memory.pages(7, 8), memory.pages(9, 10));
             }
@@ -187,7 +187,7 @@ class KernelErrorsTest {
                 UnmappedRangeException unmarking =
                         catchThrowableOfType(UnmappedRangeException.class, region::markUnmergeable);
                 assertThat(unmarking.gaps()).containsExactly(hole);
-                assertThat(unmarking).hasMessageContaining("close its region").hasMessageNotContaining("rest");
+                assertThat(unmarking).hasMessageContaining("close the region").hasMessageNotContaining("rest");
             }
         }
     }

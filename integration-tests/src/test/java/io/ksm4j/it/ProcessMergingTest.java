@@ -154,7 +154,7 @@ class ProcessMergingTest {
 
         assertThatThrownBy(() -> ksm.adopt(memory.start(), memory.length()))
                 .isInstanceOf(UnmappedRangeException.class)
-                .hasMessageContaining("the mapped rest is mergeable now, as the process is opted in as a whole");
+                .hasMessageContaining("the mapped rest is mergeable now, because the whole process is opted in");
         assertThat(Mappings.mergeable(memory))
                 .containsExactly(
                         new AddressRange(memory.start(), page), new AddressRange(memory.start() + 2 * page, 2 * page));
