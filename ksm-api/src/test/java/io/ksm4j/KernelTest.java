@@ -376,10 +376,12 @@ class KernelTest {
         Files.writeString(
                 proc.resolve("self/status"),
                 "Name:\tjava\nVmPeak:\t 9999999 kB\nVmSize:\t 3145728 kB\nVmLck:\t    1024 kB\nVmData:\t 2097152 kB\n");
-        Files.writeString(
-                proc.resolve("meminfo"),
-                "MemTotal:       16777216 kB\nSwapTotal:       8388608 kB\n"
-                        + "CommitLimit:    12582912 kB\nCommitted_AS:    8388608 kB\n");
+        Files.writeString(proc.resolve("meminfo"), """
+                MemTotal:       16777216 kB
+                SwapTotal:       8388608 kB
+                CommitLimit:    12582912 kB
+                Committed_AS:    8388608 kB
+                """);
         overcommit(1);
         map("7f0000000000-7f0000001000");
     }

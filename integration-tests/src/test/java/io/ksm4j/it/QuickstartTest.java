@@ -209,7 +209,7 @@ class QuickstartTest {
 
         Quick unknown = new Quick(List.of(script, "nonsense"));
         assertThat(unknown.exitCode()).isEqualTo(2);
-        assertThat(unknown.output()).contains("no sample named nonsense").contains("usage:");
+        assertThat(unknown.output()).contains("Unknown sample: nonsense").contains("usage:");
 
         Quick noFile = new Quick(List.of(script, "quickstart", "/no/such/file"));
         assertThat(noFile.exitCode()).isEqualTo(2);

@@ -89,8 +89,8 @@ final class IsolatedModule extends ModuleReference {
         Set<String> packages = jar.stream()
                 .map(JarEntry::getName)
                 .filter(name -> name.startsWith(DIRECTORY) && name.endsWith(".class"))
-                .map(name ->
-                        name.substring(DIRECTORY.length(), name.lastIndexOf('/')).replace('/', '.'))
+                .map(name -> name.substring(DIRECTORY.length(), name.lastIndexOf('/'))
+                        .replace('/', '.'))
                 .collect(Collectors.toSet());
         packages.add(PACKAGE);
         ModuleDescriptor.Builder module = ModuleDescriptor.newModule(NAME)

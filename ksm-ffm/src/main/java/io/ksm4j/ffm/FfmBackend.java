@@ -213,8 +213,7 @@ final class FfmBackend implements KsmBackend {
     public long syscall(long number, long arg1, long arg2, long arg3, long arg4, long arg5) {
         if (!SYSCALL.isLinked()) {
             SYSCALL.link(
-                    FunctionDescriptor.of(
-                            JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
+                    FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
                     Linker.Option.firstVariadicArg(1));
         }
         int slot = captured.take();

@@ -32,9 +32,8 @@ class ReportTest {
     @Test
     void reportsAProfitInOneLine() throws IOException {
         assertThat(report("1", 16384, 256, 512))
-                .containsExactly(
-                        "opted in; merged 3.0 MiB, 1.0 MiB of it as zero pages; records cost 1.0 MiB;"
-                                + " profit 2.0 MiB; ksmd scans 100 pages every 20 ms");
+                .containsExactly("opted in; merged 3.0 MiB, 1.0 MiB of it as zero pages; records cost 1.0 MiB;"
+                        + " profit 2.0 MiB; ksmd scans 100 pages every 20 ms");
     }
 
     @Test
