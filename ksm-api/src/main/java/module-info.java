@@ -13,7 +13,7 @@ module io.ksm4j {
             io.ksm4j.control,
             io.ksm4j.jna,
             io.ksm4j.jnr,
-            io.ksm4j.test,
+            io.ksm4j.junit,
             io.ksm4j.tools;
     exports io.ksm4j.internal.linux to
             io.ksm4j.test,

@@ -32,7 +32,6 @@ record KsmProcess(int exitStatus, String output, String errors) {
             "ksm-jna",
             "ksm-tools",
             "ksm-plot",
-            "plot",
             "jna-",
             "jline",
             "picocli",

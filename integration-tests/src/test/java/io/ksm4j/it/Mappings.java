@@ -5,7 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.AddressRange;
 import io.ksm4j.MergeRegistry;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;

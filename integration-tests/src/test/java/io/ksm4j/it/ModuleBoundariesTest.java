@@ -127,7 +127,7 @@ class ModuleBoundariesTest {
             check(onlyItself("io.ksm4j." + module));
         }
         check(onlyItself("io.ksm4j.plot", "io.ksm4j.tools.."));
-        check(onlyItself("io.ksm4j.junit", "io.ksm4j.test"));
+        check(onlyItself("io.ksm4j.junit", "io.ksm4j.tck"));
         check(onlyItself("io.ksm4j.control", "io.ksm4j.junit", "io.ksm4j.tools.."));
     }
 

@@ -211,14 +211,15 @@ class ReadmeTest {
                 "benchmarks",
                 "ksm-agent",
                 "ksm-api",
+                "ksm-backend-tck",
                 "ksm-control",
                 "ksm-ffm",
                 "ksm-jna",
                 "ksm-jnr",
+                "ksm-junit",
                 "ksm-micrometer",
-                "ksm-test",
+                "ksm-plot",
                 "ksm-tools",
-                "plot",
                 "samples/cache-server",
                 "samples/tenants")) {
             try (Stream<Path> files = Files.walk(ROOT.resolve(module).resolve("src/main/java"))) {

@@ -13,7 +13,7 @@ import io.ksm4j.RegionOptions;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.RegionStats;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

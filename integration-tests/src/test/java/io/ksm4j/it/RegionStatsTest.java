@@ -18,7 +18,7 @@ import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.stats.RegionStats;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.management.ManagementFactory;

@@ -15,7 +15,7 @@ import io.ksm4j.UnmergeRefusedException;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;

@@ -54,7 +54,7 @@ class ScriptsTest {
         }
         write("ksm-tools/target/ksm-tools-1-runnable.jar", "");
         write("pom.xml", "");
-        write("plot/pom.xml", "");
+        write("ksm-plot/pom.xml", "");
         Files.setLastModifiedTime(
                 tree.resolve("ksm-tools/target/ksm-tools-1-runnable.jar"),
                 FileTime.fromMillis(System.currentTimeMillis() + 60_000));

@@ -1,6 +1,6 @@
 package io.ksm4j.it;
 
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.TreeMap;

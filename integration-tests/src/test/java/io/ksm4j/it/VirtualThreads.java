@@ -7,7 +7,7 @@ import io.ksm4j.KsmException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;

@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.spi.KsmBackend;
-import io.ksm4j.test.BackendContract;
+import io.ksm4j.tck.BackendContract;
 import java.util.Objects;
 
 /** The contract, kept by a backend that is on the class path. */

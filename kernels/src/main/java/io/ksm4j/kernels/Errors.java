@@ -16,7 +16,7 @@ import io.ksm4j.MergeRegistry;
 import io.ksm4j.UnmappedRangeException;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.spi.KsmBackend;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;

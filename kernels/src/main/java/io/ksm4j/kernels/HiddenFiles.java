@@ -14,7 +14,7 @@ import io.ksm4j.control.NoSuchSettingException;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.RegionStats;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.time.Duration;
 import org.junit.jupiter.api.Test;
 

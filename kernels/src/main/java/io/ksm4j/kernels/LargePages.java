@@ -8,7 +8,7 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import org.junit.jupiter.api.Test;
 
 /** Memory that gets huge pages without asking for them. */

@@ -10,7 +10,7 @@ import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.spi.KsmBackend;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.List;

@@ -11,7 +11,7 @@ import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.RegionStats;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.io.IOException;
 import java.util.List;
 import org.junit.jupiter.api.Test;

@@ -13,7 +13,7 @@ import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.spi.BufferMapping;
 import io.ksm4j.spi.KsmBackend;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.reflect.Proxy;

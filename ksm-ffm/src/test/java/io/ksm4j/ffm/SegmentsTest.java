@@ -11,7 +11,7 @@ import io.ksm4j.InvalidRangeException;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
-import io.ksm4j.test.Mapping;
+import io.ksm4j.tck.Mapping;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -8,8 +8,8 @@ import io.ksm4j.KsmSupport.Obstacle;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.stats.RegionStats;
-import io.ksm4j.test.Mapping;
-import io.ksm4j.test.RegionContract;
+import io.ksm4j.tck.Mapping;
+import io.ksm4j.tck.RegionContract;
 import org.junit.jupiter.api.Test;
 
 /** The fallback where a backend works: it maps memory through the backend, but marks nothing. */

@@ -2,7 +2,7 @@ package io.ksm4j.jnr;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.spi.KsmBackend;
-import io.ksm4j.test.BackendContract;
+import io.ksm4j.tck.BackendContract;
 
 class JnrBackendTest extends BackendContract {
 

@@ -1,4 +1,4 @@
-package io.ksm4j.test;
+package io.ksm4j.tck;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;

@@ -1,4 +1,4 @@
-package io.ksm4j.test;
+package io.ksm4j.tck;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;

@@ -1,2 +1,0 @@
-/** The contract that every backend must pass. */
-package io.ksm4j.test;
