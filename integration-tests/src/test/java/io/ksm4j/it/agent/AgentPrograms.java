@@ -1,0 +1,110 @@
+package io.ksm4j.it.agent;
+
+import io.ksm4j.it.fixtures.Javac;
+import io.ksm4j.it.fixtures.Jdk17;
+import io.ksm4j.it.fixtures.CodeLocation;
+import io.ksm4j.Ksm;
+import io.ksm4j.jna.JnaBackendProvider;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** Programs that know nothing of the agent, compiled for the oldest JVM it runs on. */
+final class AgentPrograms {
+
+    static final Path AGENT = Path.of("..", "ksm-agent", "target", "ksm-agent.jar")
+            .toAbsolutePath()
+            .normalize();
+
+    /** Says that it is up, and ends with its standard input. */
+    private static final String PLAIN = """
+            public class Plain {
+                public static void main(String[] arguments) throws Exception {
+                    System.out.println("up");
+                    while (arguments.length == 0 && System.in.read() >= 0) {}
+                }
+            }
+            """;
+
+    /** Has ksm4j and JNA of its own, and says at each line it is sent whether all of its region is marked. */
+    private static final String OWN_LIBRARIES = """
+            public class OwnLibraries {
+                public static void main(String[] arguments) throws Exception {
+                    io.ksm4j.Ksm ksm = io.ksm4j.Ksm.system();
+                    io.ksm4j.MergeRegion region = ksm.allocate(1 << 20);
+                    System.out.println(ksm.backend() + ", JNA " + com.sun.jna.Native.VERSION);
+                    while (System.in.read() >= 0) {
+                        System.out.println("mergeable " + ksm.process().isMergeable() + ", marked "
+                                + (region.isMergeable() && region.unmarkedRanges().isEmpty()) + ", regions "
+                                + ksm.registry().openRegions());
+                    }
+                }
+            }
+            """;
+
+    /** A class of the same name as the agent's, which the program's class path offers first. */
+    private static final String ENDS = """
+            package io.ksm4j.agent;
+            public class KsmAgent {
+                public static void agentmain(String options) {
+                    Runtime.getRuntime().halt(1);
+                }
+            }
+            """;
+
+    private final Path classes;
+    private final Path ending;
+
+    /** Compiles them into a folder. */
+    AgentPrograms(Path folder) throws IOException {
+        classes = folder.resolve("classes");
+        ending = folder.resolve("ending");
+        compile(folder, classes, "Plain", PLAIN);
+        compile(folder, classes, "OwnLibraries", OWN_LIBRARIES);
+        compile(folder, ending, "KsmAgent", ENDS);
+    }
+
+    private static void compile(Path folder, Path classes, String name, String text) throws IOException {
+        Path source = Files.writeString(folder.resolve(name + ".java"), text);
+        Javac.compile(source, ownLibraries(), classes);
+    }
+
+    private static String ownLibraries() {
+        return Stream.of(
+                        CodeLocation.of(Ksm.class),
+                        CodeLocation.of(JnaBackendProvider.class),
+                        Path.of("target", "old-jna.jar").toAbsolutePath())
+                .map(Path::toString)
+                .reduce((a, b) -> a + File.pathSeparator + b)
+                .orElseThrow();
+    }
+
+    List<String> plain(Path jdk, String... jvmArguments) {
+        return command(jdk, classes.toString(), "Plain", jvmArguments);
+    }
+
+    List<String> ownLibraries(Path jdk, String... jvmArguments) {
+        return command(jdk, classes + File.pathSeparator + ownLibraries(), "OwnLibraries", jvmArguments);
+    }
+
+    /** A JVM that ends when the agent comes. */
+    List<String> ending(Path jdk, String... jvmArguments) {
+        return command(jdk, classes + File.pathSeparator + ending, "Plain", jvmArguments);
+    }
+
+    private static List<String> command(Path jdk, String classPath, String main, String... jvmArguments) {
+        List<String> command = new ArrayList<>(List.of(jdk.resolve("bin/java").toString(), "-XX:TieredStopAtLevel=1"));
+        command.addAll(List.of(jvmArguments));
+        command.addAll(List.of("-cp", classPath, main));
+        return command;
+    }
+
+    /** The JDKs that the agent is tested on. */
+    static List<Path> jdks() throws IOException {
+        return List.of(Jdk17.home(), Path.of(System.getProperty("java.home")));
+    }
+}

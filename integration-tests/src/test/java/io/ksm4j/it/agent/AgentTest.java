@@ -1,0 +1,175 @@
+package io.ksm4j.it.agent;
+
+import static io.ksm4j.testsupport.Patience.PATIENCE;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.it.fixtures.EnabledIfKsmIsShown;
+import io.ksm4j.it.fixtures.Jdk17;
+import io.ksm4j.it.fixtures.KsmProcess;
+import io.ksm4j.it.fixtures.RunningJvm;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.stats.ProcessKsmStatsMXBean;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** {@code -javaagent:ksm-agent.jar} on programs that know nothing of it. */
+@EnabledIfKsm
+class AgentTest {
+
+    private static final long MIB = 1 << 20;
+
+    @TempDir
+    private static Path folder;
+
+    private static AgentPrograms programs;
+
+    @BeforeAll
+    static void compile() throws IOException {
+        programs = new AgentPrograms(folder);
+    }
+
+    static List<Path> jdks() throws IOException {
+        return AgentPrograms.jdks();
+    }
+
+    private static String agent(String options) {
+        return "-javaagent:" + AgentPrograms.AGENT + "=" + options;
+    }
+
+    @ParameterizedTest
+    @MethodSource("jdks")
+    void aProgramWithNothingOnItsClassPathIsOptedInAndSeenThroughJmx(Path jdk) throws Exception {
+        // Where the right to call native functions must be given, it is, and to the agent alone.
+        String strict = jdk.equals(Jdk17.home()) ? "-ea" : "--illegal-native-access=deny";
+        try (RunningJvm jvm = RunningJvm.start(programs.plain(jdk, strict, agent("")))) {
+            // With no warning before.
+            assertThat(jvm.awaitLineThatContains("")).isEqualTo("up");
+
+            assertThat(ProcessKsmStats.read(jvm.pid()).mergeAny()).contains(true);
+            try (JvmBeans beans = new JvmBeans(jvm.pid())) {
+                await().until(() -> beans.isRegistered("io.ksm4j:type=MergeRegistry"));
+                assertThat(beans.attribute(ProcessKsmStatsMXBean.OBJECT_NAME, "MergeAny"))
+                        .isEqualTo(true);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("jdks")
+    void aProgramKeepsItsOwnLibrariesAndItsMarks(Path jdk) throws Exception {
+        try (RunningJvm jvm = RunningJvm.start(
+                programs.ownLibraries(jdk, "-Dio.ksm4j.backend=jna", "-Djna.nosys=true", agent("backend=jna")))) {
+            jvm.awaitLine("jna, JNA 5.13.0");
+            jvm.proceed();
+            jvm.awaitLine("mergeable true, marked true, regions 1");
+
+            KsmProcess attach = KsmProcess.run("attach", "--off", Long.toString(jvm.pid()));
+
+            assertThat(attach.exitStatus()).as(attach.errors()).isZero();
+            jvm.proceed();
+            jvm.awaitLine("mergeable false, marked true, regions 1");
+        }
+    }
+
+    @Test
+    @EnabledIfKsm(control = true)
+    void aHeapOfZerosMergesUntilItIsOptedOut(RunningKsmd ksmd, @TempDir Path reports) throws Exception {
+        Path file = reports.resolve("every second");
+        Path jdk = Path.of(System.getProperty("java.home"));
+        String[] heap = {"-XX:+UseSerialGC", "-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", agent("report=1,file=" + file)
+        };
+        try (RunningJvm jvm = RunningJvm.start(programs.plain(jdk, heap))) {
+            jvm.awaitLine("up");
+            await().atMost(PATIENCE)
+                    .until(() -> ProcessKsmStats.read(jvm.pid()).mergedBytes().orElse(0) > 32 * MIB);
+            await().until(() ->
+                    Files.readString(file).matches("(?s).*Z ksm-agent: opted in; merged (3[2-9]|[456]\\d)\\..*"));
+
+            KsmProcess attach = KsmProcess.run("attach", "--off", Long.toString(jvm.pid()));
+
+            assertThat(attach.output()).startsWith(jvm.pid() + " Plain is now opted out\nmerged ");
+            // The kernel counts a page until ksmd comes by for its record.
+            await().until(() -> ProcessKsmStats.read(jvm.pid()).rmapItems().orElse(-1) == 0);
+            assertThat(ProcessKsmStats.read(jvm.pid()).mergedBytes()).hasValue(0);
+            assertThat(ksmd.read("run")).isOne();
+            assertThat(jvm.finish()).isZero();
+        }
+    }
+
+    @EnabledIfKsmIsShown
+    @Test
+    void itReportsWhenTheProgramEnds() {
+        assertThat(run(Path.of(System.getProperty("java.home")), "merge=off,report=exit")
+                        .output())
+                .matches("up\n\\S+Z ksm-agent: opted out; merged 0.0 MiB, .*; ksmd .*\n");
+    }
+
+    @EnabledIfKsmIsShown
+    @Test
+    void aSecurityManagerIsContentWithAGrantToTheJar(@TempDir Path temporary) throws IOException {
+        Path policy = Files.writeString(
+                temporary.resolve("policy"),
+                "grant codeBase \"" + AgentPrograms.AGENT.toUri() + "\" { permission java.security.AllPermission; };");
+
+        ChildJvm child = run(
+                Jdk17.home(), "merge=off,report=exit", "-Djava.security.manager", "-Djava.security.policy==" + policy);
+
+        assertThat(child.output())
+                .matches("(WARNING: .*\n){2}up\n\\S+Z ksm-agent: opted out; merged 0.0 MiB, .*; ksmd .*\n");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"nonsense", "merge=on,merge=off", "report=1,file=/nonexistent/x"})
+    void garbageIsSaidInOneLineAndTheProgramRunsWithoutTheAgent(String options) {
+        ChildJvm child = run(Path.of(System.getProperty("java.home")), options);
+
+        assertThat(child.exitStatus()).isZero();
+        assertThat(child.output())
+                .startsWith("ksm-agent: ")
+                .endsWith(": the program runs without the agent\nup\n")
+                .hasLineCount(2);
+    }
+
+    @Test
+    void aProgramThatMustNotRunWithoutItDoesNotStart() throws IOException {
+        for (Path jdk : jdks()) {
+            ChildJvm child = run(jdk, "fail=true,merge=perhaps");
+
+            assertThat(child.exitStatus()).isEqualTo(1);
+            assertThat(child.output())
+                    .startsWith("ksm-agent: option \"merge=perhaps\" is none of on, off, keep: ")
+                    .hasLineCount(1);
+        }
+    }
+
+    @Test
+    void aProgramWithoutTheModulesItNeedsIsToldWhichOnes() {
+        ChildJvm child = run(
+                Path.of(System.getProperty("java.home")), "", "--limit-modules", "java.base,java.instrument,jdk.jfr");
+
+        assertThat(child.output())
+                .isEqualTo("ksm-agent: this program runs without modules of the JDK that the agent needs: start it with"
+                        + " --add-modules java.logging,java.management: the program runs without the agent\nup\n");
+    }
+
+    private static ChildJvm run(Path jdk, String options, String... jvmArguments) {
+        List<String> all = new ArrayList<>(List.of(jvmArguments));
+        all.add(agent(options));
+        List<String> command = new ArrayList<>(programs.plain(jdk, all.toArray(String[]::new)));
+        command.add("end at once");
+        return ChildJvm.run(jdk, command.subList(1, command.size()));
+    }
+}

@@ -1,0 +1,43 @@
+package io.ksm4j.it.backends;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.Ksm;
+import io.ksm4j.KsmUnsupportedException;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** Where native access is forbidden, as it will be by default, every backend says that this is it. */
+class NativeAccessTest {
+
+    /** Asks twice: classes that could not be initialized fail in another way then. */
+    static final class Asks {
+
+        private Asks() {}
+
+        public static void main(String[] args) {
+            for (int i = 0; i < 2; i++) {
+                try {
+                    System.out.println(Ksm.system().backend());
+                } catch (KsmUnsupportedException e) {
+                    System.out.println(e.getMessage());
+                }
+            }
+        }
+    }
+
+    @Test
+    void aMissingFlagIsNotTakenForAnythingElse() {
+        ChildJvm child = ChildJvm.run(
+                        Path.of(System.getProperty("java.home")),
+                        List.of("--illegal-native-access=deny", "-cp", ChildJvm.classPath(), Asks.class.getName()))
+                .assertEndedWell();
+        for (String backend : List.of("ffm", "jnr", "jna")) {
+            String told = "  " + backend + ": native access is not enabled (";
+            assertThat(child.output()).containsSubsequence(told, told);
+        }
+        assertThat(child.output()).doesNotContain("\tat ").doesNotContain("java.io.tmpdir");
+    }
+}

@@ -1,0 +1,64 @@
+package io.ksm4j.it.failures;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.it.fixtures.Aside;
+import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.it.fixtures.Machine;
+import io.ksm4j.junit.EnabledIfKsm;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+
+/** Memory that a limit of the process does not allow. */
+@Aside
+@EnabledIfKsm
+class MemoryLimitsTest {
+
+    private static final long MIB = 1 << 20;
+
+    /** What a JVM may need while all that it maps is locked. */
+    private static final long LEAST_LOCKED = 4 * MIB;
+
+    private static final Pattern HARD_LIMIT = Pattern.compile("Max locked memory +\\w+ +(\\w+)");
+
+    @Test
+    void limitsOfTheProcessAreTold() throws IOException {
+        long locked = lockable();
+        List<String> prefix = new ArrayList<>(List.of(
+                "prlimit",
+                "--as=" + ExceededLimits.ADDRESS_SPACE,
+                "--data=" + ExceededLimits.DATA,
+                "--memlock=" + locked));
+        if (Machine.isRoot()) {
+            // Whoever may lock memory has no limit.
+            prefix.addAll(List.of("setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"));
+        }
+        ChildJvm child = ChildJvm.run(
+                prefix,
+                ExceededLimits.class,
+                List.of("-Xms64m", "-Xmx64m", "-Dio.ksm4j.backend=ffm"),
+                Long.toString(locked < LEAST_LOCKED ? 0 : locked));
+        child.assertEndedWell();
+        assertThat(child.output()).contains("process: done");
+        if (locked >= LEAST_LOCKED) {
+            assertThat(child.output()).contains("locked: done");
+        }
+    }
+
+    /** A limit can be lowered by anybody, and raised by few. */
+    private static long lockable() throws IOException {
+        String hard = HARD_LIMIT
+                .matcher(Files.readString(Path.of("/proc/self/limits")))
+                .results()
+                .map((MatchResult line) -> line.group(1))
+                .findFirst()
+                .orElseThrow();
+        return hard.equals("unlimited") ? 64 * MIB : Math.min(64 * MIB, Long.parseLong(hard));
+    }
+}

@@ -1,0 +1,33 @@
+package io.ksm4j.it.failures;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.it.fixtures.Aside;
+import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.junit.EnabledIfKsm;
+import java.util.List;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.FieldSource;
+
+/** Failures that cannot be provoked otherwise, answered by the kernel itself. */
+@Aside
+class SeccompTest {
+
+    @Tag("more")
+    @ParameterizedTest
+    @FieldSource("io.ksm4j.it.fixtures.TestedBackends#SOME")
+    @EnabledIfKsm
+    void everyErrnoOfEveryCallIsItsExceptionAndLeavesNothing(String backend) {
+        // With few threads that start late, nobody else maps memory where a failed allocation was.
+        ChildJvm child = ChildJvm.run(
+                RefusedCalls.class,
+                List.of(
+                        "-XX:+UseSerialGC",
+                        "-XX:TieredStopAtLevel=1",
+                        "-XX:-UseDynamicNumberOfCompilerThreads",
+                        "-Dio.ksm4j.backend=" + backend));
+        child.assertEndedWell();
+        assertThat(child.output()).contains("calls: done", "batches: done", "process: done", "support: done");
+    }
+}

@@ -1,0 +1,153 @@
+package io.ksm4j.it.tools;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.it.fixtures.TestedBackends;
+import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.it.fixtures.EnabledIfRoot;
+import io.ksm4j.it.fixtures.KsmProcess;
+import io.ksm4j.it.fixtures.SeccompFilter;
+import io.ksm4j.it.fixtures.MemoryCgroup;
+import io.ksm4j.control.KsmDaemon;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.control.KsmSettings;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
+import java.io.IOException;
+import java.lang.reflect.Method;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code ksm doctor} on the machine as it is, and on one made worse. */
+@EnabledIfKsm(control = true)
+class DoctorCommandTest {
+
+    private static final int EPERM = 1;
+    private static final int MADV_MERGEABLE = 12;
+
+    @Test
+    void mergingCanWorkWhileKsmdRuns(RunningKsmd ksmd) {
+        KsmSettings before = KsmDaemon.system().settings();
+
+        KsmProcess doctor = KsmProcess.run("doctor");
+
+        assertThat(doctor.exitStatus()).as(doctor.output()).isZero();
+        assertThat(doctor.errors()).isEmpty();
+        assertThat(doctor.output())
+                .contains(
+                        "ok       kernel ",
+                        "ok       ksmd ",
+                        "ok       rights ",
+                        "ok       backend ",
+                        "ok       advice ")
+                .doesNotContain("failed ")
+                .endsWith("\nMerging can work here.\n");
+        assertThat(KsmDaemon.system().settings()).isEqualTo(before);
+    }
+
+    @Test
+    void aStoppedKsmdIsCuredByStartingIt(RunningKsmd ksmd) {
+        ksmd.set(KsmSetting.RUN, 0);
+
+        KsmProcess doctor = KsmProcess.run("doctor");
+
+        assertThat(doctor.exitStatus()).isEqualTo(3);
+        assertThat(doctor.output())
+                .containsPattern("fixable  ksmd .*\n +-> echo 1 > /sys/kernel/mm/ksm/run")
+                .endsWith(
+                        "\nMerging would work here after:\n  echo 1 > /sys/kernel/mm/ksm/run, or ksm tune; as root\n");
+        assertThat(ksmd.read("run")).isZero();
+    }
+
+    @Test
+    void theKernelsDefaultsAreSlowAndNoPagesToScanFail(RunningKsmd ksmd) {
+        ksmd.set(KsmSetting.PAGES_TO_SCAN, 100);
+        ksmd.set(KsmSetting.SLEEP_MILLISECS, 20);
+
+        KsmProcess slow = KsmProcess.run("doctor");
+
+        assertThat(slow.exitStatus()).as(slow.output()).isZero();
+        assertThat(slow.output())
+                .containsPattern("warning  speed .*pages_to_scan is 100 and sleep_millisecs 20\n +-> ksm tune ");
+
+        ksmd.set(KsmSetting.PAGES_TO_SCAN, 0);
+
+        KsmProcess never = KsmProcess.run("doctor", "--json");
+
+        assertThat(never.exitStatus()).isEqualTo(3);
+        assertThat(never.output())
+                .startsWith(
+                        "{\"canMerge\": false, \"verdict\": \"fixable\", \"checks\": [{\"name\": \"kernel\", \"verdict\": \"ok\", \"reason\": \"")
+                .contains("{\"name\": \"speed\", \"verdict\": \"fixable\", \"reason\": \"ksmd scans no pages: ")
+                .hasLineCount(1);
+    }
+
+    /** As container runtimes hide files. */
+    @EnabledIfRoot
+    @Test
+    void whatIsMaskedCannotBeTold(RunningKsmd ksmd) {
+        KsmProcess doctor = KsmProcess.run(
+                List.of(
+                        "unshare",
+                        "--mount",
+                        "sh",
+                        "-c",
+                        "mount --bind /dev/null /sys/kernel/mm/ksm/run && exec \"$@\"",
+                        "sh"),
+                "doctor",
+                "--json");
+
+        assertThat(doctor.exitStatus()).as(doctor.errors()).isEqualTo(4);
+        assertThat(doctor.output()).startsWith("{\"canMerge\": null, \"verdict\": \"unknown\", ");
+    }
+
+    @Test
+    void withoutRightsItSaysWhoHasThem(RunningKsmd ksmd, @TempDir Path folder) throws IOException {
+        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+
+        KsmProcess doctor = KsmProcess.runCommand(KsmProcess.commandOfNobody(folder, "doctor"));
+
+        assertThat(doctor.exitStatus()).as(doctor.output() + doctor.errors()).isZero();
+        assertThat(doctor.output()).containsPattern("warning  rights .*\n +-> run ksm tune as root");
+        assertThat(doctor.errors()).isEmpty();
+    }
+
+    @Test
+    void theLimitOfItsCgroupIsNamed(RunningKsmd ksmd) throws IOException {
+        try (MemoryCgroup cgroup = MemoryCgroup.create()) {
+            cgroup.limitTo(700 << 20);
+
+            KsmProcess doctor = KsmProcess.run(cgroup.commandPrefix(), "doctor");
+
+            assertThat(doctor.output())
+                    .containsPattern("ok       memory-limit .* of the 700.0 MiB that " + cgroup.folder() + "/memory");
+        }
+    }
+
+    @Test
+    void aSeccompFilterThatForbidsTheAdviceIsFound(RunningKsmd ksmd) {
+        ChildJvm doctor = ChildJvm.run(ForbiddenAdvice.class, List.of());
+
+        assertThat(doctor.exitStatus()).isEqualTo(1);
+        assertThat(doctor.output())
+                .containsPattern("failed   advice .*EPERM.*; this process has a seccomp filter\n +-> allow madvise");
+    }
+
+    static final class ForbiddenAdvice {
+
+        private ForbiddenAdvice() {}
+
+        public static void main(String[] arguments) throws ReflectiveOperationException {
+            new SeccompFilter()
+                    .answer(EPERM, SeccompFilter.MADVISE, 2, MADV_MERGEABLE)
+                    .install(TestedBackends.open("ffm"));
+            Method main = Class.forName("io.ksm4j.tools.KsmCommand").getMethod("main", String[].class);
+            main.setAccessible(true);
+            main.invoke(null, (Object) new String[] {"doctor"});
+        }
+    }
+}

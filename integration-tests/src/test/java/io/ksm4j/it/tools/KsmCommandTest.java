@@ -1,0 +1,87 @@
+package io.ksm4j.it.tools;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.ksm4j.it.fixtures.Aside;
+import io.ksm4j.it.fixtures.KsmProcess;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What all subcommands of {@code ksm} have in common. */
+@Aside
+class KsmCommandTest {
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "nonsense", "status 0", "status \u001b[2J\u009b2J", "attach 0"})
+    void badArgumentsAreRefusedInOneLine(String arguments) {
+        KsmProcess ksm = KsmProcess.run(arguments.isEmpty() ? new String[0] : arguments.split(" ", -1));
+
+        assertThat(ksm.exitStatus()).isEqualTo(2);
+        assertThat(ksm.output()).isEmpty();
+        assertThat(ksm.errors())
+                .startsWith("ksm: ")
+                .endsWith(" --help\n")
+                .hasLineCount(1)
+                .doesNotContainPattern("[\\p{Cc}&&[^\n]]");
+    }
+
+    @Test
+    void helpNamesEverySubcommand() {
+        KsmProcess ksm = KsmProcess.run("--help");
+
+        assertThat(ksm.exitStatus()).isZero();
+        assertThat(ksm.output())
+                .startsWith("Usage: ksm ")
+                .containsSubsequence(
+                        Stream.of("doctor", "status", "estimate", "top", "watch", "tune", "run", "attach", "help")
+                                .map(name -> "\n  " + name + " ")
+                                .toList());
+        assertThat(ksm.errors()).isEmpty();
+    }
+
+    @Test
+    void helpShowsThatOfACommand() {
+        assertThat(KsmProcess.run("help", "status").output()).startsWith("Usage: ksm status ");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--help", "doctor"})
+    void aReaderThatHasGoneEndsItQuietly(String arguments) {
+        // What it writes first comes after the JVM has started, when the reader has long gone.
+        KsmProcess bash = inBash("{ \"$@\"; echo \"status $?\" >&2; } | true", arguments);
+
+        assertThat(bash.errors()).isEqualTo("status 141\n");
+    }
+
+    @Test
+    void aReaderOfAPipeWithANameMayGoToo(@TempDir Path folder) {
+        Path pipe = folder.resolve("pipe");
+        KsmProcess bash = inBash(
+                "mkfifo " + pipe + "; { \"$@\" > " + pipe + "; echo \"status $?\" >&2; } & true < " + pipe + "; wait",
+                "--help");
+
+        assertThat(bash.errors()).isEqualTo("status 141\n");
+    }
+
+    @Test
+    void aFullDiskIsSaidInOneLine() {
+        KsmProcess bash = inBash("\"$@\" > /dev/full", "doctor", "--json");
+
+        assertThat(bash.exitStatus()).isEqualTo(1);
+        assertThat(bash.errors())
+                .startsWith("ksm: cannot write to standard output: ")
+                .hasLineCount(1);
+    }
+
+    private static KsmProcess inBash(String script, String... arguments) {
+        List<String> command = new ArrayList<>(List.of("bash", "-c", script, "bash"));
+        command.addAll(KsmProcess.command(arguments));
+        return KsmProcess.runCommand(command);
+    }
+}

@@ -1,0 +1,161 @@
+package io.ksm4j.it.tools;
+
+import static io.ksm4j.testsupport.Patience.PATIENCE;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assumptions.abort;
+
+import io.ksm4j.it.fixtures.KsmProcess;
+import io.ksm4j.it.fixtures.DefaultSignals;
+import java.io.File;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
+
+/**
+ * A terminal with a shell in it, as a user types into it and sees it: a window of a tmux server of its own. The shell's folder has a
+ * script {@code ksm}. It dies with this object.
+ */
+final class Tmux implements AutoCloseable {
+
+    private static final Duration POLL = Duration.ofMillis(50);
+
+    private final Path folder;
+
+    /** It is no child of this JVM, so nothing else ends it when this JVM is interrupted. */
+    private final Thread hook = new Thread(this::kill, "end tmux");
+
+    private Tmux(Path folder) {
+        this.folder = folder;
+        Runtime.getRuntime().addShutdownHook(hook);
+    }
+
+    /**
+     * Opens one.
+     *
+     * @throws AssertionError where tmux is not installed and {@code ksm.required} is true; otherwise the test is skipped
+     */
+    static Tmux open(Path folder, int columns, int rows) throws IOException {
+        if (Stream.of(System.getenv().getOrDefault("PATH", "").split(File.pathSeparator, -1))
+                .noneMatch(entry -> Files.isExecutable(Path.of(entry, "tmux")))) {
+            if (Boolean.getBoolean("ksm.required")) {
+                throw new AssertionError("there is no tmux, and ksm.required is true");
+            }
+            abort("there is no tmux");
+        }
+        Path script = folder.resolve("ksm");
+        Files.writeString(script, "#!/bin/sh\nexec " + String.join(" ", KsmProcess.command()) + " \"$@\"\n");
+        Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwxr-xr-x"));
+        Tmux tmux = new Tmux(folder);
+        tmux.run(
+                "new-session",
+                "-d",
+                "-x",
+                Integer.toString(columns),
+                "-y",
+                Integer.toString(rows),
+                String.join(" ", DefaultSignals.ENV)
+                        + " -u NO_COLOR LC_ALL=C.UTF-8 PS1='$ ' bash --norc --noprofile -i");
+        tmux.awaitScreen(screen -> screen.contains("$"));
+        return tmux;
+    }
+
+    /** Its socket is in the directory, by a relative name: a path of more than 107 bytes can be none's, unix(7). */
+    private String run(String... arguments) {
+        List<String> command = new ArrayList<>(List.of("tmux", "-u", "-S", "tmux"));
+        command.addAll(List.of("-f", "/dev/null"));
+        command.addAll(List.of(arguments));
+        try {
+            ProcessBuilder builder =
+                    new ProcessBuilder(command).directory(folder.toFile()).redirectErrorStream(true);
+            builder.environment().remove("TMUX");
+            Process process = builder.start();
+            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            assertThat(process.waitFor()).as("%s: %s", command, output).isZero();
+            return output;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Types a line, and Enter. */
+    void type(String line) {
+        run("send-keys", "-l", line);
+        press("Enter");
+    }
+
+    /** Presses a key, as tmux calls it. */
+    void press(String key) {
+        run("send-keys", key);
+    }
+
+    void resize(int columns, int rows) {
+        run("resize-window", "-x", Integer.toString(columns), "-y", Integer.toString(rows));
+    }
+
+    /** What is to be seen now, without blanks at the ends of lines. */
+    String screen() {
+        return run("capture-pane", "-p");
+    }
+
+    /** The same with what changes colours and the like. */
+    String screenWithEscapes() {
+        return run("capture-pane", "-p", "-e");
+    }
+
+    /** Waits until the screen is as wanted, and returns it. */
+    String awaitScreen(Predicate<String> wanted) {
+        return await().atMost(PATIENCE).pollInterval(POLL).until(this::screen, wanted);
+    }
+
+    String awaitText(String text) {
+        return awaitScreen(screen -> screen.contains(text));
+    }
+
+    /** Asserts that the shell has the terminal again as it should be, and returns the exit status of what it has run. */
+    int exitStatus() {
+        await().atMost(PATIENCE)
+                .pollInterval(POLL)
+                .until(() ->
+                        run("display-message", "-p", "#{pane_current_command}").equals("bash\n"));
+        type("echo \"status [$?]\"");
+        String screen = awaitScreen(seen -> seen.matches("(?s).*status \\[\\d+].*"));
+        assertThat(run("display-message", "-p", "alternate #{alternate_on} cursor #{cursor_flag}"))
+                .as(screen)
+                .isEqualTo("alternate 0 cursor 1\n");
+        return Integer.parseInt(screen.replaceAll("(?s).*status \\[(\\d+)].*", "$1"));
+    }
+
+    /** The process that runs in the shell's foreground. */
+    long foreground() throws IOException {
+        long shell = Long.parseLong(run("display-message", "-p", "#{pane_pid}").strip());
+        String stat = Files.readString(Path.of("/proc/" + shell + "/stat"), StandardCharsets.ISO_8859_1);
+        // tpgid, field 8 of proc_pid_stat(5).
+        return Long.parseLong(stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1)[5]);
+    }
+
+    @Override
+    public void close() {
+        kill();
+        try {
+            Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException e) {
+            // The JVM exits, and the hook runs.
+        }
+    }
+
+    private void kill() {
+        run("kill-server");
+    }
+}
