@@ -156,13 +156,13 @@ class StatusCommandTest {
                 "--enable-native-access=ALL-UNNAMED",
                 "-cp",
                 ChildJvm.classPath(),
-                "io.ksm4j.tools.run.FirstThreadEnds");
+                FirstThreadEnds.class.getName());
         try (RunningJvm jvm = RunningJvm.start(command)) {
             jvm.awaitLine("ended");
             String pid = Long.toString(jvm.pid());
 
             assertThat(KsmProcess.run("status", pid).output())
-                    .endsWith("  io.ksm4j.tools.run.FirstThreadEnds (opted in as a whole)\n");
+                    .endsWith("  " + FirstThreadEnds.class.getName() + " (opted in as a whole)\n");
             assertThat(KsmProcess.run("watch", "-n", "1", pid).exitStatus()).isZero();
             assertThat(KsmProcess.run("attach", pid).errors())
                     .startsWith("ksm: JVM " + pid + " cannot be attached to, because its first thread has ended");
