@@ -7,9 +7,13 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.JavaCommand;
+import io.ksm4j.testsupport.PageContents;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Random;
@@ -23,13 +27,20 @@ import org.junit.jupiter.api.io.TempDir;
 @EnabledIfKsm(control = true)
 final class Commands {
 
+    static final List<String> SMALL_HEAP = List.of("-Xmx64m");
+
     private final Ksm ksm = Backend.ksm();
     private final long page = ksm.pageSize();
-    private final Content content = Content.unique();
+    private final PageContents content = PageContents.unique(ksm.pageSize());
     private final String pid = Long.toString(ProcessHandle.current().pid());
 
+    /** Runs the command {@code ksm} to its end. */
+    static EndedProcess ksm(String... arguments) {
+        return EndedProcess.run(JavaCommand.of(SMALL_HEAP, "io.ksm4j.tools.KsmCommand", arguments));
+    }
+
     /** A number under this name; the first is that of the machine, or of all processes. */
-    private static OptionalLong number(Jvm.Ended command, String name) {
+    private static OptionalLong number(EndedProcess command, String name) {
         Matcher matcher = Pattern.compile("\"" + name + "\": (-?\\d+|null)").matcher(command.output());
         assertThat(matcher.find()).as("%s in %s", name, command).isTrue();
         return matcher.group(1).equals("null")
@@ -39,8 +50,8 @@ final class Commands {
 
     @Test
     void doctorSaysWhetherMergingCanWork(RunningKsmd ksmd) {
-        Jvm.Ended works = Jvm.ksm("doctor", "--json");
-        assertThat(works.status()).as("%s", works).isZero();
+        EndedProcess works = ksm("doctor", "--json");
+        assertThat(works.exitStatus()).as("%s", works).isZero();
         assertThat(works.output())
                 .startsWith("{\"canMerge\": true, \"verdict\": \"works\", ")
                 .contains("{\"name\": \"ksmd\", \"verdict\": \"ok\", ")
@@ -49,8 +60,8 @@ final class Commands {
                         + (Feature.MEMORY_MERGE.isThere() ? "ok" : "warning") + "\", ");
 
         ksmd.set(KsmSetting.RUN, 0);
-        Jvm.Ended stopped = Jvm.ksm("doctor", "--json");
-        assertThat(stopped.status()).as("%s", stopped).isEqualTo(3);
+        EndedProcess stopped = ksm("doctor", "--json");
+        assertThat(stopped.exitStatus()).as("%s", stopped).isEqualTo(3);
         assertThat(stopped.output())
                 .startsWith("{\"canMerge\": false, \"verdict\": \"fixable\", ")
                 .contains("{\"name\": \"ksmd\", \"verdict\": \"fixable\", ");
@@ -59,16 +70,16 @@ final class Commands {
     @Test
     void statusShowsTheMachineAndThisProcess(RunningKsmd ksmd) {
         try (MergeRegion region = ksm.allocate(64 * page, Merging.SMALL_PAGES)) {
-            content.fill(region, i -> i / 2);
+            content.fill(region.buffer(), i -> i / 2);
             Merging.awaitMerging(
                     ksmd, () -> assertThat(region.stats().savedBytes()).isEqualTo(32 * page));
             // So that the numbers stay.
             ksmd.set(KsmSetting.RUN, 0);
             Sharing now = Sharing.now();
 
-            Jvm.Ended status = Jvm.ksm("status", "--json", pid);
+            EndedProcess status = ksm("status", "--json", pid);
 
-            assertThat(status.status()).as("%s", status).isZero();
+            assertThat(status.exitStatus()).as("%s", status).isZero();
             assertThat(number(status, "pageSize")).hasValue(page);
             assertThat(number(status, "run")).hasValue(0);
             assertThat(number(status, "pagesShared")).hasValue(now.shared());
@@ -87,18 +98,18 @@ final class Commands {
         int zeros = 20;
         int pages = equal + unique + zeros;
         try (MergeRegion region = ksm.allocate(pages * page, Merging.SMALL_PAGES)) {
-            content.fill(region, i -> -1 - i);
+            content.fill(region.buffer(), i -> -1 - i);
             ksmd.awaitFullScans(3);
             Sharing before = Sharing.now();
             ksmd.set(KsmSetting.RUN, 0);
-            content.fill(region, i -> i < equal ? i % contents : i);
+            content.fill(region.buffer(), i -> i < equal ? i % contents : i);
             for (int i = equal + unique; i < pages; i++) {
                 region.buffer(i * page, (int) page).put(new byte[(int) page]);
             }
 
-            Jvm.Ended estimate = Jvm.ksm("estimate", "--json", "--marked", pid);
+            EndedProcess estimate = ksm("estimate", "--json", "--marked", pid);
 
-            assertThat(estimate.status()).as("%s", estimate).isZero();
+            assertThat(estimate.exitStatus()).as("%s", estimate).isZero();
             long saved = (long) pages - contents - unique - 1;
             assertThat(number(estimate, "pageSize")).hasValue(page);
             assertThat(number(estimate, "candidateBytes")).hasValue(pages * page);
@@ -121,9 +132,10 @@ final class Commands {
         new Random(1).nextBytes(data);
         Path file = Files.write(directory.resolve("data"), data);
 
-        Jvm.Ended quickstart = Jvm.run(Jvm.command("io.ksm4j.samples.quickstart.Quickstart", file.toString()));
+        EndedProcess quickstart =
+                EndedProcess.run(JavaCommand.of(SMALL_HEAP, "io.ksm4j.samples.quickstart.Quickstart", file.toString()));
 
-        assertThat(quickstart.status()).as("%s", quickstart).isZero();
+        assertThat(quickstart.exitStatus()).as("%s", quickstart).isZero();
         assertThat(quickstart.output())
                 .contains("ksmd is stopped: it runs fast for a moment, then every setting is put back");
         assertThat(quickstart.output().contains("\nshared is not known: "))

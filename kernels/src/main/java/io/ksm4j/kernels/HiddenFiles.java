@@ -15,6 +15,8 @@ import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.RegionStats;
 import io.ksm4j.tck.Mapping;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.PageContents;
 import java.time.Duration;
 import org.junit.jupiter.api.Test;
 
@@ -35,7 +37,7 @@ final class HiddenFiles {
                 .containsExactly(KsmSupport.Kind.DAEMON_UNKNOWN);
         long size = 4 * ksm.pageSize();
         try (MergeRegion region = ksm.allocate(size, Merging.SMALL_PAGES)) {
-            Content.unique().fill(region, page -> page);
+            PageContents.unique(ksm.pageSize()).fill(region.buffer(), page -> page);
             assertThat(Mapping.between(region.address(), region.range().end()))
                     .isNotEmpty()
                     .allMatch(Mapping::isMergeable);
@@ -78,13 +80,13 @@ final class HiddenFiles {
 
     @Test
     void doctorSaysUnknownAndStatusSendsToIt() {
-        Jvm.Ended doctor = Jvm.ksm("doctor", "--json");
-        assertThat(doctor.status()).as("%s", doctor).isEqualTo(4);
+        EndedProcess doctor = Commands.ksm("doctor", "--json");
+        assertThat(doctor.exitStatus()).as("%s", doctor).isEqualTo(4);
         assertThat(doctor.output())
                 .startsWith("{\"canMerge\": null, \"verdict\": \"unknown\", ")
                 .contains("{\"name\": \"kernel\", \"verdict\": \"unknown\", ");
-        Jvm.Ended status = Jvm.ksm("status");
-        assertThat(status.status()).as("%s", status).isOne();
+        EndedProcess status = Commands.ksm("status");
+        assertThat(status.exitStatus()).as("%s", status).isOne();
         assertThat(status.errors()).isEqualTo("ksm: there is no /sys/kernel/mm/ksm: run ksm doctor for details\n");
     }
 }

@@ -9,6 +9,8 @@ import io.ksm4j.RegionOptions;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.tck.Mapping;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.PageContents;
 import org.junit.jupiter.api.Test;
 
 /** Memory that gets huge pages without asking for them. */
@@ -32,8 +34,8 @@ final class LargePages {
         Sharing before = Sharing.now();
         try (MergeRegion region = ksm.allocate(SIZE, RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE))) {
             long pages = SIZE / ksm.pageSize();
-            Content content = Content.unique();
-            content.fill(region, page -> page % (pages / 2));
+            PageContents content = PageContents.unique(ksm.pageSize());
+            content.fill(region.buffer(), page -> page % (pages / 2));
             assertThat(hugeBytes(region)).as("in huge pages").isPositive();
             assertThat(region.stats().hugeBytes()).isEqualTo(hugeBytes(region));
 
@@ -44,17 +46,17 @@ final class LargePages {
             });
             assertThat(hugeBytes(region)).isZero();
             assertThat(region.stats().hugeBytes()).isZero();
-            content.verify(region, page -> page % (pages / 2));
+            content.verify(region.buffer(), page -> page % (pages / 2));
             region.markUnmergeable();
             Merging.assertStats(region, SIZE, 0, 0);
-            content.verify(region, page -> page % (pages / 2));
+            content.verify(region.buffer(), page -> page % (pages / 2));
         }
     }
 
     @Test
     void doctorWarnsOfThem(RunningKsmd ksmd) {
-        Jvm.Ended doctor = Jvm.ksm("doctor", "--json");
-        assertThat(doctor.status()).as("%s", doctor).isZero();
+        EndedProcess doctor = Commands.ksm("doctor", "--json");
+        assertThat(doctor.exitStatus()).as("%s", doctor).isZero();
         assertThat(doctor.output()).contains("{\"name\": \"huge-pages\", \"verdict\": \"warning\", ");
         assertThat(ksmd.read("run")).isOne();
     }

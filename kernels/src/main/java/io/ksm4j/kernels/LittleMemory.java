@@ -12,6 +12,8 @@ import io.ksm4j.UnmergeRefusedException;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -42,10 +44,10 @@ final class LittleMemory {
             // If anybody is killed, then this.
             Files.writeString(Path.of("/proc/self/oom_score_adj"), "1000");
             Ksm ksm = Backend.ksm();
-            Content content = Content.unique();
+            PageContents content = PageContents.unique(ksm.pageSize());
             try (MergeRegion region = ksm.allocate(MERGED, Merging.SMALL_PAGES)) {
                 long contents = Child.contents(region, ksm.pageSize());
-                content.fill(region, page -> page % contents);
+                content.fill(region.buffer(), page -> page % contents);
                 Child.awaitParent("filled");
 
                 List<MergeRegion> others = new ArrayList<>();
@@ -65,13 +67,13 @@ final class LittleMemory {
                 assertThat(refusal.unmarkedBytes()).isZero();
                 assertThat(region.isMergeable()).isTrue();
                 assertThat(region.unmarkedRanges()).isEmpty();
-                content.verify(region, page -> page % contents);
+                content.verify(region.buffer(), page -> page % contents);
                 Child.say("told");
 
                 others.forEach(MergeRegion::close);
                 region.markUnmergeable();
                 Merging.assertStats(region, MERGED, 0, 0);
-                content.verify(region, page -> page % contents);
+                content.verify(region.buffer(), page -> page % contents);
                 Child.say("done");
             }
         }
@@ -81,7 +83,7 @@ final class LittleMemory {
     void takingPagesApartIsRefusedAndNobodyIsKilled(RunningKsmd ksmd) {
         assumeTrue(available() < 4L << 30, "there is too much memory to use it up");
         Sharing before = Sharing.now();
-        try (Jvm child = Jvm.start(List.of(), Program.class)) {
+        try (RunningJvm child = RunningJvm.start(Program.class)) {
             child.awaitLine("filled");
             Unmerging.awaitMerged(ksmd, child, MERGED, before);
             ksmd.set(KsmSetting.RUN, 0);

@@ -17,6 +17,7 @@ import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.RegionStats;
+import io.ksm4j.testsupport.PageContents;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
@@ -37,21 +38,21 @@ final class Merging {
     private final Ksm ksm = Backend.ksm();
     private final long page = ksm.pageSize();
     private final long size = PAGES * page;
-    private final Content content = Content.unique();
+    private final PageContents content = PageContents.unique(ksm.pageSize());
 
     @Test
     void equalPagesMergeAndComeApartWhenWrittenOrUnmarked(RunningKsmd ksmd) {
         try (MergeRegion one = ksm.allocate(size, SMALL_PAGES);
                 MergeRegion other = ksm.allocate(size, SMALL_PAGES)) {
-            content.fill(one, i -> i);
-            content.fill(other, i -> 1000 + i);
+            content.fill(one.buffer(), i -> i);
+            content.fill(other.buffer(), i -> 1000 + i);
             // Pages of regions that are gone are counted until ksmd comes by.
             ksmd.awaitFullScans(3);
             Sharing before = Sharing.now();
             assertStats(one, size, 0, 0);
             assertStats(other, size, 0, 0);
 
-            content.fill(other, i -> i);
+            content.fill(other.buffer(), i -> i);
             awaitMerging(ksmd, () -> {
                 assertStats(one, size, size, size / 2);
                 assertStats(other, size, size, size / 2);
@@ -60,22 +61,22 @@ final class Merging {
             OptionalLong merging =
                     KernelFiles.mergingPages(ProcessHandle.current().pid());
             assertThat(merging.orElse(2 * PAGES)).isEqualTo(2 * PAGES);
-            content.verify(one, i -> i);
-            content.verify(other, i -> i);
+            content.verify(one.buffer(), i -> i);
+            content.verify(other.buffer(), i -> i);
 
             // Written: this page alone is private again.
             content.fill(one.buffer(), 5, 5000);
             assertStats(one, size, size - page, (size - page) / 2);
             assertStats(other, size, size, (size - page) / 2);
-            content.verify(one, i -> i == 5 ? 5000 : i);
-            content.verify(other, i -> i);
+            content.verify(one.buffer(), i -> i == 5 ? 5000 : i);
+            content.verify(other.buffer(), i -> i);
 
             // Unmarked: all its pages are.
             one.markUnmergeable();
             assertStats(one, size, 0, 0);
             assertStats(other, size, size, 0);
-            content.verify(one, i -> i == 5 ? 5000 : i);
-            content.verify(other, i -> i);
+            content.verify(one.buffer(), i -> i == 5 ? 5000 : i);
+            content.verify(other.buffer(), i -> i);
         }
     }
 
@@ -86,15 +87,15 @@ final class Merging {
         long limit = ksmd.read("max_page_sharing");
         long pages = 2 * limit + limit / 2;
         try (MergeRegion region = ksm.allocate(pages * page, SMALL_PAGES)) {
-            content.fill(region, i -> i);
+            content.fill(region.buffer(), i -> i);
             ksmd.awaitFullScans(3);
             Sharing before = Sharing.now();
-            content.fill(region, i -> -1);
+            content.fill(region.buffer(), i -> -1);
             awaitMerging(ksmd, () -> {
                 assertThat(Sharing.since(before)).isEqualTo(new Sharing(3, pages - 3));
             });
             assertThat(region.stats().mergedBytes()).isEqualTo(ifTold(Feature.SMAPS_KSM, pages * page));
-            content.verify(region, i -> -1);
+            content.verify(region.buffer(), i -> -1);
         }
     }
 
@@ -105,7 +106,7 @@ final class Merging {
                 MergeRegion unique = ksm.adopt(memory.address() + size, size);
                 MergeRegion half = ksm.adopt(memory.address() + 2 * size, size)) {
             // Pairs in the first, and in half of the last.
-            content.fill(memory, i -> i < PAGES || i >= 2 * PAGES + PAGES / 2 ? i / 2 : 1000 + i);
+            content.fill(memory.buffer(), i -> i < PAGES || i >= 2 * PAGES + PAGES / 2 ? i / 2 : 1000 + i);
             awaitMerging(ksmd, () -> {
                 Map<MergeRegion, RegionStats> stats = ksm.stats(List.of(merged, unique, half));
                 assertStats(stats.get(merged), size, size, size / 2);
@@ -117,7 +118,7 @@ final class Merging {
             assertThat(half.stats().zeroBytes()).isEqualTo(ifTold(Feature.STAT_ZERO_PAGES, 0));
             assertThat(half.stats().markedBytes()).isEqualTo(size);
             assertThat(ksm.stats().residentBytes()).as("each page once").isEqualTo(3 * size);
-            content.verify(memory, i -> i < PAGES || i >= 2 * PAGES + PAGES / 2 ? i / 2 : 1000 + i);
+            content.verify(memory.buffer(), i -> i < PAGES || i >= 2 * PAGES + PAGES / 2 ? i / 2 : 1000 + i);
         }
     }
 
@@ -129,12 +130,12 @@ final class Merging {
             ksmd.set(KsmSetting.USE_ZERO_PAGES, 1);
             // Writing makes a page of its own, also where zeros are written.
             zeros.buffer().put(new byte[(int) size]);
-            content.fill(unique, i -> i);
+            content.fill(unique.buffer(), i -> i);
             awaitMerging(ksmd, () -> assertStats(zeros, 0, 0, 0));
             assertThat(zeros.stats().zeroBytes()).isEqualTo(ifTold(Feature.STAT_ZERO_PAGES, size));
             assertThat(unique.stats().zeroBytes()).isEqualTo(ifTold(Feature.STAT_ZERO_PAGES, 0));
             assertThat(zeros.buffer().mismatch(ByteBuffer.allocate((int) size))).isEqualTo(-1);
-            content.verify(unique, i -> i);
+            content.verify(unique.buffer(), i -> i);
             zeros.buffer().put(3, (byte) 3);
             assertStats(zeros, page, 0, 0);
             assertThat(zeros.buffer().get(3)).isEqualTo((byte) 3);
@@ -148,7 +149,7 @@ final class Merging {
                 MergeRegion marked = ksm.allocate(size, SMALL_PAGES);
                 MergeRegion secret = ksm.allocate(size, SMALL_PAGES.withMarking(Marking.NEVER))) {
             List<MergeRegion> all = List.of(unmarked, marked, secret);
-            all.forEach(region -> content.fill(region, i -> i));
+            all.forEach(region -> content.fill(region.buffer(), i -> i));
             ksmd.awaitFullScans(3);
             all.forEach(region -> assertStats(region, size, 0, 0));
 
@@ -166,7 +167,7 @@ final class Merging {
             assertThat(ksm.process().isMergeable()).isFalse();
             assertStats(unmarked, size, 0, 0);
             assertThat(marked.unmarkedRanges()).as("marked again").isEmpty();
-            all.forEach(region -> content.verify(region, i -> i));
+            all.forEach(region -> content.verify(region.buffer(), i -> i));
         }
     }
 

@@ -10,6 +10,9 @@ import io.ksm4j.control.SettingBusyException;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.KsmStats;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
@@ -32,21 +35,21 @@ final class NumaNodes {
 
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Backend.ksm();
-            Content content = Content.salted(Long.parseLong(arguments[0]));
+            PageContents content = new PageContents(Long.parseLong(arguments[0]), ksm.pageSize());
             long size = PAGES * ksm.pageSize();
             try (MergeRegion region = ksm.allocate(size, Merging.SMALL_PAGES)) {
                 Child.say("at " + region.address());
-                content.fill(region, page -> page % CONTENTS);
+                content.fill(region.buffer(), page -> page % CONTENTS);
                 Child.awaitParent("filled");
-                content.verify(region, page -> page % CONTENTS);
+                content.verify(region.buffer(), page -> page % CONTENTS);
                 // Four share each page: this program's two, and the other's.
                 Merging.assertStats(region, size, size, size * 3 / 4);
                 // What another process takes apart may lie on the node of that one.
                 Child.awaitParent("merged across nodes");
                 region.discard(0, size);
-                content.fill(region, page -> page % CONTENTS);
+                content.fill(region.buffer(), page -> page % CONTENTS);
                 Child.awaitParent("filled again");
-                content.verify(region, page -> page % CONTENTS);
+                content.verify(region.buffer(), page -> page % CONTENTS);
                 Merging.assertStats(region, size, size, size / 2);
                 Child.say("merged on its node");
             }
@@ -61,11 +64,12 @@ final class NumaNodes {
         // Until it is seen on which node they are.
         ksmd.set(KsmSetting.RUN, 0);
         String salt = Long.toString(new SecureRandom().nextLong());
-        try (Jvm first = Jvm.start(List.of("taskset", "1"), Program.class, salt);
-                Jvm second = Jvm.start(List.of("taskset", "2"), Program.class, salt)) {
-            List<Jvm> both = List.of(first, second);
-            long inFirst = Long.parseLong(first.awaitLine("at "));
-            long inSecond = Long.parseLong(second.awaitLine("at "));
+        try (RunningJvm first = RunningJvm.start(List.of("taskset", "1"), Commands.SMALL_HEAP, Program.class, salt);
+                RunningJvm second =
+                        RunningJvm.start(List.of("taskset", "2"), Commands.SMALL_HEAP, Program.class, salt)) {
+            List<RunningJvm> both = List.of(first, second);
+            long inFirst = Long.parseLong(first.awaitLineThatStartsWith("at "));
+            long inSecond = Long.parseLong(second.awaitLineThatStartsWith("at "));
             both.forEach(child -> child.awaitLine("filled"));
             assertIsOn(0, first, inFirst);
             assertIsOn(1, second, inSecond);
@@ -73,7 +77,7 @@ final class NumaNodes {
             Merging.awaitMerging(
                     ksmd,
                     () -> assertThat(Sharing.since(before)).isEqualTo(new Sharing(CONTENTS, 2 * PAGES - CONTENTS)));
-            both.forEach(Jvm::proceed);
+            both.forEach(RunningJvm::proceed);
             both.forEach(child -> child.awaitLine("merged across nodes"));
 
             assertThatThrownBy(() -> ksmd.set(KsmSetting.MERGE_ACROSS_NODES, 0))
@@ -85,7 +89,7 @@ final class NumaNodes {
             ksmd.set(KsmSetting.MERGE_ACROSS_NODES, 0);
             assertThat(KsmStats.read().mergeAcrossNodes()).hasValue(0);
 
-            both.forEach(Jvm::proceed);
+            both.forEach(RunningJvm::proceed);
             both.forEach(child -> child.awaitLine("filled again"));
             assertIsOn(0, first, inFirst);
             assertIsOn(1, second, inSecond);
@@ -94,10 +98,10 @@ final class NumaNodes {
                     ksmd,
                     () -> assertThat(Sharing.since(before))
                             .isEqualTo(new Sharing(2 * CONTENTS, 2 * PAGES - 2 * CONTENTS)));
-            Jvm.Ended doctor = Jvm.ksm("doctor", "--json");
-            assertThat(doctor.status()).as("%s", doctor).isZero();
+            EndedProcess doctor = Commands.ksm("doctor", "--json");
+            assertThat(doctor.exitStatus()).as("%s", doctor).isZero();
             assertThat(doctor.output()).contains("{\"name\": \"numa-nodes\", \"verdict\": \"warning\", ");
-            both.forEach(Jvm::proceed);
+            both.forEach(RunningJvm::proceed);
             both.forEach(child -> child.awaitLine("merged on its node"));
             both.forEach(child -> assertThat(child.awaitExit()).isZero());
         } finally {
@@ -106,7 +110,7 @@ final class NumaNodes {
         }
     }
 
-    private static void assertIsOn(int node, Jvm child, long address) {
+    private static void assertIsOn(int node, RunningJvm child, long address) {
         String maps = KernelFiles.text(Path.of("/proc", Long.toString(child.pid()), "numa_maps"));
         assertThat(maps.lines().filter(line -> line.startsWith(Long.toHexString(address) + " ")))
                 .as("pages of the region")

@@ -15,6 +15,7 @@ import io.ksm4j.control.TuningPolicy;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.tck.Mapping;
+import io.ksm4j.testsupport.EndedProcess;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
@@ -60,8 +61,8 @@ final class ReadOnlySys {
 
     @Test
     void doctorSaysSo() {
-        Jvm.Ended doctor = Jvm.ksm("doctor", "--json");
-        assertThat(doctor.status()).as("%s", doctor).isEqualTo(3);
+        EndedProcess doctor = Commands.ksm("doctor", "--json");
+        assertThat(doctor.exitStatus()).as("%s", doctor).isEqualTo(3);
         assertThat(doctor.output())
                 .startsWith("{\"canMerge\": false, \"verdict\": \"fixable\", ")
                 .containsPattern(

@@ -13,6 +13,8 @@ import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.testsupport.MemoryCgroup;
+import io.ksm4j.testsupport.PageContents;
 import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -52,7 +54,7 @@ final class Recording {
 
     private final Ksm ksm = Backend.ksm();
     private final long page = ksm.pageSize();
-    private final Content content = Content.unique();
+    private final PageContents content = PageContents.unique(ksm.pageSize());
 
     @Test
     void whatTheKernelSaysIsKept(RunningKsmd ksmd) throws Exception {
@@ -63,17 +65,17 @@ final class Recording {
                 .presentIn(KsmDaemon.system().settings());
         settings.values().forEach(ksmd::set);
         AtomicBoolean done = new AtomicBoolean();
-        try (Cgroup cgroup = Cgroup.create("recording")) {
+        try (MemoryCgroup cgroup = MemoryCgroup.create()) {
             cgroup.limitTo(1L << 30);
             cgroup.write("cgroup.procs", Long.toString(ProcessHandle.current().pid()));
             try (MergeRegion equal = ksm.allocate(EQUAL * page, Merging.SMALL_PAGES);
                     MergeRegion unique = ksm.allocate(UNIQUE * page, Merging.SMALL_PAGES);
                     MergeRegion zeros = ksm.allocate(ZEROS * page, Merging.SMALL_PAGES);
                     MergeRegion changing = ksm.allocate(CHANGING * page, Merging.SMALL_PAGES)) {
-                content.fill(equal, i -> i % CONTENTS);
-                content.fill(unique, i -> 1_000_000 + i);
+                content.fill(equal.buffer(), i -> i % CONTENTS);
+                content.fill(unique.buffer(), i -> 1_000_000 + i);
                 zeros.buffer().put(new byte[(int) zeros.size()]);
-                content.fill(changing, i -> 2_000_000 + i);
+                content.fill(changing.buffer(), i -> 2_000_000 + i);
                 ByteBuffer words = changing.buffer();
                 Thread writer = new Thread(() -> {
                     for (long round = 0; !done.get(); round++) {
@@ -106,7 +108,7 @@ final class Recording {
     }
 
     /** Whether no scan fell between the first file and the last. */
-    private boolean record(Cgroup cgroup, List<MergeRegion> regions) {
+    private boolean record(MemoryCgroup cgroup, List<MergeRegion> regions) {
         Map<String, byte[]> files = new TreeMap<>();
         files.put("proc/sys/kernel/osrelease", read(Path.of("/proc/sys/kernel/osrelease")));
         files.put("proc/self/cgroup", read(Path.of("/proc/self/cgroup")));

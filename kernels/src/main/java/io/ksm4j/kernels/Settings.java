@@ -16,6 +16,8 @@ import io.ksm4j.control.NoSuchSettingException;
 import io.ksm4j.control.SettingBusyException;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
@@ -76,9 +78,9 @@ final class Settings {
         Sharing.awaitNone();
         Map<String, String> before = KernelFiles.settings();
         Ksm ksm = Backend.ksm();
-        Content content = Content.unique();
+        PageContents content = PageContents.unique(ksm.pageSize());
         try (MergeRegion region = ksm.allocate(64 * ksm.pageSize(), Merging.SMALL_PAGES)) {
-            content.fill(region, page -> 0);
+            content.fill(region.buffer(), page -> 0);
             assertThat(region.awaitMerged(0.5, PATIENCE).isReached()).isTrue();
             KsmSettings wanted = with(KsmSetting.SLEEP_MILLISECS, 77).with(KsmSetting.MAX_PAGE_SHARING, 300);
             assertThatThrownBy(() -> ksmd.borrow(wanted))
@@ -91,7 +93,7 @@ final class Settings {
                         .as(session.toString())
                         .isEqualTo(300);
                 assertThat(region.stats().savedBytes()).isZero();
-                content.verify(region, page -> 0);
+                content.verify(region.buffer(), page -> 0);
             }
             assertThat(KernelFiles.settings()).isEqualTo(before);
         }
@@ -125,12 +127,12 @@ final class Settings {
     @Test
     void whatAKilledProgramLeavesTheNextOnePutsBack(RunningKsmd turn) {
         Map<String, String> before = KernelFiles.settings();
-        try (Jvm killed = Jvm.start(List.of(), Borrower.class)) {
+        try (RunningJvm killed = RunningJvm.start(Borrower.class)) {
             killed.awaitLine("borrowed");
             killed.kill();
         }
         assertThat(turn.read("pages_to_scan")).isEqualTo(11);
-        try (Jvm next = Jvm.start(List.of(), Marker.class)) {
+        try (RunningJvm next = RunningJvm.start(Marker.class)) {
             next.awaitLine("marked");
             assertThat(next.awaitExit()).isZero();
         }

@@ -12,6 +12,9 @@ import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.RegionStats;
 import io.ksm4j.tck.Mapping;
+import io.ksm4j.testsupport.MemoryCgroup;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -31,12 +34,12 @@ final class Swapping {
 
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Backend.ksm();
-            Content content = Content.unique();
+            PageContents content = PageContents.unique(ksm.pageSize());
             try (MergeRegion merged = ksm.allocate(MERGED, Merging.SMALL_PAGES);
                     MergeRegion unique = ksm.allocate(UNIQUE, Merging.SMALL_PAGES)) {
                 long contents = Child.contents(merged, ksm.pageSize());
-                content.fill(merged, page -> page % contents);
-                content.fill(unique, page -> 1_000_000 + page);
+                content.fill(merged.buffer(), page -> page % contents);
+                content.fill(unique.buffer(), page -> 1_000_000 + page);
                 Child.say("merged at " + merged.address());
                 Child.say("unique at " + unique.address());
                 Child.awaitParent("filled");
@@ -55,17 +58,17 @@ final class Swapping {
                     assertThat(region.isMergeable()).isTrue();
                     assertThat(region.unmarkedRanges()).isEmpty();
                 }
-                content.verify(merged, page -> page % contents);
-                content.verify(unique, page -> 1_000_000 + page);
+                content.verify(merged.buffer(), page -> page % contents);
+                content.verify(unique.buffer(), page -> 1_000_000 + page);
                 assertThat(merged.stats().residentBytes()).isEqualTo(MERGED);
                 assertThat(unique.stats().residentBytes()).isEqualTo(UNIQUE);
                 Child.awaitParent("intact");
 
-                content.verify(merged, page -> page % contents);
+                content.verify(merged.buffer(), page -> page % contents);
                 merged.markUnmergeable();
                 Merging.assertStats(merged, MERGED, 0, 0);
-                content.verify(merged, page -> page % contents);
-                content.verify(unique, page -> 1_000_000 + page);
+                content.verify(merged.buffer(), page -> page % contents);
+                content.verify(unique.buffer(), page -> 1_000_000 + page);
                 Child.say("done");
             }
         }
@@ -76,10 +79,10 @@ final class Swapping {
         assumeTrue(Feature.RECLAIM.isThere(), "this kernel has no memory.reclaim");
         Sharing.awaitNone();
         Sharing before = Sharing.now();
-        try (Cgroup cgroup = Cgroup.create("swapping");
-                Jvm child = Jvm.start(cgroup.commandPrefix(), Program.class)) {
-            long merged = Long.parseLong(child.awaitLine("merged at "));
-            long unique = Long.parseLong(child.awaitLine("unique at "));
+        try (MemoryCgroup cgroup = MemoryCgroup.create();
+                RunningJvm child = RunningJvm.start(cgroup.commandPrefix(), Commands.SMALL_HEAP, Program.class)) {
+            long merged = Long.parseLong(child.awaitLineThatStartsWith("merged at "));
+            long unique = Long.parseLong(child.awaitLineThatStartsWith("unique at "));
             child.awaitLine("filled");
             awaitMerged(ksmd, child, merged, before);
             ksmd.set(KsmSetting.RUN, 0);
@@ -101,7 +104,7 @@ final class Swapping {
     }
 
     /** What has been swapped in is counted as merged until ksmd comes by, but not in smaps. */
-    private static void awaitMerged(RunningKsmd ksmd, Jvm child, long merged, Sharing before) {
+    private static void awaitMerged(RunningKsmd ksmd, RunningJvm child, long merged, Sharing before) {
         if (!Feature.SMAPS_KSM.isThere()) {
             ksmd.awaitFullScans(3);
             Unmerging.awaitMerged(ksmd, child, MERGED, before);

@@ -13,6 +13,7 @@ import io.ksm4j.control.NoSuchSettingException;
 import io.ksm4j.control.TuningPolicy;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.PageContents;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -38,20 +39,20 @@ final class Tuning {
     void copiesAreMergedAndAllIsPutBack(RunningKsmd ksmd) throws InterruptedException {
         stop(ksmd);
         Map<String, String> before = KernelFiles.settings();
-        Content content = Content.unique();
+        PageContents content = PageContents.unique(ksm.pageSize());
         try (KsmTuner tuner = KsmTuner.start(KsmDaemon.system(), TuningPolicy.converge(0.5));
                 MergeRegion one = ksm.allocate(PAGES * ksm.pageSize(), Merging.SMALL_PAGES);
                 MergeRegion other = ksm.allocate(PAGES * ksm.pageSize(), Merging.SMALL_PAGES)) {
-            content.fill(one, page -> page);
-            content.fill(other, page -> page);
+            content.fill(one.buffer(), page -> page);
+            content.fill(other.buffer(), page -> page);
             // Where the kernel does not tell what is merged, it is what is saved.
             double share = Feature.SMAPS_KSM.isThere() ? 1 : 0.5;
             assertThat(ksm.awaitMerged(List.of(one, other), share, PATIENCE).isReached())
                     .isTrue();
             assertThat(tuner.isRunning()).isTrue();
             assertThat(KernelFiles.settings()).isNotEqualTo(before);
-            content.verify(one, page -> page);
-            content.verify(other, page -> page);
+            content.verify(one.buffer(), page -> page);
+            content.verify(other.buffer(), page -> page);
         }
         assertThat(KernelFiles.settings()).isEqualTo(before);
     }

@@ -12,6 +12,9 @@ import io.ksm4j.UnmergeRefusedException;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.MemoryCgroup;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import org.junit.jupiter.api.Test;
 
@@ -32,10 +35,10 @@ final class Unmerging {
 
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Backend.ksm();
-            Content content = Content.unique();
+            PageContents content = PageContents.unique(ksm.pageSize());
             try (MergeRegion region = ksm.allocate(MERGED, Merging.SMALL_PAGES)) {
                 long contents = Child.contents(region, ksm.pageSize());
-                content.fill(region, page -> page % contents);
+                content.fill(region.buffer(), page -> page % contents);
                 Child.awaitParent("filled");
 
                 UnmergeRefusedException refusal = catchThrowableOfType(
@@ -56,7 +59,7 @@ final class Unmerging {
                 region.markUnmergeable();
                 assertThat(region.isMergeable()).isFalse();
                 assertThat(region.stats().savedBytes()).isZero();
-                content.verify(region, page -> page % contents);
+                content.verify(region.buffer(), page -> page % contents);
                 Child.say("done");
             }
         }
@@ -65,9 +68,10 @@ final class Unmerging {
     @Test
     void underALimitItIsRefusedUntilThereIsRoom(RunningKsmd ksmd) {
         Sharing before = Sharing.now();
-        try (Cgroup cgroup = Cgroup.create("unmerging");
-                Jvm child = Jvm.start(
+        try (MemoryCgroup cgroup = MemoryCgroup.create();
+                RunningJvm child = RunningJvm.start(
                         cgroup.commandPrefix(),
+                        Commands.SMALL_HEAP,
                         Program.class,
                         cgroup.directory().toString())) {
             child.awaitLine("filled");
@@ -85,7 +89,7 @@ final class Unmerging {
     }
 
     /** Waits until so many bytes of a child are merged. */
-    static void awaitMerged(RunningKsmd ksmd, Jvm child, long bytes, Sharing before) {
+    static void awaitMerged(RunningKsmd ksmd, RunningJvm child, long bytes, Sharing before) {
         await().atMost(PATIENCE).until(() -> {
             ksmd.awaitFullScans(1);
             return mergedPages(child.pid(), before) >= bytes / Backend.ksm().pageSize();

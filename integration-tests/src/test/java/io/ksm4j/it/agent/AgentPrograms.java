@@ -1,9 +1,9 @@
 package io.ksm4j.it.agent;
 
+import io.ksm4j.Ksm;
+import io.ksm4j.it.fixtures.CodeLocation;
 import io.ksm4j.it.fixtures.Javac;
 import io.ksm4j.it.fixtures.Jdk17;
-import io.ksm4j.it.fixtures.CodeLocation;
-import io.ksm4j.Ksm;
 import io.ksm4j.jna.JnaBackendProvider;
 import java.io.File;
 import java.io.IOException;

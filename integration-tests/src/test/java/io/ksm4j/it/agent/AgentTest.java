@@ -8,11 +8,12 @@ import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.it.fixtures.EnabledIfKsmIsShown;
 import io.ksm4j.it.fixtures.Jdk17;
 import io.ksm4j.it.fixtures.KsmProcess;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.stats.ProcessKsmStatsMXBean;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -76,7 +77,7 @@ class AgentTest {
             jvm.proceed();
             jvm.awaitLine("mergeable true, marked true, regions 1");
 
-            KsmProcess attach = KsmProcess.run("attach", "--off", Long.toString(jvm.pid()));
+            EndedProcess attach = KsmProcess.run("attach", "--off", Long.toString(jvm.pid()));
 
             assertThat(attach.exitStatus()).as(attach.errors()).isZero();
             jvm.proceed();
@@ -98,7 +99,7 @@ class AgentTest {
             await().until(() ->
                     Files.readString(file).matches("(?s).*Z ksm-agent: opted in; merged (3[2-9]|[456]\\d)\\..*"));
 
-            KsmProcess attach = KsmProcess.run("attach", "--off", Long.toString(jvm.pid()));
+            EndedProcess attach = KsmProcess.run("attach", "--off", Long.toString(jvm.pid()));
 
             assertThat(attach.output()).startsWith(jvm.pid() + " Plain is now opted out\nmerged ");
             // The kernel counts a page until ksmd comes by for its record.

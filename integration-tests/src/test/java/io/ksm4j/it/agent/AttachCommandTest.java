@@ -3,15 +3,16 @@ package io.ksm4j.it.agent;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import com.sun.tools.attach.VirtualMachine;
 import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.EnabledIfRoot;
 import io.ksm4j.it.fixtures.Jdk17;
 import io.ksm4j.it.fixtures.KsmProcess;
-import io.ksm4j.it.fixtures.RunningJvm;
-import com.sun.tools.attach.VirtualMachine;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.stats.ProcessKsmStatsMXBean;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.RunningJvm;
 import io.ksm4j.testsupport.TestLength;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -55,7 +56,7 @@ class AttachCommandTest {
         return TestLength.isLong() ? all : all.subList(0, 1);
     }
 
-    private static KsmProcess attach(RunningJvm jvm, String... options) {
+    private static EndedProcess attach(RunningJvm jvm, String... options) {
         List<String> arguments = new ArrayList<>(List.of("attach", Long.toString(jvm.pid())));
         arguments.addAll(List.of(options));
         return KsmProcess.run(arguments.toArray(String[]::new));
@@ -68,7 +69,7 @@ class AttachCommandTest {
         try (RunningJvm jvm = RunningJvm.start(programs.plain(jdk, "-Djava.io.tmpdir=" + temporary))) {
             jvm.awaitLine("up");
 
-            KsmProcess on = attach(jvm);
+            EndedProcess on = attach(jvm);
             assertThat(on.errors()).isEmpty();
             assertThat(on.exitStatus()).isZero();
             assertThat(on.output()).startsWith(jvm.pid() + " Plain is now opted in\nmerged 0 B, cost ");
@@ -108,7 +109,7 @@ class AttachCommandTest {
         try (RunningJvm jvm = RunningJvm.start(programs.ending(JDK, "-Djava.io.tmpdir=" + temporary))) {
             jvm.awaitLine("up");
 
-            KsmProcess attach = attach(jvm);
+            EndedProcess attach = attach(jvm);
 
             assertThat(attach.exitStatus()).isEqualTo(1);
             assertThat(attach.errors()).startsWith("ksm: ").hasLineCount(1);
@@ -127,7 +128,7 @@ class AttachCommandTest {
         try (RunningJvm jvm = RunningJvm.start(programs.plain(JDK, option))) {
             jvm.awaitLine("up");
 
-            KsmProcess attach = attach(jvm);
+            EndedProcess attach = attach(jvm);
 
             assertThat(attach.exitStatus()).isEqualTo(1);
             assertThat(attach.errors())
@@ -135,7 +136,7 @@ class AttachCommandTest {
                     .contains("start it with -javaagent")
                     .hasLineCount(1);
             // No signal has reached it.
-            assertThat(jvm.hasSaidMore()).isFalse();
+            assertThat(jvm.hasPrintedMore()).isFalse();
             assertThat(jvm.finish()).isZero();
         }
     }
@@ -144,7 +145,7 @@ class AttachCommandTest {
     void otherProgramsAreLeftAlone() throws Exception {
         Process sleep = new ProcessBuilder("sleep", "60").start();
         try {
-            KsmProcess attach = KsmProcess.run("attach", Long.toString(sleep.pid()));
+            EndedProcess attach = KsmProcess.run("attach", Long.toString(sleep.pid()));
 
             assertThat(attach.exitStatus()).isEqualTo(1);
             assertThat(attach.errors())
@@ -175,8 +176,8 @@ class AttachCommandTest {
         try (RunningJvm jvm = RunningJvm.start(programs.plain(JDK))) {
             jvm.awaitLine("up");
 
-            KsmProcess attach =
-                    KsmProcess.runCommand(KsmProcess.commandOfNobody(readable, "attach", Long.toString(jvm.pid())));
+            EndedProcess attach =
+                    EndedProcess.run(KsmProcess.commandOfNobody(readable, "attach", Long.toString(jvm.pid())));
 
             assertThat(attach.exitStatus()).isEqualTo(1);
             assertThat(attach.errors())
@@ -203,7 +204,7 @@ class AttachCommandTest {
                     .findFirst()
                     .orElseThrow();
             try {
-                KsmProcess attach = KsmProcess.run("attach", Long.toString(jvm.pid()));
+                EndedProcess attach = KsmProcess.run("attach", Long.toString(jvm.pid()));
 
                 assertThat(attach.errors()).isEmpty();
                 assertThat(attach.output()).startsWith(jvm.pid() + " Plain is now opted in\n");
@@ -232,7 +233,7 @@ class AttachCommandTest {
         try (RunningJvm jvm = RunningJvm.start(command)) {
             jvm.awaitLine("up");
 
-            KsmProcess attach = attach(jvm);
+            EndedProcess attach = attach(jvm);
 
             assertThat(attach.exitStatus()).isEqualTo(1);
             assertThat(attach.errors())
@@ -252,11 +253,11 @@ class AttachCommandTest {
         try (RunningJvm jvm = RunningJvm.start(command)) {
             jvm.awaitLine("up");
 
-            KsmProcess attach = attach(jvm);
+            EndedProcess attach = attach(jvm);
 
             assertThat(attach.exitStatus()).isEqualTo(1);
             assertThat(attach.errors()).contains(": run ksm in that container").hasLineCount(1);
-            assertThat(jvm.hasSaidMore()).isFalse();
+            assertThat(jvm.hasPrintedMore()).isFalse();
         }
     }
 }

@@ -3,7 +3,6 @@ package io.ksm4j.it.backends;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
-import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.FailedCall;
 import io.ksm4j.Ksm;
 import io.ksm4j.KsmException;
@@ -13,6 +12,7 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.UnmappedRangeException;
 import io.ksm4j.ffm.FfmBackendProvider;
+import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.jna.JnaBackendProvider;
 import io.ksm4j.jnr.JnrBackendProvider;
 import io.ksm4j.junit.EnabledIfKsm;

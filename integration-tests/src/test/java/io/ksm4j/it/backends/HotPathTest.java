@@ -3,10 +3,10 @@ package io.ksm4j.it.backends;
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.TestedBackends;
 import com.sun.management.ThreadMXBean;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
+import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;

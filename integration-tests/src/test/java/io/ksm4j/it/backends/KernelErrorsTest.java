@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.ksm4j.it.fixtures.Mappings;
 import io.ksm4j.AddressRange;
 import io.ksm4j.FailedCall;
 import io.ksm4j.InvalidRangeException;
@@ -16,6 +15,7 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.UnmappedRangeException;
+import io.ksm4j.it.fixtures.Mappings;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;

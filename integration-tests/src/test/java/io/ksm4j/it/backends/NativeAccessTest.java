@@ -2,9 +2,10 @@ package io.ksm4j.it.backends;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.Ksm;
 import io.ksm4j.KsmUnsupportedException;
+import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.testsupport.JavaCommand;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -32,7 +33,7 @@ class NativeAccessTest {
     void aMissingFlagIsNotTakenForAnythingElse() {
         ChildJvm child = ChildJvm.run(
                         Path.of(System.getProperty("java.home")),
-                        List.of("--illegal-native-access=deny", "-cp", ChildJvm.classPath(), Asks.class.getName()))
+                        List.of("--illegal-native-access=deny", "-cp", JavaCommand.classPath(), Asks.class.getName()))
                 .assertEndedWell();
         for (String backend : List.of("ffm", "jnr", "jna")) {
             String told = "  " + backend + ": native access is not enabled (";

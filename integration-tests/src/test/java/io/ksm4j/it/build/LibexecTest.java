@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 import io.ksm4j.it.fixtures.Aside;
-import io.ksm4j.it.fixtures.KsmProcess;
+import io.ksm4j.testsupport.EndedProcess;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -35,7 +35,7 @@ class LibexecTest {
         }
         List<String> bare = List.of("env", "-i", "HOME=/nonexistent", "PATH=" + path, "bash", NEEDS);
 
-        KsmProcess needs = KsmProcess.runCommand(bare);
+        EndedProcess needs = EndedProcess.run(bare);
 
         assertThat(needs.exitStatus()).isEqualTo(1);
         assertThat(needs.output()).isEmpty();
@@ -64,13 +64,13 @@ class LibexecTest {
         Path place = Files.createDirectory(directory.resolve("place"));
         Path before = directory.resolve("before");
         List<String> prefix = List.of("env", mark, "TMPDIR=" + place, "HOME=" + place, "bash", LEFT_BEHIND);
-        KsmProcess record = run(prefix, "record", before.toString());
+        EndedProcess record = run(prefix, "record", before.toString());
         assertThat(record.exitStatus()).as(record.errors()).isZero();
 
         Path file = Files.createFile(place.resolve("a file"));
         Process process = new ProcessBuilder("env", mark, "sleep", "600").start();
         try {
-            KsmProcess left = run(prefix, "compare", before.toString(), "0");
+            EndedProcess left = run(prefix, "compare", before.toString(), "0");
 
             assertThat(left.exitStatus()).isEqualTo(1);
             assertThat(left.errors())
@@ -81,8 +81,8 @@ class LibexecTest {
         }
     }
 
-    private static KsmProcess run(List<String> prefix, String... arguments) {
-        return KsmProcess.runCommand(
+    private static EndedProcess run(List<String> prefix, String... arguments) {
+        return EndedProcess.run(
                 Stream.concat(prefix.stream(), Stream.of(arguments)).toList());
     }
 
@@ -93,7 +93,7 @@ class LibexecTest {
         List<String> bare = List.of("env", "-i", "HOME=" + directory, "PATH=/usr/bin:/bin");
 
         assertThat(run(bare, "JAVA21_HOME=" + other, "JAVA_HOME=" + jdk21, "bash", JDK21, "find"))
-                .isEqualTo(new KsmProcess(0, jdk21 + "\n", ""));
+                .isEqualTo(new EndedProcess(0, jdk21 + "\n", ""));
     }
 
     private static Path plantJava(Path home, String version) throws IOException {
@@ -106,7 +106,7 @@ class LibexecTest {
     @Test
     void whereNoJava21CanBeFetchedItsTestsAreSkippedWithTheReason(@TempDir Path directory) throws IOException {
         List<String> bare = List.of("env", "-i", "HOME=" + directory, "PATH=" + directory + ":/usr/bin:/bin");
-        KsmProcess find = run(bare, "bash", JDK21, "find");
+        EndedProcess find = run(bare, "bash", JDK21, "find");
         assumeThat(find.output()).as("a Java 21 of this machine").isEmpty();
         assertThat(find.errors())
                 .startsWith("Java 21 is not installed, so no tests run on it: ")
@@ -119,7 +119,7 @@ class LibexecTest {
             Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
         }
 
-        KsmProcess fetch = run(bare, "bash", JDK21);
+        EndedProcess fetch = run(bare, "bash", JDK21);
 
         assertThat(fetch.exitStatus()).as(fetch.errors()).isZero();
         assertThat(fetch.output())
@@ -133,12 +133,12 @@ class LibexecTest {
     @Test
     void aWayThatIsNoneIsRefusedWithTheUsage() {
         for (List<String> command : List.of(List.of(GATE), List.of(GATE, "nonsense"), List.of(GATE, "elsewhere"))) {
-            KsmProcess gate = KsmProcess.runCommand(command);
+            EndedProcess gate = EndedProcess.run(command);
 
             assertThat(gate.exitStatus()).isEqualTo(2);
             assertThat(gate.errors()).contains("libexec/gate under-load  ", "  user        as an ordinary user\n");
         }
-        KsmProcess jdk21 = KsmProcess.runCommand(List.of(JDK21, "nonsense"));
+        EndedProcess jdk21 = EndedProcess.run(List.of(JDK21, "nonsense"));
         assertThat(jdk21.exitStatus()).isEqualTo(2);
         assertThat(jdk21.errors()).contains("libexec/jdk21 fetch  ");
     }

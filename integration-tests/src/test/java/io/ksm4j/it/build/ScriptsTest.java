@@ -3,7 +3,7 @@ package io.ksm4j.it.build;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.it.fixtures.Aside;
-import io.ksm4j.it.fixtures.KsmProcess;
+import io.ksm4j.testsupport.EndedProcess;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -71,9 +71,9 @@ class ScriptsTest {
         Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rwxr-xr-x"));
     }
 
-    private KsmProcess shell(String... commands) {
+    private EndedProcess shell(String... commands) {
         String script = "cd '" + folder + "'; export JAVA_HOME='" + folder + "/jdk'; " + String.join("; ", commands);
-        return KsmProcess.runCommand(List.of("env", "-u", "KSM_JAVA_OPTIONS", "-u", "CDPATH", "bash", "-c", script));
+        return EndedProcess.run(List.of("env", "-u", "KSM_JAVA_OPTIONS", "-u", "CDPATH", "bash", "-c", script));
     }
 
     @Test
@@ -82,7 +82,7 @@ class ScriptsTest {
                 "export CDPATH=.:/; 'a tree/ksm' doctor",
                 "cd 'a tree'; export CDPATH=.:/; bash ksm doctor",
                 "ln -s 'a tree/ksm' link; CDPATH=. ./link doctor")) {
-            KsmProcess ksm = shell(way);
+            EndedProcess ksm = shell(way);
             assertThat(ksm.output())
                     .as(way + ": " + ksm.errors())
                     .startsWith("java ")
@@ -92,7 +92,7 @@ class ScriptsTest {
                 "export CDPATH=.:/; 'a tree/samples/run' numbers",
                 "cd 'a tree'; export CDPATH=.:/; samples/run numbers",
                 "ln -s ../'a tree'/samples/run jdk/sample; CDPATH=. jdk/sample numbers")) {
-            KsmProcess sample = shell(way);
+            EndedProcess sample = shell(way);
             assertThat(sample.output())
                     .as(way + ": " + sample.errors())
                     .contains(" -cp " + tree + "/samples/quickstart/target/classes:")
@@ -102,7 +102,7 @@ class ScriptsTest {
 
     @Test
     void optionsForOtherProgramsAreNotThoseOfKsm() {
-        KsmProcess ksm = shell("export " + OPTIONS_OF_OTHERS, "'a tree/ksm' status");
+        EndedProcess ksm = shell("export " + OPTIONS_OF_OTHERS, "'a tree/ksm' status");
 
         assertThat(ksm.output())
                 .as(ksm.errors())
@@ -112,7 +112,7 @@ class ScriptsTest {
 
     @Test
     void ownOptionsOfKsmWin() {
-        KsmProcess ksm = shell("export KSM_JAVA_OPTIONS='-Xmx8g -XX:+UseParallelGC'", "'a tree/ksm' status");
+        EndedProcess ksm = shell("export KSM_JAVA_OPTIONS='-Xmx8g -XX:+UseParallelGC'", "'a tree/ksm' status");
 
         assertThat(ksm.output())
                 .as(ksm.errors())
@@ -123,7 +123,7 @@ class ScriptsTest {
     /** They are the program's, but not those of the build and of the question which Java this is. */
     @Test
     void samplesHaveTheOptionsForAllPrograms() {
-        KsmProcess sample = shell("export " + OPTIONS_OF_OTHERS, "'a tree/samples/run' numbers");
+        EndedProcess sample = shell("export " + OPTIONS_OF_OTHERS, "'a tree/samples/run' numbers");
 
         assertThat(sample.output())
                 .as(sample.errors())
@@ -133,7 +133,7 @@ class ScriptsTest {
     /** An environment that is too long for one variable: the collector for other programs stays, and is the only one. */
     @Test
     void whatRunCannotPassOnStays() {
-        KsmProcess ksm = shell(
+        EndedProcess ksm = shell(
                 "export JAVA_TOOL_OPTIONS=-XX:+UseG1GC",
                 "export A=$(printf '%0100000d' 0) B=$(printf '%0100000d' 0)",
                 "'a tree/ksm' run true");

@@ -6,10 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.ksm4j.it.fixtures.Aside;
-import io.ksm4j.it.fixtures.ChildJvm;
-import io.ksm4j.it.fixtures.Pages;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
@@ -22,9 +18,13 @@ import io.ksm4j.control.KsmdThread;
 import io.ksm4j.control.SettingBusyException;
 import io.ksm4j.control.SettingRefusedException;
 import io.ksm4j.internal.Descriptors;
+import io.ksm4j.it.fixtures.Aside;
+import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.KsmStats;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -32,7 +32,6 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -163,7 +162,7 @@ class BorrowedSettingsTest {
         Ksm ksm = Ksm.system();
         try (MergeRegion region =
                 ksm.allocate(64 * ksm.pageSize(), RegionOptions.DEFAULT.withHugePages(HugePages.AVOID))) {
-            new Pages(new SecureRandom().nextLong(), ksm.pageSize()).fill(region, page -> 0);
+            PageContents.unique(ksm.pageSize()).fill(region.buffer(), page -> 0);
             assertThat(region.awaitMerged(0.5, PATIENCE).isReached()).isTrue();
             KsmSettings wanted = with(KsmSetting.SLEEP_MILLISECS, 77).with(KsmSetting.MAX_PAGE_SHARING, 300);
             assertThatThrownBy(() -> ksmd.change(wanted)).isInstanceOf(SettingBusyException.class);
@@ -187,7 +186,7 @@ class BorrowedSettingsTest {
         KsmSession session = ksmd.borrow(with(KsmSetting.MAX_PAGE_SHARING, 300).with(KsmSetting.SLEEP_MILLISECS, 0));
         try (MergeRegion region =
                 ksm.allocate(64 * ksm.pageSize(), RegionOptions.DEFAULT.withHugePages(HugePages.AVOID))) {
-            new Pages(new SecureRandom().nextLong(), ksm.pageSize()).fill(region, page -> 0);
+            PageContents.unique(ksm.pageSize()).fill(region.buffer(), page -> 0);
             assertThat(region.awaitMerged(0.5, PATIENCE).isReached()).isTrue();
             assertThatThrownBy(session::close).isInstanceOf(SettingBusyException.class);
             assertThat(Files.readString(STATE))

@@ -5,9 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.ksm4j.it.fixtures.ChildJvm;
-import io.ksm4j.it.fixtures.Pages;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
@@ -21,11 +18,13 @@ import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
 import io.ksm4j.control.KsmTuner;
 import io.ksm4j.control.TuningPolicy;
+import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -46,7 +45,7 @@ class KsmTunerTest {
     private static final Path STATE = Path.of("/run/ksm4j/settings");
     private static final int PAGES = 8192;
     private final Ksm ksm = Ksm.system();
-    private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
+    private final PageContents pages = PageContents.unique(ksm.pageSize());
     private final RunningKsmd lock = RunningKsmd.start();
     private final BlockingQueue<Decision> decisions = new LinkedBlockingQueue<>();
 
@@ -87,7 +86,7 @@ class KsmTunerTest {
         MergeRegion region = ksm.allocate(
                 PAGES * ksm.pageSize(),
                 RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE).withHugePages(HugePages.AVOID));
-        pages.fill(region, page -> page);
+        pages.fill(region.buffer(), page -> page);
         region.markMergeable();
         return region;
     }
@@ -142,11 +141,11 @@ class KsmTunerTest {
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Ksm.system();
             long size = Long.parseLong(arguments[0]);
-            Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
+            PageContents pages = PageContents.unique(ksm.pageSize());
             try (MergeRegion one = ksm.allocate(size);
                     MergeRegion other = ksm.allocate(size)) {
-                pages.fill(one, page -> page);
-                pages.fill(other, page -> page);
+                pages.fill(one.buffer(), page -> page);
+                pages.fill(other.buffer(), page -> page);
                 System.out.println("marked");
                 System.in.read();
             }
@@ -231,7 +230,7 @@ class KsmTunerTest {
                 child.awaitLine("driving");
                 assertThat(files()).isNotEqualTo(before);
                 assertThat(isTerminated ? child.terminate() : child.finish()).isEqualTo(isTerminated ? 128 + 15 : 0);
-                assertThat(child.hasSaidMore()).as("a word of failure").isFalse();
+                assertThat(child.hasPrintedMore()).as("a word of failure").isFalse();
             }
             assertThat(files()).isEqualTo(before);
             assertThat(STATE).hasContent(owed);

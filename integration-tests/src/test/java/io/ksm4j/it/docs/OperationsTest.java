@@ -5,14 +5,14 @@ import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.api.Assumptions.assumeThat;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.KsmProcess;
-import io.ksm4j.it.fixtures.MemoryCgroup;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
+import io.ksm4j.it.fixtures.KsmProcess;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.MemoryCgroup;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;

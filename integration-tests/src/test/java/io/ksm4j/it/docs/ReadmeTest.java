@@ -3,14 +3,15 @@ package io.ksm4j.it.docs;
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.Ksm;
+import io.ksm4j.control.KsmSetting;
 import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.it.fixtures.Javac;
 import io.ksm4j.it.fixtures.Jdk17;
-import io.ksm4j.Ksm;
-import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.spi.KsmBackendProvider;
+import io.ksm4j.testsupport.JavaCommand;
 import java.io.File;
 import java.io.IOException;
 import java.io.StringWriter;
@@ -95,7 +96,7 @@ class ReadmeTest {
         List<String> artifacts = matches("<artifactId>([\\w-]+)</artifactId>", snippet);
         assertThat(artifacts).hasSize(2).contains("ksm-api");
         List<String> classPath = new ArrayList<>();
-        for (String entry : ChildJvm.classPath().split(File.pathSeparator, -1)) {
+        for (String entry : JavaCommand.classPath().split(File.pathSeparator, -1)) {
             // This build's, or an installed one's.
             List<String> module = matches("/(ksm-[a-z]+)/[^/]+/[^/]+$", entry);
             boolean isOurs = entry.startsWith(ROOT.toString()) || !module.isEmpty();

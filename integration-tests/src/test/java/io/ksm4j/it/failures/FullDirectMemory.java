@@ -2,12 +2,12 @@ package io.ksm4j.it.failures;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.it.fixtures.TestedBackends;
-import io.ksm4j.it.fixtures.Smaps;
 import io.ksm4j.Ksm;
 import io.ksm4j.KsmUnsupportedException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.it.fixtures.Smaps;
+import io.ksm4j.it.fixtures.TestedBackends;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;

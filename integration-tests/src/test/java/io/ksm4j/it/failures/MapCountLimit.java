@@ -2,8 +2,6 @@ package io.ksm4j.it.failures;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.it.fixtures.Machine;
-import io.ksm4j.it.fixtures.Mappings;
 import io.ksm4j.AddressRange;
 import io.ksm4j.FailedCall;
 import io.ksm4j.Ksm;
@@ -13,6 +11,8 @@ import io.ksm4j.MemoryLimitExceededException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.it.fixtures.Machine;
+import io.ksm4j.it.fixtures.Mappings;
 import java.io.IOException;
 import java.lang.reflect.Constructor;
 import java.util.ArrayList;

@@ -2,12 +2,12 @@ package io.ksm4j.it.failures;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.it.fixtures.Machine;
 import io.ksm4j.Ksm;
 import io.ksm4j.MapCountExceededException;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.it.fixtures.Machine;
 import java.io.IOException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;

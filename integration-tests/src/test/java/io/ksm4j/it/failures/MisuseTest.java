@@ -3,13 +3,14 @@ package io.ksm4j.it.failures;
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.Ksm;
 import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.it.fixtures.CodeLocation;
 import io.ksm4j.it.fixtures.Javac;
 import io.ksm4j.it.fixtures.Jdk17;
-import io.ksm4j.it.fixtures.CodeLocation;
-import io.ksm4j.Ksm;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.testsupport.JavaCommand;
 import io.ksm4j.testsupport.TestLength;
 import java.io.File;
 import java.io.IOException;
@@ -45,7 +46,7 @@ class MisuseTest {
     void misuseEndsInExceptionsAndZeros(String backend) {
         List<String> command = new ArrayList<>(arguments(backend));
         command.addAll(List.of(
-                "-ea", "--enable-native-access=ALL-UNNAMED", "-cp", ChildJvm.classPath(), Misuse.class.getName()));
+                "-ea", "--enable-native-access=ALL-UNNAMED", "-cp", JavaCommand.classPath(), Misuse.class.getName()));
         ChildJvm child = ChildJvm.run(Path.of(System.getProperty("java.home")), patience, command);
 
         assertThat(child.assertEndedWell().output()).contains(backend + ": ");
@@ -76,7 +77,7 @@ class MisuseTest {
     /** Without these tests, whose classes are for a later Java: the one it runs is compiled anew. */
     private static String classPathOfJava17() {
         Path tests = CodeLocation.of(MisuseTest.class);
-        return Arrays.stream(ChildJvm.classPath().split(File.pathSeparator, -1))
+        return Arrays.stream(JavaCommand.classPath().split(File.pathSeparator, -1))
                 .filter(entry -> !Path.of(entry).equals(tests))
                 .collect(Collectors.joining(File.pathSeparator));
     }

@@ -1,11 +1,12 @@
 package io.ksm4j.it.failures;
 
+import io.ksm4j.Ksm;
 import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.it.fixtures.Javac;
 import io.ksm4j.it.fixtures.Jdk21;
-import io.ksm4j.Ksm;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.testsupport.JavaCommand;
 import io.ksm4j.testsupport.TestLength;
 import java.io.File;
 import java.io.IOException;
@@ -46,13 +47,13 @@ class VirtualThreadsTest {
     @ValueSource(strings = {"jna", "jnr"})
     void noneWaitsForEverOnJdk21(String backend, @TempDir Path classes) throws IOException {
         Path home = Jdk21.home();
-        Javac.compile(21, Javac.source(VirtualThreads.class), ChildJvm.classPath(), classes);
+        Javac.compile(21, Javac.source(VirtualThreads.class), JavaCommand.classPath(), classes);
         List<String> arguments = new ArrayList<>(OPTIONS);
         arguments.addAll(List.of(
                 "-ea",
                 "-D" + Ksm.BACKEND_PROPERTY + "=" + backend,
                 "-cp",
-                classes + File.pathSeparator + ChildJvm.classPath(),
+                classes + File.pathSeparator + JavaCommand.classPath(),
                 VirtualThreads.class.getName(),
                 THREADS));
         ChildJvm.run(home, arguments).assertEndedWell();

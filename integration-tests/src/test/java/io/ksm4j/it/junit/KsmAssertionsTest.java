@@ -9,18 +9,17 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
-import io.ksm4j.it.fixtures.TestedBackends;
-import io.ksm4j.it.fixtures.Pages;
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.control.KsmSetting;
+import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.spi.KsmBackend;
-import java.security.SecureRandom;
+import io.ksm4j.testsupport.PageContents;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -37,8 +36,8 @@ class KsmAssertionsTest {
     private final KsmBackend backend = TestedBackends.open("ffm");
     private final Ksm ksm = Ksm.with(backend);
 
-    /** Pages equal to no other pages of this machine. */
-    private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
+    /** PageContents equal to no other pages of this machine. */
+    private final PageContents pages = PageContents.unique(ksm.pageSize());
 
     private final MergeRegion one = allocate("one");
     private final MergeRegion other = allocate("other");
@@ -46,9 +45,9 @@ class KsmAssertionsTest {
 
     KsmAssertionsTest(RunningKsmd ksmd) {
         this.ksmd = ksmd;
-        pages.fill(one, page -> page);
-        pages.fill(other, page -> page);
-        pages.fill(unique, page -> PAGES + page);
+        pages.fill(one.buffer(), page -> page);
+        pages.fill(other.buffer(), page -> page);
+        pages.fill(unique.buffer(), page -> PAGES + page);
     }
 
     private MergeRegion allocate(String name) {

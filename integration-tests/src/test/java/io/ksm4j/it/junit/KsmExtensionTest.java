@@ -5,14 +5,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
 
-import io.ksm4j.it.fixtures.Aside;
-import io.ksm4j.it.fixtures.ChildJvm;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.control.KsmSetting;
+import io.ksm4j.it.fixtures.Aside;
+import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
@@ -328,7 +328,7 @@ class KsmExtensionTest {
         try (ours;
                 RunningJvm other = RunningJvm.start(RunInAnotherJvm.class, InAllPlaces.class.getName())) {
             await("the other JVM in the queue for the lock").until(() -> isWaitingForALock(other.pid()));
-            assertThat(other.hasSaidMore()).isFalse();
+            assertThat(other.hasPrintedMore()).isFalse();
             ours.close();
             other.awaitLine("passed 2");
             assertThat(other.awaitExit()).isZero();

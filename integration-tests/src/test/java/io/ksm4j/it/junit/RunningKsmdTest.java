@@ -6,13 +6,13 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.ksm4j.it.fixtures.ChildJvm;
-import io.ksm4j.it.fixtures.EnabledIfRoot;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
+import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.it.fixtures.EnabledIfRoot;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -154,7 +154,7 @@ class RunningKsmdTest {
                 RunningJvm second = RunningJvm.start(NeverStops.class)) {
             second.awaitLine("starting");
             await("the second JVM in the queue for the lock").until(() -> isWaitingForALock(second.pid()));
-            assertThat(second.hasSaidMore()).isFalse();
+            assertThat(second.hasPrintedMore()).isFalse();
             first.close();
             second.awaitLine("running 1 0");
             assertThat(second.finish()).isEqualTo(7);

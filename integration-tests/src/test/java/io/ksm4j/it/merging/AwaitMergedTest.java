@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.Pages;
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
@@ -17,8 +16,8 @@ import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.RegionStats;
+import io.ksm4j.testsupport.PageContents;
 import java.io.IOException;
-import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -34,8 +33,8 @@ class AwaitMergedTest {
 
     private final Ksm ksm = Ksm.system();
 
-    /** Pages equal to no other pages of this machine. */
-    private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
+    /** PageContents equal to no other pages of this machine. */
+    private final PageContents pages = PageContents.unique(ksm.pageSize());
 
     private final RunningKsmd ksmd;
 
@@ -53,8 +52,8 @@ class AwaitMergedTest {
     void waitingEndsWhenTheShareIsMerged() throws InterruptedException {
         try (MergeRegion one = allocate(Marking.MERGEABLE);
                 MergeRegion other = allocate(Marking.MERGEABLE)) {
-            pages.fill(one, page -> page);
-            pages.fill(other, page -> page);
+            pages.fill(one.buffer(), page -> page);
+            pages.fill(other.buffer(), page -> page);
             long scans = ksmd.read("full_scans");
 
             MergeOutcome outcome = ksm.awaitMerged(List.of(one, other, one), 1, PATIENCE);
@@ -72,7 +71,7 @@ class AwaitMergedTest {
     @Test
     void waitingEndsWhenNothingMoreCanCome() throws InterruptedException {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
-            pages.fill(region, page -> page < PAGES / 2 ? 0 : page);
+            pages.fill(region.buffer(), page -> page < PAGES / 2 ? 0 : page);
 
             MergeOutcome outcome = region.awaitMerged(0.9, PATIENCE);
 
@@ -88,7 +87,7 @@ class AwaitMergedTest {
     void scansThatPassOverPagesAreGivenMoreTime() throws InterruptedException, IOException {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             ksmd.set(KsmSetting.SMART_SCAN, 1);
-            pages.fill(region, page -> page);
+            pages.fill(region.buffer(), page -> page);
             assertThat(region.awaitMerged(0.5, PATIENCE).fullScans().getAsLong())
                     .isGreaterThanOrEqualTo(32);
         }
@@ -98,7 +97,7 @@ class AwaitMergedTest {
     void waitingEndsAtOnceWhereNothingCanMerge() throws InterruptedException {
         try (MergeRegion unmarked = allocate(Marking.UNMERGEABLE);
                 MergeRegion recorded = Ksm.fallback().allocate(ksm.pageSize())) {
-            pages.fill(unmarked, page -> 0);
+            pages.fill(unmarked.buffer(), page -> 0);
             assertThat(unmarked.awaitMerged(1, PATIENCE).end()).isEqualTo(End.NOT_MARKED);
             assertThat(recorded.awaitMerged(1, PATIENCE).end()).isEqualTo(End.NOT_MARKED);
             assertThat(ksm.awaitMerged(List.of(), 1, PATIENCE).end()).isEqualTo(End.NOT_MARKED);
@@ -108,7 +107,7 @@ class AwaitMergedTest {
     @Test
     void waitingEndsWhenKsmdIsStopped() throws Exception {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
-            pages.fill(region, page -> page);
+            pages.fill(region.buffer(), page -> page);
             // So slow that it cannot settle before it is stopped.
             ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
             ksmd.set(KsmSetting.SLEEP_MILLISECS, 100);
@@ -129,7 +128,7 @@ class AwaitMergedTest {
     @Test
     void waitingEndsWhenTheTimeIsUp() throws Exception {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
-            pages.fill(region, page -> page);
+            pages.fill(region.buffer(), page -> page);
             ksmd.set(KsmSetting.SLEEP_MILLISECS, 1000);
             ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
 
@@ -145,7 +144,7 @@ class AwaitMergedTest {
     @Test
     void aWaitingThreadCanBeInterrupted() throws Exception {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
-            pages.fill(region, page -> page);
+            pages.fill(region.buffer(), page -> page);
             ksmd.set(KsmSetting.SLEEP_MILLISECS, 1000);
             ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
             assertThat(endOfWaiting(region, Thread::interrupt)).isInstanceOf(InterruptedException.class);
@@ -172,7 +171,7 @@ class AwaitMergedTest {
     @Test
     void closingTheRegionEndsTheWait() throws Exception {
         MergeRegion region = allocate(Marking.MERGEABLE);
-        pages.fill(region, page -> page);
+        pages.fill(region.buffer(), page -> page);
         // Scans end often enough for the region to be looked at, and it takes 32 of 160 ms each to settle before it is
         // closed.
         ksmd.set(KsmSetting.SLEEP_MILLISECS, 10);
@@ -187,7 +186,7 @@ class AwaitMergedTest {
     @Test
     void closingTheRegionEndsTheWaitAlsoWhileKsmdSleeps() throws Exception {
         MergeRegion region = allocate(Marking.MERGEABLE);
-        pages.fill(region, page -> page);
+        pages.fill(region.buffer(), page -> page);
         ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
         ksmd.set(KsmSetting.SLEEP_MILLISECS, 60_000);
         CompletableFuture<MergeOutcome> waiting = CompletableFuture.supplyAsync(() -> {
@@ -222,7 +221,7 @@ class AwaitMergedTest {
     @Test
     void aTimeoutOfCenturiesIsFine() throws InterruptedException {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
-            pages.fill(region, page -> 0);
+            pages.fill(region.buffer(), page -> 0);
             assertThat(region.awaitMerged(0.5, Duration.ofSeconds(Long.MAX_VALUE))
                             .end())
                     .isEqualTo(End.REACHED);

@@ -5,19 +5,19 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.ksm4j.it.fixtures.Aside;
-import io.ksm4j.it.fixtures.TestedBackends;
-import io.ksm4j.it.fixtures.Pages;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.it.fixtures.Aside;
+import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.RegionStats;
 import io.ksm4j.tck.Mapping;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -60,28 +60,28 @@ class RealMergingTest {
         long size = PAGES * page;
         try (MergeRegion one = ksm.allocate(size);
                 MergeRegion other = ksm.allocate(size)) {
-            // Pages of regions that are gone are counted until ksmd comes by.
+            // PageContents of regions that are gone are counted until ksmd comes by.
             await().atMost(PATIENCE).until(RealMergingTest::mergingPages, merging -> merging == 0);
-            Pages pages = new Pages(salt, page);
-            pages.fill(one, i -> i);
-            pages.fill(other, i -> i);
+            PageContents pages = new PageContents(salt, page);
+            pages.fill(one.buffer(), i -> i);
+            pages.fill(other.buffer(), i -> i);
             awaitMerging(ksmd, () -> {
                 assertStats(one, size, size, size / 2);
                 assertStats(other, size, size, size / 2);
                 assertThat(mergingPages()).isEqualTo(2 * PAGES);
             });
             assertThat(physicalPages(one)).hasSize(PAGES).isEqualTo(physicalPages(other));
-            pages.verify(one, i -> i);
-            pages.verify(other, i -> i);
+            pages.verify(one.buffer(), i -> i);
+            pages.verify(other.buffer(), i -> i);
 
             // Written: this page alone is private again.
             int written = 5;
             LongUnaryOperator afterWrite = i -> i == written ? 1000 : i;
-            pages.fill(one, written, 1000);
+            pages.fill(one.buffer(), written, 1000);
             assertThat(one.stats().mergedBytes()).hasValue(size - page);
             assertThat(other.stats().mergedBytes()).hasValue(size);
-            pages.verify(one, afterWrite);
-            pages.verify(other, i -> i);
+            pages.verify(one.buffer(), afterWrite);
+            pages.verify(other.buffer(), i -> i);
             Set<Long> shared = physicalPages(one);
             shared.retainAll(physicalPages(other));
             assertThat(shared).hasSize(PAGES - 1);
@@ -92,8 +92,8 @@ class RealMergingTest {
             assertThat(kilobytes("KSM", one)).isZero();
             assertThat(kilobytes("Pss", one)).isEqualTo(kilobytes("Rss", one)).isEqualTo(size / 1024);
             assertThat(physicalPages(one)).hasSize(PAGES).doesNotContainAnyElementsOf(physicalPages(other));
-            pages.verify(one, afterWrite);
-            pages.verify(other, i -> i);
+            pages.verify(one.buffer(), afterWrite);
+            pages.verify(other.buffer(), i -> i);
         }
     }
 
@@ -109,24 +109,24 @@ class RealMergingTest {
             long limit = ksmd.read("max_page_sharing");
             long leftOver = pages % limit == 1 ? 1 : 0;
             long shared = (pages - leftOver + limit - 1) / limit;
-            Pages content = new Pages(salt, ksm.pageSize());
+            PageContents content = new PageContents(salt, ksm.pageSize());
             AtomicLong attempt = new AtomicLong();
             // The counters are the whole machine's: when another process ends in between, they are compared once more.
             await().atMost(PATIENCE).untilAsserted(() -> {
-                content.fill(region, i -> i);
+                content.fill(region.buffer(), i -> i);
                 ksmd.awaitFullScans(3);
                 assertThat(region.stats().mergedBytes()).hasValue(0);
                 long sharedBefore = ksmd.read("pages_shared");
                 long sharingBefore = ksmd.read("pages_sharing");
 
                 long same = attempt.decrementAndGet();
-                content.fill(region, i -> same);
+                content.fill(region.buffer(), i -> same);
                 ksmd.awaitFullScans(4);
                 assertThat(region.stats().mergedBytes()).hasValue((pages - leftOver) * ksm.pageSize());
                 assertThat(physicalPages(region)).hasSize((int) (shared + leftOver));
                 assertThat(ksmd.read("pages_shared") - sharedBefore).isEqualTo(shared);
                 assertThat(ksmd.read("pages_sharing") - sharingBefore).isEqualTo(pages - leftOver - shared);
-                content.verify(region, i -> same);
+                content.verify(region.buffer(), i -> same);
             });
         }
     }
@@ -149,9 +149,9 @@ class RealMergingTest {
             MergeRegion merged = row.get(first);
             MergeRegion unique = row.get(first + 1);
             MergeRegion untouched = row.get(first + 2);
-            Pages pages = new Pages(salt, ksm.pageSize());
-            pages.fill(merged, i -> i / 2);
-            pages.fill(unique, i -> 1000 + i);
+            PageContents pages = new PageContents(salt, ksm.pageSize());
+            pages.fill(merged.buffer(), i -> i / 2);
+            pages.fill(unique.buffer(), i -> 1000 + i);
             awaitMerging(ksmd, () -> {
                 assertStats(merged, size, size, size / 2);
             });
@@ -170,15 +170,15 @@ class RealMergingTest {
                 RegionOptions.DEFAULT.withHugePages(HugePages.ALLOW).withPopulate(true);
         try (MergeRegion region = ksm.allocate(size, huge.withMarking(Marking.UNMERGEABLE))) {
             long before = kilobytes("AnonHugePages", region);
-            Pages pages = new Pages(salt, ksm.pageSize());
+            PageContents pages = new PageContents(salt, ksm.pageSize());
             long half = size / ksm.pageSize() / 2;
-            pages.fill(region, i -> i % half);
+            pages.fill(region.buffer(), i -> i % half);
             region.markMergeable();
             awaitMerging(ksmd, () -> {
                 assertStats(region, size, size, size / 2);
             });
             assertThat(kilobytes("AnonHugePages", region)).isZero();
-            pages.verify(region, i -> i % half);
+            pages.verify(region.buffer(), i -> i % half);
             assumeTrue(
                     before > 0, "this machine gives no huge pages now: they are switched off, or memory is fragmented");
         }
@@ -192,31 +192,31 @@ class RealMergingTest {
         try (MergeRegion unmarked = ksm.allocate(size, RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE));
                 MergeRegion marked = ksm.allocate(size);
                 MergeRegion secret = ksm.allocate(size, never)) {
-            Pages pages = new Pages(salt, ksm.pageSize());
-            pages.fill(unmarked, i -> i);
-            pages.fill(marked, i -> i);
-            pages.fill(secret, i -> i);
+            PageContents pages = new PageContents(salt, ksm.pageSize());
+            pages.fill(unmarked.buffer(), i -> i);
+            pages.fill(marked.buffer(), i -> i);
+            pages.fill(secret.buffer(), i -> i);
             ksmd.awaitFullScans(3);
             assertThat(unmarked.stats().mergedBytes()).as("before").hasValue(0);
 
             ksm.process().markMergeable();
             try (MergeRegion laterSecret = ksm.allocate(size, never)) {
-                pages.fill(laterSecret, i -> i);
+                pages.fill(laterSecret.buffer(), i -> i);
                 awaitMerging(ksmd, () -> {
                     assertStats(unmarked, size, size, size / 2);
                     assertStats(marked, size, size, size / 2);
                 });
                 assertStats(secret, size, 0, 0);
                 assertStats(laterSecret, size, 0, 0);
-                pages.verify(laterSecret, i -> i);
+                pages.verify(laterSecret.buffer(), i -> i);
             } finally {
                 ksm.process().markUnmergeable();
             }
             assertStats(unmarked, size, 0, 0);
             assertThat(marked.unmarkedRanges()).as("marked again").isEmpty();
-            pages.verify(unmarked, i -> i);
-            pages.verify(marked, i -> i);
-            pages.verify(secret, i -> i);
+            pages.verify(unmarked.buffer(), i -> i);
+            pages.verify(marked.buffer(), i -> i);
+            pages.verify(secret.buffer(), i -> i);
         }
     }
 
@@ -224,13 +224,13 @@ class RealMergingTest {
     static final class ChildWithTheSamePages {
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Ksm.with(TestedBackends.open(arguments[0]));
-            Pages pages = new Pages(Long.parseLong(arguments[1]), ksm.pageSize());
+            PageContents pages = new PageContents(Long.parseLong(arguments[1]), ksm.pageSize());
             try (MergeRegion region = ksm.allocate(PAGES * ksm.pageSize())) {
-                pages.fill(region, i -> i);
+                pages.fill(region.buffer(), i -> i);
                 System.out.println("filled");
                 int end = System.in.read();
                 System.out.println("merged " + region.stats().mergedBytes().orElseThrow());
-                pages.verify(region, i -> i);
+                pages.verify(region.buffer(), i -> i);
                 System.out.println(end == -1 ? "intact" : "not the end");
             }
         }
@@ -241,23 +241,23 @@ class RealMergingTest {
     void equalPagesOfTwoJvmsBecomeOne(String backend) throws Exception {
         Ksm ksm = Ksm.with(TestedBackends.open("ffm"));
         long size = PAGES * ksm.pageSize();
-        Pages pages = new Pages(salt, ksm.pageSize());
+        PageContents pages = new PageContents(salt, ksm.pageSize());
         try (RunningJvm child = RunningJvm.start(ChildWithTheSamePages.class, backend, Long.toString(salt));
                 MergeRegion region = ksm.allocate(size)) {
             child.awaitLine("filled");
-            pages.fill(region, i -> i);
+            pages.fill(region.buffer(), i -> i);
             try (RunningKsmd ksmd = RunningKsmd.start()) {
                 awaitMerging(ksmd, () -> {
                     assertStats(region, size, size, size / 2);
                 });
                 // What this JVM writes, the other must not see.
-                pages.fill(region, i -> i + 1000);
+                pages.fill(region.buffer(), i -> i + 1000);
                 assertStats(region, size, 0, 0);
                 assertThat(child.finish()).isZero();
             }
             child.awaitLine("merged " + size);
             child.awaitLine("intact");
-            pages.verify(region, i -> i + 1000);
+            pages.verify(region.buffer(), i -> i + 1000);
         }
     }
 

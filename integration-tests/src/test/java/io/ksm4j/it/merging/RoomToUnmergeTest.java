@@ -5,10 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.TestedBackends;
-import io.ksm4j.it.fixtures.Pages;
-import io.ksm4j.it.fixtures.MemoryCgroup;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.AddressRange;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
@@ -17,15 +13,18 @@ import io.ksm4j.RegionOptions;
 import io.ksm4j.Unmerge;
 import io.ksm4j.UnmergeRefusedException;
 import io.ksm4j.control.KsmSetting;
+import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.tck.Mapping;
+import io.ksm4j.testsupport.MemoryCgroup;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
@@ -57,7 +56,7 @@ class RoomToUnmergeTest {
     /** A child that fills memory, waits for one line to be merged and limited, and then does what is tested. */
     abstract static class Child {
         final Ksm ksm = Ksm.with(TestedBackends.open("ffm"));
-        final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
+        final PageContents pages = PageContents.unique(ksm.pageSize());
 
         MergeRegion filled(long size, RegionOptions options) {
             MergeRegion region = ksm.allocate(size, options);
@@ -77,7 +76,7 @@ class RoomToUnmergeTest {
         private void fill(ByteBuffer buffer) {
             int page = (int) ksm.pageSize();
             for (int i = 0; i < CONTENTS; i++) {
-                pages.fill(buffer.slice(i * page, page), i);
+                pages.fill(buffer, i, i);
             }
             for (int at = CONTENTS * page; at < buffer.capacity(); at += CONTENTS * page) {
                 buffer.put(at, buffer, 0, CONTENTS * page);
@@ -129,7 +128,7 @@ class RoomToUnmergeTest {
             child.proceed();
             child.awaitLine("unmarking");
             assertThat(child.awaitExit()).isEqualTo(128 + 9);
-            assertThat(child.hasSaidMore()).isFalse();
+            assertThat(child.hasPrintedMore()).isFalse();
         }
     }
 

@@ -4,10 +4,10 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.ksm4j.it.fixtures.TestedBackends;
-import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.Ksm;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.pool.MergeBlock;
 import io.ksm4j.pool.MergePool;

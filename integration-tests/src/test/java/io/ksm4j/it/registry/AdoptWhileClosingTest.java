@@ -3,12 +3,12 @@ package io.ksm4j.it.registry;
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.it.fixtures.TestedBackends;
-import io.ksm4j.it.fixtures.Smaps;
 import io.ksm4j.Ksm;
 import io.ksm4j.KsmException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.it.fixtures.Smaps;
+import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.testsupport.TestLength;
 import java.nio.ByteBuffer;

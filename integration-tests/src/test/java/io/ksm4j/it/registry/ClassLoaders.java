@@ -5,13 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.ChildJvm;
-import io.ksm4j.it.fixtures.CodeLocation;
 import io.ksm4j.Ksm;
 import io.ksm4j.ffm.FfmBackendProvider;
+import io.ksm4j.it.fixtures.CodeLocation;
 import io.ksm4j.jna.JnaBackendProvider;
 import io.ksm4j.jnr.JnrBackendProvider;
 import io.ksm4j.stats.MergeRegistryMXBean;
+import io.ksm4j.testsupport.JavaCommand;
 import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.FileInputStream;
@@ -665,9 +665,11 @@ final class ClassLoaders {
                 case "jnr" -> JnrBackendProvider.class;
                 default -> throw new IllegalArgumentException(backend);
             };
-            loader = new CopyLoader(
-                    name,
-                    new URL[] {url(CodeLocation.of(Ksm.class)), url(CodeLocation.of(provider)), url(CodeLocation.of(ClassLoaders.class))});
+            loader = new CopyLoader(name, new URL[] {
+                url(CodeLocation.of(Ksm.class)),
+                url(CodeLocation.of(provider)),
+                url(CodeLocation.of(ClassLoaders.class))
+            });
             LOADERS.add(new WeakReference<>(loader));
             try {
                 tenant = Class.forName(IsolatedTenant.class.getName(), true, loader)
@@ -753,7 +755,7 @@ final class ClassLoaders {
 
     /** JNA, jnr-ffi and what they need. */
     private static URL[] bindings() {
-        return Arrays.stream(ChildJvm.classPath().split(File.pathSeparator, -1))
+        return Arrays.stream(JavaCommand.classPath().split(File.pathSeparator, -1))
                 .map(Path::of)
                 .filter(entry -> entry.getFileName().toString().matches("(jna|jnr-|jffi|asm).*"))
                 .map(ClassLoaders::url)

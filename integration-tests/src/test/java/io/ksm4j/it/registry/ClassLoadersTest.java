@@ -5,10 +5,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.it.fixtures.Aside;
-import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.it.fixtures.EnabledIfRoot;
+import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.testsupport.JavaCommand;
 import io.ksm4j.testsupport.TestLength;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -112,7 +113,7 @@ class ClassLoadersTest {
         assumeTrue(
                 new ProcessBuilder(probe).start().waitFor() == 0,
                 "another user may not run " + home + ", or setpriv or prlimit is missing");
-        List<String> arguments = new ArrayList<>(ChildJvm.SHORT_LIVED);
+        List<String> arguments = new ArrayList<>(JavaCommand.SHORT_LIVED);
         arguments.addAll(
                 List.of("-Xmx256m", "-Xss256k", "-XX:-UsePerfData", "-ea", "--enable-native-access=ALL-UNNAMED"));
         arguments.addAll(

@@ -4,16 +4,16 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.TestedBackends;
-import io.ksm4j.it.fixtures.Smaps;
-import io.ksm4j.it.fixtures.Pages;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.it.fixtures.Smaps;
+import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.testsupport.PageContents;
 import io.ksm4j.testsupport.TestLength;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
@@ -74,7 +74,7 @@ class ConcurrentUseTest {
         MergeRegistry registry = ksm.registry();
         long openBefore = registry.openRegions();
         long bytesBefore = registry.mergeableBytes();
-        Pages pages = new Pages(System.nanoTime(), ksm.pageSize());
+        PageContents pages = new PageContents(System.nanoTime(), ksm.pageSize());
         try (MergeRegion common = ksm.allocate(WORKERS * SLICE * ksm.pageSize())) {
             List<Worker> workers = new ArrayList<>();
             for (int i = 0; i < WORKERS; i++) {
@@ -132,13 +132,13 @@ class ConcurrentUseTest {
     private static final class Worker implements Runnable {
         final int number;
         private final Ksm ksm;
-        private final Pages pages;
+        private final PageContents pages;
         private final MergeRegion common;
         private final Random random;
         private final ByteBuffer[] slice = new ByteBuffer[SLICE];
         private final long[] contents = new long[SLICE];
 
-        Worker(Ksm ksm, Pages pages, MergeRegion common, int number) {
+        Worker(Ksm ksm, PageContents pages, MergeRegion common, int number) {
             this.ksm = ksm;
             this.pages = pages;
             this.common = common;
@@ -173,29 +173,29 @@ class ConcurrentUseTest {
         /** One of four contents that are the same for all workers, so that they merge all the time. */
         private void write(int page) {
             contents[page] = random.nextInt(4);
-            pages.fill(slice[page].duplicate(), contents[page]);
+            pages.fill(slice[page].duplicate(), 0, contents[page]);
         }
 
         void verifySlice() {
             for (int i = 0; i < SLICE; i++) {
-                pages.verify(slice[i], contents[i]);
+                pages.verify(slice[i], 0, contents[i]);
             }
         }
 
         private void useOwnRegion() {
             try (MergeRegion own = ksm.allocate(8 * ksm.pageSize())) {
-                pages.fill(own, i -> i % 4);
+                pages.fill(own.buffer(), i -> i % 4);
                 verifySlice();
                 own.markUnmergeable(ksm.pageSize(), 2 * ksm.pageSize());
-                pages.verify(own, i -> i % 4);
+                pages.verify(own.buffer(), i -> i % 4);
                 try (MergeRegion adopted = ksm.adopt(own.buffer())) {
-                    pages.fill(own, 3, 100 + number);
+                    pages.fill(own.buffer(), 3, 100 + number);
                     own.markUnmergeable();
                     assertThat(adopted.unmarkedRanges()).isEmpty();
                 }
-                pages.verify(own, i -> i == 3 ? 100 + number : i % 4);
+                pages.verify(own.buffer(), i -> i == 3 ? 100 + number : i % 4);
                 ksm.markMergeable(List.of(own));
-                pages.verify(own, i -> i == 3 ? 100 + number : i % 4);
+                pages.verify(own.buffer(), i -> i == 3 ? 100 + number : i % 4);
             }
         }
 

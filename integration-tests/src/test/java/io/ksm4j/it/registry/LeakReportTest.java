@@ -1,8 +1,8 @@
 package io.ksm4j.it.registry;
 
+import io.ksm4j.Ksm;
 import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.ChildJvm;
-import io.ksm4j.Ksm;
 import io.ksm4j.junit.EnabledIfKsm;
 import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;

@@ -3,14 +3,14 @@ package io.ksm4j.it.registry;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
-import io.ksm4j.it.fixtures.TestedBackends;
-import io.ksm4j.it.fixtures.Smaps;
 import io.ksm4j.AddressRange;
 import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.it.fixtures.Smaps;
+import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.KsmAssumptions;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

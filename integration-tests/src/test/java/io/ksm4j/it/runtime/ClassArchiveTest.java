@@ -1,9 +1,9 @@
 package io.ksm4j.it.runtime;
 
-import io.ksm4j.it.fixtures.Aside;
-import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
+import io.ksm4j.it.fixtures.Aside;
+import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.junit.EnabledIfKsm;
 import java.io.File;
 import java.net.URISyntaxException;

@@ -3,15 +3,15 @@ package io.ksm4j.it.runtime;
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.Ksm;
 import io.ksm4j.it.fixtures.Aside;
-import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.it.fixtures.CodeLocation;
 import io.ksm4j.it.fixtures.EnabledIfKsmIsShown;
 import io.ksm4j.it.fixtures.Javac;
 import io.ksm4j.it.fixtures.Jdk17;
-import io.ksm4j.it.fixtures.CodeLocation;
-import io.ksm4j.Ksm;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.micrometer.KsmMetrics;
+import io.ksm4j.testsupport.JavaCommand;
 import java.io.File;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -113,14 +113,14 @@ class ModulePathTest {
     /** Runs a program with the module of a type, which is named like its package. */
     private void assertOutput(String expected, String source, Path jdk, Class<?> type, String... options)
             throws Exception {
-        Javac.compile(Files.writeString(folder.resolve("Program.java"), source), ChildJvm.classPath(), folder);
+        Javac.compile(Files.writeString(folder.resolve("Program.java"), source), JavaCommand.classPath(), folder);
         List<String> command = new ArrayList<>(List.of(
                 jdk.resolve("bin/java").toString(),
                 "--module-path",
                 modulePath(type),
                 "--add-modules",
                 type.getPackageName()));
-        command.addAll(ChildJvm.SHORT_LIVED);
+        command.addAll(JavaCommand.SHORT_LIVED);
         command.addAll(List.of(options));
         command.addAll(List.of("-cp", folder.toString(), "Program"));
         Path output = folder.resolve("output");
@@ -153,7 +153,7 @@ class ModulePathTest {
     }
 
     private static Stream<Path> jars(String... prefixes) {
-        String classPath = ChildJvm.classPath();
+        String classPath = JavaCommand.classPath();
         return Arrays.stream(classPath.split(File.pathSeparator, -1))
                 .map(Path::of)
                 .filter(jar -> Arrays.stream(prefixes)

@@ -4,12 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.abort;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.ksm4j.Ksm;
 import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.it.fixtures.Javac;
 import io.ksm4j.it.fixtures.Jdk17;
-import io.ksm4j.Ksm;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.testsupport.JavaCommand;
 import io.ksm4j.testsupport.TestLength;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -94,11 +95,11 @@ class SmallRuntimeTest {
     private void assertWorks(Path runtime, String backend, String... options) throws IOException {
         Path source = Files.writeString(folder.resolve("Program.java"), PROGRAM);
         Path classes = folder.resolve("classes");
-        Javac.compile(source, ChildJvm.classPath(), classes);
-        List<String> arguments = new ArrayList<>(ChildJvm.SHORT_LIVED);
+        Javac.compile(source, JavaCommand.classPath(), classes);
+        List<String> arguments = new ArrayList<>(JavaCommand.SHORT_LIVED);
         arguments.addAll(List.of(options));
         arguments.addAll(List.of("-D" + Ksm.BACKEND_PROPERTY + "=" + backend));
-        arguments.addAll(List.of("-cp", ChildJvm.classPath() + ":" + classes, "Program"));
+        arguments.addAll(List.of("-cp", JavaCommand.classPath() + ":" + classes, "Program"));
         ChildJvm child = ChildJvm.run(runtime, arguments).assertEndedWell();
         assertThat(child.output().lines())
                 .containsExactly("unmarked []", "resident 1", "modules 2", backend + " has 0 open regions");

@@ -3,10 +3,10 @@ package io.ksm4j.it.samples;
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.it.fixtures.Jdk17;
-import io.ksm4j.it.fixtures.CodeLocation;
 import io.ksm4j.Ksm;
 import io.ksm4j.control.KsmDaemon;
+import io.ksm4j.it.fixtures.CodeLocation;
+import io.ksm4j.it.fixtures.Jdk17;
 import io.ksm4j.jna.JnaBackendProvider;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;

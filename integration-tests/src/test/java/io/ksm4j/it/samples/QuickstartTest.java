@@ -9,6 +9,7 @@ import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.it.fixtures.Jdk17;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.samples.quickstart.Quickstart;
+import io.ksm4j.testsupport.JavaCommand;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -272,7 +273,7 @@ class QuickstartTest {
                 "--enable-native-access=ALL-UNNAMED",
                 "-Djava.io.tmpdir=" + folder,
                 "-cp",
-                ChildJvm.classPath()));
+                JavaCommand.classPath()));
         command.addAll(options);
         command.add(Quickstart.class.getName());
         command.addAll(List.of(arguments));

@@ -4,13 +4,13 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.ChildJvm;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSettings;
+import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.samples.tenants.Tenants;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -7,23 +7,22 @@ import static org.assertj.core.api.Assertions.tuple;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.ksm4j.it.fixtures.ChildJvm;
-import io.ksm4j.it.fixtures.KernelFiles;
-import io.ksm4j.it.fixtures.Pages;
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.control.KsmSetting;
+import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.it.fixtures.KernelFiles;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.Finding.Kind;
 import io.ksm4j.stats.Finding.Scope;
 import io.ksm4j.stats.KsmStats;
+import io.ksm4j.testsupport.PageContents;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.List;
 import java.util.stream.Stream;
@@ -41,7 +40,7 @@ class AdviceTest {
     private static final int PAGES = 5000;
 
     private final Ksm ksm = Ksm.system();
-    private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
+    private final PageContents pages = PageContents.unique(ksm.pageSize());
     private final RunningKsmd ksmd;
 
     AdviceTest(RunningKsmd ksmd) {
@@ -67,8 +66,8 @@ class AdviceTest {
     void copiesAreWellMerged() throws InterruptedException {
         try (MergeRegion one = allocate();
                 MergeRegion other = allocate()) {
-            pages.fill(one, page -> page);
-            pages.fill(other, page -> page);
+            pages.fill(one.buffer(), page -> page);
+            pages.fill(other.buffer(), page -> page);
             assertThat(ksm.awaitMerged(List.of(one, other), 1, PATIENCE).isReached())
                     .isTrue();
             List<Finding> findings = ksm.advice(Duration.ofHours(1));
@@ -82,7 +81,7 @@ class AdviceTest {
     @Test
     void uniquePagesAreWastedEffortAndALoss() throws InterruptedException {
         try (MergeRegion region = allocate()) {
-            pages.fill(region, page -> page);
+            pages.fill(region.buffer(), page -> page);
             region.awaitMerged(1, PATIENCE);
             await().atMost(PATIENCE).untilAsserted(() -> {
                 List<Finding> findings = ksm.advice();
@@ -105,7 +104,7 @@ class AdviceTest {
     void smartScanHidesNoWastedEffort() throws InterruptedException, IOException {
         ksmd.set(KsmSetting.SMART_SCAN, 1);
         try (MergeRegion region = allocate()) {
-            pages.fill(region, page -> page);
+            pages.fill(region.buffer(), page -> page);
             region.awaitMerged(1, PATIENCE);
             // Held at whatever scan it has come to.
             ksmd.set(KsmSetting.RUN, 0);
@@ -123,7 +122,7 @@ class AdviceTest {
         try (MergeRegion region = ksm.allocate(
                 2 * ksmd.read("max_page_sharing") * ksm.pageSize(),
                 RegionOptions.DEFAULT.withHugePages(HugePages.AVOID))) {
-            pages.fill(region, page -> 0);
+            pages.fill(region.buffer(), page -> 0);
             region.awaitMerged(1, PATIENCE);
             // Other processes may have such pages, too, and come and go.
             await().untilAsserted(() -> assertThat(of(ksm.advice(), Kind.MAX_PAGE_SHARING))
@@ -138,7 +137,7 @@ class AdviceTest {
     @Test
     void aScanThatTakesLongerThanDataLivesIsFound() throws IOException, InterruptedException {
         try (MergeRegion region = allocate()) {
-            pages.fill(region, page -> page % 2);
+            pages.fill(region.buffer(), page -> page % 2);
             region.awaitMerged(1, PATIENCE);
             ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
             ksmd.set(KsmSetting.SLEEP_MILLISECS, 1000);

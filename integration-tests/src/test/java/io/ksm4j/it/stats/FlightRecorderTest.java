@@ -5,16 +5,16 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.KernelFiles;
-import io.ksm4j.it.fixtures.Pages;
 import io.ksm4j.Ksm;
 import io.ksm4j.MarkNotTakenException;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.control.KsmSetting;
+import io.ksm4j.it.fixtures.KernelFiles;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.PageContents;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -188,7 +188,7 @@ class FlightRecorderTest {
     @EnabledIfKsm(control = true)
     void statisticsAreWhatTheKernelsFilesAndTheRegistrySay(RunningKsmd ksmd) {
         try (MergeRegion region = ksm.allocate(1 << 20, SHOWN)) {
-            new Pages(System.nanoTime(), ksm.pageSize()).fill(region, page -> page % 4);
+            new PageContents(System.nanoTime(), ksm.pageSize()).fill(region.buffer(), page -> page % 4);
             ksmd.awaitFullScans(3);
             ksmd.set(KsmSetting.RUN, 0);
 

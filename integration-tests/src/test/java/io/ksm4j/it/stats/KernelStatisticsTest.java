@@ -5,18 +5,18 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.ChildJvm;
-import io.ksm4j.it.fixtures.Machine;
-import io.ksm4j.it.fixtures.Pages;
-import io.ksm4j.it.fixtures.RunningJvm;
 import com.sun.management.ThreadMXBean;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
+import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.it.fixtures.Machine;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.KsmActivity;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
@@ -110,8 +110,8 @@ class KernelStatisticsTest {
         long page = ksm.pageSize();
         try (MergeRegion region = ksm.allocate(PAGES * page)) {
             KsmStats before = KsmStats.read();
-            Pages pages = new Pages(salt, page);
-            pages.fill(region, i -> i % 8);
+            PageContents pages = new PageContents(salt, page);
+            pages.fill(region.buffer(), i -> i % 8);
             ksmd.awaitFullScans(3);
             await().atMost(PATIENCE).untilAsserted(() -> {
                 KsmStats stats = KsmStats.read();
@@ -128,7 +128,7 @@ class KernelStatisticsTest {
 
             // Each write to a merged page is a copy.
             KsmStats merged = KsmStats.read();
-            pages.fill(region, i -> 1000 + i);
+            pages.fill(region.buffer(), i -> 1000 + i);
             ksmd.awaitFullScans(2);
             KsmStats written = KsmStats.read();
             KsmActivity activity = written.since(merged);
@@ -146,14 +146,14 @@ class KernelStatisticsTest {
     static final class MergingChild {
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Ksm.system();
-            Pages pages = new Pages(Long.parseLong(arguments[0]), ksm.pageSize());
+            PageContents pages = new PageContents(Long.parseLong(arguments[0]), ksm.pageSize());
             try (MergeRegion region = ksm.allocate(PAGES * ksm.pageSize())) {
-                pages.fill(region, i -> 7);
+                pages.fill(region.buffer(), i -> 7);
                 System.out.println("filled");
                 if (System.in.read() == -1) {
                     System.out.println("done");
                 }
-                pages.verify(region, i -> 7);
+                pages.verify(region.buffer(), i -> 7);
             }
         }
     }

@@ -3,20 +3,20 @@ package io.ksm4j.it.stats;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.ChildJvm;
-import io.ksm4j.it.fixtures.EnabledIfKsmIsShown;
-import io.ksm4j.it.fixtures.KernelFiles;
-import io.ksm4j.it.fixtures.Pages;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.control.KsmSetting;
+import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.it.fixtures.EnabledIfKsmIsShown;
+import io.ksm4j.it.fixtures.KernelFiles;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.KsmStatsMXBean;
 import io.ksm4j.stats.MergeRegistryMXBean;
 import io.ksm4j.stats.ProcessKsmStatsMXBean;
+import io.ksm4j.testsupport.PageContents;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -183,7 +183,7 @@ class MBeanTest {
     }
 
     private static void mergeSome(RunningKsmd ksmd, MergeRegion region) {
-        new Pages(System.nanoTime(), Ksm.system().pageSize()).fill(region, page -> page % 4);
+        new PageContents(System.nanoTime(), Ksm.system().pageSize()).fill(region.buffer(), page -> page % 4);
         ksmd.awaitFullScans(3);
         ksmd.set(KsmSetting.RUN, 0);
     }

@@ -5,8 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.PageCounts;
-import io.ksm4j.it.fixtures.Pages;
 import com.sun.net.httpserver.HttpServer;
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
@@ -14,9 +12,11 @@ import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.control.KsmSetting;
+import io.ksm4j.it.fixtures.PageCounts;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.micrometer.KsmMetrics;
+import io.ksm4j.testsupport.PageContents;
 import io.micrometer.core.instrument.Tags;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -31,7 +31,6 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
@@ -45,7 +44,7 @@ class MetricsTest {
     private static final int PAGES = 256;
 
     private final Ksm ksm = Ksm.system();
-    private final Pages pages = new Pages(new SecureRandom().nextLong(), ksm.pageSize());
+    private final PageContents pages = PageContents.unique(ksm.pageSize());
 
     /** Offers metrics on a port of this machine, and gets them from there. */
     private static Map<String, Double> scrape(PrometheusMeterRegistry registry) {
@@ -155,9 +154,9 @@ class MetricsTest {
                 MergeRegion other = allocate(Marking.MERGEABLE);
                 MergeRegion unmarked = allocate(Marking.UNMERGEABLE)) {
             // Half the pages are equal in both.
-            pages.fill(one, page -> page);
-            pages.fill(other, page -> page < PAGES / 2 ? page : -page);
-            pages.fill(unmarked, page -> page);
+            pages.fill(one.buffer(), page -> page);
+            pages.fill(other.buffer(), page -> page < PAGES / 2 ? page : -page);
+            pages.fill(unmarked.buffer(), page -> page);
             assertThat(ksm.awaitMerged(List.of(one, other), 0.5, PATIENCE).isReached())
                     .isTrue();
             ksmd.set(KsmSetting.RUN, 0);
@@ -201,7 +200,7 @@ class MetricsTest {
         PrometheusMeterRegistry fresh = bound(Duration.ZERO);
         assertThat(scrape(kept)).containsEntry("ksm_regions_resident_bytes", 0.0);
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
-            pages.fill(region, page -> page);
+            pages.fill(region.buffer(), page -> page);
             await().untilAsserted(() -> assertThat(scrape(fresh))
                     .containsEntry("ksm_regions_resident_bytes", (double) region.size())
                     .containsEntry("ksm_regions_open_regions", alreadyOpen + 1));

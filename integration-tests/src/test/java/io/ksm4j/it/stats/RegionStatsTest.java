@@ -6,9 +6,6 @@ import static org.assertj.core.api.Assertions.within;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.ksm4j.it.fixtures.TestedBackends;
-import io.ksm4j.it.fixtures.PageCounts;
-import io.ksm4j.it.fixtures.Pages;
 import com.sun.management.ThreadMXBean;
 import io.ksm4j.AddressRange;
 import io.ksm4j.HugePages;
@@ -17,11 +14,14 @@ import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.control.KsmSetting;
+import io.ksm4j.it.fixtures.PageCounts;
+import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.stats.RegionStats;
 import io.ksm4j.tck.Mapping;
+import io.ksm4j.testsupport.PageContents;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.management.ManagementFactory;
@@ -65,8 +65,8 @@ class RegionStatsTest {
     }
 
     /** One mapping of five parts. The three in the middle are regions: equal pages, unique pages, and half and half. */
-    private static List<MergeRegion> neighbours(Ksm ksm, MergeRegion memory, Pages pages) {
-        pages.fill(memory, page -> switch ((int) page / PAGES) {
+    private static List<MergeRegion> neighbours(Ksm ksm, MergeRegion memory, PageContents pages) {
+        pages.fill(memory.buffer(), page -> switch ((int) page / PAGES) {
             case 1 -> -1;
             case 3 -> page % PAGES < PAGES / 2 ? -1 : page;
             default -> page;
@@ -92,7 +92,7 @@ class RegionStatsTest {
     void regionsJoinedToOneMappingAreCountedApart(String backend, RunningKsmd ksmd) {
         Ksm ksm = Ksm.with(TestedBackends.open(backend));
         try (MergeRegion memory = allocate(ksm, Marking.MERGEABLE)) {
-            List<MergeRegion> regions = neighbours(ksm, memory, new Pages(salt, ksm.pageSize()));
+            List<MergeRegion> regions = neighbours(ksm, memory, new PageContents(salt, ksm.pageSize()));
             await().untilAsserted(() -> {
                 ksmd.awaitFullScans(3);
                 assertThat(memory.stats().mergedBytes()).hasValue((PAGES + PAGES / 2) * ksm.pageSize());
@@ -121,7 +121,7 @@ class RegionStatsTest {
         KsmBackend backend = TestedBackends.open("ffm");
         Ksm ksm = Ksm.with(backend);
         try (MergeRegion memory = allocate(ksm, Marking.MERGEABLE)) {
-            List<MergeRegion> regions = neighbours(ksm, memory, new Pages(salt, ksm.pageSize()));
+            List<MergeRegion> regions = neighbours(ksm, memory, new PageContents(salt, ksm.pageSize()));
             long half = memory.size() / 2 & -ksm.pageSize();
             // Of the second region one half reads at random: three mappings, and a region across two of them.
             assertThat(backend.madvise(memory.address(), half, MADV_RANDOM)).isZero();
@@ -147,7 +147,7 @@ class RegionStatsTest {
         Ksm ksm = Ksm.with(backend);
         long page = ksm.pageSize();
         try (MergeRegion memory = ksm.allocate(8 * page, SMALL_PAGES.withMarking(Marking.UNMERGEABLE))) {
-            new Pages(salt, page).fill(memory, index -> index);
+            new PageContents(salt, page).fill(memory.buffer(), index -> index);
             assertThat(backend.madvise(memory.address(), 2 * page, MADV_SEQUENTIAL))
                     .isZero();
             assertThat(backend.madvise(memory.address() + 6 * page, 2 * page, MADV_SEQUENTIAL))
@@ -172,7 +172,7 @@ class RegionStatsTest {
         Ksm ksm = Ksm.system();
         long page = ksm.pageSize();
         try (MergeRegion memory = allocate(ksm, Marking.MERGEABLE)) {
-            new Pages(salt, page).fill(memory, index -> index);
+            new PageContents(salt, page).fill(memory.buffer(), index -> index);
             try (MergeRegion left = ksm.adopt(memory.address() + page, 20 * page);
                     MergeRegion right = ksm.adopt(memory.address() + 11 * page, 30 * page)) {
                 Map<MergeRegion, RegionStats> stats = ksm.stats(List.of(right, memory, left, right));
@@ -189,14 +189,14 @@ class RegionStatsTest {
     void theSumCountsWhatKsm4jHasMarkedAndNothingElse(RunningKsmd ksmd) {
         KsmBackend backend = TestedBackends.open("ffm");
         Ksm ksm = Ksm.with(backend);
-        Pages pages = new Pages(salt, ksm.pageSize());
+        PageContents pages = new PageContents(salt, ksm.pageSize());
         try (MergeRegion whole = allocate(ksm, Marking.MERGEABLE);
                 MergeRegion unmarked = allocate(ksm, Marking.UNMERGEABLE);
                 MergeRegion memory = allocate(ksm, Marking.UNMERGEABLE);
                 MergeRegion fallback = Ksm.fallback().allocate(PAGES * ksm.pageSize())) {
-            pages.fill(whole, page -> page % 2);
-            pages.fill(unmarked, page -> 5);
-            pages.fill(fallback, page -> 5);
+            pages.fill(whole.buffer(), page -> page % 2);
+            pages.fill(unmarked.buffer(), page -> 5);
+            pages.fill(fallback.buffer(), page -> 5);
             List<MergeRegion> regions = neighbours(ksm, memory, pages);
             // Somebody else marks all of it: the regions and memory that is none of ours are one mapping.
             assertThat(backend.madvise(memory.address(), memory.size(), MADV_MERGEABLE))
@@ -229,7 +229,7 @@ class RegionStatsTest {
         Ksm ksm = Ksm.with(backend);
         AtomicBoolean alive = new AtomicBoolean(true);
         try (MergeRegion memory = allocate(ksm, Marking.UNMERGEABLE)) {
-            new Pages(salt, ksm.pageSize()).fill(memory, page -> page);
+            new PageContents(salt, ksm.pageSize()).fill(memory.buffer(), page -> page);
             MergeRegion freed = ksm.adopt(memory.address(), memory.size() / 2, RegionOptions.DEFAULT, alive::get);
             assertThat(ksm.stats().residentBytes()).isEqualTo(freed.size());
             // The owner has freed it, and it is somebody else's, who has marked nothing.
@@ -256,7 +256,7 @@ class RegionStatsTest {
             for (long at = 0; at < zeros.size() - ksm.pageSize(); at += ksm.pageSize()) {
                 zeros.buffer(at, 1).put(0, (byte) 0);
             }
-            new Pages(salt, ksm.pageSize()).fill(unique, page -> page);
+            new PageContents(salt, ksm.pageSize()).fill(unique.buffer(), page -> page);
             await().untilAsserted(() -> {
                 ksmd.awaitFullScans(3);
                 assertThat(zeros.stats().zeroBytes()).hasValue(zeros.size() - ksm.pageSize());
@@ -331,7 +331,7 @@ class RegionStatsTest {
         AtomicBoolean done = new AtomicBoolean();
         AtomicReference<Throwable> failure = new AtomicReference<>();
         try (MergeRegion memory = allocate(ksm, Marking.MERGEABLE)) {
-            List<MergeRegion> regions = neighbours(ksm, memory, new Pages(salt, ksm.pageSize()));
+            List<MergeRegion> regions = neighbours(ksm, memory, new PageContents(salt, ksm.pageSize()));
             Runnable comeAndGo = () -> {
                 try (MergeRegion last = ksm.adopt(memory.address() + 4 * size, size)) {
                     last.markUnmergeable();

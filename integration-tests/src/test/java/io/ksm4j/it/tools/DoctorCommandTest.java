@@ -2,17 +2,18 @@ package io.ksm4j.it.tools;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.it.fixtures.TestedBackends;
+import io.ksm4j.control.KsmDaemon;
+import io.ksm4j.control.KsmSetting;
+import io.ksm4j.control.KsmSettings;
 import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.it.fixtures.EnabledIfRoot;
 import io.ksm4j.it.fixtures.KsmProcess;
 import io.ksm4j.it.fixtures.SeccompFilter;
-import io.ksm4j.it.fixtures.MemoryCgroup;
-import io.ksm4j.control.KsmDaemon;
-import io.ksm4j.control.KsmSetting;
-import io.ksm4j.control.KsmSettings;
+import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.MemoryCgroup;
 import java.io.IOException;
 import java.lang.reflect.Method;
 import java.nio.file.Files;
@@ -33,7 +34,7 @@ class DoctorCommandTest {
     void mergingCanWorkWhileKsmdRuns(RunningKsmd ksmd) {
         KsmSettings before = KsmDaemon.system().settings();
 
-        KsmProcess doctor = KsmProcess.run("doctor");
+        EndedProcess doctor = KsmProcess.run("doctor");
 
         assertThat(doctor.exitStatus()).as(doctor.output()).isZero();
         assertThat(doctor.errors()).isEmpty();
@@ -53,7 +54,7 @@ class DoctorCommandTest {
     void aStoppedKsmdIsCuredByStartingIt(RunningKsmd ksmd) {
         ksmd.set(KsmSetting.RUN, 0);
 
-        KsmProcess doctor = KsmProcess.run("doctor");
+        EndedProcess doctor = KsmProcess.run("doctor");
 
         assertThat(doctor.exitStatus()).isEqualTo(3);
         assertThat(doctor.output())
@@ -68,7 +69,7 @@ class DoctorCommandTest {
         ksmd.set(KsmSetting.PAGES_TO_SCAN, 100);
         ksmd.set(KsmSetting.SLEEP_MILLISECS, 20);
 
-        KsmProcess slow = KsmProcess.run("doctor");
+        EndedProcess slow = KsmProcess.run("doctor");
 
         assertThat(slow.exitStatus()).as(slow.output()).isZero();
         assertThat(slow.output())
@@ -76,7 +77,7 @@ class DoctorCommandTest {
 
         ksmd.set(KsmSetting.PAGES_TO_SCAN, 0);
 
-        KsmProcess never = KsmProcess.run("doctor", "--json");
+        EndedProcess never = KsmProcess.run("doctor", "--json");
 
         assertThat(never.exitStatus()).isEqualTo(3);
         assertThat(never.output())
@@ -90,7 +91,7 @@ class DoctorCommandTest {
     @EnabledIfRoot
     @Test
     void whatIsMaskedCannotBeTold(RunningKsmd ksmd) {
-        KsmProcess doctor = KsmProcess.run(
+        EndedProcess doctor = KsmProcess.run(
                 List.of(
                         "unshare",
                         "--mount",
@@ -109,7 +110,7 @@ class DoctorCommandTest {
     void withoutRightsItSaysWhoHasThem(RunningKsmd ksmd, @TempDir Path folder) throws IOException {
         Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
 
-        KsmProcess doctor = KsmProcess.runCommand(KsmProcess.commandOfNobody(folder, "doctor"));
+        EndedProcess doctor = EndedProcess.run(KsmProcess.commandOfNobody(folder, "doctor"));
 
         assertThat(doctor.exitStatus()).as(doctor.output() + doctor.errors()).isZero();
         assertThat(doctor.output()).containsPattern("warning  rights .*\n +-> run ksm tune as root");
@@ -121,10 +122,11 @@ class DoctorCommandTest {
         try (MemoryCgroup cgroup = MemoryCgroup.create()) {
             cgroup.limitTo(700 << 20);
 
-            KsmProcess doctor = KsmProcess.run(cgroup.commandPrefix(), "doctor");
+            EndedProcess doctor = KsmProcess.run(cgroup.commandPrefix(), "doctor");
 
             assertThat(doctor.output())
-                    .containsPattern("ok       memory-limit .* of the 700.0 MiB that " + cgroup.folder() + "/memory");
+                    .containsPattern(
+                            "ok       memory-limit .* of the 700.0 MiB that " + cgroup.directory() + "/memory");
         }
     }
 

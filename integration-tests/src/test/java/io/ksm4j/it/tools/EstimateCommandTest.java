@@ -5,11 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.EnabledIfRoot;
-import io.ksm4j.it.fixtures.KsmProcess;
-import io.ksm4j.it.fixtures.PageCounts;
-import io.ksm4j.it.fixtures.Pages;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.AddressRange;
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
@@ -18,9 +13,15 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSetting;
+import io.ksm4j.it.fixtures.EnabledIfRoot;
+import io.ksm4j.it.fixtures.KsmProcess;
+import io.ksm4j.it.fixtures.PageCounts;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
@@ -51,7 +52,7 @@ class EstimateCommandTest {
 
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Ksm.system();
-            Pages pages = new Pages(Long.parseLong(arguments[0]), ksm.pageSize());
+            PageContents pages = new PageContents(Long.parseLong(arguments[0]), ksm.pageSize());
             List<Integer> contents = new ArrayList<>();
             for (int i = 1; i < arguments.length; i++) {
                 String[] part = arguments[i].split(":", -1);
@@ -64,7 +65,7 @@ class EstimateCommandTest {
             try (MergeRegion region = ksm.allocate(contents.size() * ksm.pageSize(), options)) {
                 for (int page = 0; page < contents.size(); page++) {
                     if (contents.get(page) > 0) {
-                        pages.fill(region, page, contents.get(page));
+                        pages.fill(region.buffer(), page, contents.get(page));
                     } else if (contents.get(page) == 0) {
                         region.buffer(page * ksm.pageSize(), 1).put(0, (byte) 0);
                     } else {
@@ -90,7 +91,7 @@ class EstimateCommandTest {
         return jvm;
     }
 
-    /** Pages of memory that the regions of all holders take together. */
+    /** PageContents of memory that the regions of all holders take together. */
     private long frames() {
         return regions.entrySet().stream()
                 .flatMapToLong(holder -> PageCounts.frames(holder.getKey().pid(), holder.getValue(), PAGE))
@@ -114,7 +115,7 @@ class EstimateCommandTest {
         return (pages - 1) / maxPageSharing;
     }
 
-    private static KsmProcess estimate(String... arguments) {
+    private static EndedProcess estimate(String... arguments) {
         List<String> all = new ArrayList<>(List.of("estimate", "--json"));
         all.addAll(List.of(arguments));
         return KsmProcess.run(all.toArray(String[]::new));
@@ -125,7 +126,7 @@ class EstimateCommandTest {
     }
 
     /** The first number under this name, which for names that processes have, too, is that of all of them. */
-    private static long number(KsmProcess estimate, String name) {
+    private static long number(EndedProcess estimate, String name) {
         assertThat(estimate.exitStatus()).as(estimate.errors()).isZero();
         Matcher matcher = Pattern.compile("\"" + name + "\": (-?\\d+)").matcher(estimate.output());
         assertThat(matcher.find()).as(estimate.output()).isTrue();
@@ -138,7 +139,7 @@ class EstimateCommandTest {
         ksmd.set(KsmSetting.RUN, 0);
         try (RunningJvm one = holder("512:100", "600:1", "20:0", "8:-1");
                 RunningJvm other = holder("300:150", "100:100", "10:0")) {
-            KsmProcess estimate = estimate("--marked", pid(one), pid(other), pid(one));
+            EndedProcess estimate = estimate("--marked", pid(one), pid(other), pid(one));
 
             // The other has the contents of each part, too, and zeros are one more.
             long read = readsMapTheZeroPage() ? 0 : 8;
@@ -181,7 +182,7 @@ class EstimateCommandTest {
             assertThat(number(estimate, "costBytes")).isEqualTo(candidates * 64 + kept * 64 + 2 * 48);
 
             ksmd.set(KsmSetting.RUN, 0);
-            KsmProcess after = estimate("--marked", pid(one), pid(other));
+            EndedProcess after = estimate("--marked", pid(one), pid(other));
             assertThat(number(after, "candidateBytes")).isEqualTo(candidates * PAGE);
             assertThat(number(after, "savedBytes")).as("but the copies").isEqualTo(extraCopies * PAGE);
         }
@@ -207,7 +208,7 @@ class EstimateCommandTest {
     void aSampleInLittleMemoryComesClose(RunningKsmd ksmd) throws Exception {
         ksmd.set(KsmSetting.RUN, 0);
         try (RunningJvm jvm = holder("16384:8192", "4096:1", "4096:0")) {
-            KsmProcess estimate = estimate("--marked", "--memory", "64k", pid(jvm));
+            EndedProcess estimate = estimate("--marked", "--memory", "64k", pid(jvm));
 
             // 4096 places, a quarter of which stay free; 8194 contents.
             long saved = 8192 + 8190 - 2 * extraCopies(4096, ksmd.read("max_page_sharing"));
@@ -216,7 +217,7 @@ class EstimateCommandTest {
             assertThat(number(estimate, "errorBytes") / PAGE).isBetween(250L, 370L);
             assertThat((double) number(estimate, "savedBytes") / PAGE).isCloseTo((double) saved, within(0.05 * saved));
 
-            KsmProcess eighth = estimate("--marked", "--sample", "8", pid(jvm));
+            EndedProcess eighth = estimate("--marked", "--sample", "8", pid(jvm));
             assertThat(number(eighth, "sampling")).isEqualTo(8);
             assertThat((double) number(eighth, "savedBytes") / PAGE).isCloseTo((double) saved, within(0.1 * saved));
         }
@@ -281,8 +282,8 @@ class EstimateCommandTest {
         try (RunningJvm jvm = RunningJvm.start(Changer.class, salt)) {
             jvm.awaitLine("ready");
 
-            KsmProcess once = estimate("--marked", pid(jvm));
-            KsmProcess twice = estimate("--marked", "--stable", "1", pid(jvm));
+            EndedProcess once = estimate("--marked", pid(jvm));
+            EndedProcess twice = estimate("--marked", "--stable", "1", pid(jvm));
 
             assertThat(number(once, "savedBytes")).isGreaterThanOrEqualTo(999 * PAGE);
             assertThat(number(twice, "changedBytes")).isEqualTo(200 * PAGE);
@@ -298,13 +299,13 @@ class EstimateCommandTest {
 
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Ksm.system();
-            Pages pages = new Pages(Long.parseLong(arguments[0]), ksm.pageSize());
+            PageContents pages = new PageContents(Long.parseLong(arguments[0]), ksm.pageSize());
             try (MergeRegion region =
                     ksm.allocate(1200 * ksm.pageSize(), RegionOptions.DEFAULT.withHugePages(HugePages.AVOID))) {
-                pages.fill(region, page -> 0);
+                pages.fill(region.buffer(), page -> 0);
                 for (int round = 1; ; round++) {
                     for (int page = 0; page < 200; page++) {
-                        pages.fill(region, page, round);
+                        pages.fill(region.buffer(), page, round);
                     }
                     if (round == 1) {
                         System.out.println("ready");
@@ -322,7 +323,7 @@ class EstimateCommandTest {
         try {
             String child = parent.inputReader(StandardCharsets.UTF_8).readLine();
 
-            KsmProcess family = estimate(Long.toString(parent.pid()), child);
+            EndedProcess family = estimate(Long.toString(parent.pid()), child);
 
             assertThat(number(family, "candidateBytes")).isGreaterThan(2 * (10 << 20));
             assertThat(number(family, "savedBytes")).isLessThan(4 << 20);

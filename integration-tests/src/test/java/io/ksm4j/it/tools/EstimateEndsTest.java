@@ -6,7 +6,8 @@ import static org.awaitility.Awaitility.await;
 import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.EnabledIfRoot;
 import io.ksm4j.it.fixtures.KsmProcess;
-import io.ksm4j.it.fixtures.RunningJvm;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
@@ -77,7 +78,7 @@ class EstimateEndsTest {
         }
     }
 
-    private static void assertLeftOut(KsmProcess estimate, String message) {
+    private static void assertLeftOut(EndedProcess estimate, String message) {
         assertThat(estimate.exitStatus()).isEqualTo(1);
         assertThat(estimate.output()).isEmpty();
         assertThat(estimate.errors()).isEqualTo("ksm: " + message + "\n");
@@ -99,7 +100,7 @@ class EstimateEndsTest {
                     Files.readString(Path.of("/proc", zombie, "status")).contains("\nState:\tZ"));
             String thread = threadOf(jvm);
 
-            KsmProcess some = KsmProcess.run("estimate", "2", Long.toString(ended.pid()), zombie, pid(jvm), thread);
+            EndedProcess some = KsmProcess.run("estimate", "2", Long.toString(ended.pid()), zombie, pid(jvm), thread);
 
             assertThat(some.exitStatus()).isEqualTo(1);
             assertThat(some.errors().lines())
@@ -131,7 +132,7 @@ class EstimateEndsTest {
         List<String> command = new ArrayList<>(List.of("sh", "-c", "exec \"$@\" estimate $$", "sh"));
         command.addAll(KsmProcess.command());
 
-        KsmProcess own = KsmProcess.runCommand(command);
+        EndedProcess own = EndedProcess.run(command);
 
         assertThat(own.exitStatus()).isEqualTo(1);
         assertThat(own.errors()).endsWith(" is this command: its memory changes while it reads\n");
@@ -144,7 +145,7 @@ class EstimateEndsTest {
         String own = Long.toString(ProcessHandle.current().pid());
 
         assertLeftOut(
-                KsmProcess.runCommand(KsmProcess.commandOfNobody(folder, "estimate", own)),
+                EndedProcess.run(KsmProcess.commandOfNobody(folder, "estimate", own)),
                 "no permission to read the memory of process " + own + ": run as root");
     }
 
@@ -166,7 +167,7 @@ class EstimateEndsTest {
 
             new ProcessBuilder("kill", "-INT", pid(interrupted)).start().waitFor();
             assertThat(interrupted.awaitExit()).isEqualTo(128 + 2);
-            assertThat(interrupted.hasSaidMore()).isFalse();
+            assertThat(interrupted.hasPrintedMore()).isFalse();
         }
     }
 

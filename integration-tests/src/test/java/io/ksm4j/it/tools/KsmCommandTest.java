@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.KsmProcess;
+import io.ksm4j.testsupport.EndedProcess;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,7 +21,7 @@ class KsmCommandTest {
     @ParameterizedTest
     @ValueSource(strings = {"", "nonsense", "status 0", "status \u001b[2J\u009b2J", "attach 0"})
     void badArgumentsAreRefusedInOneLine(String arguments) {
-        KsmProcess ksm = KsmProcess.run(arguments.isEmpty() ? new String[0] : arguments.split(" ", -1));
+        EndedProcess ksm = KsmProcess.run(arguments.isEmpty() ? new String[0] : arguments.split(" ", -1));
 
         assertThat(ksm.exitStatus()).isEqualTo(2);
         assertThat(ksm.output()).isEmpty();
@@ -33,7 +34,7 @@ class KsmCommandTest {
 
     @Test
     void helpNamesEverySubcommand() {
-        KsmProcess ksm = KsmProcess.run("--help");
+        EndedProcess ksm = KsmProcess.run("--help");
 
         assertThat(ksm.exitStatus()).isZero();
         assertThat(ksm.output())
@@ -54,7 +55,7 @@ class KsmCommandTest {
     @ValueSource(strings = {"--help", "doctor"})
     void aReaderThatHasGoneEndsItQuietly(String arguments) {
         // What it writes first comes after the JVM has started, when the reader has long gone.
-        KsmProcess bash = inBash("{ \"$@\"; echo \"status $?\" >&2; } | true", arguments);
+        EndedProcess bash = inBash("{ \"$@\"; echo \"status $?\" >&2; } | true", arguments);
 
         assertThat(bash.errors()).isEqualTo("status 141\n");
     }
@@ -62,7 +63,7 @@ class KsmCommandTest {
     @Test
     void aReaderOfAPipeWithANameMayGoToo(@TempDir Path folder) {
         Path pipe = folder.resolve("pipe");
-        KsmProcess bash = inBash(
+        EndedProcess bash = inBash(
                 "mkfifo " + pipe + "; { \"$@\" > " + pipe + "; echo \"status $?\" >&2; } & true < " + pipe + "; wait",
                 "--help");
 
@@ -71,7 +72,7 @@ class KsmCommandTest {
 
     @Test
     void aFullDiskIsSaidInOneLine() {
-        KsmProcess bash = inBash("\"$@\" > /dev/full", "doctor", "--json");
+        EndedProcess bash = inBash("\"$@\" > /dev/full", "doctor", "--json");
 
         assertThat(bash.exitStatus()).isEqualTo(1);
         assertThat(bash.errors())
@@ -79,9 +80,9 @@ class KsmCommandTest {
                 .hasLineCount(1);
     }
 
-    private static KsmProcess inBash(String script, String... arguments) {
+    private static EndedProcess inBash(String script, String... arguments) {
         List<String> command = new ArrayList<>(List.of("bash", "-c", script, "bash"));
         command.addAll(KsmProcess.command(arguments));
-        return KsmProcess.runCommand(command);
+        return EndedProcess.run(command);
     }
 }

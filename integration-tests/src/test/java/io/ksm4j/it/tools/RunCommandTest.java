@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.KsmProcess;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.testsupport.EndedProcess;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,14 +28,14 @@ class RunCommandTest {
         String script = "cat /proc/$$/ksm_stat /proc/self/ksm_stat; exit 7";
         String[] arguments = {"run", "--", "sh", "-c", script};
         for (List<String> command : List.of(KsmProcess.command(arguments), KsmProcess.commandOnJdk17(arguments))) {
-            KsmProcess program = KsmProcess.runCommand(command);
+            EndedProcess program = EndedProcess.run(command);
 
             assertThat(program.exitStatus()).as(program.errors()).isEqualTo(7);
             assertThat(program.output().lines().filter("ksm_merge_any: yes"::equals))
                     .hasSize(2);
             assertThat(program.errors()).isEmpty();
         }
-        KsmProcess without = KsmProcess.runCommand(List.of("sh", "-c", script));
+        EndedProcess without = EndedProcess.run(List.of("sh", "-c", script));
         assertThat(without.output()).contains("ksm_merge_any: no\n").doesNotContain("ksm_merge_any: yes");
     }
 
@@ -48,7 +49,7 @@ class RunCommandTest {
         String script = "printf '%s|' \"$VARIABLE\" \"$@\" | od -An -tx1; ls /proc/$$/fd; readlink /proc/$$/fd/3";
         command.addAll(KsmProcess.command("run", "sh", "-c", script, "sh"));
 
-        KsmProcess program = KsmProcess.runCommand(command);
+        EndedProcess program = EndedProcess.run(command);
 
         assertThat(program.exitStatus()).as(program.errors()).isZero();
         assertThat(program.output()).isEqualTo("""
@@ -73,10 +74,10 @@ class RunCommandTest {
     @Test
     void signalsStayBlocked() {
         List<String> blocking = List.of("env", "--block-signal=USR1");
-        String plain = KsmProcess.runCommand(List.of("env", "--block-signal=USR1", "cat", "/proc/self/status"))
+        String plain = EndedProcess.run(List.of("env", "--block-signal=USR1", "cat", "/proc/self/status"))
                 .output();
 
-        KsmProcess program = KsmProcess.run(blocking, "run", "cat", "/proc/self/status");
+        EndedProcess program = KsmProcess.run(blocking, "run", "cat", "/proc/self/status");
 
         assertThat(plain).contains("SigBlk:\t0000000000000200\n");
         assertThat(program.output()).as(program.errors()).contains("SigBlk:\t0000000000000200\n");
@@ -86,7 +87,7 @@ class RunCommandTest {
     void noCountersOfAJvmStayBehind() {
         Path folder = Path.of("/tmp", "hsperfdata_" + System.getProperty("user.name"));
 
-        KsmProcess program = KsmProcess.run("run", "sh", "-c", "echo $$; ls " + folder);
+        EndedProcess program = KsmProcess.run("run", "sh", "-c", "echo $$; ls " + folder);
 
         List<String> lines = program.output().lines().toList();
         assertThat(lines.subList(1, lines.size())).doesNotContain(lines.get(0));
@@ -99,7 +100,7 @@ class RunCommandTest {
         List<String> command = new ArrayList<>(List.of("sh", "-c", "exec \"$@\" 3<" + jar + " <&-", "sh"));
         command.addAll(KsmProcess.command("run", "sh", "-c", "ls /proc/$$/fd; readlink /proc/$$/fd/3"));
 
-        KsmProcess program = KsmProcess.runCommand(command);
+        EndedProcess program = EndedProcess.run(command);
 
         assertThat(program.output()).as(program.errors()).isEqualTo("1\n2\n3\n" + jar + "\n");
     }
@@ -128,7 +129,7 @@ class RunCommandTest {
         List<String> command = new ArrayList<>(KsmProcess.command("run", "sh", "-c", "exit 3"));
         command.add(1, "-Dos.version=6.5.0-41-generic");
 
-        KsmProcess program = KsmProcess.runCommand(command);
+        EndedProcess program = EndedProcess.run(command);
 
         assertThat(program.exitStatus()).isEqualTo(3);
         assertThat(program.errors())
@@ -139,17 +140,17 @@ class RunCommandTest {
     @Test
     void whatCannotBeRunIsSaidInOneLine(@TempDir Path folder) throws IOException {
         // In a directory that may not be searched there might be one.
-        KsmProcess missing = KsmProcess.run(List.of("env", "PATH=/usr/bin:/bin"), "run", "ksm4j-no-such-program");
+        EndedProcess missing = KsmProcess.run(List.of("env", "PATH=/usr/bin:/bin"), "run", "ksm4j-no-such-program");
         assertThat(missing.exitStatus()).isEqualTo(127);
         assertThat(missing.errors()).isEqualTo("ksm: there is no program ksm4j-no-such-program\n");
 
         Path script = Files.writeString(folder.resolve("script"), "echo \"$@\"\n");
-        KsmProcess refused = KsmProcess.run("run", script.toString());
+        EndedProcess refused = KsmProcess.run("run", script.toString());
         assertThat(refused.exitStatus()).isEqualTo(126);
         assertThat(refused.errors()).isEqualTo("ksm: no permission to run " + script + "\n");
 
         Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwx------"));
-        KsmProcess run = KsmProcess.run("run", script.toString(), "one", "two");
+        EndedProcess run = KsmProcess.run("run", script.toString(), "one", "two");
         assertThat(run.exitStatus()).as(run.errors()).isZero();
         assertThat(run.output()).isEqualTo("one two\n");
     }

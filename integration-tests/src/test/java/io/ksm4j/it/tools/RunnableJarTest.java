@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.Jdk17;
-import io.ksm4j.it.fixtures.KsmProcess;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.testsupport.EndedProcess;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -55,13 +55,13 @@ class RunnableJarTest {
 
     @Test
     void itBringsABackendForEveryJdk() throws IOException {
-        KsmProcess onThisJdk = KsmProcess.runCommand(launcher(JDK, "doctor"));
+        EndedProcess onThisJdk = EndedProcess.run(launcher(JDK, "doctor"));
         assertThat(onThisJdk.output())
                 .containsPattern("\nok +java .*native access is enabled")
                 .containsPattern("\nok +backend +ffm\n");
         assertThat(onThisJdk.errors()).isEmpty();
 
-        KsmProcess onJdk17 = KsmProcess.runCommand(launcher(Jdk17.home(), "doctor"));
+        EndedProcess onJdk17 = EndedProcess.run(launcher(Jdk17.home(), "doctor"));
         assertThat(onJdk17.output()).containsPattern("\nok +backend +jna; not usable: ffm: needs Java 22 or later\n");
         assertThat(onJdk17.errors()).isEmpty();
     }
@@ -70,9 +70,8 @@ class RunnableJarTest {
     void itTellsItsVersion() {
         String version = jar.getFileName().toString().replaceAll("ksm-tools-(.+)-runnable[.]jar", "$1");
 
-        assertThat(KsmProcess.runCommand(launcher(JDK, "--version")).output())
-                .isEqualTo("ksm, of ksm4j " + version + "\n");
-        assertThat(KsmProcess.runCommand(launcher(JDK, "status", "--version")).output())
+        assertThat(EndedProcess.run(launcher(JDK, "--version")).output()).isEqualTo("ksm, of ksm4j " + version + "\n");
+        assertThat(EndedProcess.run(launcher(JDK, "status", "--version")).output())
                 .isEqualTo("ksm, of ksm4j " + version + "\n");
     }
 
@@ -136,6 +135,6 @@ class RunnableJarTest {
         List<String> all = new ArrayList<>(
                 List.of("env", "JAVA_HOME=" + jdk, "KSM_JAR=" + jar, "sh", "-c", script, output.toString()));
         all.addAll(command);
-        return KsmProcess.runCommand(all).exitStatus();
+        return EndedProcess.run(all).exitStatus();
     }
 }

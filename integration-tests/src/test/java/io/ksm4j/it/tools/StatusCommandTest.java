@@ -4,22 +4,22 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.ChildJvm;
+import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
 import io.ksm4j.it.fixtures.EnabledIfKsmIsShown;
 import io.ksm4j.it.fixtures.EnabledIfRoot;
 import io.ksm4j.it.fixtures.KsmProcess;
-import io.ksm4j.it.fixtures.Pages;
-import io.ksm4j.it.fixtures.RunningJvm;
-import io.ksm4j.Ksm;
-import io.ksm4j.MergeRegion;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.ProcessKsmStats;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.JavaCommand;
+import io.ksm4j.testsupport.PageContents;
+import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -42,7 +42,7 @@ class StatusCommandTest {
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Ksm.system();
             try (MergeRegion region = ksm.allocate(PAGES * ksm.pageSize())) {
-                new Pages(new SecureRandom().nextLong(), ksm.pageSize()).fill(region, page -> 0);
+                PageContents.unique(ksm.pageSize()).fill(region.buffer(), page -> 0);
                 System.out.println("ready");
                 while (System.in.read() >= 0) {
                     // until the end
@@ -59,9 +59,9 @@ class StatusCommandTest {
             await().atMost(PATIENCE)
                     .until(() -> ProcessKsmStats.read(jvm.pid()).mergingPages().orElse(0) == PAGES);
 
-            KsmProcess status = KsmProcess.run("status");
-            KsmProcess one = KsmProcess.run("status", Long.toString(jvm.pid()));
-            KsmProcess json = KsmProcess.run("status", "--json", Long.toString(jvm.pid()));
+            EndedProcess status = KsmProcess.run("status");
+            EndedProcess one = KsmProcess.run("status", Long.toString(jvm.pid()));
+            EndedProcess json = KsmProcess.run("status", "--json", Long.toString(jvm.pid()));
 
             String line = " " + jvm.pid() + "     4.0 MiB    64.0 KiB     3.9 MiB  " + Sharer.class.getName() + "\n";
             assertThat(status.exitStatus()).as(status.errors()).isZero();
@@ -107,7 +107,7 @@ class StatusCommandTest {
         Process ended = new ProcessBuilder("true").start();
         ended.waitFor();
 
-        KsmProcess status = KsmProcess.run("status", Long.toString(ended.pid()));
+        EndedProcess status = KsmProcess.run("status", Long.toString(ended.pid()));
 
         assertThat(status.exitStatus()).isEqualTo(1);
         assertThat(status.output()).isEmpty();
@@ -121,7 +121,7 @@ class StatusCommandTest {
         List<String> command = new ArrayList<>(KsmProcess.command("status", pid));
         command.addAll(1, List.of("-Duser.language=ar", "-Duser.country=EG"));
 
-        assertThat(KsmProcess.runCommand(command).output()).containsPattern("\n +" + pid + " ");
+        assertThat(EndedProcess.run(command).output()).containsPattern("\n +" + pid + " ");
     }
 
     /** Processes and their files in a container of its own, as the option belongs to all mounts of one before Linux 5.8. */
@@ -141,11 +141,11 @@ class StatusCommandTest {
         List<String> json = new ArrayList<>(status);
         json.add("--json");
 
-        KsmProcess text = KsmProcess.runCommand(status);
+        EndedProcess text = EndedProcess.run(status);
 
         assertThat(text.exitStatus()).as(text.errors()).isZero();
         assertThat(text.output()).endsWith("\n" + message + "\n");
-        assertThat(KsmProcess.runCommand(json).output()).endsWith("\"hiddenProcesses\": " + count + "}\n");
+        assertThat(EndedProcess.run(json).output()).endsWith("\"hiddenProcesses\": " + count + "}\n");
     }
 
     @Test
@@ -155,7 +155,7 @@ class StatusCommandTest {
                 ProcessHandle.current().info().command().orElseThrow(),
                 "--enable-native-access=ALL-UNNAMED",
                 "-cp",
-                ChildJvm.classPath(),
+                JavaCommand.classPath(),
                 FirstThreadEnds.class.getName());
         try (RunningJvm jvm = RunningJvm.start(command)) {
             jvm.awaitLine("ended");
@@ -176,13 +176,13 @@ class StatusCommandTest {
     void withoutRightsTheMachineIsShownAndTheOthersAreCounted(@TempDir Path folder) throws IOException {
         Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
 
-        KsmProcess all = KsmProcess.runCommand(KsmProcess.commandOfNobody(folder, "status"));
+        EndedProcess all = EndedProcess.run(KsmProcess.commandOfNobody(folder, "status"));
         assertThat(all.exitStatus()).as(all.errors()).isZero();
         assertThat(all.output())
                 .contains("\nsaved     ")
                 .containsPattern("\n\\d+ processes of other users could not be read: run as root\\.\n$");
 
-        KsmProcess one = KsmProcess.runCommand(KsmProcess.commandOfNobody(
+        EndedProcess one = EndedProcess.run(KsmProcess.commandOfNobody(
                 Files.createDirectory(folder.resolve("again")),
                 "status",
                 Long.toString(ProcessHandle.current().pid())));

@@ -6,7 +6,7 @@ import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.abort;
 
 import io.ksm4j.it.fixtures.KsmProcess;
-import io.ksm4j.it.fixtures.DefaultSignals;
+import io.ksm4j.testsupport.DefaultSignals;
 import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;

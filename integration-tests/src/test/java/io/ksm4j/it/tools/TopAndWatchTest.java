@@ -8,6 +8,7 @@ import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.EnabledIfKsmIsShown;
 import io.ksm4j.it.fixtures.KsmProcess;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.testsupport.EndedProcess;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -113,7 +114,7 @@ class TopAndWatchTest {
                 new ArrayList<>(List.of("bash", "-c", "{ \"$@\"; echo \"status $?\" >&2; } | head -n 1", "bash"));
         command.addAll(KsmProcess.command("top", "--interval", "0.1"));
 
-        KsmProcess bash = KsmProcess.runCommand(command);
+        EndedProcess bash = EndedProcess.run(command);
 
         assertThat(bash.output()).containsPattern("^\\d\\d:\\d\\d:\\d\\d  saved .*\n$");
         assertThat(bash.errors()).isEqualTo("status 141\n");
@@ -155,7 +156,7 @@ class TopAndWatchTest {
     void withoutATerminalItWritesALineForEachSampleAndThePlot() throws IOException {
         Path plot = folder.resolve("plot.svg");
 
-        KsmProcess watch = KsmProcess.run("watch", "--all", "-n", "3", "--interval", "0.1", "--svg", plot.toString());
+        EndedProcess watch = KsmProcess.run("watch", "--all", "-n", "3", "--interval", "0.1", "--svg", plot.toString());
 
         assertThat(watch.exitStatus()).as(watch.errors()).isZero();
         assertThat(watch.output())
@@ -170,7 +171,7 @@ class TopAndWatchTest {
         Process ended = new ProcessBuilder("true").start();
         ended.waitFor();
 
-        KsmProcess watch = KsmProcess.run("watch", Long.toString(ended.pid()));
+        EndedProcess watch = KsmProcess.run("watch", Long.toString(ended.pid()));
 
         assertThat(watch.exitStatus()).isEqualTo(1);
         assertThat(watch.output()).isEmpty();

@@ -4,12 +4,13 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
-import io.ksm4j.it.fixtures.KsmProcess;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSettings;
+import io.ksm4j.it.fixtures.KsmProcess;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.RunningJvm;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -75,7 +76,7 @@ class TopCommandTest {
             jvm.awaitLine("ready");
             await().atMost(PATIENCE).until(() -> ksmd.read("pages_sharing") > 0);
 
-            KsmProcess top = KsmProcess.run("top", "--json", "-n", "2", "--interval", "0.3");
+            EndedProcess top = KsmProcess.run("top", "--json", "-n", "2", "--interval", "0.3");
 
             assertThat(top.exitStatus()).as(top.errors()).isZero();
             String[] lines = top.output().split("\n", -1);

@@ -2,14 +2,15 @@ package io.ksm4j.it.tools;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.it.fixtures.KsmProcess;
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
+import io.ksm4j.it.fixtures.KsmProcess;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.micrometer.KsmMetrics;
+import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.RunningJvm;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
@@ -100,7 +101,7 @@ class TuneCommandTest {
         List<String> command = new ArrayList<>(List.of("bash", "-c", "\"$@\" | true; echo ${PIPESTATUS[0]}", "bash"));
         command.addAll(KsmProcess.command("tune"));
 
-        KsmProcess tune = KsmProcess.runCommand(command);
+        EndedProcess tune = EndedProcess.run(command);
 
         assertThat(tune.output()).isEqualTo("141\n");
         assertThat(tune.errors()).isEmpty();
@@ -112,7 +113,7 @@ class TuneCommandTest {
         Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
         KsmSettings before = settings();
 
-        KsmProcess tune = KsmProcess.runCommand(KsmProcess.commandOfNobody(folder, "tune"));
+        EndedProcess tune = EndedProcess.run(KsmProcess.commandOfNobody(folder, "tune"));
 
         assertThat(tune.exitStatus()).isEqualTo(1);
         assertThat(tune.output()).isEmpty();
@@ -128,7 +129,7 @@ class TuneCommandTest {
     void badOptionsAreRefusedBeforeAnythingIsChanged() {
         KsmSettings before = settings();
 
-        KsmProcess tune = KsmProcess.run("tune", "--cpu", "101");
+        EndedProcess tune = KsmProcess.run("tune", "--cpu", "101");
 
         assertThat(tune.exitStatus()).isEqualTo(2);
         assertThat(tune.errors()).isEqualTo("ksm: invalid --cpu 101: must be 1 to 100 percent: see ksm tune --help\n");
@@ -159,7 +160,7 @@ class TuneCommandTest {
                             .statusCode())
                     .isEqualTo(405);
 
-            KsmProcess second = KsmProcess.run("tune", "--metrics", Integer.toString(uri.getPort()));
+            EndedProcess second = KsmProcess.run("tune", "--metrics", Integer.toString(uri.getPort()));
             assertThat(second.exitStatus()).isEqualTo(1);
             assertThat(second.errors())
                     .startsWith("ksm: cannot serve metrics on port " + uri.getPort() + ": ")

@@ -2,9 +2,9 @@ package io.ksm4j.it.tools;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.ksm4j.it.fixtures.RunningJvm;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.testsupport.RunningJvm;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
