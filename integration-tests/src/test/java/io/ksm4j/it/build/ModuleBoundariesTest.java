@@ -7,18 +7,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.tngtech.archunit.base.DescribedPredicate;
 import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.domain.JavaClasses;
-import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.lang.ArchRule;
 import io.ksm4j.Ksm;
 import io.ksm4j.agent.KsmAgent;
-import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.ffm.FfmBackendProvider;
 import io.ksm4j.it.fixtures.CodeLocation;
 import io.ksm4j.jna.JnaBackendProvider;
 import io.ksm4j.jnr.JnrBackendProvider;
-import io.ksm4j.junit.RunningKsmd;
-import io.ksm4j.micrometer.KsmMetrics;
-import io.ksm4j.plot.Plot;
 import java.lang.module.ModuleDescriptor;
 import java.lang.module.ModuleDescriptor.Exports;
 import java.lang.module.ModuleDescriptor.Requires;
@@ -30,37 +25,23 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
-/** The arrows between the modules point one way, and each technology stays in its module. */
+/** Dependencies between modules have one direction, and each third-party library is used in one module only. */
 class ModuleBoundariesTest {
 
     private static final String[] API = {"io.ksm4j", "io.ksm4j.pool", "io.ksm4j.spi", "io.ksm4j.stats"};
 
-    private static final List<Class<?>> ONE_OF_EACH_MODULE = List.of(
-            Ksm.class,
-            FfmBackendProvider.class,
-            JnaBackendProvider.class,
-            JnrBackendProvider.class,
-            KsmDaemon.class,
-            RunningKsmd.class,
-            KsmMetrics.class,
-            Plot.class,
-            command());
+    private static final String INTERNAL = "io.ksm4j.internal..";
 
-    /** And of what is no module: its jar has a module in it that is named when it is loaded. */
-    private static final Class<?> AGENT = KsmAgent.class;
+    private static final JavaClasses CLASSES = PublishedModules.ALL;
 
-    private static final JavaClasses CLASSES = new ClassFileImporter()
-            .withImportOption(location -> Stream.concat(ONE_OF_EACH_MODULE.stream(), Stream.of(AGENT))
-                    .anyMatch(type -> location.contains(CodeLocation.of(type).toString())))
-            .importPackages("io.ksm4j");
-
-    /** Nothing in its module is public. */
-    private static Class<?> command() {
-        try {
-            return Class.forName("io.ksm4j.tools.KsmCommand");
-        } catch (ClassNotFoundException e) {
-            throw new IllegalStateException(e);
-        }
+    /**
+     * Returns all modules except for the agent: its jar is not a module, but contains one that gets its name when it is
+     * loaded.
+     */
+    private static Stream<ModuleDescriptor> modules() {
+        return PublishedModules.CLASSES.values().stream()
+                .filter(type -> type != KsmAgent.class)
+                .map(ModuleBoundariesTest::moduleOf);
     }
 
     private static ModuleDescriptor moduleOf(Class<?> type) {
@@ -74,11 +55,13 @@ class ModuleBoundariesTest {
         check(classes()
                 .that()
                 .resideInAnyPackage(API)
+                .or()
+                .resideInAPackage(INTERNAL)
                 .should()
                 .onlyDependOnClassesThat()
                 .resideInAnyPackage(
                         "io.ksm4j",
-                        "io.ksm4j.internal..",
+                        INTERNAL,
                         "io.ksm4j.pool",
                         "io.ksm4j.spi",
                         "io.ksm4j.stats",
@@ -113,17 +96,40 @@ class ModuleBoundariesTest {
 
     @Test
     void modulesKnowTheApiAndNotEachOther() {
-        for (String module : List.of("agent", "agent.isolated", "ffm", "jna", "jnr", "micrometer", "test", "tools..")) {
-            check(onlyItself("io.ksm4j." + module));
+        for (String module : List.of("agent", "ffm", "jna", "jnr", "micrometer", "tck", "tools")) {
+            check(onlyItself("io.ksm4j." + module + ".."));
         }
-        check(onlyItself("io.ksm4j.plot", "io.ksm4j.tools.."));
-        check(onlyItself("io.ksm4j.junit", "io.ksm4j.tck"));
-        check(onlyItself("io.ksm4j.control", "io.ksm4j.junit", "io.ksm4j.tools.."));
+        check(noClasses()
+                .that()
+                .resideInAPackage("io.ksm4j.agent")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("io.ksm4j.agent.isolated"));
+        check(onlyItself("io.ksm4j.plot..", "io.ksm4j.tools.."));
+        check(onlyItself("io.ksm4j.junit..", "io.ksm4j.tck.."));
+        check(onlyItself("io.ksm4j.control..", "io.ksm4j.junit..", "io.ksm4j.tools.."));
     }
 
-    /** And of the JDK what every program has: the others are asked for when it is loaded, and may be missing. */
+    /** On the class path, other code could use internal packages; their package-info says that it must not. */
     @Test
-    void whatTheAgentPutsOnTheClassPathOfProgramsNeedsTheJdkOnly() {
+    void internalPackagesAreForModulesOfKsm4jOnly() {
+        assertThat(modules())
+                .flatExtracting(ModuleDescriptor::exports)
+                .filteredOn(exports -> exports.source().startsWith("io.ksm4j.internal"))
+                .isNotEmpty()
+                .allSatisfy(exports ->
+                        assertThat(exports.targets()).isNotEmpty().allMatch(target -> target.startsWith("io.ksm4j.")));
+        check(noClasses()
+                .that()
+                .resideInAPackage("io.ksm4j.agent..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage(INTERNAL));
+    }
+
+    /** They need java.base only: other modules may be missing, so the agent looks them up when it is loaded. */
+    @Test
+    void theAgentsClassesOnTheClassPathOfProgramsNeedTheJdkOnly() {
         check(classes()
                 .that()
                 .resideInAPackage("io.ksm4j.agent")
@@ -149,16 +155,18 @@ class ModuleBoundariesTest {
     }
 
     @Test
-    void theExtensionNeedsJUnitAndNoLibraryOfAssertions() {
+    void onlyTheTestsOfBackendsNeedALibraryOfAssertions() {
+        check(only("io.ksm4j.tck..", "org.assertj.."));
+        check(noClasses().should().dependOnClassesThat().resideInAPackage("org.awaitility.."));
         check(noClasses()
                 .that()
-                .resideInAPackage("io.ksm4j.junit")
+                .resideOutsideOfPackages("io.ksm4j.junit..", "io.ksm4j.tck..")
                 .should()
                 .dependOnClassesThat()
-                .resideInAnyPackage("org.assertj..", "org.awaitility.."));
+                .resideInAnyPackage("org.junit..", "org.opentest4j.."));
     }
 
-    /** The package is used by nobody else, but for those that are named. */
+    /** Only the named packages use the first one. */
     private static ArchRule onlyItself(String used, String... also) {
         return noClasses()
                 .that()
@@ -170,11 +178,11 @@ class ModuleBoundariesTest {
     }
 
     @Test
-    void typesOfOthersStayInTheirModule() {
-        check(only("io.ksm4j.jna", "com.sun.jna.."));
-        check(only("io.ksm4j.jnr", "jnr..", "com.kenai.."));
-        check(only("io.ksm4j.ffm", "java.lang.foreign.."));
-        check(only("io.ksm4j.micrometer", "io.micrometer.."));
+    void eachLibraryIsUsedInOneModuleOnly() {
+        check(only("io.ksm4j.jna..", "com.sun.jna.."));
+        check(only("io.ksm4j.jnr..", "jnr..", "com.kenai.."));
+        check(only("io.ksm4j.ffm..", "java.lang.foreign.."));
+        check(only("io.ksm4j.micrometer..", "io.micrometer.."));
         check(only("io.ksm4j.tools..", "picocli..", "org.jline..", "com.dynatrace.hash4j..", "com.sun.tools.."));
     }
 
@@ -187,17 +195,18 @@ class ModuleBoundariesTest {
                 .resideInAnyPackage(technology);
     }
 
+    /** The exceptions are the agent, which is not a module, ksm-tools, which exports nothing, and internal packages. */
     @Test
-    void whatIsPublicIsExported() {
-        Set<String> exported = ONE_OF_EACH_MODULE.stream()
-                .flatMap(type -> moduleOf(type).exports().stream())
+    void publicClassesAreInExportedPackages() {
+        Set<String> exported = modules()
+                .flatMap(module -> module.exports().stream())
                 .map(Exports::source)
                 .collect(Collectors.toSet());
         check(classes()
                 .that()
                 .arePublic()
                 .and()
-                .resideOutsideOfPackages("io.ksm4j.agent..", "io.ksm4j.tools..")
+                .resideOutsideOfPackages("io.ksm4j.agent..", "io.ksm4j.tools..", INTERNAL)
                 .should()
                 .resideInAnyPackage(exported.toArray(String[]::new)));
     }
@@ -215,7 +224,8 @@ class ModuleBoundariesTest {
 
     @Test
     void everyBackendModuleProvidesItsBackend() {
-        for (Class<?> provider : ONE_OF_EACH_MODULE.subList(1, 4)) {
+        for (Class<?> provider :
+                List.of(FfmBackendProvider.class, JnaBackendProvider.class, JnrBackendProvider.class)) {
             assertThat(moduleOf(provider).provides()).singleElement().satisfies(provides -> {
                 assertThat(provides.service()).isEqualTo("io.ksm4j.spi.KsmBackendProvider");
                 assertThat(provides.providers()).containsExactly(provider.getName());
