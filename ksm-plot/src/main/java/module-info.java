@@ -1,4 +1,4 @@
-/** Lines over a common axis, as SVG. */
+/** Line charts as SVG. */
 module io.ksm4j.plot {
     exports io.ksm4j.plot;
 }

@@ -33,7 +33,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * What every backend must keep: through it, the kernel does what {@link Ksm} promises. A backend is tested by a subclass:
+ * The tests that every backend must pass: through it, the kernel must do what {@link Ksm} promises. Test a backend by a
+ * subclass:
  *
  * <pre>{@code
  * class MyBackendTest extends BackendContract {
@@ -60,7 +61,7 @@ public abstract class BackendContract extends RegionContract {
     private static final int MADV_UNMERGEABLE = 13;
     private static final int PR_SET_VMA = 0x53564d41;
 
-    /** A few bytes less than a buffer could have. */
+    /** Some bytes less than the largest buffer. */
     private static final int LARGEST_WINDOW = Integer.MAX_VALUE - 8;
 
     private static final boolean HAS_HUGE_PAGES = Files.isDirectory(Path.of("/sys/kernel/mm/transparent_hugepage"));
@@ -69,15 +70,13 @@ public abstract class BackendContract extends RegionContract {
     protected BackendContract() {}
 
     /**
-     * What is tested.
-     *
-     * @return the same one each time
+     * {@return the backend to test} It must be the same each time.
      */
     protected abstract KsmBackend backend();
 
     @Override
     protected final long map(long length) {
-        // A page on each side stays inaccessible, so that the pages between are one mapping.
+        // The pages on both sides stay inaccessible, so that the pages between are a mapping of their own.
         long address = backend().mmap(length + 2 * pageSize(), 0, MAP_PRIVATE_ANONYMOUS);
         assertThat(address).isPositive();
         assertThat(backend().mprotect(address + pageSize(), length, PROT_READ_WRITE))
@@ -138,7 +137,7 @@ public abstract class BackendContract extends RegionContract {
         assertThat(mapping.isMergeable()).isTrue();
     }
 
-    /** Skips a test on machines that promise nobody that much. */
+    /** Skips the test on machines where a limit forbids it. */
     private MergeRegion allocateIfThisMachineMay(long size) {
         try {
             return opened(ksm().allocate(size));
@@ -209,7 +208,7 @@ public abstract class BackendContract extends RegionContract {
     void theNameIsShownWhereTheKernelCan() {
         MergeRegion region = allocate(1, RegionOptions.DEFAULT.withName("prices"));
         Mapping mapping = theMapping(region);
-        // Taking a name away works on every kernel that has names.
+        // Removing a name works on every kernel that has names.
         boolean kernelHasNames = backend().prctl(PR_SET_VMA, 0, region.address(), region.size(), 0) == 0;
         assertThat(mapping.name()).isEqualTo(kernelHasNames ? "[anon:prices]" : "");
         assertThat(region.owner()).isEqualTo("prices");
@@ -233,7 +232,7 @@ public abstract class BackendContract extends RegionContract {
         }
         AddressRange range = region.range();
         region.close();
-        // What cannot be revoked keeps the addresses and nothing else.
+        // A buffer that cannot be revoked keeps the addresses and nothing else.
         assertThat(Mapping.between(range.start(), range.end()))
                 .filteredOn(mapping -> mapping.start() == range.start() && mapping.end() == range.end())
                 .allMatch(mapping -> mapping.bytes("Rss") == 0 && !mapping.isMergeable())
@@ -332,7 +331,7 @@ public abstract class BackendContract extends RegionContract {
         }
     }
 
-    /** Five pages of which the second and the fourth are not mapped. */
+    /** Five pages, of which the second and the fourth are not mapped. */
     private final class Holes {
         private final long length = 5 * pageSize();
         private final long start = map(length);
@@ -349,7 +348,7 @@ public abstract class BackendContract extends RegionContract {
                     new AddressRange(start + 3 * pageSize(), pageSize()));
         }
 
-        /** Not the holes: somebody else may have mapped something there. */
+        /** Leaves out the holes: other code may have mapped something there. */
         void unmap() {
             assertThat(backend().munmap(start - pageSize(), 2 * pageSize())).isZero();
             assertThat(backend().munmap(start + 2 * pageSize(), pageSize())).isZero();
@@ -358,8 +357,8 @@ public abstract class BackendContract extends RegionContract {
     }
 
     @Test
-    void aSharedFileMappingIsReportedAsNotTaken(@TempDir Path folder) throws IOException {
-        ByteBuffer shared = mapFile(folder, MapMode.READ_WRITE);
+    void aSharedFileMappingIsReportedAsNotTaken(@TempDir Path directory) throws IOException {
+        ByteBuffer shared = mapFile(directory, MapMode.READ_WRITE);
         AddressRange range = new AddressRange(backend().address(shared), shared.capacity());
         List<Mark> marks = registry.marks();
         assertThatExceptionOfType(MarkNotTakenException.class)
@@ -397,13 +396,13 @@ public abstract class BackendContract extends RegionContract {
     }
 
     @Test
-    void aPrivateFileMappingIsTaken(@TempDir Path folder) throws IOException {
-        MergeRegion region = opened(ksm().adopt(mapFile(folder, MapMode.PRIVATE)));
+    void aPrivateFileMappingIsTaken(@TempDir Path directory) throws IOException {
+        MergeRegion region = opened(ksm().adopt(mapFile(directory, MapMode.PRIVATE)));
         assertPages(region, "mmm");
     }
 
-    private ByteBuffer mapFile(Path folder, MapMode mode) throws IOException {
-        Path file = Files.write(folder.resolve("data"), new byte[(int) (3 * pageSize())]);
+    private ByteBuffer mapFile(Path directory, MapMode mode) throws IOException {
+        Path file = Files.write(directory.resolve("data"), new byte[(int) (3 * pageSize())]);
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             return channel.map(mode, 0, 3 * pageSize());
         }
@@ -426,7 +425,9 @@ public abstract class BackendContract extends RegionContract {
             assertThat(inKernel(secret)).isEqualTo("..");
             assertThat(inKernel(allocate(2, marking(Marking.NEVER)))).isEqualTo("..");
             adopted.close();
-            assertThat(inKernel(adopted)).as("closed, but the process wants it").isEqualTo("mm");
+            assertThat(inKernel(adopted))
+                    .as("closed, but the process is opted in")
+                    .isEqualTo("mm");
             ksm().process().markMergeable();
             assertThat(inKernel(secret)).isEqualTo("..");
         } finally {

@@ -14,40 +14,39 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A mapping of this process as {@code /proc/self/smaps} shows it. Reads the file by itself: tests of ksm4j must not believe
- * ksm4j.
+ * A mapping of this process as {@code /proc/self/smaps} shows it. Reads the file without the library, which is what is
+ * tested.
  *
  * @param start its first address
  * @param end the first address after it
- * @param permissions as in {@code rw-p}
+ * @param permissions such as {@code rw-p}
  * @param name the file, {@code [anon:...]}, or empty
  * @param counters the counters that are not zero by name, such as {@code Rss}, in bytes
- * @param vmFlags two letters each: {@code mg} is mergeable, {@code hg} huge pages wanted, {@code nh} unwanted
+ * @param vmFlags two letters each: {@code mg} is mergeable, {@code hg} prefers huge pages, {@code nh} has no huge pages
  */
 public record Mapping(
         long start, long end, String permissions, String name, Map<String, Long> counters, Set<String> vmFlags) {
 
     private static final Pattern HEADER = Pattern.compile("([0-9a-f]+)-([0-9a-f]+) (\\S{4}) \\S+ \\S+ \\S+ *(.*)");
 
-    /** Copies counters and flags. */
+    /** Copies the counters and the flags. */
     public Mapping {
         counters = Map.copyOf(counters);
         vmFlags = Set.copyOf(vmFlags);
     }
 
     /**
-     * The mappings that have at least one byte in a range.
+     * {@return the mappings that overlap a range, in the order of their addresses}
      *
-     * @param from first address
-     * @param to first address after the range
-     * @return the mappings in order of address
+     * @param from the first address of the range
+     * @param to the first address after the range
      */
     public static List<Mapping> between(long from, long to) {
         List<Mapping> mappings = new ArrayList<>();
         String header = "";
         Map<String, Long> counters = new HashMap<>();
         try {
-            // Names of files may be in any encoding: every byte is a character of Latin-1, and '\r' ends no line.
+            // Names of files may have any encoding: as Latin-1, every byte is a character. '\r' does not end a line.
             byte[] smaps = Files.readAllBytes(Path.of("/proc/self/smaps"));
             for (String line : new String(smaps, StandardCharsets.ISO_8859_1).split("\n", 0)) {
                 if (line.startsWith("VmFlags:")) {
@@ -86,20 +85,15 @@ public record Mapping(
     }
 
     /**
-     * A counter.
+     * {@return a counter in bytes, or 0 if the kernel does not have it}
      *
      * @param counter its name, such as {@code Rss}
-     * @return bytes; 0 if the kernel does not have it
      */
     public long bytes(String counter) {
         return counters.getOrDefault(counter, 0L);
     }
 
-    /**
-     * Whether {@code ksmd} may merge its pages.
-     *
-     * @return true if it has the flag {@code mg}
-     */
+    /** {@return whether {@code ksmd} may merge its pages: whether it has the flag {@code mg}} */
     public boolean isMergeable() {
         return vmFlags.contains("mg");
     }

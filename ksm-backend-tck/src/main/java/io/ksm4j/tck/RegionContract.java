@@ -36,15 +36,15 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
 /**
- * What the user of any {@link Ksm} may rely on, also of one whose advice does nothing ({@link Ksm#fallback()}). What a backend
- * must keep beyond that is in {@link BackendContract}.
+ * The tests that every {@link Ksm} must pass, including {@link Ksm#fallback()}, which merges nothing. {@link
+ * BackendContract} adds the tests for backends.
  *
- * <p>The tests speak of pages in pictures, one character a page: {@code m} is mergeable, {@code .} is not,
- * and a space is not mapped.
+ * <p>The tests describe pages by pictures, one character for each page: {@code m} is mergeable, {@code .} is not
+ * mergeable, and a space is not mapped.
  */
 public abstract class RegionContract {
 
-    /** Enough that {@code process_madvise}, which takes 1024 ranges, has to be called three times. */
+    /** So many ranges that {@code process_madvise}, which takes 1024 of them, has to be called three times. */
     static final int MANY = 2500;
 
     final MergeRegistry registry = MergeRegistry.system();
@@ -58,43 +58,40 @@ public abstract class RegionContract {
     protected RegionContract() {}
 
     /**
-     * What is tested.
-     *
-     * @return the same one each time
+     * {@return the object to test} It must be the same each time.
      */
     protected abstract Ksm ksm();
 
     /**
-     * Whether buffers of a closed region throw {@link IllegalStateException}; those of other backends read zeros.
-     *
-     * @return false, unless a subclass says otherwise
+     * {@return whether buffers of a closed region throw {@link IllegalStateException}} Otherwise they read zeros, which
+     * is the default.
      */
     protected boolean revokesBuffers() {
         return false;
     }
 
     /**
-     * Gets memory that somebody else owns. The fallback never looks at adopted memory, so for it there need not be any.
+     * Maps memory to adopt. The fallback never accesses adopted memory, so this implementation maps nothing.
      *
      * @param length bytes
-     * @return an address on a page boundary
+     * @return the address, at a page boundary
      */
     protected long map(long length) {
         return 1L << 61;
     }
 
     /**
-     * Frees memory of {@link #map}.
+     * Unmaps memory from {@link #map}.
      *
      * @param address what {@code map} returned
-     * @param length what {@code map} was asked for
+     * @param length what was passed to {@code map}
      */
     protected void unmap(long address, long length) {}
 
     /**
-     * Asserts which pages are mergeable, by everybody who knows.
+     * Asserts which pages are mergeable, according to every source there is.
      *
-     * @param address where the first page starts
+     * @param address the start of the first page
      * @param picture one character for each page
      */
     protected void assertPages(long address, String picture) {
@@ -114,7 +111,7 @@ public abstract class RegionContract {
         return ksm().pageSize();
     }
 
-    /** To be closed after the test. */
+    /** Closes the region after the test. */
     final MergeRegion opened(MergeRegion region) {
         opened.add(region);
         return region;
@@ -128,7 +125,7 @@ public abstract class RegionContract {
         return opened(ksm().adopt(address, pages * pageSize()));
     }
 
-    /** Pages of somebody else, to be freed after the test. */
+    /** Maps pages that do not belong to a region, and unmaps them after the test. */
     final long memory(int pages) {
         AddressRange memory = new AddressRange(map(pages * pageSize()), pages * pageSize());
         mapped.add(memory);
@@ -165,9 +162,9 @@ public abstract class RegionContract {
         }
     }
 
-    /** Skips a test on kernels that opt no process in. */
+    /** Skips the test on kernels where a process cannot opt in. */
     final void assumeCanOptIn() {
-        assumeTrue(canOptIn(), "this kernel cannot opt a whole process in");
+        assumeTrue(canOptIn(), "on this kernel, a process cannot opt in");
     }
 
     @Test
@@ -346,7 +343,7 @@ public abstract class RegionContract {
         assertThat(buffer.position()).isEqualTo(9);
         assertThat(buffer.limit()).isEqualTo(11);
         buffer.clear();
-        assertThat(buffer.get(7)).as("what the owner wrote").isEqualTo((byte) 7);
+        assertThat(buffer.get(7)).as("written by the owner").isEqualTo((byte) 7);
     }
 
     @Test
@@ -406,7 +403,7 @@ public abstract class RegionContract {
                 () -> ksm().adopt(region.address(), pageSize(), marking(Marking.UNMERGEABLE), alive::get));
     }
 
-    /** Every second page of some memory, so that no two ranges become one. */
+    /** Returns a region for every second page, so that no two ranges become one. */
     final List<MergeRegion> manyRegions(long memory) {
         List<MergeRegion> regions = new ArrayList<>();
         for (int i = 0; i < MANY; i++) {
@@ -686,7 +683,7 @@ public abstract class RegionContract {
         }
     }
 
-    /** A call that must fail, made beside an open region of three pages of which the middle one is marked. */
+    /** A call that must fail while a region of three pages is open, of which the middle page is marked. */
     private record BadCall(String name, Class<? extends Exception> refusal, RegionCall call) {}
 
     private interface RegionCall {

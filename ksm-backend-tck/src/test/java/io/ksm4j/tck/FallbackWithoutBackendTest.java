@@ -11,7 +11,7 @@ import io.ksm4j.RegionOptions;
 import io.ksm4j.stats.RegionStats;
 import org.junit.jupiter.api.Test;
 
-/** The fallback where there is no backend: none is on this module's class path. */
+/** The fallback without a backend: the class path of this module has none. */
 class FallbackWithoutBackendTest extends RegionContract {
 
     private static final Ksm KSM = Ksm.fallback();
@@ -22,7 +22,7 @@ class FallbackWithoutBackendTest extends RegionContract {
     }
 
     @Test
-    void isWhatTheSystemFallsBackTo() {
+    void isUsedWhereNoBackendWorks() {
         assertThatExceptionOfType(KsmUnsupportedException.class)
                 .isThrownBy(Ksm::system)
                 .withMessageContaining("none was found")

@@ -10,15 +10,18 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.parallel.ResourceLock;
 
 /**
- * Enables a test class or method only where memory can be marked mergeable. Elsewhere it is skipped, and the reason is printed to
- * {@code System.err}, since not every build tool shows it. With the system property or JUnit configuration parameter {@code
- * ksm.required} at {@code true} it fails instead, with the same reason: for builds that must not pass without KSM.
+ * Enables a test class or method only where memory can be marked mergeable. Elsewhere the test is skipped, and the
+ * reason is printed to {@code System.err}, since not every build tool shows it. If the system property or JUnit
+ * configuration parameter {@code ksm.required} is {@code true}, the test fails with this reason instead: for builds
+ * that must not pass without KSM.
  *
- * <p>Marking is all that it looks for: a container may hide {@code /sys/kernel/mm/ksm} and let memory be marked all the same. Tests that
- * read {@link io.ksm4j.stats.KsmStats} ask it whether it {@linkplain io.ksm4j.stats.KsmStats#isAvailable() is available}.
+ * <p>Only marking is checked. A container may hide {@code /sys/kernel/mm/ksm} and still let memory be marked. A test
+ * that reads {@link io.ksm4j.stats.KsmStats} should check whether they {@linkplain
+ * io.ksm4j.stats.KsmStats#isAvailable() are available}.
  *
- * <p>With {@link #control()}, constructors, test methods and lifecycle methods may have a parameter of type {@link RunningKsmd}: a
- * {@code ksmd} that runs fast, and whose settings are put back when the test has ended, however it has.
+ * <p>With {@link #control()}, constructors, test methods and lifecycle methods may have a parameter of type {@link
+ * RunningKsmd}: a {@code ksmd} that scans as fast as it can. Its settings are restored after the test, however the test
+ * ends.
  *
  * <pre>{@code
  * @EnabledIfKsm(control = true)
@@ -33,14 +36,15 @@ import org.junit.jupiter.api.parallel.ResourceLock;
  * }
  * }</pre>
  *
- * <p>A parameter of {@code @BeforeAll}, or of the constructor of a class with one instance for all tests, is there for all tests of the
- * class; any other for one test, in which all parameters are the same object. Other tests that ask for one meanwhile wait, in this
- * JVM and in all others of the machine. Where JUnit runs tests at once, it runs those with {@link #control()} one after the other: they
- * share the resource {@value #KSMD}, which other tests may lock, too, with JUnit's {@link ResourceLock}.
+ * <p>A parameter of {@code @BeforeAll}, or of the constructor of a class with one instance for all tests, lives as long
+ * as the tests of the class. Any other parameter lives for one test, in which all parameters are the same object. Other
+ * tests that need {@code ksmd} wait until then, in this JVM and in all other JVMs of the machine. Where JUnit runs
+ * tests in parallel, it runs those with {@link #control()} one after the other: they lock the resource {@value #KSMD}.
+ * Other tests may lock it, too, with JUnit's {@link ResourceLock}.
  *
- * <p>A backend of ksm4j must be on the class path of the tests, such as {@code io.ksm4j:ksm-ffm}, or {@code io.ksm4j:ksm-jnr} on Java
- * 17. Where the kernel has KSM and no backend works, tests fail: they would be skipped on every machine. Subclasses inherit the
- * annotation.
+ * <p>The class path of the tests must contain a backend of ksm4j, such as {@code io.ksm4j:ksm-ffm}, or {@code
+ * io.ksm4j:ksm-jnr} on Java 17. If the kernel has KSM and no backend works, tests fail: otherwise they would be skipped
+ * on every machine. Subclasses inherit the annotation.
  */
 @Target({ElementType.TYPE, ElementType.METHOD})
 @Retention(RetentionPolicy.RUNTIME)
@@ -48,16 +52,15 @@ import org.junit.jupiter.api.parallel.ResourceLock;
 @Inherited
 @ExtendWith({KsmCondition.class, RunningKsmdResolver.class})
 @ResourceLock(providers = KsmdLock.class)
-@SuppressWarnings("exports") // JUnit makes them by reflection; nobody else needs to see them.
+@SuppressWarnings("exports") // JUnit creates them by reflection; no other code needs them.
 public @interface EnabledIfKsm {
 
-    /** The resource of JUnit's that tests with {@link #control()} lock. */
+    /** The name of the JUnit resource that tests with {@link #control()} lock. */
     String KSMD = "io.ksm4j.ksmd";
 
     /**
-     * Whether the test changes settings of {@code ksmd}, which takes root. Needed for parameters of type {@link RunningKsmd}.
-     *
-     * @return true to have it skipped without the right to
+     * {@return whether the test changes settings of {@code ksmd}} Only root may do that; without this right, the test
+     * is skipped. Required for parameters of type {@link RunningKsmd}.
      */
     boolean control() default false;
 }

@@ -7,51 +7,52 @@ import io.ksm4j.stats.RegionStats;
 import java.util.List;
 
 /**
- * Assertions on what has merged of a region at this moment. A failure has the numbers of the region, what {@code ksmd} does, and what
- * keeps merging from paying; it looks like this:
+ * Assertions on how much of a region is merged at this moment. The message of a failure has the numbers of the region,
+ * the state of {@code ksmd}, and the reasons merging is not paying off. For example:
  *
  * <pre>
  * catalog [0x7f3c40000000, 0x7f3c44000000): expected at least 99.00 % merged, but was 12.50 % merged
- *   region: resident 64.00 MiB, marked 64.00 MiB of 64.00 MiB, merged 8.00 MiB, zero pages 0 KiB, in huge pages 0 KiB, saved 6.00 MiB
+ *   region: resident 64.00 MiB, marked 64.00 MiB of 64.00 MiB, merged 8.00 MiB, zero pages 0 KiB, ...
  *   ksmd: run 0, pages_to_scan 100, sleep_millisecs 20, smart_scan 1, use_zero_pages 0, full_scans 41
  *   advice: KSMD_STOPPED, ksmd is stopped (run is 0), so nothing merges: write 1 to /sys/kernel/mm/ksm/run
  * </pre>
  *
- * <p>Merging takes its time: {@link RunningKsmd#awaitMerged} waits for it, and {@link RunningKsmd#awaitFullScans} before an assertion
- * that something did not merge. All of them throw what {@link MergeRegion#stats()} does for regions that are closed or cannot be read.
+ * <p>Merging takes time. {@link RunningKsmd#awaitMerged} waits for it; call {@link RunningKsmd#awaitFullScans} before
+ * an assertion that something did not merge. All assertions throw the exceptions of {@link MergeRegion#stats()} for
+ * regions that are closed or cannot be read.
  */
 public final class KsmAssertions {
 
     private KsmAssertions() {}
 
     /**
-     * At least this share of the pages in use is merged.
+     * Asserts that at least this share of a region's pages in use is merged.
      *
-     * @param share above 0 and at most 1; see {@link RegionStats#mergedShare()}
+     * @param minShare above 0 and at most 1; see {@link RegionStats#mergedShare()}
      * @param region an open region
-     * @throws AssertionError if less is
-     * @throws IllegalArgumentException if the share is not in its range
+     * @throws AssertionError if less is merged
+     * @throws IllegalArgumentException if the share is out of range
      */
-    public static void assertMerged(double share, MergeRegion region) {
-        if (!(share > 0 && share <= 1)) {
-            throw new IllegalArgumentException("share " + share + " is not above 0 and at most 1");
+    public static void assertMerged(double minShare, MergeRegion region) {
+        if (!(minShare > 0 && minShare <= 1)) {
+            throw new IllegalArgumentException("invalid share " + minShare + ": must be above 0 and at most 1");
         }
         RegionStats stats = region.stats();
-        if (stats.mergedShare() < share) {
+        if (stats.mergedShare() < minShare) {
             throw MergeFailure.of(
                     region,
                     stats,
-                    "at least " + MergeFailure.percent(share) + " merged",
+                    "at least " + MergeFailure.percent(minShare) + " merged",
                     MergeFailure.percent(stats.mergedShare()) + " merged",
                     "");
         }
     }
 
     /**
-     * No page is merged, neither with another nor with the kernel's page of zeros.
+     * Asserts that no page of a region is merged, neither with another page nor with the zero page.
      *
      * @param region an open region
-     * @throws AssertionError if one is
+     * @throws AssertionError if a page is merged
      */
     public static void assertNothingMerged(MergeRegion region) {
         RegionStats stats = region.stats();
@@ -68,34 +69,34 @@ public final class KsmAssertions {
     }
 
     /**
-     * Merging saves at least so much of the region.
+     * Asserts that merging saves at least this much memory in a region.
      *
-     * @param bytes how much; see {@link RegionStats#savedBytes()}
+     * @param minBytes see {@link RegionStats#savedBytes()}
      * @param region an open region
-     * @throws AssertionError if it saves less
-     * @throws IllegalArgumentException if the bytes are negative
+     * @throws AssertionError if merging saves less
+     * @throws IllegalArgumentException if the number is negative
      */
-    public static void assertSaved(long bytes, MergeRegion region) {
-        if (bytes < 0) {
-            throw new IllegalArgumentException(bytes + " bytes are negative");
+    public static void assertSaved(long minBytes, MergeRegion region) {
+        if (minBytes < 0) {
+            throw new IllegalArgumentException("invalid number of bytes " + minBytes + ": must be at least 0");
         }
         RegionStats stats = region.stats();
-        if (stats.savedBytes() < bytes) {
+        if (stats.savedBytes() < minBytes) {
             throw MergeFailure.of(
                     region,
                     stats,
-                    "at least " + MergeFailure.bytes(bytes) + " saved",
+                    "at least " + MergeFailure.bytes(minBytes) + " saved",
                     MergeFailure.bytes(stats.savedBytes()) + " saved",
                     "");
         }
     }
 
     /**
-     * The kernel has all of the region marked mergeable.
+     * Asserts that the kernel has marked all of a region mergeable.
      *
      * @param region an open region
-     * @throws AssertionError if it has not; the message names the parts
-     * @throws KsmException as {@link MergeRegion#unmarkedRanges()}
+     * @throws AssertionError if a part is not marked; the message names the parts
+     * @throws KsmException see {@link MergeRegion#unmarkedRanges()}
      */
     public static void assertMarked(MergeRegion region) {
         List<AddressRange> unmarked = region.unmarkedRanges();

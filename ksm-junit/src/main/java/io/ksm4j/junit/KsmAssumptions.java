@@ -5,29 +5,31 @@ import org.junit.jupiter.api.Assumptions;
 import org.opentest4j.AssertionFailedError;
 
 /**
- * The conditions of {@link EnabledIfKsm} as statements, for test engines beside JUnit Jupiter and for tests that know only while they run
- * what they need. What is not met skips the test with the reason, or fails it with {@code -Dksm.required=true}. A build without a
- * backend fails tests on every kernel that has KSM.
+ * The conditions of {@link EnabledIfKsm} as methods, for other test engines than JUnit Jupiter and for tests that find
+ * out only while they run what they need. If a condition is not met, the test is skipped with the reason, or fails with
+ * {@code -Dksm.required=true}. Without a backend that works, tests fail on every kernel that has KSM.
  */
 public final class KsmAssumptions {
 
     private KsmAssumptions() {}
 
     /**
-     * Goes on only where memory can be marked mergeable.
+     * Skips the test unless memory can be marked mergeable.
      *
-     * @throws org.opentest4j.TestAbortedException where it cannot
-     * @throws AssertionError where it cannot and {@code ksm.required} is true, or only a backend is missing
+     * @throws org.opentest4j.TestAbortedException if memory cannot be marked
+     * @throws AssertionError if memory cannot be marked and {@code ksm.required} is true, or if only a backend is
+     *     missing
      */
     public static void assumeKsm() {
         assumeNo(Obstacle.find(false));
     }
 
     /**
-     * Goes on only where memory can be marked mergeable and this process may change the settings of {@code ksmd}.
+     * Skips the test unless memory can be marked mergeable and this process may change the settings of {@code ksmd}.
      *
-     * @throws org.opentest4j.TestAbortedException where it is not so
-     * @throws AssertionError where it is not so and {@code ksm.required} is true, or only a backend is missing
+     * @throws org.opentest4j.TestAbortedException if either condition is not met
+     * @throws AssertionError if either condition is not met and {@code ksm.required} is true, or if only a backend is
+     *     missing
      */
     public static void assumeControl() {
         assumeNo(Obstacle.find(true));

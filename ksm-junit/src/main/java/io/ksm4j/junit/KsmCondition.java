@@ -7,14 +7,14 @@ import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.platform.commons.support.AnnotationSupport;
 import org.opentest4j.AssertionFailedError;
 
-/** What {@link EnabledIfKsm} asks of the machine. */
+/** Evaluates {@link EnabledIfKsm} for a test class or method. */
 final class KsmCondition implements ExecutionCondition {
 
     @Override
     public ConditionEvaluationResult evaluateExecutionCondition(ExtensionContext context) {
         Optional<EnabledIfKsm> annotation = AnnotationSupport.findAnnotation(context.getElement(), EnabledIfKsm.class);
         if (annotation.isEmpty()) {
-            return ConditionEvaluationResult.enabled("the class was looked at");
+            return ConditionEvaluationResult.enabled("evaluated for the class");
         }
         Optional<Obstacle> obstacle = Obstacle.find(annotation.get().control());
         if (obstacle.isEmpty()) {
@@ -25,12 +25,12 @@ final class KsmCondition implements ExecutionCondition {
                 .orElse(false);
         Optional<String> failure = obstacle.get().failure(required);
         if (failure.isPresent()) {
-            // A condition cannot say "failed"; an error out of it, which JUnit does not wrap as it does exceptions, is
-            // one.
+            // A condition can only enable or disable. JUnit reports an error, unlike an exception, as the failure of
+            // the test.
             throw new AssertionFailedError(failure.get());
         }
         String reason = obstacle.get().reason();
-        // Maven's Surefire counts what is skipped and says no reason on the console.
+        // Surefire counts skipped tests and does not print the reason.
         System.err.println(name(context) + " is skipped: " + reason);
         return ConditionEvaluationResult.disabled(reason);
     }

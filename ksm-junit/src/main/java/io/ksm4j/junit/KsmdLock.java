@@ -8,9 +8,9 @@ import org.junit.jupiter.api.parallel.ResourceLocksProvider;
 import org.junit.platform.commons.support.AnnotationSupport;
 
 /**
- * Tells JUnit which tests must not run at once. Without it, they would wait for each other in {@link RunningKsmd#start()}, some of them
- * forever: a thread of JUnit's that waits for the tests of its class runs those of other classes meanwhile, and these wait for the
- * class.
+ * Tells JUnit which tests must not run in parallel. Without it, tests would wait for each other in {@link
+ * RunningKsmd#start()}, some of them forever: a JUnit thread that waits for the tests of its class runs tests of other
+ * classes, and these would wait for that class.
  */
 final class KsmdLock implements ResourceLocksProvider {
 

@@ -18,18 +18,18 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The lock that keeps one JVM of the machine from {@code ksmd} while another has it. Its file is in a folder that only root may write, where
- * nobody else can put one that the kernel does not let root open ({@code fs.protected_regular}), or keep it locked. The system unlocks it
- * when the JVM ends.
+ * The lock that lets one JVM of the machine at a time use {@code ksmd}. Its file is in a directory that only root may
+ * write. In any other directory, another user could create a file there that the kernel does not let root open ({@code
+ * fs.protected_regular}), or keep the file locked. The kernel releases the lock when the JVM ends.
  */
 final class LockFile implements Closeable {
 
-    static final Path FOLDER = Path.of("/run/ksm4j");
+    static final Path DIRECTORY = Path.of("/run/ksm4j");
 
-    static final Path FILE = FOLDER.resolve("ksmd.lock");
+    static final Path FILE = DIRECTORY.resolve("ksmd.lock");
 
-    /** Whoever may open a file to read can lock it. */
-    private static final FileAttribute<?> OWNER_ALONE = attribute("rw-------");
+    /** A user who may open a file for reading can lock it. */
+    private static final FileAttribute<?> OWNER_ONLY = attribute("rw-------");
 
     private static final Set<OpenOption> OPTIONS =
             Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
@@ -44,24 +44,25 @@ final class LockFile implements Closeable {
     }
 
     /**
-     * Waits until neither another thread of this JVM nor another JVM has it, and takes it.
+     * Waits until no other thread of this JVM and no other JVM holds the lock, and takes it.
      *
      * @throws InterruptedException if the thread is interrupted while it waits for another thread
-     * @throws java.nio.channels.FileLockInterruptionException if the thread is interrupted while it waits for another JVM
+     * @throws java.nio.channels.FileLockInterruptionException if the thread is interrupted while it waits for another
+     *     JVM
      * @throws IOException if it cannot be locked; the message says what to do
      */
     static LockFile lock() throws IOException, InterruptedException {
         try {
             prepare();
             LockFile lock = new LockFile(awaitTurn());
-            boolean done = false;
+            boolean locked = false;
             try {
-                lock.channel = FileChannel.open(FILE, OPTIONS, OWNER_ALONE);
+                lock.channel = FileChannel.open(FILE, OPTIONS, OWNER_ONLY);
                 lock.channel.lock();
-                done = true;
+                locked = true;
                 return lock;
             } finally {
-                if (!done) {
+                if (!locked) {
                     lock.close();
                 }
             }
@@ -80,12 +81,12 @@ final class LockFile implements Closeable {
     }
 
     private static void prepare() throws IOException {
-        Files.createDirectories(FOLDER, attribute("rwxr-xr-x"));
-        Set<PosixFilePermission> permissions = attributes(FOLDER).permissions();
+        Files.createDirectories(DIRECTORY, attribute("rwxr-xr-x"));
+        Set<PosixFilePermission> permissions = attributes(DIRECTORY).permissions();
         if (permissions.contains(PosixFilePermission.OTHERS_WRITE)
                 || permissions.contains(PosixFilePermission.GROUP_WRITE)) {
-            throw new IOException("others may write " + FOLDER
-                    + ", and could keep these tests waiting for ever: look at what is in it, and chmod 755 " + FOLDER);
+            throw new IOException("others may write " + DIRECTORY
+                    + " and could block these tests forever: check its contents, then run chmod 755 " + DIRECTORY);
         }
     }
 

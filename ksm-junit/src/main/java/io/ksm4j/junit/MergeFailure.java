@@ -11,19 +11,19 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import org.opentest4j.AssertionFailedError;
 
-/** What a test says that had expected something else of a region: the numbers, what {@code ksmd} does, and what could be changed. */
+/** The error of a failed assertion: the numbers of the region, the state of {@code ksmd}, and advice. */
 final class MergeFailure {
 
     private MergeFailure() {}
 
-    /** Of waiting. */
+    /** Returns the error for a wait that did not reach its share. */
     static AssertionFailedError of(MergeRegion region, double share, MergeOutcome outcome) {
         String ending = switch (outcome.end()) {
-            case REACHED -> throw new IllegalArgumentException("no failure: " + outcome);
-            case SETTLED -> "nothing more will come: ksmd has been through all memory and merged no more of it";
-            case KSMD_STOPPED -> "nothing more will come: ksmd does not run";
-            case NOT_MARKED -> "nothing will come: the kernel has marked nothing of it";
-            case TIMED_OUT -> "more might have come";
+            case REACHED -> throw new IllegalArgumentException("not a failure: " + outcome);
+            case SETTLED -> "no more pages will merge: ksmd has scanned all memory and merged nothing more";
+            case KSMD_STOPPED -> "no more pages will merge: ksmd is stopped";
+            case NOT_MARKED -> "no pages will merge: the kernel has marked no part of the region";
+            case TIMED_OUT -> "more pages may still merge";
         };
         String text = String.format(
                 Locale.ROOT,
@@ -41,11 +41,11 @@ final class MergeFailure {
     }
 
     /**
-     * Of a look.
+     * Returns the error for a failed check.
      *
-     * @param expected what, as in "99.0 % merged"
-     * @param actual the same of what was found
-     * @param more what else to say; empty for nothing
+     * @param expected for example "99.0 % merged"
+     * @param actual in the same words
+     * @param more a line to add, or empty
      */
     static AssertionFailedError of(MergeRegion region, RegionStats stats, String expected, String actual, String more) {
         StringBuilder text = new StringBuilder()
@@ -70,7 +70,7 @@ final class MergeFailure {
         KsmStats machine = KsmStats.read();
         text.append("\n  ksmd:");
         if (!machine.isAvailable()) {
-            text.append(" /sys/kernel/mm/ksm is not there");
+            text.append(" /sys/kernel/mm/ksm is missing");
         } else {
             append(text, " run", machine.run());
             append(text, ", pages_to_scan", machine.pagesToScan());

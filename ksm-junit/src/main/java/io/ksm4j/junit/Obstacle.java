@@ -9,29 +9,30 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
- * What keeps tests from using KSM on this machine.
+ * The reason why tests cannot use KSM on this machine.
  *
- * @param reason what it is, and what cures it
- * @param isOfTheBuild whether the machine has all it takes, and the build lacks a backend: then tests fail wherever they run
+ * @param reason the reason, and a remedy
+ * @param isOfTheBuild whether the machine has everything and only a backend is missing: tests then fail instead of
+ *     being skipped
  */
 record Obstacle(String reason, boolean isOfTheBuild) {
 
-    /** Where it is {@code true}, tests that meet an obstacle fail. */
+    /** The property that makes tests fail instead of being skipped. */
     static final String REQUIRED = "ksm.required";
 
-    /** Looks anew each time: a test may have changed it. */
+    /** Checks anew each time: a test may have changed the result. */
     static Optional<Obstacle> find(boolean control) {
-        Optional<Obstacle> marking = inTheWayOfMarking();
+        Optional<Obstacle> marking = toMarking();
         if (marking.isPresent() || !control || KsmDaemon.system().mayChange()) {
             return marking;
         }
         return Optional.of(new Obstacle(
-                "this process may not write /sys/kernel/mm/ksm/run, and so not start ksmd: run the tests as root,"
-                        + " on the host if this is a container whose /sys is read-only",
+                "this process may not write /sys/kernel/mm/ksm/run, so it cannot start ksmd: run the tests as root,"
+                        + " and on the host if /sys is read-only in this container",
                 false));
     }
 
-    private static Optional<Obstacle> inTheWayOfMarking() {
+    private static Optional<Obstacle> toMarking() {
         try {
             KsmSupport support = Ksm.system().support();
             return support.canMark()
@@ -47,17 +48,15 @@ record Obstacle(String reason, boolean isOfTheBuild) {
     }
 
     /**
-     * What a test fails with.
+     * Returns the message with which the test fails.
      *
      * @param required whether {@link #REQUIRED} is true
-     * @return empty if it is to be skipped
+     * @return empty if the test is to be skipped
      */
     Optional<String> failure(boolean required) {
         if (required) {
             return Optional.of("-D" + REQUIRED + "=true, but " + reason);
         }
-        return isOfTheBuild
-                ? Optional.of("this kernel has KSM, and what is missing is a backend that works: " + reason)
-                : Optional.empty();
+        return isOfTheBuild ? Optional.of("this kernel has KSM, but no backend works: " + reason) : Optional.empty();
     }
 }

@@ -22,8 +22,8 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * {@code ksmd} at full tilt, for one test of the machine at a time. A parameter of this type gives it to a test that is {@link
- * EnabledIfKsm}{@code (control = true)}, and {@link #start()} to other programs:
+ * A {@code ksmd} that scans as fast as it can, for one test of the machine at a time. A test that is {@link
+ * EnabledIfKsm}{@code (control = true)} gets it as a parameter, other programs by {@link #start()}:
  *
  * <pre>{@code
  * try (RunningKsmd ksmd = RunningKsmd.start()) {
@@ -31,17 +31,18 @@ import org.jspecify.annotations.Nullable;
  * }
  * }</pre>
  *
- * <p>It looks at every page in every scan, takes all of one processor, and leaves pages of zeros to merge like any others: {@code
- * advisor_mode} none, {@code smart_scan} 0, {@code use_zero_pages} 0, {@code pages_to_scan} 1000000, {@code sleep_millisecs} 0, {@code
- * run} 1, without those that the kernel lacks. The settings are the whole machine's. They are put back as {@link KsmSession} says:
- * when this is closed, when the JVM exits without it, and after a kill when the next program asks for {@code ksmd}. A lock file,
- * {@code /run/ksm4j/ksmd.lock}, keeps other JVMs waiting until then.
+ * <p>It checks every page in every scan, uses a whole processor, and merges pages of zeros like any other pages: {@code
+ * advisor_mode} none, {@code smart_scan} 0, {@code use_zero_pages} 0, {@code pages_to_scan} 1000000, {@code
+ * sleep_millisecs} 0, {@code run} 1; settings that the kernel lacks are left out. The settings apply to the whole
+ * machine. They are restored as described at {@link KsmSession}: when this object is closed, when the JVM exits without
+ * closing it, and after a kill when the next program uses {@code ksmd}. Until then, other JVMs wait for a lock file,
+ * {@code /run/ksm4j/ksmd.lock}.
  *
- * <p>Safe for use by many threads.
+ * <p>This class is thread-safe.
  */
 public final class RunningKsmd implements AutoCloseable {
 
-    private static final KsmSettings FULL_TILT = KsmSettings.EMPTY
+    private static final KsmSettings FULL_SPEED = KsmSettings.EMPTY
             .with(KsmSetting.ADVISOR_MODE, KsmSetting.NONE)
             .with(KsmSetting.SMART_SCAN, 0)
             .with(KsmSetting.USE_ZERO_PAGES, 0)
@@ -55,10 +56,12 @@ public final class RunningKsmd implements AutoCloseable {
 
     private static final Duration PATIENCE = Duration.ofSeconds(60);
 
-    /** When the JVM exits without {@link #close()}, the system gives it up, after the sessions have put everything back. */
+    /**
+     * If the JVM exits without {@link #close()}, the kernel releases it, after the sessions have restored everything.
+     */
     private final LockFile lock;
 
-    /** Held by the thread that borrows or puts back. */
+    /** Held by the thread that borrows or restores settings. */
     private final ReentrantLock change = new ReentrantLock();
 
     /** The last one first. */
@@ -71,14 +74,14 @@ public final class RunningKsmd implements AutoCloseable {
     }
 
     /**
-     * Waits for other JVMs, and other threads of this one, to be done with {@code ksmd}, then starts it. A thread that starts it a
-     * second time without closing it waits for itself.
+     * Waits until no other JVM and no other thread of this JVM uses {@code ksmd}, then starts it. A thread that starts
+     * it twice without closing it waits for itself.
      *
-     * @return what puts everything back
-     * @throws org.opentest4j.TestAbortedException as {@link KsmAssumptions#assumeControl()}
-     * @throws AssertionError as {@link KsmAssumptions#assumeControl()}
+     * @return an object that restores all settings when it is closed
+     * @throws org.opentest4j.TestAbortedException see {@link KsmAssumptions#assumeControl()}
+     * @throws AssertionError see {@link KsmAssumptions#assumeControl()}
      * @throws KsmException if the kernel refuses a setting
-     * @throws IllegalStateException if the thread is interrupted while another one has it
+     * @throws IllegalStateException if the thread is interrupted while it waits
      * @throws UncheckedIOException if the lock file cannot be locked, or a setting cannot be read
      */
     public static RunningKsmd start() {
@@ -87,7 +90,7 @@ public final class RunningKsmd implements AutoCloseable {
             RunningKsmd ksmd = new RunningKsmd(lock());
             boolean started = false;
             try {
-                ksmd.borrow(FULL_TILT.presentIn(KsmDaemon.system().settings()));
+                ksmd.borrow(FULL_SPEED.presentIn(KsmDaemon.system().settings()));
                 started = true;
                 return ksmd;
             } finally {
@@ -105,9 +108,9 @@ public final class RunningKsmd implements AutoCloseable {
             return LockFile.lock();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while another thread had ksmd", e);
+            throw new IllegalStateException("interrupted while another thread was using ksmd", e);
         } catch (FileLockInterruptionException e) {
-            throw new IllegalStateException("interrupted while another JVM had ksmd", e);
+            throw new IllegalStateException("interrupted while another JVM was using ksmd", e);
         }
     }
 
@@ -115,7 +118,7 @@ public final class RunningKsmd implements AutoCloseable {
         change.lock();
         try {
             if (closed) {
-                throw new IllegalStateException("closed: the settings are put back, and others may have ksmd now");
+                throw new IllegalStateException("closed: the settings are restored, and other tests may be using ksmd");
             }
             sessions.push(KsmDaemon.system().borrow(settings));
         } finally {
@@ -124,13 +127,13 @@ public final class RunningKsmd implements AutoCloseable {
     }
 
     /**
-     * Changes a setting until this is closed, as {@link KsmDaemon#borrow} does.
+     * Changes a setting until this object is closed, as {@link KsmDaemon#borrow} does.
      *
-     * @param setting any setting; one that changes only while no page is merged must be set before pages merge, and can be put back only
-     *     when the regions that have are closed
+     * @param setting any setting; a setting that the kernel changes only while no page is merged must be set before
+     *     pages merge, and can be restored only after the regions with merged pages are closed
      * @param value its value
-     * @throws IllegalArgumentException if the value is not in the setting's range
-     * @throws IllegalStateException if this is closed
+     * @throws IllegalArgumentException if the value is out of the setting's range
+     * @throws IllegalStateException if this object is closed
      * @throws KsmException if the kernel lacks the setting or refuses the value
      * @throws UncheckedIOException if a setting cannot be read
      */
@@ -139,12 +142,12 @@ public final class RunningKsmd implements AutoCloseable {
     }
 
     /**
-     * Reads a counter or setting that is a number.
+     * Reads a counter, or a setting that is a number.
      *
-     * @param file the file's name in {@code /sys/kernel/mm/ksm}, such as {@code full_scans}
-     * @return its number
+     * @param file the name of the file in {@code /sys/kernel/mm/ksm}, such as {@code full_scans}
+     * @return the number
      * @throws UncheckedIOException if there is no such file
-     * @throws NumberFormatException if it holds no number
+     * @throws NumberFormatException if the file holds no number
      */
     public long read(String file) {
         try {
@@ -155,12 +158,13 @@ public final class RunningKsmd implements AutoCloseable {
     }
 
     /**
-     * Waits until {@code ksmd} has gone through all memory this many times more. Merging takes two scans: one to see a page,
-     * one to see that it has not changed; the scan under way may have begun before the page was marked. {@link #awaitMerged} waits for
-     * what has merged; this is for tests that nothing merges, or no more.
+     * Waits until {@code ksmd} has made this many more full scans. Merging takes two scans: the first detects a page,
+     * the second checks that the page has not changed. The scan in progress may have started before the page was
+     * marked. To wait until pages merge, use {@link #awaitMerged}; this method is for tests that nothing merges, or
+     * nothing more.
      *
-     * @param scans how many
-     * @throws AssertionError if it has not in a minute; where nothing is marked it does not scan
+     * @param scans the number of scans
+     * @throws AssertionError if the scans take more than a minute; {@code ksmd} does not scan where nothing is marked
      */
     public void awaitFullScans(int scans) {
         long wanted = read("full_scans") + scans;
@@ -168,19 +172,20 @@ public final class RunningKsmd implements AutoCloseable {
         while (read("full_scans") < wanted) {
             if (System.nanoTime() > deadline) {
                 throw new AssertionError("ksmd did not make " + scans + " full scans in " + PATIENCE.toSeconds()
-                        + " s; run is " + read("run") + ", and where nothing is marked there are none");
+                        + " s; run is " + read("run") + "; ksmd does not scan where nothing is marked");
             }
-            // The kernel has nobody to call when a scan ends.
+            // The kernel has no notification for the end of a scan.
             LockSupport.parkNanos(2_000_000);
         }
     }
 
     /**
-     * Waits until a share of the pages in use of a region is merged: {@link MergeRegion#awaitMerged}, for a minute at most.
+     * Waits until a share of a region's pages in use is merged, as {@link MergeRegion#awaitMerged} does, for at most a
+     * minute.
      *
      * @param region an open region
      * @param share of its pages in use, above 0 and at most 1
-     * @throws AssertionError if nothing more can come, or the minute is over; the message says why
+     * @throws AssertionError if no more pages can merge, or the minute is over; the message has the reason
      * @throws InterruptedException if the thread is interrupted
      */
     public void awaitMerged(MergeRegion region, double share) throws InterruptedException {
@@ -188,12 +193,13 @@ public final class RunningKsmd implements AutoCloseable {
     }
 
     /**
-     * Waits until a share of the pages in use of each of some regions is merged, for a minute at most. Unlike {@link
-     * io.ksm4j.Ksm#awaitMerged}, it does not let one region make up for another.
+     * Waits until, in each of these regions, a share of the pages in use is merged, for at most a minute. With {@link
+     * io.ksm4j.Ksm#awaitMerged}, in contrast, the share applies to all regions together.
      *
      * @param regions open regions
-     * @param share of the pages in use of each, above 0 and at most 1
-     * @throws AssertionError if nothing more can come, or the minute is over; the message names the region and says why
+     * @param share of the pages in use of each region, above 0 and at most 1
+     * @throws AssertionError if no more pages can merge, or the minute is over; the message has the region and the
+     *     reason
      * @throws InterruptedException if the thread is interrupted
      */
     public void awaitMerged(Collection<MergeRegion> regions, double share) throws InterruptedException {
@@ -208,22 +214,23 @@ public final class RunningKsmd implements AutoCloseable {
     }
 
     /**
-     * Puts the settings back and lets the next test in. Another call tries again what has failed, and otherwise does nothing.
+     * Restores the settings and lets the next test use {@code ksmd}. A second call retries what has failed, and
+     * otherwise does nothing.
      *
-     * @throws KsmException if a setting cannot be put back; the others are
+     * @throws KsmException if a setting cannot be restored; the other settings are restored
      * @throws UncheckedIOException if the file of sessions cannot be read or written
      */
     @Override
     public void close() {
         change.lock();
         try {
-            putBackAndUnlock();
+            restoreAndUnlock();
         } finally {
             change.unlock();
         }
     }
 
-    private void putBackAndUnlock() {
+    private void restoreAndUnlock() {
         RuntimeException failure = null;
         for (KsmSession session : List.copyOf(sessions)) {
             try {

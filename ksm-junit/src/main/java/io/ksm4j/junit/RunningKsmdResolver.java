@@ -8,12 +8,12 @@ import org.junit.jupiter.api.extension.ParameterResolutionException;
 import org.junit.jupiter.api.extension.ParameterResolver;
 import org.junit.platform.commons.support.AnnotationSupport;
 
-/** Gives tests a {@link RunningKsmd}, and lets JUnit close it with the context that asked for it first. */
+/** Provides tests with a {@link RunningKsmd}. JUnit closes it with the context that requested it first. */
 final class RunningKsmdResolver implements ParameterResolver {
 
     private static final Namespace NAMESPACE = Namespace.create(RunningKsmdResolver.class);
 
-    /** Otherwise what a constructor gets would stay until the last test of the class has ended. */
+    /** Otherwise the parameter of a constructor would stay open until the last test of the class has ended. */
     @Override
     public ExtensionContextScope getTestInstantiationExtensionContextScope(ExtensionContext rootContext) {
         return ExtensionContextScope.TEST_METHOD;
@@ -26,16 +26,16 @@ final class RunningKsmdResolver implements ParameterResolver {
 
     @Override
     public RunningKsmd resolveParameter(ParameterContext parameter, ExtensionContext context) {
-        if (!asksForControl(context)) {
+        if (!needsControl(context)) {
             throw new ParameterResolutionException(
-                    "a test with a parameter RunningKsmd must say @EnabledIfKsm(control = true), so that it is skipped"
-                            + " where ksmd cannot be started");
+                    "a test with a parameter of type RunningKsmd needs @EnabledIfKsm(control = true), so that it is"
+                            + " skipped where ksmd cannot be started");
         }
         return context.getStore(NAMESPACE)
                 .getOrComputeIfAbsent(RunningKsmd.class, type -> RunningKsmd.start(), RunningKsmd.class);
     }
 
-    private static boolean asksForControl(ExtensionContext context) {
+    private static boolean needsControl(ExtensionContext context) {
         for (Optional<ExtensionContext> at = Optional.of(context);
                 at.isPresent();
                 at = at.get().getParent()) {

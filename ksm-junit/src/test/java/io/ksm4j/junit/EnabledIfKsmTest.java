@@ -18,8 +18,8 @@ import org.opentest4j.AssertionFailedError;
 import org.opentest4j.TestAbortedException;
 
 /**
- * Where KSM cannot be used: no backend is on this module's class path. On most machines that alone is in the way, so other machines
- * are made believe by the name of the operating system.
+ * Tests on a machine where KSM cannot be used. This module's class path has no backend. Most machines have KSM, and
+ * then only the backend is missing, so the tests pretend to run on another operating system.
  */
 class EnabledIfKsmTest {
 
@@ -28,18 +28,18 @@ class EnabledIfKsmTest {
     private static final String SYSTEM = System.getProperty("os.name");
 
     @BeforeEach
-    void leaveLinux() {
+    void pretendAnotherSystem() {
         System.setProperty("os.name", "Plan 9");
     }
 
     @AfterEach
-    void comeBack() {
+    void restoreSystem() {
         System.setProperty("os.name", SYSTEM);
     }
 
     static class Untouched {
         Untouched() {
-            throw new AssertionError("must not be made");
+            throw new AssertionError("must not be created");
         }
     }
 
@@ -118,7 +118,7 @@ class EnabledIfKsmTest {
 
     @Test
     void aClassFailsWhereOnlyABackendIsMissing() {
-        comeBack();
+        restoreSystem();
         assumeTrue(KernelConfig.hasKsm(), "this kernel has no KSM");
         for (Class<?> testClass : new Class<?>[] {OfAClass.class, Inherited.class, WithControl.class}) {
             EngineExecutionResults results = run(testClass, false);
@@ -128,8 +128,7 @@ class EnabledIfKsmTest {
                                     .getThrowable()
                                     .orElseThrow())
                             .isExactlyInstanceOf(AssertionFailedError.class)
-                            .hasMessageStartingWith(
-                                    "this kernel has KSM, and what is missing is a backend that works: ")
+                            .hasMessageStartingWith("this kernel has KSM, but no backend works: ")
                             .hasMessageContaining(REASON));
             assertThat(results.containerEvents().skipped().list()).isEmpty();
         }
@@ -139,7 +138,7 @@ class EnabledIfKsmTest {
     }
 
     @Test
-    void aMethodIsSkippedAndTheOthersRun() {
+    void onlyTheAnnotatedMethodIsSkipped() {
         EngineExecutionResults results = run(OfAMethod.class, false);
         assertThat(results.testEvents().skipped().list()).singleElement().satisfies(event -> {
             assertThat(event.getTestDescriptor().getDisplayName()).startsWith("needsKsm");
@@ -152,7 +151,7 @@ class EnabledIfKsmTest {
     }
 
     @Test
-    void aMethodFailsWhereKsmIsRequiredAndTheOthersRun() {
+    void onlyTheAnnotatedMethodFailsWhereKsmIsRequired() {
         EngineExecutionResults results = run(OfAMethod.class, true);
         assertThat(results.testEvents().failed().list())
                 .singleElement()

@@ -6,20 +6,20 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * Lines over a common axis, as SVG that follows the reader's light or dark theme. Immutable.
+ * A line chart, as SVG that adapts to a light or dark theme. Immutable.
  *
- * @param title stands above, and is what screen readers read
- * @param x the axis all panels have in common
- * @param panels from top to bottom, at least one; a line has the same colour in each, by its place in the list, and the name that
- *     it has in the first
+ * @param title the heading, which screen readers read, too
+ * @param x the axis of all panels
+ * @param panels from top to bottom, at least one; the index of a line decides its colour in all panels, and the legend
+ *     has the names of the lines of the first panel
  */
 public record Plot(String title, Axis x, List<Panel> panels) {
 
     /**
-     * Lines with an axis of their own.
+     * A chart with its own vertical axis.
      *
      * @param y from bottom to top
-     * @param lines eight at most, since there are no more colours
+     * @param lines at most eight, as there are no more colours
      */
     public record Panel(Axis y, List<Line> lines) {
 
@@ -37,30 +37,31 @@ public record Plot(String title, Axis x, List<Panel> panels) {
     }
 
     /**
-     * What numbers stand along one side.
+     * An axis.
      *
-     * @param label what is counted, with its unit
-     * @param from the number at the beginning
+     * @param label the quantity, with its unit
+     * @param from the number at the start
      * @param to the number at the end
-     * @param isLogarithmic whether equal ways are equal factors, and not equal differences
+     * @param isLogarithmic whether equal distances are equal factors instead of equal differences
      */
     public record Axis(String label, double from, double to, boolean isLogarithmic) {
 
         /**
          * Checks the numbers.
          *
-         * @throws IllegalArgumentException if one is not finite, they are not in order, or a logarithmic axis begins at 0 or below
+         * @throws IllegalArgumentException if a number is not finite, if the numbers are not in order, or if a
+         *     logarithmic axis starts at 0 or below
          */
         public Axis {
             if (!(Double.isFinite(from) && Double.isFinite(to) && from < to)) {
-                throw new IllegalArgumentException("no axis leads from " + from + " to " + to);
+                throw new IllegalArgumentException("invalid axis from " + from + " to " + to);
             }
             if (isLogarithmic && from <= 0) {
-                throw new IllegalArgumentException("a logarithmic axis cannot begin at " + from);
+                throw new IllegalArgumentException("a logarithmic axis cannot start at " + from);
             }
         }
 
-        /** 0 at the beginning, 1 at the end; what is beyond is cut. */
+        /** {@return the position of a number: 0 at the start, 1 at the end; numbers beyond are clipped} */
         double position(double value) {
             double at = isLogarithmic
                     ? Math.log(Math.max(value, from) / from) / Math.log(to / from)
@@ -83,19 +84,19 @@ public record Plot(String title, Axis x, List<Panel> panels) {
             return ticks;
         }
 
-        /** The next 1, 2 or 5 of its decade. */
-        private static double step(double least) {
-            double decade = Math.pow(10, Math.floor(Math.log10(least)));
-            double digit = least / decade;
+        /** {@return the smallest of 1, 2, 5, 10, 20, 50 and so on that is not below the minimum} */
+        private static double step(double min) {
+            double decade = Math.pow(10, Math.floor(Math.log10(min)));
+            double digit = min / decade;
             return decade * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10);
         }
     }
 
     /**
-     * One line.
+     * A line.
      *
      * @param name for the legend
-     * @param points in the order in which they are joined; none draw nothing
+     * @param points in the order in which the line joins them; may be empty
      */
     public record Line(String name, List<Point> points) {
 
@@ -106,21 +107,21 @@ public record Plot(String title, Axis x, List<Panel> panels) {
     }
 
     /**
-     * A point of a line; drawn at the border if it lies beyond an axis.
+     * A point of a line. A point beyond an axis is drawn at the border.
      *
-     * @param x along the common axis
-     * @param y along the panel's axis
+     * @param x on the axis of all panels
+     * @param y on the panel's axis
      */
     public record Point(double x, double y) {
 
         /**
          * Checks the numbers.
          *
-         * @throws IllegalArgumentException if one is not finite
+         * @throws IllegalArgumentException if a number is not finite
          */
         public Point {
             if (!(Double.isFinite(x) && Double.isFinite(y))) {
-                throw new IllegalArgumentException("there is no point at " + x + ", " + y);
+                throw new IllegalArgumentException("invalid point at " + x + ", " + y);
             }
         }
     }
@@ -134,10 +135,11 @@ public record Plot(String title, Axis x, List<Panel> panels) {
     private static final int LEGEND_ROW = 20;
     private static final int LEGEND_COLUMNS = 3;
 
-    /** Told apart by people who see colours differently too; one for a light, one for a dark page. */
+    /** For light pages. People with colour blindness can tell the colours apart, too. */
     private static final List<String> LIGHT =
             List.of("#0072b2", "#d55e00", "#007a5e", "#a4508b", "#8a6d00", "#3b9bd6", "#b22222", "#595959");
 
+    /** For dark pages. */
     private static final List<String> DARK =
             List.of("#56b4e9", "#ff9e4a", "#2fc79b", "#e79acb", "#e6c229", "#8fd0ff", "#ff7f7f", "#b8b8b8");
 
@@ -149,14 +151,12 @@ public record Plot(String title, Axis x, List<Panel> panels) {
     public Plot {
         panels = List.copyOf(panels);
         if (panels.isEmpty()) {
-            throw new IllegalArgumentException("a plot has at least one panel");
+            throw new IllegalArgumentException("a plot needs at least one panel");
         }
     }
 
     /**
-     * Draws it. Equal plots are drawn equally, in every locale.
-     *
-     * @return a whole SVG document
+     * {@return this plot as an SVG document} Equal plots give equal documents, in every locale.
      */
     public String svg() {
         List<Line> lines = panels.get(0).lines();

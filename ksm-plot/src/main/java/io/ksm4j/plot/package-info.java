@@ -1,2 +1,2 @@
-/** Lines over a common axis, as SVG. */
+/** Line charts as SVG. */
 package io.ksm4j.plot;

@@ -25,7 +25,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.opentest4j.AssertionFailedError;
 
-/** The extension's assertions hold where they should, and say enough where they don't. */
+/** The assertions of the extension hold where they should, and have informative messages where they fail. */
 @EnabledIfKsm(control = true)
 class KsmAssertionsTest {
 
@@ -36,7 +36,7 @@ class KsmAssertionsTest {
     private final KsmBackend backend = TestedBackends.open("ffm");
     private final Ksm ksm = Ksm.with(backend);
 
-    /** PageContents equal to no other pages of this machine. */
+    /** Pages that no other page of this machine equals. */
     private final PageContents pages = PageContents.unique(ksm.pageSize());
 
     private final MergeRegion one = allocate("one");
@@ -67,7 +67,7 @@ class KsmAssertionsTest {
             assertion.execute();
         } catch (AssertionFailedError e) {
             assertThat(e.isExpectedDefined() && e.isActualDefined())
-                    .as("expected and actual, for tools that show them")
+                    .as("expected and actual values for tools")
                     .isTrue();
             return e;
         } catch (Exception e) {
@@ -81,7 +81,7 @@ class KsmAssertionsTest {
     }
 
     @Test
-    void theyHoldForWhatHasMergedAndForWhatHasNot() throws Exception {
+    void assertionsHoldForMergedAndUniquePages() throws Exception {
         ksmd.awaitMerged(List.of(one, other), 1);
         ksmd.awaitFullScans(3);
         assertMerged(1, one);
@@ -99,11 +99,11 @@ class KsmAssertionsTest {
     }
 
     @Test
-    void waitingForUniquePagesFailsAsSoonAsNothingMoreCanCome() {
+    void waitingForUniquePagesFailsAsSoonAsNoMorePagesCanMerge() {
         AssertionFailedError failure = failureOf(() -> ksmd.awaitMerged(List.of(one, unique, other), 0.5));
         assertThat(failure)
                 .hasMessageStartingWith(unique + ": expected 50.00 % merged, but was 0.00 % merged\n")
-                .hasMessageContaining("nothing more will come: ksmd has been through all memory")
+                .hasMessageContaining("no more pages will merge: ksmd has scanned all memory")
                 .hasMessageContaining("(SETTLED after ")
                 .hasMessageContaining("resident 512 KiB, marked 512 KiB of 512 KiB, merged 0 KiB")
                 .hasMessageContaining(
@@ -113,10 +113,10 @@ class KsmAssertionsTest {
     }
 
     @Test
-    void aFailureSaysThatKsmdStandsStill() {
+    void aFailureSaysThatKsmdIsStopped() {
         ksmd.set(KsmSetting.RUN, 0);
         assertThat(failureOf(() -> ksmd.awaitMerged(unique, 0.9)))
-                .hasMessageContaining("ksmd does not run (KSMD_STOPPED after ")
+                .hasMessageContaining("ksmd is stopped (KSMD_STOPPED after ")
                 .hasMessageContaining("advice: KSMD_STOPPED, ksmd is stopped");
         assertThat(failureOf(() -> assertMerged(0.9, unique)))
                 .hasMessageStartingWith(unique + ": expected at least 90.00 % merged, but was 0.00 % merged\n")
@@ -135,12 +135,12 @@ class KsmAssertionsTest {
 
         try (MergeRegion never = ksm.allocate(ksm.pageSize(), RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE))) {
             assertThat(failureOf(() -> ksmd.awaitMerged(never, 1)))
-                    .hasMessageContaining("the kernel has marked nothing of it (NOT_MARKED after ");
+                    .hasMessageContaining("the kernel has marked no part of the region (NOT_MARKED after ");
         }
     }
 
     @Test
-    void garbageIsRefused() {
+    void invalidArgumentsAreRefused() {
         assertThatIllegalArgumentException().isThrownBy(() -> assertMerged(0, one));
         assertThatIllegalArgumentException().isThrownBy(() -> assertMerged(Double.NaN, one));
         assertThatIllegalArgumentException().isThrownBy(() -> assertSaved(-1, one));

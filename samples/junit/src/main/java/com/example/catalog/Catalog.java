@@ -14,7 +14,7 @@ public final class Catalog implements AutoCloseable {
     private final ByteBuffer prices;
     private final int articles;
 
-    /** A catalog with the list prices. */
+    /** Creates a catalog with the list prices. */
     public Catalog(Ksm ksm, long[] listPrices) {
         articles = listPrices.length;
         region = ksm.allocate(
@@ -34,7 +34,7 @@ public final class Catalog implements AutoCloseable {
         prices.putLong(Objects.checkIndex(article, articles) * Long.BYTES, price);
     }
 
-    /** For those who measure. */
+    /** For tests. */
     MergeRegion region() {
         return region;
     }

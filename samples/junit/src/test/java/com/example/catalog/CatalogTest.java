@@ -17,10 +17,10 @@ class CatalogTest {
 
     private static final int ARTICLES = 1 << 17;
 
-    /** Random, so that they equal nothing else on this machine. */
+    /** Random, so that no other memory of this machine is equal. */
     private final long[] listPrices = new SecureRandom().longs(ARTICLES).toArray();
 
-    /** Needs no KSM: runs on every developer's machine. */
+    /** Needs no KSM, so it runs on every machine. */
     @Test
     void aTenantChangesItsOwnPrices() {
         Ksm ksm = Ksm.systemOrFallback();
@@ -32,7 +32,7 @@ class CatalogTest {
         }
     }
 
-    /** Needs a kernel with KSM, and no rights. */
+    /** Needs a kernel with KSM, but not root. */
     @Test
     @EnabledIfKsm
     void theCatalogIsMarkedMergeable() {
@@ -41,7 +41,7 @@ class CatalogTest {
         }
     }
 
-    /** Needs root, and gets a ksmd that is fast. */
+    /** Needs root, and gets a fast ksmd. */
     @Test
     @EnabledIfKsm(control = true)
     void tenantsShareEqualPrices(RunningKsmd ksmd) throws InterruptedException {
@@ -51,7 +51,7 @@ class CatalogTest {
             ksmd.awaitMerged(List.of(one.region(), other.region()), 1);
             assertSaved(one.region().size() / 2, one.region());
 
-            // A page of its own for the tenant with another price; all others are still shared.
+            // The tenant with another price has a private copy of one page; all other pages are still shared.
             one.setPrice(7, 1);
             ksmd.awaitFullScans(3);
             assertMerged(1 - 1.0 * ksm.pageSize() / one.region().size(), one.region());
