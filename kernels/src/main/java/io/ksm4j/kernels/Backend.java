@@ -10,7 +10,7 @@ import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.TreeMap;
 
-/** The backends on the class path, each opened once. */
+/** The backends on the class path. Each is opened once. */
 final class Backend {
 
     private static final Map<String, KsmBackend> USABLE = new TreeMap<>();
@@ -30,10 +30,9 @@ final class Backend {
                     open(providers.next());
                 }
             } catch (UnsupportedClassVersionError e) {
-                // Has no name, since its class could not be loaded.
+                // The name is unknown, since its class cannot be loaded.
                 REFUSED.put(
-                        "ffm",
-                        "it is for a later Java than " + Runtime.version().feature());
+                        "ffm", "it needs a newer Java than " + Runtime.version().feature());
             } catch (ServiceConfigurationError e) {
                 REFUSED.put("ffm", e.toString());
             }
@@ -54,27 +53,27 @@ final class Backend {
         }
     }
 
-    /** Those that work here. */
+    /** Returns the backends that work here, by name. */
     static Map<String, KsmBackend> usable() {
         return USABLE;
     }
 
-    /** What goes through one that works. */
+    /** Returns the {@link Ksm} of a backend that works. */
     static Ksm ksm(String name) {
         return Objects.requireNonNull(KSMS.get(name));
     }
 
-    /** One that works, where it does not matter which. */
+    /** Returns any backend that works. */
     static KsmBackend any() {
         return USABLE.values().iterator().next();
     }
 
-    /** What goes through that one. */
+    /** Returns the {@link Ksm} of {@link #any()}. */
     static Ksm ksm() {
         return ksm(any().name());
     }
 
-    /** Those that don't, with what they say. */
+    /** Returns the messages of the backends that do not work, by name. */
     static Map<String, String> refused() {
         return REFUSED;
     }

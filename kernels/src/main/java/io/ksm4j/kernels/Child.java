@@ -3,7 +3,7 @@ package io.ksm4j.kernels;
 import io.ksm4j.MergeRegion;
 import java.io.IOException;
 
-/** What children of tests say and wait for. */
+/** The part of the conversation between a test and its child process that the child has. */
 final class Child {
 
     private Child() {}
@@ -12,19 +12,19 @@ final class Child {
         System.out.println(line);
     }
 
-    /** Goes on when the parent says so. */
+    /** Prints a line, and waits for the parent's answer. */
     static void awaitParent(String say) throws IOException {
         say(say);
         if (System.in.read() != '\n') {
-            throw new IOException("the parent has gone");
+            throw new IOException("the parent has exited");
         }
     }
 
-    /** Of equal pages, none has more than this many copies: fewer than one shared page may have users. */
-    static final int COPIES = 64;
+    /** The maximum number of copies of a page, below the maximum number of users of a shared page. */
+    static final int MAX_COPIES = 64;
 
-    /** How many pages of a region differ from each other, if it is to be filled with copies. */
+    /** Returns the number of different contents for a region that is to be filled with copies. */
     static long contents(MergeRegion region, long pageSize) {
-        return Math.max(1, region.size() / pageSize / COPIES);
+        return Math.max(1, region.size() / pageSize / MAX_COPIES);
     }
 }

@@ -22,8 +22,8 @@ import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The command {@code ksm} and the first sample, as processes of their own. */
-@In(Situation.PLAIN)
+/** The command {@code ksm} and the quickstart, each in its own process. */
+@OnlyIn(Situation.PLAIN)
 @EnabledIfKsm(control = true)
 final class Commands {
 
@@ -39,7 +39,7 @@ final class Commands {
         return EndedProcess.run(JavaCommand.of(SMALL_HEAP, "io.ksm4j.tools.KsmCommand", arguments));
     }
 
-    /** A number under this name; the first is that of the machine, or of all processes. */
+    /** Returns the first number with this name in the JSON output: that of the machine, or of all processes. */
     private static OptionalLong number(EndedProcess command, String name) {
         Matcher matcher = Pattern.compile("\"" + name + "\": (-?\\d+|null)").matcher(command.output());
         assertThat(matcher.find()).as("%s in %s", name, command).isTrue();
@@ -73,7 +73,7 @@ final class Commands {
             content.fill(region.buffer(), i -> i / 2);
             Merging.awaitMerging(
                     ksmd, () -> assertThat(region.stats().savedBytes()).isEqualTo(32 * page));
-            // So that the numbers stay.
+            // The numbers must not change.
             ksmd.set(KsmSetting.RUN, 0);
             Sharing now = Sharing.now();
 
@@ -86,7 +86,7 @@ final class Commands {
             assertThat(number(status, "pagesSharing")).hasValue(now.sharing());
             assertThat(number(status, "savedBytes")).hasValue(now.sharing() * page);
             assertThat(number(status, "pid")).hasValue(Long.parseLong(pid));
-            assertThat(number(status, "mergingPages")).isEqualTo(Merging.ifTold(Feature.MERGING_PAGES, 64));
+            assertThat(number(status, "mergingPages")).isEqualTo(Merging.ifReported(Feature.MERGING_PAGES, 64));
         }
     }
 
@@ -127,7 +127,7 @@ final class Commands {
             throws IOException {
         ksmd.set(KsmSetting.RUN, 0);
         Map<String, String> before = KernelFiles.settings();
-        // Random, so that a page has nothing to merge with but its copies.
+        // Random, so that a page is equal to its copies only.
         byte[] data = new byte[(1 << 20) + 100];
         new Random(1).nextBytes(data);
         Path file = Files.write(directory.resolve("data"), data);

@@ -7,8 +7,8 @@ import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.tck.BackendContract;
 import java.util.Objects;
 
-/** The contract, kept by a backend that is on the class path. */
-@In({Situation.PLAIN, Situation.THP, Situation.READ_ONLY, Situation.HIDDEN})
+/** The backends' contract, for a backend on the class path. */
+@OnlyIn({Situation.PLAIN, Situation.THP, Situation.READ_ONLY, Situation.HIDDEN})
 abstract class Contract extends BackendContract {
 
     private final String name;
@@ -17,7 +17,7 @@ abstract class Contract extends BackendContract {
         this.name = name;
     }
 
-    /** For all tests of a backend, that is. */
+    /** Skips all tests of a backend that does not work here. */
     static void assumeUsable(String name) {
         assumeTrue(
                 Backend.usable().containsKey(name),

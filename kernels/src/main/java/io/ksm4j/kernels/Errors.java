@@ -24,8 +24,8 @@ import java.nio.file.Path;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
-/** What cannot be done is told with its cause, and nothing has changed. */
-@In({Situation.PLAIN, Situation.READ_ONLY, Situation.HIDDEN})
+/** A call that fails reports the cause, and changes nothing. */
+@OnlyIn({Situation.PLAIN, Situation.READ_ONLY, Situation.HIDDEN})
 @EnabledIfKsm
 final class Errors {
 

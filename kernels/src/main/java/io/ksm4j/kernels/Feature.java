@@ -14,7 +14,10 @@ import java.util.function.BooleanSupplier;
 import java.util.function.ToLongBiFunction;
 import java.util.regex.Pattern;
 
-/** What ksm4j uses where the kernel has it. The kernel itself is asked, not its version. */
+/**
+ * The optional features of the kernel that ksm4j uses. Each is detected on the running kernel, not derived from its
+ * version.
+ */
 @SuppressWarnings("ImmutableEnumChecker") // Questions have no state.
 enum Feature {
     MERGE_ACROSS_NODES("merge_across_nodes"),
@@ -41,7 +44,7 @@ enum Feature {
             "MADV_POPULATE_WRITE",
             () -> tryOnAPage(
                     (backend, page) -> backend.madvise(page, backend.pageSize(), Interface.MADV_POPULATE_WRITE))),
-    // Taking a name away works on every kernel that has names.
+    // Removing a name works on every kernel that has names.
     ANON_NAME(
             "PR_SET_VMA_ANON_NAME",
             () -> tryOnAPage((backend, page) -> backend.prctl(Interface.PR_SET_VMA, 0, page, backend.pageSize(), 0))),
@@ -75,12 +78,12 @@ enum Feature {
         this.question = question;
     }
 
-    /** What people call it. */
+    /** Returns the name in the documentation. */
     String label() {
         return label;
     }
 
-    /** Asks the kernel, each time anew. */
+    /** Returns whether the kernel has the feature. Each call asks the kernel again. */
     boolean isThere() {
         return question.getAsBoolean();
     }
@@ -100,14 +103,14 @@ enum Feature {
         }
     }
 
-    /** Each size has a setting of its own. */
+    /** Returns whether each size of huge pages has its own setting. */
     private static boolean hasHugePagesBySize() {
         String[] sizes = new File("/sys/kernel/mm/transparent_hugepage")
                 .list((directory, name) -> name.startsWith("hugepages-"));
         return sizes != null && sizes.length > 0;
     }
 
-    /** Whether a call on a page of its own does not fail. */
+    /** Returns whether a call on a new page succeeds. */
     private static boolean tryOnAPage(ToLongBiFunction<KsmBackend, Long> call) {
         KsmBackend backend = Backend.any();
         long page = backend.mmap(backend.pageSize(), Interface.PROT_READ_WRITE, Interface.MAP_PRIVATE_ANONYMOUS);
@@ -118,7 +121,10 @@ enum Feature {
         }
     }
 
-    /** One range, which stands in the page itself: an address and a length. Leaves the descriptor of this process open. */
+    /**
+     * Advises one range, whose address and length are stored in the page itself. Leaves the descriptor of this process
+     * open.
+     */
     private static long adviseByProcess(KsmBackend backend, long page) {
         ByteBuffer ranges = backend.map(page, backend.pageSize(), new Object())
                 .buffer(0, 2 * Long.BYTES)

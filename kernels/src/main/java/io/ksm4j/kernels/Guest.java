@@ -16,8 +16,9 @@ import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
 
 /**
- * What runs in a guest: says what the kernel has, and tries what ksm4j promises. The first argument is the {@link Situation}; others
- * choose classes and methods, such as {@code marks} or {@code jna.aClosedRegionIsUnmapped}. Exits with 1 if a test has failed.
+ * The program that runs in a guest: prints the features of the kernel, and tests what ksm4j promises. The first
+ * argument is the {@link Situation}; the others select classes and methods, such as {@code marks} or {@code
+ * jna.aClosedRegionIsUnmapped}. The exit status is 1 if a test has failed.
  */
 public final class Guest {
 
@@ -40,7 +41,7 @@ public final class Guest {
             LittleMemory.class,
             ReadOnlySys.class,
             HiddenFiles.class,
-            // Last, so that what it records is not disturbed by what others leave.
+            // Last, so that the others do not disturb the recording by what they leave behind.
             Recording.class);
 
     private Guest() {}
@@ -48,7 +49,7 @@ public final class Guest {
     /**
      * Runs the tests.
      *
-     * @param arguments a situation, and what to run
+     * @param arguments a situation, and the tests to run
      */
     public static void main(String[] arguments) {
         Optional<Situation> situation = arguments.length == 0 ? Optional.empty() : Situation.of(arguments[0]);
@@ -62,7 +63,7 @@ public final class Guest {
             System.exit(2);
             return;
         }
-        // What is emulated is slow.
+        // Emulated guests are slow.
         if (System.getProperty("ksm.tests.patience") == null) {
             System.setProperty("ksm.tests.patience", "300");
         }
@@ -74,7 +75,8 @@ public final class Guest {
         LauncherDiscoveryRequest request = LauncherDiscoveryRequestBuilder.request()
                 .selectors(classes.stream().map(type -> selectClass(type)).toList())
                 .filters((PostDiscoveryFilter) test -> FilterResult.includedIf(isChosen(test, chosen)))
-                .configurationParameter(InCondition.SITUATION, situation.get().word())
+                .configurationParameter(
+                        OnlyInCondition.SITUATION, situation.get().word())
                 .build();
         Results results = new Results(System.out);
         LauncherFactory.create().execute(request, results);
@@ -107,7 +109,7 @@ public final class Guest {
                 .toList();
     }
 
-    /** Classes are chosen by now. */
+    /** Selects methods; classes are selected before. */
     private static boolean isChosen(TestDescriptor test, List<String> chosen) {
         if (chosen.isEmpty() || !(test.getSource().orElse(null) instanceof MethodSource method)) {
             return true;

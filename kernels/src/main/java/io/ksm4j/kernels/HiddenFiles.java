@@ -20,8 +20,8 @@ import io.ksm4j.testsupport.PageContents;
 import java.time.Duration;
 import org.junit.jupiter.api.Test;
 
-/** {@code /sys/kernel/mm/ksm} is hidden, as some containers do. */
-@In(Situation.HIDDEN)
+/** {@code /sys/kernel/mm/ksm} is hidden, as in some containers. */
+@OnlyIn(Situation.HIDDEN)
 @EnabledIfKsm
 final class HiddenFiles {
 
@@ -44,7 +44,7 @@ final class HiddenFiles {
             RegionStats stats = region.stats();
             assertThat(stats.residentBytes()).isEqualTo(size);
             assertThat(stats.markedBytes()).isEqualTo(size);
-            assertThat(stats.mergedBytes()).isEqualTo(Merging.ifTold(Feature.SMAPS_KSM, 0));
+            assertThat(stats.mergedBytes()).isEqualTo(Merging.ifReported(Feature.SMAPS_KSM, 0));
             MergeOutcome outcome = region.awaitMerged(1, Duration.ofMillis(200));
             assertThat(outcome.end()).isEqualTo(MergeOutcome.End.TIMED_OUT);
             assertThat(outcome.fullScans()).isEmpty();

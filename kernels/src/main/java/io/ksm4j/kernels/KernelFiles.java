@@ -10,14 +10,14 @@ import java.util.Map;
 import java.util.OptionalLong;
 import java.util.TreeMap;
 
-/** What the kernel says, read by other means than the library's own. */
+/** Files of the kernel, read without the library. */
 final class KernelFiles {
 
     static final Path KSM = Path.of("/sys/kernel/mm/ksm");
 
     private KernelFiles() {}
 
-    /** Bytes are characters: names of files may have any. */
+    /** Returns the text as Latin-1, since names of files may contain any bytes. */
     static String text(Path file) {
         try {
             return new String(Files.readAllBytes(file), StandardCharsets.ISO_8859_1);
@@ -26,12 +26,12 @@ final class KernelFiles {
         }
     }
 
-    /** A file of {@code /sys/kernel/mm/ksm}. */
+    /** Returns the number in a file of {@code /sys/kernel/mm/ksm}. */
     static long counter(String name) {
         return Long.parseLong(text(KSM.resolve(name)).strip());
     }
 
-    /** Settings by the name of their files, byte for byte. */
+    /** Returns the contents of all settings, by the names of their files. */
     static Map<String, String> settings() {
         Map<String, String> settings = new TreeMap<>();
         for (KsmSetting setting : KsmSetting.values()) {
@@ -42,18 +42,18 @@ final class KernelFiles {
         return settings;
     }
 
-    /** How many pages of a process are merged; empty if the kernel does not tell. */
+    /** Returns the number of merged pages of a process, or empty if the kernel does not report it. */
     static OptionalLong mergingPages(long pid) {
         Path file = Path.of("/proc", Long.toString(pid), "ksm_merging_pages");
         return Files.exists(file) ? OptionalLong.of(Long.parseLong(text(file).strip())) : OptionalLong.empty();
     }
 
-    /** A line of {@code /proc/meminfo}, in bytes. */
+    /** Returns a value of {@code /proc/meminfo} in bytes. */
     static long memory(String name) {
         return kilobytes(text(Path.of("/proc/meminfo")), name) << 10;
     }
 
-    /** A counter of a mapping of a process, in bytes. */
+    /** Returns a counter of a mapping of a process in bytes. */
     static long mapping(long pid, long start, String name) {
         String smaps = text(Path.of("/proc", Long.toString(pid), "smaps"));
         int at = ("\n" + smaps).indexOf("\n" + Long.toHexString(start) + "-");

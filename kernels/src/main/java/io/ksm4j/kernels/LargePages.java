@@ -13,8 +13,8 @@ import io.ksm4j.testsupport.EndedProcess;
 import io.ksm4j.testsupport.PageContents;
 import org.junit.jupiter.api.Test;
 
-/** Memory that gets huge pages without asking for them. */
-@In(Situation.THP)
+/** Memory for which the system allocates huge pages by default. */
+@OnlyIn(Situation.THP)
 @EnabledIfKsm(control = true)
 final class LargePages {
 

@@ -21,27 +21,27 @@ import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** A machine whose memory is almost used up. */
-@In(Situation.SMALL)
+/** A machine that is almost out of memory. */
+@OnlyIn(Situation.SMALL)
 @EnabledIfKsm(control = true)
 final class LittleMemory {
 
     private static final long MERGED = 64L << 20;
 
-    /** What is left at most in the end. */
+    /** The maximum headroom in the end. */
     private static final long ROOM = 48L << 20;
 
     private static long available() {
         return KernelFiles.memory("MemAvailable");
     }
 
-    /** Has memory merged, uses up what that saves, and wants it taken apart. */
+    /** Waits until memory is merged, uses up what that saves, and then unmerges it. */
     static final class Program {
 
         private Program() {}
 
         public static void main(String[] arguments) throws IOException {
-            // If anybody is killed, then this.
+            // If the OOM killer is invoked, it must kill this process.
             Files.writeString(Path.of("/proc/self/oom_score_adj"), "1000");
             Ksm ksm = Backend.ksm();
             PageContents content = PageContents.unique(ksm.pageSize());
@@ -68,7 +68,7 @@ final class LittleMemory {
                 assertThat(region.isMergeable()).isTrue();
                 assertThat(region.unmarkedRanges()).isEmpty();
                 content.verify(region.buffer(), page -> page % contents);
-                Child.say("told");
+                Child.say("refused");
 
                 others.forEach(MergeRegion::close);
                 region.markUnmergeable();
@@ -89,7 +89,7 @@ final class LittleMemory {
             ksmd.set(KsmSetting.RUN, 0);
             child.proceed();
             child.awaitLine("used up");
-            child.awaitLine("told");
+            child.awaitLine("refused");
             child.awaitLine("done");
             assertThat(child.awaitExit()).isZero();
         }

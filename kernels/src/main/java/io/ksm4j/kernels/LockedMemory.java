@@ -13,8 +13,8 @@ import java.nio.ByteBuffer;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
-/** Before Linux 5.18 no advice drops memory that mlock(2) keeps resident. */
-@In(Situation.PLAIN)
+/** Before Linux 5.18, no advice drops memory that mlock(2) keeps resident. */
+@OnlyIn(Situation.PLAIN)
 @EnabledIfKsm
 final class LockedMemory {
 
@@ -51,7 +51,7 @@ final class LockedMemory {
         }
     }
 
-    /** What is there, past all protection; empty if nothing is mapped. */
+    /** Returns the bytes at an address whatever their protection, or empty if nothing is mapped. */
     private static byte[] readable(long address, int length) throws IOException {
         try (RandomAccessFile memory = new RandomAccessFile("/proc/self/mem", "r")) {
             memory.seek(address);

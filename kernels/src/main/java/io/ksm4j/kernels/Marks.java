@@ -22,7 +22,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 
-/** At every quiet moment the registry, the kernel's {@code VmFlags} and a plain model say the same about every page. */
+/** Between changes, the registry, the kernel's {@code VmFlags} and a simple model agree about every page. */
 @EnabledIfKsm
 final class Marks {
 
@@ -40,14 +40,14 @@ final class Marks {
         }
     }
 
-    /** A region and the pages that it wants mergeable. */
+    /** A region, and the pages that it has marked mergeable. */
     private record Region(MergeRegion region, NavigableSet<Long> wanted) {}
 
-    /** Real regions beside their model. */
+    /** Real regions and their model. */
     private static final class World implements AutoCloseable {
 
         private static final int MEMORY_PAGES = 24;
-        private static final int MOST_REGIONS = 6;
+        private static final int MAX_REGIONS = 6;
         private static final int PROT_READ_WRITE = 3;
         private static final int MAP_PRIVATE_ANONYMOUS = 0x22;
 
@@ -59,7 +59,7 @@ final class Marks {
         private final long bytesBefore = registry.mergeableBytes();
         private final List<Region> regions = new ArrayList<>();
 
-        /** Pages of somebody else, with an inaccessible one on each side. */
+        /** Pages that no region owns, with an inaccessible page on each side. */
         private final long mapped;
 
         World(Random random) {
@@ -73,10 +73,10 @@ final class Marks {
             return mapped + pageSize;
         }
 
-        /** Makes a change, and says which. */
+        /** Makes a random change, and returns its description. */
         String change() {
             int kind = random.nextInt(8);
-            if (regions.isEmpty() || (kind < 3 && regions.size() < MOST_REGIONS)) {
+            if (regions.isEmpty() || (kind < 3 && regions.size() < MAX_REGIONS)) {
                 return open(kind == 0);
             }
             Region region = regions.get(random.nextInt(regions.size()));

@@ -26,8 +26,10 @@ import org.awaitility.core.ThrowingRunnable;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
-/** The kernel merges what is marked, takes apart what is written or unmarked, nobody's bytes change, and the numbers are exact. */
-@In({Situation.PLAIN, Situation.NUMA, Situation.SWAP, Situation.THP})
+/**
+ * The kernel merges marked pages and unmerges written and unmarked ones. No byte changes, and all numbers are exact.
+ */
+@OnlyIn({Situation.PLAIN, Situation.NUMA, Situation.SWAP, Situation.THP})
 @EnabledIfKsm(control = true)
 final class Merging {
 
@@ -46,7 +48,7 @@ final class Merging {
                 MergeRegion other = ksm.allocate(size, SMALL_PAGES)) {
             content.fill(one.buffer(), i -> i);
             content.fill(other.buffer(), i -> 1000 + i);
-            // Pages of regions that are gone are counted until ksmd comes by.
+            // Pages of closed regions are counted until ksmd scans them.
             ksmd.awaitFullScans(3);
             Sharing before = Sharing.now();
             assertStats(one, size, 0, 0);
@@ -64,14 +66,14 @@ final class Merging {
             content.verify(one.buffer(), i -> i);
             content.verify(other.buffer(), i -> i);
 
-            // Written: this page alone is private again.
+            // A write makes this page private again.
             content.fill(one.buffer(), 5, 5000);
             assertStats(one, size, size - page, (size - page) / 2);
             assertStats(other, size, size, (size - page) / 2);
             content.verify(one.buffer(), i -> i == 5 ? 5000 : i);
             content.verify(other.buffer(), i -> i);
 
-            // Unmarked: all its pages are.
+            // Unmarking makes all pages of the region private again.
             one.markUnmergeable();
             assertStats(one, size, 0, 0);
             assertStats(other, size, size, 0);
@@ -80,7 +82,7 @@ final class Merging {
         }
     }
 
-    /** A shared page has at most so many users; the next ones begin another. */
+    /** A shared page has a maximum number of users. Further users get another shared page. */
     @Test
     void identicalPagesAreSharedByAsManyAsTheKernelAllows(RunningKsmd ksmd) {
         assumeTrue(Feature.MAX_PAGE_SHARING.isThere(), "this kernel has no max_page_sharing");
@@ -94,7 +96,7 @@ final class Merging {
             awaitMerging(ksmd, () -> {
                 assertThat(Sharing.since(before)).isEqualTo(new Sharing(3, pages - 3));
             });
-            assertThat(region.stats().mergedBytes()).isEqualTo(ifTold(Feature.SMAPS_KSM, pages * page));
+            assertThat(region.stats().mergedBytes()).isEqualTo(ifReported(Feature.SMAPS_KSM, pages * page));
             content.verify(region.buffer(), i -> -1);
         }
     }
@@ -105,7 +107,7 @@ final class Merging {
                 MergeRegion merged = ksm.adopt(memory.address(), size);
                 MergeRegion unique = ksm.adopt(memory.address() + size, size);
                 MergeRegion half = ksm.adopt(memory.address() + 2 * size, size)) {
-            // Pairs in the first, and in half of the last.
+            // The first region has pairs, and so has half of the last one.
             content.fill(memory.buffer(), i -> i < PAGES || i >= 2 * PAGES + PAGES / 2 ? i / 2 : 1000 + i);
             awaitMerging(ksmd, () -> {
                 Map<MergeRegion, RegionStats> stats = ksm.stats(List.of(merged, unique, half));
@@ -115,9 +117,11 @@ final class Merging {
             });
             assertStats(merged, size, size, size / 2);
             assertStats(half, size, size / 2, size / 4);
-            assertThat(half.stats().zeroBytes()).isEqualTo(ifTold(Feature.STAT_ZERO_PAGES, 0));
+            assertThat(half.stats().zeroBytes()).isEqualTo(ifReported(Feature.STAT_ZERO_PAGES, 0));
             assertThat(half.stats().markedBytes()).isEqualTo(size);
-            assertThat(ksm.stats().residentBytes()).as("each page once").isEqualTo(3 * size);
+            assertThat(ksm.stats().residentBytes())
+                    .as("every page is counted once")
+                    .isEqualTo(3 * size);
             content.verify(memory.buffer(), i -> i < PAGES || i >= 2 * PAGES + PAGES / 2 ? i / 2 : 1000 + i);
         }
     }
@@ -128,12 +132,12 @@ final class Merging {
         try (MergeRegion zeros = ksm.allocate(size, SMALL_PAGES);
                 MergeRegion unique = ksm.allocate(size, SMALL_PAGES)) {
             ksmd.set(KsmSetting.USE_ZERO_PAGES, 1);
-            // Writing makes a page of its own, also where zeros are written.
+            // A write allocates a page, even if it writes zeros.
             zeros.buffer().put(new byte[(int) size]);
             content.fill(unique.buffer(), i -> i);
             awaitMerging(ksmd, () -> assertStats(zeros, 0, 0, 0));
-            assertThat(zeros.stats().zeroBytes()).isEqualTo(ifTold(Feature.STAT_ZERO_PAGES, size));
-            assertThat(unique.stats().zeroBytes()).isEqualTo(ifTold(Feature.STAT_ZERO_PAGES, 0));
+            assertThat(zeros.stats().zeroBytes()).isEqualTo(ifReported(Feature.STAT_ZERO_PAGES, size));
+            assertThat(unique.stats().zeroBytes()).isEqualTo(ifReported(Feature.STAT_ZERO_PAGES, 0));
             assertThat(zeros.buffer().mismatch(ByteBuffer.allocate((int) size))).isEqualTo(-1);
             content.verify(unique.buffer(), i -> i);
             zeros.buffer().put(3, (byte) 3);
@@ -182,7 +186,7 @@ final class Merging {
         }
     }
 
-    /** A page that is locked or changing as ksmd comes by is merged in a later scan. */
+    /** A page that is locked or changes while ksmd scans it is merged in a later scan. */
     static void awaitMerging(RunningKsmd ksmd, ThrowingRunnable merged) {
         await().atMost(PATIENCE).untilAsserted(() -> {
             ksmd.awaitFullScans(3);
@@ -194,15 +198,15 @@ final class Merging {
         assertStats(region.stats(), resident, merged, saved);
     }
 
-    /** What the kernel does not tell is empty. */
+    /** Numbers that the kernel does not report are empty. */
     private static void assertStats(@Nullable RegionStats stats, long resident, long merged, long saved) {
         assertThat(stats).isNotNull();
         assertThat(stats.residentBytes()).as("resident").isEqualTo(resident);
-        assertThat(stats.mergedBytes()).as("merged").isEqualTo(ifTold(Feature.SMAPS_KSM, merged));
+        assertThat(stats.mergedBytes()).as("merged").isEqualTo(ifReported(Feature.SMAPS_KSM, merged));
         assertThat(stats.savedBytes()).as("saved").isEqualTo(saved);
     }
 
-    static OptionalLong ifTold(Feature feature, long number) {
+    static OptionalLong ifReported(Feature feature, long number) {
         return feature.isThere() ? OptionalLong.of(number) : OptionalLong.empty();
     }
 }

@@ -20,15 +20,15 @@ import java.util.List;
 import org.assertj.core.api.InstanceOfAssertFactories;
 import org.junit.jupiter.api.Test;
 
-/** Two programs with equal pages, each with its memory on a node of its own. */
-@In(Situation.NUMA)
+/** Two programs with equal pages, each with its memory on another node. */
+@OnlyIn(Situation.NUMA)
 @EnabledIfKsm(control = true)
 final class NumaNodes {
 
     private static final int PAGES = 256;
     private static final int CONTENTS = PAGES / 2;
 
-    /** Has each of some pages twice. */
+    /** Has two copies of each page. */
     static final class Program {
 
         private Program() {}
@@ -42,9 +42,9 @@ final class NumaNodes {
                 content.fill(region.buffer(), page -> page % CONTENTS);
                 Child.awaitParent("filled");
                 content.verify(region.buffer(), page -> page % CONTENTS);
-                // Four share each page: this program's two, and the other's.
+                // Each page has four copies: two in this program and two in the other one.
                 Merging.assertStats(region, size, size, size * 3 / 4);
-                // What another process takes apart may lie on the node of that one.
+                // The copy that a process gets by a write may be on the node of the other process.
                 Child.awaitParent("merged across nodes");
                 region.discard(0, size);
                 content.fill(region.buffer(), page -> page % CONTENTS);
@@ -61,7 +61,7 @@ final class NumaNodes {
         Sharing.awaitNone();
         Sharing before = Sharing.now();
         ksmd.set(KsmSetting.MERGE_ACROSS_NODES, 1);
-        // Until it is seen on which node they are.
+        // ksmd must not run until the nodes of the pages are checked.
         ksmd.set(KsmSetting.RUN, 0);
         String salt = Long.toString(new SecureRandom().nextLong());
         try (RunningJvm first = RunningJvm.start(List.of("taskset", "1"), Commands.SMALL_HEAP, Program.class, salt);
@@ -105,7 +105,7 @@ final class NumaNodes {
             both.forEach(child -> child.awaitLine("merged on its node"));
             both.forEach(child -> assertThat(child.awaitExit()).isZero());
         } finally {
-            // What changes only while nothing is merged is put back only then, too.
+            // The kernel restores this setting, too, only while no page is merged.
             ksmd.set(KsmSetting.RUN, 2);
         }
     }

@@ -19,8 +19,8 @@ import io.ksm4j.testsupport.EndedProcess;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
-/** {@code /sys} is read-only, as in most containers, and {@code ksmd} stands still. */
-@In(Situation.READ_ONLY)
+/** {@code /sys} is read-only, as in most containers, and {@code ksmd} is stopped. */
+@OnlyIn(Situation.READ_ONLY)
 @EnabledIfKsm
 final class ReadOnlySys {
 

@@ -33,14 +33,15 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /**
- * Keeps what the kernel says of a known load, as a tree of files below {@code /tmp/recording}, each as the kernel wrote it. {@code proc/1}
- * is this process.
+ * Records the kernel's files under a known load, as a tree below {@code /tmp/recording}. Each file is as the kernel
+ * wrote it; {@code proc/1} is this process.
  *
- * <p>It has marked 4096 pages with 64 contents, 1000 pages that equal no other, 200 pages of zeros, and 100 pages that it keeps writing.
- * {@code use_zero_pages} and {@code smart_scan} are 1 where the kernel has them, {@code pages_to_scan} is 1000000, and {@code
- * sleep_millisecs} 20. {@code ksmd} has made seven full scans, and none fell between the first file and the last.
+ * <p>This process has marked 4096 pages with 64 contents, 1000 unique pages, 200 pages of zeros, and 100 pages that it
+ * keeps writing. {@code use_zero_pages} and {@code smart_scan} are 1 where the kernel has them, {@code pages_to_scan}
+ * is 1000000, and {@code sleep_millisecs} is 20. {@code ksmd} has made seven full scans. No scan ended between the
+ * first file and the last.
  */
-@In(Situation.PLAIN)
+@OnlyIn(Situation.PLAIN)
 @EnabledIfKsm(control = true)
 final class Recording {
 
@@ -57,7 +58,7 @@ final class Recording {
     private final PageContents content = PageContents.unique(ksm.pageSize());
 
     @Test
-    void whatTheKernelSaysIsKept(RunningKsmd ksmd) throws Exception {
+    void theFilesOfTheKernelAreRecorded(RunningKsmd ksmd) throws Exception {
         KsmSettings settings = KsmSettings.EMPTY
                 .with(KsmSetting.USE_ZERO_PAGES, 1)
                 .with(KsmSetting.SMART_SCAN, 1)
@@ -104,10 +105,10 @@ final class Recording {
         assertThat(machine.pagesShared().getAsLong()).isGreaterThanOrEqualTo(CONTENTS);
         assertThat(machine.pagesSharing().getAsLong()).isGreaterThanOrEqualTo(EQUAL - CONTENTS);
         assertThat(ProcessKsmStats.read(RECORDING, 1, page).mergingPages())
-                .isEqualTo(Merging.ifTold(Feature.MERGING_PAGES, EQUAL));
+                .isEqualTo(Merging.ifReported(Feature.MERGING_PAGES, EQUAL));
     }
 
-    /** Whether no scan fell between the first file and the last. */
+    /** Returns whether no scan ended between the first file and the last. */
     private boolean record(MemoryCgroup cgroup, List<MergeRegion> regions) {
         Map<String, byte[]> files = new TreeMap<>();
         files.put("proc/sys/kernel/osrelease", read(Path.of("/proc/sys/kernel/osrelease")));
@@ -153,7 +154,7 @@ final class Recording {
         return files;
     }
 
-    /** In one read as far as the kernel lets it: some of its files answer no second one. */
+    /** Reads a file in one call where possible, since some files of the kernel return nothing to a second call. */
     private static byte[] read(Path file) {
         try (InputStream input = new FileInputStream(file.toFile())) {
             byte[] buffer = new byte[1 << 16];
@@ -164,7 +165,7 @@ final class Recording {
         }
     }
 
-    /** The lines of these regions' mappings. */
+    /** Returns the lines of the mappings of these regions. */
     private static byte[] smaps(List<MergeRegion> regions) {
         List<String> lines = new ArrayList<>();
         boolean isWanted = false;

@@ -16,15 +16,18 @@ import org.junit.platform.launcher.TestExecutionListener;
 import org.junit.platform.launcher.TestIdentifier;
 import org.junit.platform.launcher.TestPlan;
 
-/** Prints a line for each test, as soon as it has ended, whatever tests it is made of. Of a class that is skipped, one line. */
+/**
+ * Prints one line for each test method when it has ended, or for a class that is skipped. Dynamic tests count as their
+ * method.
+ */
 final class Results implements TestExecutionListener {
 
-    /** What messages are cut off at. */
+    /** The maximum length of a message. */
     private static final int LONGEST = 400;
 
     private final PrintStream out;
 
-    /** By the ID of the method that made the test. */
+    /** By the ID of the method that created the test. */
     private final Map<String, Throwable> failuresOfParts = new HashMap<>();
 
     private @Nullable TestPlan plan;
@@ -34,7 +37,7 @@ final class Results implements TestExecutionListener {
         this.out = out;
     }
 
-    /** Whether any test has. */
+    /** Returns whether a test has failed. */
     boolean haveFailed() {
         return failed;
     }
@@ -72,7 +75,7 @@ final class Results implements TestExecutionListener {
         }
     }
 
-    /** The method that has made this test, if one has. */
+    /** Returns the method that created this test, if there is one. */
     private Optional<TestIdentifier> methodAbove(TestIdentifier test) {
         Optional<TestIdentifier> above = Optional.empty();
         for (Optional<TestIdentifier> at = parent(test); at.isPresent(); at = parent(at.get())) {
@@ -98,7 +101,7 @@ final class Results implements TestExecutionListener {
         return source(test) instanceof ClassSource type ? nameOf(type.getClassName()) : test.getDisplayName();
     }
 
-    /** The class's own name, in camel case as that of a variable. */
+    /** Returns the simple name of a class, starting with a lowercase letter. */
     static String nameOf(String className) {
         String simple = className.substring(className.lastIndexOf('.') + 1);
         return Character.toLowerCase(simple.charAt(0)) + simple.substring(1);
@@ -115,7 +118,7 @@ final class Results implements TestExecutionListener {
     }
 
     private static String oneLine(@Nullable String text) {
-        // JUnit's assumptions begin so.
+        // JUnit's assumptions start with this text.
         String line = String.valueOf(text)
                 .strip()
                 .replaceFirst("^Assumption failed: ", "")
@@ -129,7 +132,7 @@ final class Results implements TestExecutionListener {
         return trace.toString().strip().replaceAll("(?m)^", "  ") + "\n";
     }
 
-    /** At once, so that no other stream's words come between. */
+    /** Prints the line in one call, so that no other output gets between. */
     private void print(String result) {
         out.print("case " + result + "\n");
         out.flush();

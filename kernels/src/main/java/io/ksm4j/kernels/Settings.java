@@ -24,8 +24,8 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
-/** The kernel takes what ksm4j writes, and has its own settings again afterwards. */
-@In({Situation.PLAIN, Situation.NUMA})
+/** The kernel accepts what ksm4j writes, and its own settings are restored afterwards. */
+@OnlyIn({Situation.PLAIN, Situation.NUMA})
 @EnabledIfKsm(control = true)
 final class Settings {
 
@@ -87,7 +87,7 @@ final class Settings {
                     .isInstanceOf(SettingBusyException.class)
                     .hasMessageContaining("set run to 2 first");
             assertThat(KernelFiles.settings()).isEqualTo(before);
-            // That is what the message says.
+            // As the message says.
             try (KsmSession session = ksmd.borrow(wanted.with(KsmSetting.RUN, 2))) {
                 assertThat(KernelFiles.counter("max_page_sharing"))
                         .as(session.toString())
@@ -105,7 +105,7 @@ final class Settings {
 
         private Borrower() {}
 
-        @SuppressWarnings("resource") // What becomes of it is the test.
+        @SuppressWarnings("resource") // The test checks what happens to it.
         public static void main(String[] arguments) throws IOException {
             KsmSession session = KsmDaemon.system().borrow(with(KsmSetting.PAGES_TO_SCAN, 11));
             Child.awaitParent("borrowed");
@@ -113,7 +113,7 @@ final class Settings {
         }
     }
 
-    /** A program that knows nothing of settings. */
+    /** A program that changes no settings. */
     static final class Marker {
 
         private Marker() {}

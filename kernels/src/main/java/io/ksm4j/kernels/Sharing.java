@@ -7,10 +7,10 @@ import java.time.Duration;
 import org.awaitility.core.ConditionTimeoutException;
 
 /**
- * What is merged on the whole machine. In a guest nobody merges but the tests.
+ * The merged pages of the whole machine. In a guest, only the tests merge pages.
  *
- * @param shared {@code pages_shared}: pages that others share
- * @param sharing {@code pages_sharing}: how many more places use them
+ * @param shared {@code pages_shared}: the shared pages in use
+ * @param sharing {@code pages_sharing}: the number of further users of these pages
  */
 record Sharing(long shared, long sharing) {
 
@@ -23,7 +23,10 @@ record Sharing(long shared, long sharing) {
         return new Sharing(now.shared - before.shared, now.sharing - before.sharing);
     }
 
-    /** Pages that are gone are counted until ksmd comes by, which runs. Skips the test where others have merged pages. */
+    /**
+     * Waits until ksmd, which must run, no longer counts freed pages. Skips the test if other processes have merged
+     * pages.
+     */
     static void awaitNone() {
         try {
             await().atMost(Duration.ofSeconds(20)).until(() -> now().equals(new Sharing(0, 0)));

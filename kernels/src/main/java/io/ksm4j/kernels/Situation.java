@@ -3,21 +3,21 @@ package io.ksm4j.kernels;
 import java.util.Arrays;
 import java.util.Optional;
 
-/** How a guest was prepared. */
+/** How a guest is prepared. */
 enum Situation {
-    /** Nothing special. */
+    /** No preparation. */
     PLAIN("-"),
-    /** Two nodes with a processor and half of the memory each. */
+    /** Two NUMA nodes, each with one processor and half of the memory. */
     NUMA("numa"),
-    /** There is swap. */
+    /** The guest has swap. */
     SWAP("swap"),
     /** All large mappings get huge pages. */
     THP("thp"),
-    /** Little memory is left. */
+    /** The guest runs out of memory. */
     SMALL("small"),
     /** {@code /sys} is mounted read-only. */
     READ_ONLY("read-only"),
-    /** Something empty is mounted over {@code /sys/kernel/mm/ksm}. */
+    /** An empty directory is mounted over {@code /sys/kernel/mm/ksm}. */
     HIDDEN("hidden");
 
     private final String word;
@@ -32,7 +32,7 @@ enum Situation {
                 .findFirst();
     }
 
-    /** As {@code libexec/kernels} names it. */
+    /** Returns the name in {@code libexec/kernels}. */
     String word() {
         return word;
     }

@@ -10,8 +10,8 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 
-/** What the kernel tells is told, and what it does not tell is empty. */
-@In({Situation.PLAIN, Situation.READ_ONLY, Situation.NUMA, Situation.SWAP})
+/** All numbers that the kernel reports are available, and all others are empty. */
+@OnlyIn({Situation.PLAIN, Situation.READ_ONLY, Situation.NUMA, Situation.SWAP})
 @EnabledIfKsm
 final class Statistics {
 

@@ -19,15 +19,15 @@ import java.io.IOException;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** What was merged or only marked, and then swapped out, keeps its bytes, and the numbers stay right. */
-@In(Situation.SWAP)
+/** Merged and marked pages that are swapped out keep their bytes, and the numbers stay correct. */
+@OnlyIn(Situation.SWAP)
 @EnabledIfKsm(control = true)
 final class Swapping {
 
     private static final long MERGED = 16L << 20;
     private static final long UNIQUE = 4L << 20;
 
-    /** Has pages that merge, and pages that don't. */
+    /** Has pages that merge and pages that do not. */
     static final class Program {
 
         private Program() {}
@@ -103,7 +103,7 @@ final class Swapping {
         }
     }
 
-    /** What has been swapped in is counted as merged until ksmd comes by, but not in smaps. */
+    /** The kernel counts pages that are swapped in as merged until ksmd scans them, except in smaps. */
     private static void awaitMerged(RunningKsmd ksmd, RunningJvm child, long merged, Sharing before) {
         if (!Feature.SMAPS_KSM.isThere()) {
             ksmd.awaitFullScans(3);

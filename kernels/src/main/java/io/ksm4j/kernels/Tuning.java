@@ -19,8 +19,8 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
-/** The tuner drives {@code ksmd} until all is merged, and all is as it was afterwards. */
-@In(Situation.PLAIN)
+/** The tuner controls {@code ksmd} until all copies are merged, and then restores the settings. */
+@OnlyIn(Situation.PLAIN)
 @EnabledIfKsm(control = true)
 final class Tuning {
 
@@ -28,7 +28,7 @@ final class Tuning {
 
     private final Ksm ksm = Backend.ksm();
 
-    /** As a machine is found, with another number than the kernel starts with. */
+    /** Settings of the machine that differ from the kernel's defaults. */
     private static void stop(RunningKsmd ksmd) {
         ksmd.set(KsmSetting.RUN, 0);
         ksmd.set(KsmSetting.PAGES_TO_SCAN, 123);
@@ -45,7 +45,7 @@ final class Tuning {
                 MergeRegion other = ksm.allocate(PAGES * ksm.pageSize(), Merging.SMALL_PAGES)) {
             content.fill(one.buffer(), page -> page);
             content.fill(other.buffer(), page -> page);
-            // Where the kernel does not tell what is merged, it is what is saved.
+            // Where the kernel does not report merged pages, the share is that of the saved bytes.
             double share = Feature.SMAPS_KSM.isThere() ? 1 : 0.5;
             assertThat(ksm.awaitMerged(List.of(one, other), share, PATIENCE).isReached())
                     .isTrue();

@@ -18,17 +18,17 @@ import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
 import org.junit.jupiter.api.Test;
 
-/** Taking merged pages apart under a real limit: the program is told instead of killed. */
-@In({Situation.PLAIN, Situation.SMALL})
+/** Unmerging pages under a real memory limit is refused before the OOM killer is invoked. */
+@OnlyIn({Situation.PLAIN, Situation.SMALL})
 @EnabledIfKsm(control = true)
 final class Unmerging {
 
     private static final long MERGED = 64L << 20;
 
-    /** What the limit leaves; of that, 16 MiB are a reserve. */
+    /** The headroom below the limit, of which 16 MiB are a reserve. */
     private static final long ROOM = 32L << 20;
 
-    /** Has memory merged, and takes it apart. */
+    /** Waits until memory is merged, and then unmerges it. */
     static final class Program {
 
         private Program() {}
@@ -52,10 +52,10 @@ final class Unmerging {
                 assertThat(refusal.mayRetry()).isTrue();
                 assertThat(region.isMergeable()).isTrue();
                 assertThat(region.unmarkedRanges()).isEmpty();
-                assertThat(region.stats().mergedBytes()).isEqualTo(Merging.ifTold(Feature.SMAPS_KSM, MERGED));
+                assertThat(region.stats().mergedBytes()).isEqualTo(Merging.ifReported(Feature.SMAPS_KSM, MERGED));
                 assertThat(region.stats().savedBytes()).isGreaterThan(MERGED / 10 * 9);
 
-                Child.awaitParent("told");
+                Child.awaitParent("refused");
                 region.markUnmergeable();
                 assertThat(region.isMergeable()).isFalse();
                 assertThat(region.stats().savedBytes()).isZero();
@@ -76,11 +76,11 @@ final class Unmerging {
                         cgroup.directory().toString())) {
             child.awaitLine("filled");
             awaitMerged(ksmd, child, MERGED, before);
-            // What it merged stays merged.
+            // Merged pages stay merged.
             ksmd.set(KsmSetting.RUN, 0);
             cgroup.limitTo(cgroup.usage() + ROOM);
             child.proceed();
-            child.awaitLine("told");
+            child.awaitLine("refused");
             cgroup.limitTo(cgroup.usage() + 2 * MERGED);
             child.proceed();
             child.awaitLine("done");
@@ -88,7 +88,7 @@ final class Unmerging {
         }
     }
 
-    /** Waits until so many bytes of a child are merged. */
+    /** Waits until this many bytes of a child are merged. */
     static void awaitMerged(RunningKsmd ksmd, RunningJvm child, long bytes, Sharing before) {
         await().atMost(PATIENCE).until(() -> {
             ksmd.awaitFullScans(1);
@@ -96,7 +96,9 @@ final class Unmerging {
         });
     }
 
-    /** Of a process, or of the whole machine where the kernel does not tell. */
+    /**
+     * Returns the merged pages of a process, or of the whole machine where the kernel does not report them by process.
+     */
     private static long mergedPages(long pid, Sharing before) {
         Sharing since = Sharing.since(before);
         return KernelFiles.mergingPages(pid).orElse(since.shared() + since.sharing());

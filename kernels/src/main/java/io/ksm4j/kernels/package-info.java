@@ -1,4 +1,6 @@
-/** Tries what ksm4j promises on whatever kernel this runs. Started by {@code libexec/kernels} in guests that boot others. */
+/**
+ * Tests what ksm4j promises on the kernel that runs. {@code libexec/kernels} starts them in guests with other kernels.
+ */
 @NullMarked
 package io.ksm4j.kernels;
 

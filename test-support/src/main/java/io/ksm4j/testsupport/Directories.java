@@ -13,8 +13,9 @@ import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.io.TempDirFactory;
 
 /**
- * Temporary directories of tests, all in one directory that is deleted when this JVM exits, also when a signal ends it. They are not below
- * {@code target}, because some tests run programs as another user, who may not be able to read there.
+ * Temporary directories of tests, all in one directory that is deleted when this JVM exits, also when a signal ends it.
+ * They are not below {@code target}, because some tests run programs as another user, who may not be able to read
+ * there.
  */
 public final class Directories implements TempDirFactory {
 

@@ -7,7 +7,9 @@ import java.util.List;
 /** Command lines that run a main class with the Java and the class path of this JVM. */
 public final class JavaCommand {
 
-    /** For JVMs that live for seconds. Do not add an option that selects another collector: it would contradict these. */
+    /**
+     * For JVMs that live for seconds. Do not add an option that selects another collector: it would contradict these.
+     */
     public static final List<String> SHORT_LIVED = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC");
 
     private static final int FIRST_WITH_NATIVE_ACCESS = 22;

@@ -6,10 +6,10 @@ import net.jqwik.api.lifecycle.PropertyExecutionResult;
 import net.jqwik.api.lifecycle.PropertyExecutor;
 import net.jqwik.api.lifecycle.PropertyLifecycleContext;
 
-/** Multiplies the tries of every property as {@link TestLength} says. */
+/** Multiplies the tries of every property by the factor of {@link TestLength}. */
 public final class MoreTries implements AroundPropertyHook {
 
-    /** For properties that name no number. */
+    /** The number of tries of a property that does not set one. */
     private static final int DEFAULT = 100;
 
     @Override
@@ -20,7 +20,7 @@ public final class MoreTries implements AroundPropertyHook {
     @Override
     public PropertyExecutionResult aroundProperty(PropertyLifecycleContext context, PropertyExecutor property) {
         int tries = context.attributes().tries().orElse(DEFAULT);
-        // An example is a property of one try.
+        // An example is a property with one try.
         if (tries > 1) {
             context.attributes().setTries(TestLength.times(tries));
         }

@@ -15,8 +15,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 
 /**
- * A running JVM that a test talks to: it reads the lines that the JVM prints and answers by single bytes. Closing this object kills the
- * JVM.
+ * A running JVM that a test talks to: it reads the lines that the JVM prints and answers by single bytes. Closing this
+ * object kills the JVM.
  */
 public final class RunningJvm implements AutoCloseable {
 
@@ -128,7 +128,10 @@ public final class RunningJvm implements AutoCloseable {
         return awaitExit();
     }
 
-    /** Sends SIGTERM, and waits until it exits. Leaves its standard input open, which {@code Process.destroy} would close. */
+    /**
+     * Sends SIGTERM, and waits until it exits. Leaves its standard input open, which {@code Process.destroy} would
+     * close.
+     */
     public int terminate() {
         if (!process.toHandle().destroy()) {
             throw new AssertionError("SIGTERM could not be sent");
@@ -158,8 +161,8 @@ public final class RunningJvm implements AutoCloseable {
     }
 
     /**
-     * Kills it. A JVM that is killed leaves the socket through which tools attached to it, and another user's JVM with the same PID could
-     * not be attached to then.
+     * Kills it. A JVM that is killed leaves the socket through which tools attached to it, and another user's JVM with
+     * the same PID could not be attached to then.
      */
     @Override
     public void close() {

@@ -1,8 +1,8 @@
 package io.ksm4j.testsupport;
 
 /**
- * How much tests try in this run. The profile {@code long} tries more than the gate. Tests that use this class are tagged "more", so that
- * they run in both.
+ * How much tests try in this run. The profile {@code long} tries more than the gate. Tests that use this class are
+ * tagged "more", so that they run in both.
  */
 public final class TestLength {
 

@@ -10,11 +10,11 @@ import org.awaitility.Awaitility;
 import org.junit.platform.launcher.LauncherSession;
 import org.junit.platform.launcher.LauncherSessionListener;
 
-/** Sets up the JVM that runs the tests, and cleans up after it. */
+/** Sets up the JVM that runs the tests, and cleans up when it exits. */
 public final class TestRun implements LauncherSessionListener {
 
-    /** How long child processes may take to restore what they have changed, when the run is interrupted. */
-    private static final Duration FAREWELL = Duration.ofSeconds(20);
+    /** How long child processes may take to restore settings when the run is interrupted. */
+    private static final Duration CLEANUP = Duration.ofSeconds(20);
 
     @Override
     public void launcherSessionOpened(LauncherSession session) {
@@ -26,7 +26,7 @@ public final class TestRun implements LauncherSessionListener {
         List<ProcessHandle> children = ProcessHandle.current().descendants().toList();
         children.forEach(ProcessHandle::destroy);
         CompletableFuture.allOf(children.stream().map(ProcessHandle::onExit).toArray(CompletableFuture[]::new))
-                .completeOnTimeout(null, FAREWELL.toSeconds(), TimeUnit.SECONDS)
+                .completeOnTimeout(null, CLEANUP.toSeconds(), TimeUnit.SECONDS)
                 .join();
         children.forEach(ProcessHandle::destroyForcibly);
     }

@@ -11,10 +11,10 @@ import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 import java.util.logging.SimpleFormatter;
 
-/** Takes what a logger warns of instead of the console, until it is closed. */
+/** Keeps the warnings of a logger, instead of the console, until it is closed. */
 public final class Warnings implements AutoCloseable {
 
-    /** Held: the JDK lets go of a logger that nobody holds, with its filter. */
+    /** A strong reference: the JDK keeps weak ones only, and would lose the logger with its filter. */
     private final Logger logger;
 
     private final BlockingQueue<LogRecord> records = new LinkedBlockingQueue<>();
@@ -23,20 +23,20 @@ public final class Warnings implements AutoCloseable {
         this.logger = logger;
     }
 
-    /** Of ksm4j's logger. */
+    /** Keeps the warnings of ksm4j. */
     public static Warnings ofKsm4j() {
         Warnings warnings = new Warnings(Logger.getLogger("io.ksm4j"));
         warnings.logger.setFilter(logged -> !logged.getLevel().equals(Level.WARNING) || !warnings.records.add(logged));
         return warnings;
     }
 
-    /** Waits for the first one. */
+    /** Waits for the first warning, and returns its message. */
     public String first() {
         await("a warning").atMost(PATIENCE).until(() -> !records.isEmpty());
         return messages().get(0);
     }
 
-    /** Those so far. */
+    /** Returns the messages so far. */
     public List<String> messages() {
         return records.stream().map(new SimpleFormatter()::formatMessage).toList();
     }

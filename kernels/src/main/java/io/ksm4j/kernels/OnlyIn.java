@@ -11,8 +11,8 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @Target({ElementType.TYPE, ElementType.METHOD})
 @Retention(RetentionPolicy.RUNTIME)
 @Inherited
-@ExtendWith(InCondition.class)
-@interface In {
+@ExtendWith(OnlyInCondition.class)
+@interface OnlyIn {
 
     Situation[] value();
 }

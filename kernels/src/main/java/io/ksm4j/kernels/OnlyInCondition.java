@@ -8,10 +8,10 @@ import org.junit.jupiter.api.extension.ExecutionCondition;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.platform.commons.support.AnnotationSupport;
 
-/** What {@link In} asks. */
-final class InCondition implements ExecutionCondition {
+/** Evaluates {@link OnlyIn}. */
+final class OnlyInCondition implements ExecutionCondition {
 
-    /** JUnit's parameter with the situation. */
+    /** The JUnit parameter that names the situation. */
     static final String SITUATION = "situation";
 
     @Override
@@ -19,7 +19,7 @@ final class InCondition implements ExecutionCondition {
         Situation now = context.getConfigurationParameter(SITUATION)
                 .flatMap(Situation::of)
                 .orElseThrow();
-        List<Situation> wanted = AnnotationSupport.findAnnotation(context.getElement(), In.class)
+        List<Situation> wanted = AnnotationSupport.findAnnotation(context.getElement(), OnlyIn.class)
                 .map(in -> Arrays.asList(in.value()))
                 .orElse(List.of(now));
         return wanted.contains(now)
