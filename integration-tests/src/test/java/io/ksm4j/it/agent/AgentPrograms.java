@@ -13,14 +13,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** Programs that know nothing of the agent, compiled for the oldest JVM it runs on. */
+/** Programs that do not use ksm4j's agent themselves, compiled for the oldest JVM that the agent supports. */
 final class AgentPrograms {
 
     static final Path AGENT = Path.of("..", "ksm-agent", "target", "ksm-agent.jar")
             .toAbsolutePath()
             .normalize();
 
-    /** Says that it is up, and ends with its standard input. */
+    /** Prints that it runs, and exits when its standard input ends. */
     private static final String PLAIN = """
             public class Plain {
                 public static void main(String[] arguments) throws Exception {
@@ -30,7 +30,7 @@ final class AgentPrograms {
             }
             """;
 
-    /** Has ksm4j and JNA of its own, and says at each line it is sent whether all of its region is marked. */
+    /** Has its own ksm4j and JNA. For each line of input, it prints whether all of its region is marked. */
     private static final String OWN_LIBRARIES = """
             public class OwnLibraries {
                 public static void main(String[] arguments) throws Exception {
@@ -46,7 +46,7 @@ final class AgentPrograms {
             }
             """;
 
-    /** A class of the same name as the agent's, which the program's class path offers first. */
+    /** A class with the name of the agent's class, which comes first on the program's class path. */
     private static final String ENDS = """
             package io.ksm4j.agent;
             public class KsmAgent {
@@ -59,17 +59,17 @@ final class AgentPrograms {
     private final Path classes;
     private final Path ending;
 
-    /** Compiles them into a folder. */
-    AgentPrograms(Path folder) throws IOException {
-        classes = folder.resolve("classes");
-        ending = folder.resolve("ending");
-        compile(folder, classes, "Plain", PLAIN);
-        compile(folder, classes, "OwnLibraries", OWN_LIBRARIES);
-        compile(folder, ending, "KsmAgent", ENDS);
+    /** Compiles the programs into a directory. */
+    AgentPrograms(Path directory) throws IOException {
+        classes = directory.resolve("classes");
+        ending = directory.resolve("ending");
+        compile(directory, classes, "Plain", PLAIN);
+        compile(directory, classes, "OwnLibraries", OWN_LIBRARIES);
+        compile(directory, ending, "KsmAgent", ENDS);
     }
 
-    private static void compile(Path folder, Path classes, String name, String text) throws IOException {
-        Path source = Files.writeString(folder.resolve(name + ".java"), text);
+    private static void compile(Path directory, Path classes, String name, String text) throws IOException {
+        Path source = Files.writeString(directory.resolve(name + ".java"), text);
         Javac.compile(source, ownLibraries(), classes);
     }
 
@@ -91,7 +91,7 @@ final class AgentPrograms {
         return command(jdk, classes + File.pathSeparator + ownLibraries(), "OwnLibraries", jvmArguments);
     }
 
-    /** A JVM that ends when the agent comes. */
+    /** Returns the command for a JVM that ends when the agent is loaded. */
     List<String> ending(Path jdk, String... jvmArguments) {
         return command(jdk, classes + File.pathSeparator + ending, "Plain", jvmArguments);
     }
@@ -103,7 +103,7 @@ final class AgentPrograms {
         return command;
     }
 
-    /** The JDKs that the agent is tested on. */
+    /** Returns the homes of the JDKs that the agent is tested on. */
     static List<Path> jdks() throws IOException {
         return List.of(Jdk17.home(), Path.of(System.getProperty("java.home")));
     }

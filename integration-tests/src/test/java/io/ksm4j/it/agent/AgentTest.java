@@ -26,20 +26,20 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** {@code -javaagent:ksm-agent.jar} on programs that know nothing of it. */
+/** {@code -javaagent:ksm-agent.jar} with programs that do not use ksm4j themselves. */
 @EnabledIfKsm
 class AgentTest {
 
     private static final long MIB = 1 << 20;
 
     @TempDir
-    private static Path folder;
+    private static Path directory;
 
     private static AgentPrograms programs;
 
     @BeforeAll
     static void compile() throws IOException {
-        programs = new AgentPrograms(folder);
+        programs = new AgentPrograms(directory);
     }
 
     static List<Path> jdks() throws IOException {
@@ -52,11 +52,11 @@ class AgentTest {
 
     @ParameterizedTest
     @MethodSource("jdks")
-    void aProgramWithNothingOnItsClassPathIsOptedInAndSeenThroughJmx(Path jdk) throws Exception {
-        // Where the right to call native functions must be given, it is, and to the agent alone.
+    void aProgramWithoutLibrariesIsOptedInAndVisibleThroughJmx(Path jdk) throws Exception {
+        // Where native access must be enabled, the agent alone gets it.
         String strict = jdk.equals(Jdk17.home()) ? "-ea" : "--illegal-native-access=deny";
         try (RunningJvm jvm = RunningJvm.start(programs.plain(jdk, strict, agent("")))) {
-            // With no warning before.
+            // No warning comes before this line.
             assertThat(jvm.awaitLineThatContains("")).isEqualTo("up");
 
             assertThat(ProcessKsmStats.read(jvm.pid()).mergeAny()).contains(true);
@@ -102,7 +102,7 @@ class AgentTest {
             EndedProcess attach = KsmProcess.run("attach", "--off", Long.toString(jvm.pid()));
 
             assertThat(attach.output()).startsWith(jvm.pid() + " Plain is now opted out\nmerged ");
-            // The kernel counts a page until ksmd comes by for its record.
+            // The kernel counts a page until ksmd removes its record.
             await().until(() -> ProcessKsmStats.read(jvm.pid()).rmapItems().orElse(-1) == 0);
             assertThat(ProcessKsmStats.read(jvm.pid()).mergedBytes()).hasValue(0);
             assertThat(ksmd.read("run")).isOne();
@@ -112,7 +112,7 @@ class AgentTest {
 
     @EnabledIfKsmIsShown
     @Test
-    void itReportsWhenTheProgramEnds() {
+    void aReportIsPrintedWhenTheProgramEnds() {
         assertThat(run(Path.of(System.getProperty("java.home")), "merge=off,report=exit")
                         .output())
                 .matches("up\n\\S+Z ksm-agent: opted out; merged 0.0 MiB, .*; ksmd .*\n");
@@ -120,7 +120,7 @@ class AgentTest {
 
     @EnabledIfKsmIsShown
     @Test
-    void aSecurityManagerIsContentWithAGrantToTheJar(@TempDir Path temporary) throws IOException {
+    void aSecurityManagerNeedsToGrantPermissionsToTheJarOnly(@TempDir Path temporary) throws IOException {
         Path policy = Files.writeString(
                 temporary.resolve("policy"),
                 "grant codeBase \"" + AgentPrograms.AGENT.toUri() + "\" { permission java.security.AllPermission; };");
@@ -134,7 +134,7 @@ class AgentTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"nonsense", "merge=on,merge=off", "report=1,file=/nonexistent/x"})
-    void garbageIsSaidInOneLineAndTheProgramRunsWithoutTheAgent(String options) {
+    void invalidOptionsAreReportedInOneLineAndTheProgramRunsWithoutTheAgent(String options) {
         ChildJvm child = run(Path.of(System.getProperty("java.home")), options);
 
         assertThat(child.exitStatus()).isZero();
@@ -157,7 +157,7 @@ class AgentTest {
     }
 
     @Test
-    void aProgramWithoutTheModulesItNeedsIsToldWhichOnes() {
+    void missingModulesAreNamed() {
         ChildJvm child = run(
                 Path.of(System.getProperty("java.home")), "", "--limit-modules", "java.base,java.instrument,jdk.jfr");
 

@@ -30,7 +30,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** {@code ksm attach} to programs that know nothing of it. */
+/** {@code ksm attach} to programs that do not use ksm4j themselves. */
 @Aside
 @EnabledIfKsm
 class AttachCommandTest {
@@ -40,17 +40,17 @@ class AttachCommandTest {
     private static final List<String> NOBODY = List.of("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups");
 
     @TempDir
-    private static Path folder;
+    private static Path directory;
 
     private static AgentPrograms programs;
 
     @BeforeAll
     static void compile() throws IOException {
-        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
-        programs = new AgentPrograms(folder);
+        Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
+        programs = new AgentPrograms(directory);
     }
 
-    /** In the gate one of them, the oldest. */
+    /** In the gate, the oldest JDK only. */
     static List<Path> jdks() throws IOException {
         List<Path> all = AgentPrograms.jdks();
         return TestLength.isLong() ? all : all.subList(0, 1);
@@ -65,7 +65,7 @@ class AttachCommandTest {
     @Tag("more")
     @ParameterizedTest
     @MethodSource("jdks")
-    void aJvmIsOptedInAndOutAsOftenAsOneLikes(Path jdk, @TempDir Path temporary) throws Exception {
+    void aJvmCanBeOptedInAndOutRepeatedly(Path jdk, @TempDir Path temporary) throws Exception {
         try (RunningJvm jvm = RunningJvm.start(programs.plain(jdk, "-Djava.io.tmpdir=" + temporary))) {
             jvm.awaitLine("up");
 
@@ -105,7 +105,7 @@ class AttachCommandTest {
     }
 
     @Test
-    void aJvmThatEndsMeanwhileIsSaidInOneLine(@TempDir Path temporary) throws Exception {
+    void aJvmThatEndsWhileAttachingIsReportedInOneLine(@TempDir Path temporary) throws Exception {
         try (RunningJvm jvm = RunningJvm.start(programs.ending(JDK, "-Djava.io.tmpdir=" + temporary))) {
             jvm.awaitLine("up");
 
@@ -124,7 +124,7 @@ class AttachCommandTest {
         "-XX:+DisableAttachMechanism,      runs with -XX:+DisableAttachMechanism",
         "-Xrs,                             does not listen"
     })
-    void aJvmThatWillNotBeAttachedToIsSaidInOneLine(String option, String message) throws Exception {
+    void aJvmThatRefusesAttachingIsReportedInOneLine(String option, String message) throws Exception {
         try (RunningJvm jvm = RunningJvm.start(programs.plain(JDK, option))) {
             jvm.awaitLine("up");
 
@@ -135,14 +135,14 @@ class AttachCommandTest {
                     .startsWith("ksm: JVM " + jvm.pid() + " " + message)
                     .contains("start it with -javaagent")
                     .hasLineCount(1);
-            // No signal has reached it.
+            // It did not get a signal.
             assertThat(jvm.hasPrintedMore()).isFalse();
             assertThat(jvm.finish()).isZero();
         }
     }
 
     @Test
-    void otherProgramsAreLeftAlone() throws Exception {
+    void otherProgramsAreNotChanged() throws Exception {
         Process sleep = new ProcessBuilder("sleep", "60").start();
         try {
             EndedProcess attach = KsmProcess.run("attach", Long.toString(sleep.pid()));
@@ -159,7 +159,7 @@ class AttachCommandTest {
 
     @EnabledIfRoot
     @Test
-    void rootAttachesToTheJvmOfAnybody() throws Exception {
+    void rootAttachesToJvmsOfOtherUsers() throws Exception {
         List<String> command = new ArrayList<>(NOBODY);
         command.addAll(programs.plain(JDK));
         try (RunningJvm jvm = RunningJvm.start(command)) {
@@ -171,7 +171,7 @@ class AttachCommandTest {
 
     @EnabledIfRoot
     @Test
-    void othersAttachToTheirOwnAlone(@TempDir Path readable) throws Exception {
+    void otherUsersAttachToTheirOwnJvmsOnly(@TempDir Path readable) throws Exception {
         Files.setPosixFilePermissions(readable, PosixFilePermissions.fromString("rwxr-xr-x"));
         try (RunningJvm jvm = RunningJvm.start(programs.plain(JDK))) {
             jvm.awaitLine("up");
@@ -187,10 +187,10 @@ class AttachCommandTest {
         }
     }
 
-    /** As in a container: processes and temporary files of its own. */
+    /** A container has its own processes and temporary files. */
     @EnabledIfRoot
     @Test
-    void aJvmInAContainerGetsTheAgentWhereItSeesIt(@TempDir Path temporary) throws Exception {
+    void aJvmInAContainerGetsTheAgentInItsOwnFileSystem(@TempDir Path temporary) throws Exception {
         List<String> command = new ArrayList<>(List.of("unshare", "--mount", "--pid", "--fork", "sh", "-c"));
         command.add("mount -t tmpfs none " + temporary + " && mount -t proc proc /proc && java=$1 && shift"
                 + " && exec $java -Dlatin1=$(printf '\\351') \"$@\"");
@@ -209,7 +209,7 @@ class AttachCommandTest {
                 assertThat(attach.errors()).isEmpty();
                 assertThat(attach.output()).startsWith(jvm.pid() + " Plain is now opted in\n");
                 assertThat(ProcessKsmStats.read(jvm.pid()).mergeAny()).contains(true);
-                // Killed, it would leave its socket to the next one of its number.
+                // If it were killed, the next process with its PID would find its socket.
                 assertThat(container.finish()).isZero();
             } finally {
                 jvm.destroyForcibly();
@@ -224,9 +224,9 @@ class AttachCommandTest {
         "TMPDIR,  ', the java.io.tmpdir of JVM '"
     })
     void aJvmWhoseTemporaryFilesAreReadOnly(String place, String message, @TempDir Path temporary) throws Exception {
-        String folder = place.equals("TMPDIR") ? temporary.toString() : place;
+        String directory = place.equals("TMPDIR") ? temporary.toString() : place;
         List<String> command = new ArrayList<>(List.of("unshare", "--mount", "sh", "-c"));
-        command.add("mount --rbind " + folder + " " + folder + " && mount -o remount,ro,bind " + folder
+        command.add("mount --rbind " + directory + " " + directory + " && mount -o remount,ro,bind " + directory
                 + " && exec \"$@\"");
         command.add("sh");
         command.addAll(programs.plain(JDK, "-Djava.io.tmpdir=" + temporary));
@@ -241,13 +241,13 @@ class AttachCommandTest {
                     .contains(message, "-javaagent:ksm-agent.jar")
                     .doesNotContain("Exception")
                     .hasLineCount(1);
-            // No signal has reached it, or the agent is not in it.
+            // It did not get a signal, or the agent is not loaded.
             assertThat(jvm.finish()).isZero();
         }
     }
 
     @Test
-    void aJvmInAContainerWithUsersOfItsOwnIsLeftAlone() throws Exception {
+    void aJvmInAnotherUserNamespaceIsNotChanged() throws Exception {
         List<String> command = new ArrayList<>(List.of("unshare", "--user", "--map-root-user"));
         command.addAll(programs.plain(JDK));
         try (RunningJvm jvm = RunningJvm.start(command)) {

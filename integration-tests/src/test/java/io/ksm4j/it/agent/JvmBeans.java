@@ -10,12 +10,12 @@ import javax.management.remote.JMXConnector;
 import javax.management.remote.JMXConnectorFactory;
 import javax.management.remote.JMXServiceURL;
 
-/** The MBeans of another JVM, as JConsole sees them. */
+/** The MBeans of another JVM, read as JConsole does. */
 final class JvmBeans implements AutoCloseable {
 
     private final JMXConnector connector;
 
-    /** The address is that of a child. */
+    /** The JVM is a child of this one, so its address can be trusted. */
     @SuppressWarnings("BanJNDI")
     JvmBeans(long pid) throws IOException, AttachNotSupportedException {
         VirtualMachine jvm = VirtualMachine.attach(Long.toString(pid));
@@ -38,7 +38,7 @@ final class JvmBeans implements AutoCloseable {
         return server().getAttribute(new ObjectName(name), attribute);
     }
 
-    /** How many class loaders there are that were made for layers of modules. */
+    /** Returns the number of class loaders that were created for module layers. */
     long moduleLoaders() throws IOException, JMException {
         String loaders = (String) server().invoke(
                         new ObjectName("com.sun.management:type=DiagnosticCommand"),

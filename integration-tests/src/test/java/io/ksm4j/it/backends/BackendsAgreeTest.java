@@ -26,7 +26,7 @@ import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.parallel.ResourceLock;
 
-/** What ksm4j does, and what it says went wrong, is the same with every backend. */
+/** ksm4j behaves in the same way, and reports the same failures, with every backend. */
 @EnabledIfKsm
 @ResourceLock(Aside.MARKED_MEMORY)
 class BackendsAgreeTest {
@@ -50,11 +50,11 @@ class BackendsAgreeTest {
     }
 
     private interface RawCall {
-        /** Gets an address of four pages of private memory. */
+        /** The argument is the address of four pages of private memory. */
         long run(KsmBackend backend, long memory, long page);
     }
 
-    /** What the fallback does in the same way. */
+    /** Calls for which the fallback behaves in the same way. */
     private static Map<String, Scenario> everywhere() {
         Map<String, Scenario> scenarios = new LinkedHashMap<>();
         scenarios.put("page size", (ksm, page) -> ksm.pageSize());
@@ -135,7 +135,7 @@ class BackendsAgreeTest {
         return scenarios;
     }
 
-    /** What takes a kernel that is asked. */
+    /** Calls that reach the kernel. */
     private static Map<String, Scenario> inKernel() {
         Map<String, Scenario> scenarios = new LinkedHashMap<>();
         scenarios.put("too large for the machine", (ksm, page) -> ksm.allocate(1L << 61));
@@ -185,7 +185,7 @@ class BackendsAgreeTest {
         Object of(long start);
     }
 
-    /** Three pages without the middle one. */
+    /** Three pages, of which the second is not mapped. */
     private static Object holed(long page, AddressUse use) {
         KsmBackend backend = BACKENDS.get(0);
         long start = backend.mmap(3 * page, READ_WRITE, PRIVATE_ANONYMOUS);
@@ -223,7 +223,7 @@ class BackendsAgreeTest {
         return outcome;
     }
 
-    /** Everything a caller sees, without what differs from call to call: addresses, and the name of the backend. */
+    /** Everything that a caller sees, except for addresses and the name of the backend, which differ between calls. */
     private static String outcome(Ksm ksm, Scenario scenario) {
         String outcome;
         try {

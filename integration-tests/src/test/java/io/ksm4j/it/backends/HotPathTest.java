@@ -27,8 +27,8 @@ class HotPathTest {
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
     /**
-     * Where pages of the process are merged, there is a look whenever 4 MiB were unmarked. Those of other tests in this JVM are
-     * gone, which ksmd may not have noticed yet.
+     * If this process has merged pages, ksm4j checks the headroom after every 4 MiB that are unmarked. The merged pages
+     * of other tests in this JVM are freed, but ksmd may still count them.
      */
     @BeforeAll
     static void nothingIsMerged() throws IOException {
@@ -44,18 +44,18 @@ class HotPathTest {
         }
     }
 
-    /** Marking through the public API, registry included. The interpreter may allocate; compiled code must not. */
+    /** Marks through the public API and the registry. The interpreter may allocate; compiled code must not. */
     @ParameterizedTest
     @FieldSource("io.ksm4j.it.fixtures.TestedBackends#NAMES")
     @EnabledIfKsm
-    void markingAllocatesNothingOnceItIsCompiled(String backend) {
+    void compiledMarkingAllocatesNothing(String backend) {
         assertAllocatesNothing(backend);
     }
 
-    /** Once a recording runs, the events' classes are no longer those that never record, but ask whether they should. */
+    /** While a recording runs, the classes of the events check whether they are enabled. */
     @Test
     @EnabledIfKsm
-    void markingAllocatesNothingWhileARecordingDoesNotWantIt() {
+    void markingAllocatesNothingWhileARecordingRunsWithoutItsEvent() {
         try (Recording recording = new Recording()) {
             recording.enable("jdk.JVMInformation");
             recording.disable("io.ksm4j.Mark");

@@ -29,7 +29,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What the kernel answers to bad ranges through each backend, and what the library makes of it. */
+/** The kernel's answers to bad ranges through each backend, and the exceptions of the library. */
 @EnabledIfKsm
 class KernelErrorsTest {
 
@@ -78,7 +78,7 @@ class KernelErrorsTest {
 
     @ParameterizedTest
     @MethodSource("backends")
-    void theKernelAdvisesTheRestOfARangeWithHoles(KsmBackend backend) {
+    void theKernelAdvisesTheMappedPartsOfARangeWithHoles(KsmBackend backend) {
         try (Holed memory = Holed.map(backend)) {
             AddressRange range = memory.range();
             assertThat(backend.madvise(range.start(), range.length(), MADV_MERGEABLE))
@@ -92,7 +92,7 @@ class KernelErrorsTest {
 
     @ParameterizedTest
     @MethodSource("backends")
-    void theKernelRefusesRangesThatCannotBe(KsmBackend backend) {
+    void theKernelRefusesImpossibleRanges(KsmBackend backend) {
         long page = backend.pageSize();
         try (Holed memory = Holed.map(backend)) {
             long start = memory.range().start();
@@ -100,14 +100,14 @@ class KernelErrorsTest {
                     .as("misaligned")
                     .isEqualTo(-EINVAL);
             assertThat(backend.madvise(start, -page, MADV_MERGEABLE))
-                    .as("wraps")
+                    .as("wraps around")
                     .isEqualTo(-EINVAL);
             assertThat(backend.madvise(-2 * page, page, MADV_MERGEABLE))
-                    .as("the kernel's half")
+                    .as("in the kernel's half")
                     .isLessThan(0);
             assertThat(backend.munmap(start + 1, page)).as("misaligned").isEqualTo(-EINVAL);
             assertThat(backend.mprotect(start + 1, page, 0)).as("misaligned").isEqualTo(-EINVAL);
-            assertThat(backend.mmap(0, 3, 0x22)).as("nothing").isEqualTo(-EINVAL);
+            assertThat(backend.mmap(0, 3, 0x22)).as("no bytes").isEqualTo(-EINVAL);
             assertThat(backend.mmap(Long.MAX_VALUE & -page, 3, 0x22))
                     .as("too much")
                     .isEqualTo(-ENOMEM);
@@ -155,7 +155,7 @@ class KernelErrorsTest {
 
     @ParameterizedTest
     @MethodSource("backends")
-    void anUnmarkWithAHoleIsTakenBackAndSaysSo(KsmBackend backend) {
+    void anUnmarkWithAHoleIsUndoneAndReported(KsmBackend backend) {
         try (Holed memory = Holed.map(backend)) {
             AddressRange range = memory.pages(7, 10);
             try (MergeRegion region = Ksm.with(backend).adopt(range.start(), range.length())) {
@@ -176,7 +176,7 @@ class KernelErrorsTest {
 
     @ParameterizedTest
     @MethodSource("backends")
-    void whereNothingIsMappedNoPartsAreSpokenOf(KsmBackend backend) {
+    void whereNothingIsMappedTheMessageNamesNoParts(KsmBackend backend) {
         Ksm ksm = Ksm.with(backend);
         try (Holed memory = Holed.map(backend)) {
             AddressRange hole = memory.holes().get(0);
@@ -213,7 +213,7 @@ class KernelErrorsTest {
 
     @ParameterizedTest
     @MethodSource("backends")
-    void rangesThatCannotBeAreRefusedBeforeTheKernelSeesThem(KsmBackend backend) {
+    void impossibleRangesAreRefusedWithoutACallToTheKernel(KsmBackend backend) {
         Ksm ksm = Ksm.with(backend);
         long page = backend.pageSize();
         long open = MergeRegistry.system().openRegions();
@@ -232,12 +232,12 @@ class KernelErrorsTest {
         assertThat(MergeRegistry.system().openRegions()).isEqualTo(open);
     }
 
-    /** A range that {@link AddressRange} would not take. */
+    /** A range that {@link AddressRange} rejects. */
     private record AddressOf(long start, long length) {}
 
     @ParameterizedTest
     @MethodSource("backends")
-    void aMisalignedRangeIsItsWholePages(KsmBackend backend) {
+    void aMisalignedRangeMeansTheWholePagesInIt(KsmBackend backend) {
         long page = backend.pageSize();
         try (Holed memory = Holed.map(backend);
                 MergeRegion region = Ksm.with(backend).adopt(memory.range().start() + 7 * page + 1, 3 * page - 2)) {
@@ -248,7 +248,7 @@ class KernelErrorsTest {
 
     @ParameterizedTest
     @MethodSource("backends")
-    void moreThanTheMachineHasIsToldAndNotTriedAgain(KsmBackend backend) throws IOException {
+    void moreMemoryThanTheMachineHasIsReportedWithoutARetry(KsmBackend backend) throws IOException {
         long overcommit = number("/proc/sys/vm/overcommit_memory", "");
         assumeTrue(overcommit != 1, "the machine promises any amount");
         long memory = (number("/proc/meminfo", "MemTotal:") + number("/proc/meminfo", "SwapTotal:")) << 10;

@@ -10,10 +10,10 @@ import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** Where native access is forbidden, as it will be by default, every backend says that this is it. */
+/** Where native access is forbidden, as it will be by default, every backend reports this as the cause. */
 class NativeAccessTest {
 
-    /** Asks twice: classes that could not be initialized fail in another way then. */
+    /** Opens each backend twice: a class whose initialization has failed fails in another way the second time. */
     static final class Asks {
 
         private Asks() {}
@@ -30,7 +30,7 @@ class NativeAccessTest {
     }
 
     @Test
-    void aMissingFlagIsNotTakenForAnythingElse() {
+    void theMissingFlagIsReportedAsTheCause() {
         ChildJvm child = ChildJvm.run(
                         Path.of(System.getProperty("java.home")),
                         List.of("--illegal-native-access=deny", "-cp", JavaCommand.classPath(), Asks.class.getName()))

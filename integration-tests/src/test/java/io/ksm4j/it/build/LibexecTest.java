@@ -16,7 +16,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The scripts that run the gate and check what it leaves behind. */
+/** The scripts that run the gate and check that it leaves nothing behind. */
 @Aside
 class LibexecTest {
 
@@ -28,8 +28,8 @@ class LibexecTest {
     private static final String JDK21 = ROOT.resolve("libexec/jdk21").toString();
 
     @Test
-    void allThatIsMissingIsSaidInOneMessage(@TempDir Path path) throws IOException {
-        // Where only the shell and what the script itself needs can be found.
+    void allMissingProgramsAreReportedInOneMessage(@TempDir Path path) throws IOException {
+        // A PATH with the shell and the programs that the script itself needs.
         for (String program : List.of("bash", "sed")) {
             Files.createSymbolicLink(path.resolve(program), Path.of("/bin", program));
         }
@@ -48,7 +48,7 @@ class LibexecTest {
     }
 
     @Test
-    void contributorsAreToldOfEveryProgramThatIsNeeded() throws IOException {
+    void contributingNamesEveryRequiredProgram() throws IOException {
         String page = Files.readString(ROOT.resolve("CONTRIBUTING.md"));
         assertThat(Pattern.compile("(?m)^need .* (?:have|-x) (\\S+)$")
                         .matcher(Files.readString(Path.of(NEEDS)))
@@ -59,7 +59,7 @@ class LibexecTest {
     }
 
     @Test
-    void whatARunLeavesIsTold(@TempDir Path directory) throws Exception {
+    void leftoversOfARunAreReported(@TempDir Path directory) throws Exception {
         String mark = "KSM4J_GATE=" + UUID.randomUUID();
         Path place = Files.createDirectory(directory.resolve("place"));
         Path before = directory.resolve("before");
@@ -107,15 +107,19 @@ class LibexecTest {
     void whereNoJava21CanBeFetchedItsTestsAreSkippedWithTheReason(@TempDir Path directory) throws IOException {
         List<String> bare = List.of("env", "-i", "HOME=" + directory, "PATH=" + directory + ":/usr/bin:/bin");
         EndedProcess find = run(bare, "bash", JDK21, "find");
-        assumeThat(find.output()).as("a Java 21 of this machine").isEmpty();
+        assumeThat(find.output()).as("Java 21 on this machine").isEmpty();
         assertThat(find.errors())
                 .startsWith("Java 21 is not installed, so no tests run on it: ")
                 .hasLineCount(1);
         for (String program : List.of("apt-get", "dpkg", "dpkg-deb")) {
             Path file = directory.resolve(program);
-            Files.writeString(
-                    file,
-                    "#!/bin/sh\n[ \"$1\" = indextargets ] && exec echo http://mirror.invalid\n[ \"$1\" = --print-architecture ] && exec echo amd64\necho 'E: no network'\nexit 100\n");
+            Files.writeString(file, """
+                    #!/bin/sh
+                    [ "$1" = indextargets ] && exec echo http://mirror.invalid
+                    [ "$1" = --print-architecture ] && exec echo amd64
+                    echo 'E: no network'
+                    exit 100
+                    """);
             Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rwxr-xr-x"));
         }
 
@@ -125,13 +129,13 @@ class LibexecTest {
         assertThat(fetch.output())
                 .startsWith("skipped: Java 21 is not installed, and ")
                 .hasLineCount(1)
-                .matches(
-                        "(?s).*(apt-get could not fetch trixie's packages .*: E: no network|/usr/share/keyrings/.* is missing, .*)\\n");
+                .matches("(?s).*(apt-get could not fetch trixie's packages .*: E: no network"
+                        + "|/usr/share/keyrings/.* is missing, .*)\\n");
         assertThat(directory.resolve(".cache/ksm4j")).isEmptyDirectory();
     }
 
     @Test
-    void aWayThatIsNoneIsRefusedWithTheUsage() {
+    void anUnknownModeIsRefusedWithTheUsage() {
         for (List<String> command : List.of(List.of(GATE), List.of(GATE, "nonsense"), List.of(GATE, "elsewhere"))) {
             EndedProcess gate = EndedProcess.run(command);
 

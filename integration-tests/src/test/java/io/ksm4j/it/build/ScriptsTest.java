@@ -14,7 +14,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The scripts that start programs from the sources, in a tree of their own with a {@code java} that tells what it is given. */
+/**
+ * The scripts that start programs from the sources, in a copy of the tree with a {@code java} that prints its
+ * arguments.
+ */
 @Aside
 class ScriptsTest {
 
@@ -34,7 +37,7 @@ class ScriptsTest {
             echo "options $JAVA_TOOL_OPTIONS$JDK_JAVA_OPTIONS$_JAVA_OPTIONS."
             """;
 
-    /** Fails as Maven does with two collectors, and has the classes that a program needs. */
+    /** Fails with two garbage collectors, as Maven does, and creates the class path that a program needs. */
     private static final String MVNW = """
             #!/bin/sh
             [ -z "$JDK_JAVA_OPTIONS$JAVA_TOOL_OPTIONS$_JAVA_OPTIONS" ] || exit 1
@@ -43,13 +46,13 @@ class ScriptsTest {
             """;
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
     private Path tree = Path.of("");
 
     @BeforeEach
-    void plantATree() throws IOException {
-        tree = folder.resolve("a tree");
+    void createTree() throws IOException {
+        tree = directory.resolve("a tree");
         for (String script :
                 List.of("ksm", "samples/run", "benchmarks/run", "libexec/java-main", "ksm-tools/src/main/dist/ksm")) {
             write(script, Files.readString(ROOT.resolve(script)));
@@ -72,12 +75,13 @@ class ScriptsTest {
     }
 
     private EndedProcess shell(String... commands) {
-        String script = "cd '" + folder + "'; export JAVA_HOME='" + folder + "/jdk'; " + String.join("; ", commands);
+        String script =
+                "cd '" + directory + "'; export JAVA_HOME='" + directory + "/jdk'; " + String.join("; ", commands);
         return EndedProcess.run(List.of("env", "-u", "KSM_JAVA_OPTIONS", "-u", "CDPATH", "bash", "-c", script));
     }
 
     @Test
-    void theyRunFromAnywhereByAnyName() {
+    void scriptsRunFromAnyDirectoryByAnyName() {
         for (String way : List.of(
                 "export CDPATH=.:/; 'a tree/ksm' doctor",
                 "cd 'a tree'; export CDPATH=.:/; bash ksm doctor",
@@ -101,7 +105,7 @@ class ScriptsTest {
     }
 
     @Test
-    void optionsForOtherProgramsAreNotThoseOfKsm() {
+    void ksmIgnoresOptionsForOtherPrograms() {
         EndedProcess ksm = shell("export " + OPTIONS_OF_OTHERS, "'a tree/ksm' status");
 
         assertThat(ksm.output())
@@ -111,7 +115,7 @@ class ScriptsTest {
     }
 
     @Test
-    void ownOptionsOfKsmWin() {
+    void ksmPrefersItsOwnOptions() {
         EndedProcess ksm = shell("export KSM_JAVA_OPTIONS='-Xmx8g -XX:+UseParallelGC'", "'a tree/ksm' status");
 
         assertThat(ksm.output())
@@ -120,9 +124,9 @@ class ScriptsTest {
                 .doesNotContain("UseSerialGC");
     }
 
-    /** They are the program's, but not those of the build and of the question which Java this is. */
+    /** They apply to the program, but neither to the build nor to the check of the Java version. */
     @Test
-    void samplesHaveTheOptionsForAllPrograms() {
+    void samplesGetTheOptionsForAllPrograms() {
         EndedProcess sample = shell("export " + OPTIONS_OF_OTHERS, "'a tree/samples/run' numbers");
 
         assertThat(sample.output())
@@ -130,9 +134,12 @@ class ScriptsTest {
                 .endsWith("options -XX:+UseG1GC-XX:+UseParallelGC-XX:+UseZGC.\n");
     }
 
-    /** An environment that is too long for one variable: the collector for other programs stays, and is the only one. */
+    /**
+     * The environment has no room for one more variable: the garbage collector for other programs stays, and is the
+     * only one.
+     */
     @Test
-    void whatRunCannotPassOnStays() {
+    void optionsThatRunCannotPassOnStay() {
         EndedProcess ksm = shell(
                 "export JAVA_TOOL_OPTIONS=-XX:+UseG1GC",
                 "export A=$(printf '%0100000d' 0) B=$(printf '%0100000d' 0)",

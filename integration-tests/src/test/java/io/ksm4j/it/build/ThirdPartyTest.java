@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 
-/** Jars that contain software of others say whose it is, and under which license. */
+/** Jars that contain third-party software list it with its licence. */
 class ThirdPartyTest {
 
     private static final String AGENT_INSIDE = "io/ksm4j/tools/attach/ksm-agent.jar";
@@ -60,7 +60,7 @@ class ThirdPartyTest {
                     .map(match -> match.group(1))
                     .toList();
             assertThat(packages)
-                    .as("packages that are in none of those that are listed: %s", listed)
+                    .as("packages that are not listed: %s", listed)
                     .allMatch(name -> listed.stream().anyMatch(prefix -> (name + ".").startsWith(prefix + ".")));
             assertThat(listed)
                     .as("listed, but not in the jar")

@@ -41,7 +41,9 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.parallel.ResourceLock;
 
-/** The kernel takes what ksm4j writes, and has its own settings again afterwards, whatever happens to the program. */
+/**
+ * The kernel accepts what ksm4j writes, and its own settings are restored afterwards, whatever happens to the program.
+ */
 @EnabledIfKsm(control = true)
 @ResourceLock(Aside.MARKED_MEMORY)
 class BorrowedSettingsTest {
@@ -50,7 +52,7 @@ class BorrowedSettingsTest {
     private static final Path STATE = Path.of("/run/ksm4j/settings");
     private final KsmDaemon ksmd = KsmDaemon.system();
 
-    /** A session itself, and the first one. */
+    /** A session, and the first session. */
     private final RunningKsmd turn;
 
     private Map<String, String> before = Map.of();
@@ -66,7 +68,7 @@ class BorrowedSettingsTest {
         sessionsBefore = Files.readString(STATE);
     }
 
-    /** The settings, read by other means than the library's own. */
+    /** Reads the settings without the library. */
     private static Map<String, String> files() throws IOException {
         Map<String, String> files = new TreeMap<>();
         try (Stream<Path> settings = Files.list(SYSFS)) {
@@ -88,8 +90,8 @@ class BorrowedSettingsTest {
     }
 
     /**
-     * What changes only while nothing is merged cannot be tested while others have merged pages. Those of processes that have ended are
-     * counted until ksmd comes by.
+     * Settings that change only while no page is merged cannot be tested while other processes have merged pages. Pages
+     * of processes that have ended are counted until ksmd removes their records.
      */
     private void assumeNothingIsMerged() {
         for (int scan = 0; scan < 10 && turn.read("pages_shared") > 0; scan++) {
@@ -98,13 +100,13 @@ class BorrowedSettingsTest {
         assumeTrue(turn.read("pages_shared") == 0, "other processes have merged pages");
     }
 
-    private void assertPutBack() throws IOException {
+    private void assertRestored() throws IOException {
         assertThat(files()).isEqualTo(before);
         assertThat(STATE).hasContent(sessionsBefore);
     }
 
     @Test
-    void everySettingOfThisKernelIsReadChangedAndPutBack() throws IOException {
+    void everySettingOfThisKernelIsReadChangedAndRestored() throws IOException {
         assumeNothingIsMerged();
         Map<KsmSetting, Long> settings = ksmd.settings().values();
         assertThat(settings).hasSameSizeAs(before);
@@ -116,13 +118,13 @@ class BorrowedSettingsTest {
                 assertThat(file(setting)).as(session.toString()).isEqualTo(expected);
                 assertThat(Files.readString(STATE)).contains(" " + setting.file() + "=" + other);
             }
-            assertPutBack();
+            assertRestored();
         }
     }
 
-    /** Each alone, so that the advisor's least is never above its most. */
+    /** Changes one setting at a time, so that the advisor's minimum is never above its maximum. */
     @Test
-    void theKernelTakesTheEndsOfEveryRange() throws IOException {
+    void theKernelAcceptsTheMinimumAndMaximumOfEverySetting() throws IOException {
         assumeNothingIsMerged();
         for (KsmSetting setting : ksmd.settings().values().keySet()) {
             if (setting == KsmSetting.RUN || setting == KsmSetting.ADVISOR_MODE) {
@@ -140,11 +142,11 @@ class BorrowedSettingsTest {
                 }
             }
         }
-        assertPutBack();
+        assertRestored();
     }
 
     @Test
-    void whatTheAdvisorChoseMeanwhileIsPutBackToo() throws IOException {
+    void theAdvisorsChoiceIsRestoredToo() throws IOException {
         try (KsmSession session = ksmd.borrow(with(KsmSetting.ADVISOR_MODE, KsmSetting.SCAN_TIME))) {
             assertThat(file(KsmSetting.PAGES_TO_SCAN))
                     .isNotEqualTo(before.get("pages_to_scan").strip());
@@ -153,11 +155,11 @@ class BorrowedSettingsTest {
                     .hasMessageContaining("set advisor_mode to none");
             assertThat(session.settings().values()).hasSize(1);
         }
-        assertPutBack();
+        assertRestored();
     }
 
     @Test
-    void whatChangesOnlyWhileNothingIsMergedIsRefusedWhileSomethingIs() throws Exception {
+    void aSettingThatChangesOnlyWhileNoPageIsMergedIsRefusedOtherwise() throws Exception {
         assumeNothingIsMerged();
         Ksm ksm = Ksm.system();
         try (MergeRegion region =
@@ -167,20 +169,20 @@ class BorrowedSettingsTest {
             KsmSettings wanted = with(KsmSetting.SLEEP_MILLISECS, 77).with(KsmSetting.MAX_PAGE_SHARING, 300);
             assertThatThrownBy(() -> ksmd.change(wanted)).isInstanceOf(SettingBusyException.class);
             assertThatThrownBy(() -> ksmd.borrow(wanted)).isInstanceOf(SettingBusyException.class);
-            assertPutBack();
-            // Taking the pages apart first is what the message says.
+            assertRestored();
+            // The message says to unmerge the pages first.
             try (KsmSession session = ksmd.borrow(wanted.with(KsmSetting.RUN, 2))) {
                 assertThat(file(KsmSetting.MAX_PAGE_SHARING))
                         .as(session.toString())
                         .isEqualTo("300");
                 assertThat(region.stats().mergedBytes()).hasValue(0);
             }
-            assertPutBack();
+            assertRestored();
         }
     }
 
     @Test
-    void whatCannotBePutBackIsPutBackByTheNextProgram() throws Exception {
+    void aSettingThatCannotBeRestoredIsRestoredByTheNextProgram() throws Exception {
         assumeNothingIsMerged();
         Ksm ksm = Ksm.system();
         KsmSession session = ksmd.borrow(with(KsmSetting.MAX_PAGE_SHARING, 300).with(KsmSetting.SLEEP_MILLISECS, 0));
@@ -195,14 +197,14 @@ class BorrowedSettingsTest {
             assertThat(recoverInANewProgram())
                     .contains("max_page_sharing is not restored yet", "changes only while no page is merged")
                     .doesNotContain("\tat ");
-            // What one program could not put back keeps no other from borrowing.
+            // A setting that one program could not restore can be borrowed by another program.
             try (KsmSession other = ksmd.borrow(with(KsmSetting.SLEEP_MILLISECS, 5))) {
                 assertThat(file(KsmSetting.SLEEP_MILLISECS))
                         .as(other.toString())
                         .isEqualTo("5");
             }
         } finally {
-            // Nothing is merged any more once the region is closed and ksmd has seen it.
+            // No page is merged once the region is closed and ksmd has removed its records.
             turn.set(KsmSetting.RUN, 2);
             assertThat(recoverInANewProgram())
                     .contains(
@@ -214,18 +216,18 @@ class BorrowedSettingsTest {
     }
 
     @Test
-    void aProgramThatExitsWithoutClosingPutsBack() throws Exception {
+    void aProgramThatExitsWithoutClosingRestores() throws Exception {
         try (RunningJvm child = RunningJvm.start(Borrower.class, "pages_to_scan", "11")) {
             child.awaitLine("borrowed");
             assertThat(file(KsmSetting.PAGES_TO_SCAN)).isEqualTo("11");
             child.finish();
         }
-        assertPutBack();
+        assertRestored();
     }
 
-    /** With a {@code /run} of its own, since ours has a folder already. */
+    /** The child has its own {@code /run}, since the directory exists in the real one. */
     @Test
-    void whatCouldNotBePutBackWithoutADescriptorIsPutBackAtTheExit() throws Exception {
+    void aRestoreThatFailedForWantOfADescriptorIsRetriedAtTheExit() throws Exception {
         ChildJvm child = ChildJvm.run(
                 List.of(
                         "unshare",
@@ -237,12 +239,12 @@ class BorrowedSettingsTest {
                 List.of());
         child.assertEndedWell();
         assertThat(child.output())
-                .contains("folder rwxr-xr-x, file rw-r--r--\n")
+                .contains("directory rwxr-xr-x, file rw-r--r--\n")
                 .contains("close: cannot lock /run/ksm4j/lock: " + Descriptors.USED_UP)
                 .contains("stats of the region: cannot read /proc/self/smaps: " + Descriptors.USED_UP)
-                .contains(
-                        "support: [Obstacle[kind=DAEMON_UNKNOWN, explanation=/sys/kernel/mm/ksm/run cannot be read, so ksmd may run or not: "
-                                + Descriptors.USED_UP)
+                .contains("support: [Obstacle[kind=DAEMON_UNKNOWN, explanation="
+                        + "/sys/kernel/mm/ksm/run cannot be read, so ksmd may run or not: "
+                        + Descriptors.USED_UP)
                 .contains("stats of the kernel: cannot read /sys/kernel/mm/ksm/")
                 .contains("stats of a tree: cannot list /sys/kernel/mm/ksm: " + Descriptors.USED_UP)
                 .contains("thread: cannot look for ksmd: " + Descriptors.USED_UP)
@@ -251,7 +253,7 @@ class BorrowedSettingsTest {
         assertThat(files()).isEqualTo(before);
     }
 
-    /** Borrows a setting, closes while no descriptor is free, and exits. */
+    /** Borrows a setting, closes the session while no descriptor is free, and exits. */
     static final class WithoutDescriptors {
 
         private WithoutDescriptors() {}
@@ -262,9 +264,9 @@ class BorrowedSettingsTest {
             List<InputStream> open = new ArrayList<>();
             List<String> said = new ArrayList<>();
             KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 11));
-            System.out.println("folder " + permissions(STATE.getParent()) + ", file " + permissions(STATE));
+            System.out.println("directory " + permissions(STATE.getParent()) + ", file " + permissions(STATE));
             try (MergeRegion region = ksm.allocate(1)) {
-                // Loads what it takes.
+                // Loads the classes that are needed.
                 Path root = Path.of("/");
                 said.add(region.stats() + " " + ksm.support() + KsmStats.read() + KsmdThread.find());
                 assertThatThrownBy(() -> {
@@ -304,16 +306,16 @@ class BorrowedSettingsTest {
     }
 
     @Test
-    void aProgramThatIsTerminatedPutsBack() throws Exception {
+    void aTerminatedProgramRestores() throws Exception {
         try (RunningJvm child = RunningJvm.start(Borrower.class, "pages_to_scan", "11")) {
             child.awaitLine("borrowed");
             child.terminate();
         }
-        assertPutBack();
+        assertRestored();
     }
 
     @Test
-    void whatAKilledProgramLeavesTheNextOnePutsBack() throws Exception {
+    void theNextProgramRestoresAfterAKill() throws Exception {
         try (RunningJvm child = RunningJvm.start(Borrower.class, "pages_to_scan", "11")) {
             child.awaitLine("borrowed");
             assertThat(ProcessHandle.of(child.pid()).orElseThrow().destroyForcibly())
@@ -323,11 +325,11 @@ class BorrowedSettingsTest {
         assertThat(file(KsmSetting.PAGES_TO_SCAN)).isEqualTo("11");
         assertThat(recoverInANewProgram())
                 .contains("pages_to_scan=" + before.get("pages_to_scan").strip());
-        assertPutBack();
+        assertRestored();
     }
 
     @Test
-    void aProgramThatOnlyMarksMemoryPutsBackToo() throws Exception {
+    void aProgramThatOnlyMarksMemoryRestoresToo() throws Exception {
         try (RunningJvm child = RunningJvm.start(Borrower.class, "pages_to_scan", "11")) {
             child.awaitLine("borrowed");
             assertThat(ProcessHandle.of(child.pid()).orElseThrow().destroyForcibly())
@@ -336,7 +338,7 @@ class BorrowedSettingsTest {
         }
         assertThat(file(KsmSetting.PAGES_TO_SCAN)).isEqualTo("11");
         ChildJvm.run(Marker.class, List.of()).assertEndedWell();
-        assertPutBack();
+        assertRestored();
     }
 
     private static String recoverInANewProgram() {
@@ -344,7 +346,7 @@ class BorrowedSettingsTest {
     }
 
     @Test
-    void programsDoNotUndoEachOther() throws Exception {
+    void concurrentProgramsDoNotOverwriteEachOthersSettings() throws Exception {
         try (RunningJvm child = RunningJvm.start(Borrower.class, "pages_to_scan", "11")) {
             child.awaitLine("borrowed");
             KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 12));
@@ -353,11 +355,11 @@ class BorrowedSettingsTest {
             assertThat(file(KsmSetting.PAGES_TO_SCAN)).isEqualTo("12");
             session.close();
         }
-        assertPutBack();
+        assertRestored();
     }
 
     @Test
-    void manyProgramsAndThreadsAtOnceLeaveNothingBehind() throws Exception {
+    void manyConcurrentProgramsAndThreadsLeaveNothingBehind() throws Exception {
         List<Thread> threads = Stream.generate(() -> new Thread(() -> {
                     for (int i = 0; i < 20; i++) {
                         try (KsmSession session = ksmd.borrow(with(KsmSetting.PAGES_TO_SCAN, 100 + i))) {
@@ -376,11 +378,11 @@ class BorrowedSettingsTest {
         for (Thread thread : threads) {
             thread.join();
         }
-        await().atMost(PATIENCE).untilAsserted(this::assertPutBack);
+        await().atMost(PATIENCE).untilAsserted(this::assertRestored);
     }
 
     @Test
-    void whoeverMayNotWriteIsToldAndHasChangedNothing() throws IOException {
+    void aProgramWithoutTheRightToWriteChangesNothing() throws IOException {
         String mount = "mount --bind " + SYSFS + " " + SYSFS + " && mount -o remount,bind,ro " + SYSFS;
         ChildJvm child = ChildJvm.run(
                 List.of("unshare", "--mount", "sh", "-c", mount + " && exec \"$0\" \"$@\""),
@@ -391,15 +393,15 @@ class BorrowedSettingsTest {
         assertThat(child.exitStatus()).isNotZero();
         assertThat(child.output())
                 .contains("KsmPermissionException: this process may not write " + SYSFS.resolve("pages_to_scan"));
-        assertPutBack();
+        assertRestored();
     }
 
-    /** Borrows a setting until its standard input ends, and then exits without closing. */
+    /** Borrows a setting until its standard input ends, and exits without closing the session. */
     static final class Borrower {
 
         private Borrower() {}
 
-        @SuppressWarnings("resource") // What becomes of it is the test.
+        @SuppressWarnings("resource") // The test checks what happens to it.
         public static void main(String[] args) throws IOException {
             KsmSession session =
                     KsmDaemon.system().borrow(with(KsmSetting.ofFile(args[0]).orElseThrow(), Long.parseLong(args[1])));
@@ -411,7 +413,7 @@ class BorrowedSettingsTest {
         }
     }
 
-    /** A program that knows nothing of settings. */
+    /** A program that changes no settings. */
     static final class Marker {
 
         private Marker() {}

@@ -38,7 +38,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** The tuner and the real {@code ksmd}, which is locked against other tests meanwhile. */
+/** The tuner with the real {@code ksmd}, which other tests cannot use at the same time. */
 class KsmTunerTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
@@ -49,7 +49,7 @@ class KsmTunerTest {
     private final RunningKsmd lock = RunningKsmd.start();
     private final BlockingQueue<Decision> decisions = new LinkedBlockingQueue<>();
 
-    /** As a machine is found, with another number than the kernel starts with. */
+    /** Stops ksmd, as it is on most machines, with a setting that differs from the kernel's default. */
     @BeforeEach
     void stop() {
         set(KsmSetting.RUN, 0);
@@ -58,7 +58,7 @@ class KsmTunerTest {
     }
 
     @AfterEach
-    void putSettingsBack() {
+    void restoreSettings() {
         lock.close();
     }
 
@@ -66,7 +66,7 @@ class KsmTunerTest {
         lock.set(setting, value);
     }
 
-    /** The files of all settings, byte for byte. */
+    /** Returns the contents of the files of all settings. */
     private static Map<String, String> files() throws IOException {
         Map<String, String> files = new TreeMap<>();
         for (KsmSetting setting : KsmSetting.values()) {
@@ -102,7 +102,7 @@ class KsmTunerTest {
     }
 
     @Test
-    void copiesAreMergedThenItIsIdleThenWakesAndAllIsPutBack() throws IOException, InterruptedException {
+    void copiesMergeThenTheTunerIdlesAndWakesAndAllSettingsAreRestored() throws IOException, InterruptedException {
         Map<String, String> before = files();
         try (KsmTuner tuner = start(TuningPolicy.converge(0.5));
                 MergeRegion one = copy();
@@ -122,9 +122,9 @@ class KsmTunerTest {
         assertThat(files()).isEqualTo(before);
     }
 
-    /** Only ksmd can tell of it: the slow scan meets its pages. */
+    /** Only ksmd notices it: a slow background scan detects its pages. */
     @Test
-    void dataOfAnotherProcessWakesIt() throws IOException, InterruptedException {
+    void dataOfAnotherProcessWakesTheTuner() throws IOException, InterruptedException {
         try (KsmTuner tuner = start(TuningPolicy.converge(0.5))) {
             awaitReason(reason -> reason.equals("nothing new"));
             try (RunningJvm child = RunningJvm.start(TwoCopies.class, Long.toString(PAGES * ksm.pageSize()))) {
@@ -136,7 +136,7 @@ class KsmTunerTest {
         }
     }
 
-    /** Marks equal memory twice, and waits for the end of its input. */
+    /** Marks two regions with equal contents, and waits for the end of its input. */
     static final class TwoCopies {
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Ksm.system();
@@ -153,7 +153,7 @@ class KsmTunerTest {
     }
 
     @Test
-    void aMarkEndsAPauseThatSaysSo() throws InterruptedException {
+    void aMarkEndsAPauseThatAllowsIt() throws InterruptedException {
         BlockingQueue<Long> marked = new LinkedBlockingQueue<>();
         TuningPolicy policy = now -> new Decision(KsmSettings.EMPTY, Duration.ofHours(1), true, "waiting for a mark");
         try (KsmTuner tuner = KsmTuner.start(
@@ -166,9 +166,9 @@ class KsmTunerTest {
     }
 
     @Test
-    void ksmtunedStartsKsmdOnceMemoryIsShort() throws IOException, InterruptedException {
+    void ksmtunedStartsKsmdWhenMemoryIsShort() throws IOException, InterruptedException {
         Map<String, String> before = files();
-        // All memory that there is counts as too little.
+        // Any amount of memory counts as too little.
         TuningPolicy policy = TuningPolicy.ksmtuned(Map.of("KSM_THRES_COEF", 100L, "KSM_NPAGES_BOOST", 1250L));
         try (KsmTuner tuner = start(policy);
                 MergeRegion one = copy();
@@ -183,7 +183,7 @@ class KsmTunerTest {
     }
 
     @Test
-    void pressureLeavesKsmdAloneWhileThereIsMemory() throws IOException {
+    void pressureDoesNotStartKsmdWhileMemoryIsFree() throws IOException {
         Map<String, String> before = files();
         try (KsmTuner tuner = start(TuningPolicy.pressure(1, 0, 0, 101))) {
             assertThat(tuner.isRunning()).isTrue();
@@ -194,7 +194,7 @@ class KsmTunerTest {
     }
 
     @Test
-    void theAdvisorIsPutBackWithTheNumberItHadChosenOver() throws IOException {
+    void theAdvisorIsRestoredWithTheNumberBeforeItsOwnChoice() throws IOException {
         Map<String, String> before = files();
         assumeTrue(before.containsKey("advisor_mode"));
         try (KsmTuner tuner = start(TuningPolicy.advisor(Duration.ofSeconds(10), 0.5))) {
@@ -206,7 +206,7 @@ class KsmTunerTest {
     }
 
     @Test
-    void whatATunerLeavesThatIsKilledTheNextProgramPutsBack() throws IOException, InterruptedException {
+    void theNextProgramRestoresAfterATunerWasKilled() throws IOException, InterruptedException {
         Map<String, String> before = files();
         String owed = Files.readString(STATE);
         try (RunningJvm child = RunningJvm.start(Tuned.class)) {
@@ -222,7 +222,7 @@ class KsmTunerTest {
     }
 
     @Test
-    void aProgramThatIsTerminatedOrExitsWhileItsTunerRunsPutsBack() throws IOException, InterruptedException {
+    void aProgramThatIsTerminatedOrExitsWhileItsTunerRunsRestores() throws IOException, InterruptedException {
         Map<String, String> before = files();
         String owed = Files.readString(STATE);
         for (boolean isTerminated : new boolean[] {true, false}) {
@@ -230,14 +230,14 @@ class KsmTunerTest {
                 child.awaitLine("driving");
                 assertThat(files()).isNotEqualTo(before);
                 assertThat(isTerminated ? child.terminate() : child.finish()).isEqualTo(isTerminated ? 128 + 15 : 0);
-                assertThat(child.hasPrintedMore()).as("a word of failure").isFalse();
+                assertThat(child.hasPrintedMore()).as("failure is printed").isFalse();
             }
             assertThat(files()).isEqualTo(before);
             assertThat(STATE).hasContent(owed);
         }
     }
 
-    /** Has a tuner that never stops to change settings, until standard input ends, and never closes it. */
+    /** Has a tuner that keeps changing settings until standard input ends, and does not close it. */
     static final class Tuned {
 
         private Tuned() {}

@@ -18,7 +18,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
-/** {@code docs/metrics.md} has every name, and no other. */
+/** {@code docs/metrics.md} lists all names, and no others. */
 class MetricsPageTest {
 
     private static final Path ROOT = Path.of("..");
@@ -43,7 +43,7 @@ class MetricsPageTest {
     }
 
     @Test
-    void everyMeter() throws IOException {
+    void everyMeterIsListed() throws IOException {
         Path source = ROOT.resolve("ksm-micrometer/src/main/java/io/ksm4j/micrometer/KsmMetrics.java");
         assertThat(found(FIRST_CELL, section("## Micrometer", "\n## ")))
                 .isEqualTo(found(METER, Files.readString(source)))
@@ -51,7 +51,7 @@ class MetricsPageTest {
     }
 
     @Test
-    void everyAttribute() throws IOException {
+    void everyAttributeIsListed() throws IOException {
         for (Class<?> bean : List.of(KsmStatsMXBean.class, ProcessKsmStatsMXBean.class, MergeRegistryMXBean.class)) {
             Set<String> attributes = Arrays.stream(bean.getMethods())
                     .map(method -> method.getName().replaceFirst("^(get|is)", ""))
@@ -62,7 +62,7 @@ class MetricsPageTest {
     }
 
     @Test
-    void everyEventAndItsFields() throws IOException {
+    void everyEventIsListedWithItsFields() throws IOException {
         String section = section("## Java Flight Recorder", "\n## ");
         Set<String> events = new TreeSet<>();
         for (String module : List.of("ksm-api", "ksm-control")) {

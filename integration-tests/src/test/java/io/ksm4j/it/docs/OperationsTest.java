@@ -36,7 +36,7 @@ import org.yaml.snakeyaml.LoaderOptions;
 import org.yaml.snakeyaml.Yaml;
 import org.yaml.snakeyaml.constructor.SafeConstructor;
 
-/** What {@code docs/operations.md} says, and the files that it hands out, work. */
+/** The instructions in {@code docs/operations.md} and the files that it offers work. */
 class OperationsTest {
 
     private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
@@ -50,7 +50,7 @@ class OperationsTest {
     private static final Node POD = DAEMON_SET.at("spec", "template");
     private static final Node CONTAINER = POD.at("spec", "containers").first();
 
-    /** A part of a YAML document, of maps, lists and plain values. */
+    /** A part of a YAML document: maps, lists and plain values. */
     private record Node(Object value) {
 
         Node at(String... names) {
@@ -88,7 +88,7 @@ class OperationsTest {
                 .map(Node::new);
     }
 
-    /** With a port that is free in place of the one that is given. */
+    /** Replaces the port by one that is free. */
     private static List<String> argumentsOfPod() {
         return CONTAINER.at("args").all().stream()
                 .map(argument -> argument.text().replaceFirst(":\\d+$", ":0"))
@@ -96,8 +96,8 @@ class OperationsTest {
     }
 
     /**
-     * What the manifest asks of the node: process ids of its own or not, every file system read-only but the folders that it mounts, no
-     * capability, and no more memory than the limit.
+     * Returns a command that applies the manifest: its own PIDs or not, every file system read-only except for the
+     * mounted directories, no capabilities, and a memory limit.
      */
     private static List<String> pod(MemoryCgroup limit) {
         assertThat(CONTAINER.at("securityContext", "runAsUser").text()).isEqualTo("0");
@@ -128,8 +128,8 @@ class OperationsTest {
         script.append("while read -r _ _ _ _ at _; do case $at in ")
                 .append(writable)
                 .append("/) ;; *) mount -o remount,bind,ro \"$at\" || true;; esac; done < /proc/self/mountinfo; ")
-                .append(
-                        "mount -o remount,bind,ro /; for at in / /sys /run /tmp; do [ ! -w $at ] || exit 9; done; exec \"$@\"");
+                .append("mount -o remount,bind,ro /; for at in / /sys /run /tmp; do [ ! -w $at ] || exit 9; done; "
+                        + "exec \"$@\"");
         command.addAll(List.of("bash", "-c", script.toString(), "bash"));
         command.addAll(List.of("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"));
         return command;
@@ -137,7 +137,7 @@ class OperationsTest {
 
     @EnabledIfKsm(control = true)
     @Test
-    void thePodHasWhatItNeedsAndLeavesTheSettingsAsTheyWere(RunningKsmd ksmd) throws Exception {
+    void thePodWorksAndRestoresTheSettings(RunningKsmd ksmd) throws Exception {
         ksmd.set(KsmSetting.RUN, 0);
         KsmSettings before = KsmDaemon.system().settings();
         try (MemoryCgroup limit = MemoryCgroup.create()) {
@@ -168,7 +168,7 @@ class OperationsTest {
 
     @EnabledIfKsm(control = true)
     @Test
-    void theServiceStartsAndLeavesTheSettingsAsTheyWere(RunningKsmd ksmd) throws Exception {
+    void theServiceStartsAndRestoresTheSettings(RunningKsmd ksmd) throws Exception {
         String unit = read(DIST.resolve("ksm-tune.service"));
         String[] words = value("ExecStart", unit).split(" ", -1);
         assertThat(words[0]).isEqualTo(CONTAINER.at("command").first().text());
@@ -188,7 +188,7 @@ class OperationsTest {
     }
 
     @Test
-    void whatIsScrapedIsWhatIsServed() {
+    void theScrapedPathAndPortAreTheServedOnes() {
         String port = CONTAINER.at("ports").first().at("containerPort").text();
         String name = CONTAINER.at("ports").first().at("name").text();
         assertThat(CONTAINER.at("args").all())
@@ -226,7 +226,7 @@ class OperationsTest {
                         assertThat(one.at("metadata", "namespace").text()).isEqualTo(namespace));
     }
 
-    /** The page's examples are the page's formulas. */
+    /** The examples on the page match its formulas. */
     @Test
     void theExamplesAddUp() {
         String page = read(PAGE);
@@ -259,7 +259,7 @@ class OperationsTest {
     }
 
     @Test
-    void theExamplesCalculateWithWhatWasMeasured() {
+    void theExamplesUseMeasuredNumbers() {
         String measured = read(ROOT.resolve("docs/performance.md"));
         double secondsOfAGib = number("constant convergence-ksmd-seconds-a-gib (\\S+)", measured);
         double idle = number("constant convergence-idle-core (\\S+)", measured);
@@ -269,12 +269,12 @@ class OperationsTest {
     }
 
     @Test
-    void systemdKnowsEveryLineOfTheUnit(@TempDir Path folder) throws Exception {
+    void systemdAcceptsEveryLineOfTheUnit(@TempDir Path directory) throws Exception {
         Path verifier = Path.of("/usr/bin/systemd-analyze");
         assumeThat(verifier).isExecutable();
-        // It also looks whether the program is there.
+        // It also checks that the program exists.
         String unit = read(DIST.resolve("ksm-tune.service")).replaceFirst("=/usr/local/bin/ksm ", "=/bin/true ");
-        Path copy = Files.writeString(folder.resolve("ksm-tune.service"), unit);
+        Path copy = Files.writeString(directory.resolve("ksm-tune.service"), unit);
 
         Process verify = new ProcessBuilder(verifier.toString(), "verify", "--man=no", copy.toString())
                 .redirectErrorStream(true)

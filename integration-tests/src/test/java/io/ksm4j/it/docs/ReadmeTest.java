@@ -35,14 +35,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What the documents say about the code is true. */
+/** The statements of the documents about the code are true. */
 class ReadmeTest {
 
     private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
 
     @ParameterizedTest
     @ValueSource(strings = {"README.md", "docs/pool.md", "docs/tuning.md"})
-    void itsProgramsCompile(String document, @TempDir Path classes) throws IOException {
+    void programsCompile(String document, @TempDir Path classes) throws IOException {
         List<String> programs = matches("(?ms)^```java\\n(.*?)^```", read(document));
         assertThat(programs).isNotEmpty();
         for (String program : programs) {
@@ -66,7 +66,7 @@ class ReadmeTest {
         };
     }
 
-    /** Merges pages with what is on its class path, and says by which backend. */
+    /** Merges pages, and prints the backend from its class path. */
     private static final String MERGES = """
             import io.ksm4j.Ksm;
             import io.ksm4j.MergeRegion;
@@ -89,7 +89,7 @@ class ReadmeTest {
             }
             """;
 
-    /** The class path of whoever takes the dependencies that README shows for this Java. */
+    /** Returns the class path of a program with the dependencies that README shows for this version of Java. */
     private static String classPathByReadme(String introduction) {
         String snippet = matches("(?s)\\n" + introduction + "[^\\n]*:\\n\\n```xml\\n(.*?)```", read("README.md"))
                 .get(0);
@@ -97,7 +97,7 @@ class ReadmeTest {
         assertThat(artifacts).hasSize(2).contains("ksm-api");
         List<String> classPath = new ArrayList<>();
         for (String entry : JavaCommand.classPath().split(File.pathSeparator, -1)) {
-            // This build's, or an installed one's.
+            // From this build or from the local repository.
             List<String> module = matches("/(ksm-[a-z]+)/[^/]+/[^/]+$", entry);
             boolean isOurs = entry.startsWith(ROOT.toString()) || !module.isEmpty();
             if (!isOurs || (!module.isEmpty() && artifacts.contains(module.get(0)))) {
@@ -110,16 +110,16 @@ class ReadmeTest {
     @ParameterizedTest
     @CsvSource({"On Java 17 to 21, jnr", "On Java 22 or later, ffm"})
     @EnabledIfKsm(control = true)
-    void theDependenciesItShowsMerge(String introduction, String backend, RunningKsmd ksmd, @TempDir Path folder)
+    void theShownDependenciesMergePages(String introduction, String backend, RunningKsmd ksmd, @TempDir Path directory)
             throws IOException {
         assertThat(ksmd.read("run")).isEqualTo(1);
         String classPath = classPathByReadme(introduction);
-        Path source = Files.writeString(folder.resolve("Merges.java"), MERGES);
-        Javac.compile(source, classPath, folder);
+        Path source = Files.writeString(directory.resolve("Merges.java"), MERGES);
+        Javac.compile(source, classPath, directory);
         List<String> arguments = List.of(
                 "--enable-native-access=ALL-UNNAMED",
                 "-cp",
-                classPath + File.pathSeparator + folder,
+                classPath + File.pathSeparator + directory,
                 "Merges",
                 Long.toString(PATIENCE.toSeconds()));
         Path home = backend.equals("ffm") ? Path.of(System.getProperty("java.home")) : Jdk17.home();
@@ -128,11 +128,11 @@ class ReadmeTest {
     }
 
     @Test
-    void itExplainsEveryException() throws IOException {
+    void everyExceptionIsExplained() throws IOException {
         String readme = read("README.md");
         List<String> exceptions = sources().stream()
                 .filter(name -> name.endsWith("Exception.java"))
-                // Those of the command become messages.
+                // The command turns its exceptions into messages.
                 .filter(name -> !Files.exists(ROOT.resolve("ksm-tools/src/main/java/io/ksm4j/tools/output/" + name)))
                 .map(name -> name.replace(".java", ""))
                 .toList();
@@ -141,7 +141,7 @@ class ReadmeTest {
     }
 
     @Test
-    void itListsEveryBackendWithItsPriority() throws IOException {
+    void everyBackendIsListedWithItsPriority() throws IOException {
         String readme = read("README.md");
         List<KsmBackendProvider> providers = ServiceLoader.load(KsmBackendProvider.class).stream()
                 .map(ServiceLoader.Provider::get)
@@ -154,7 +154,7 @@ class ReadmeTest {
     }
 
     @Test
-    void itListsTheProperties() throws IOException {
+    void allPropertiesAreListed() throws IOException {
         assertThat(read("README.md"))
                 .contains("| `" + Ksm.BACKEND_PROPERTY + "` |")
                 .contains("| `" + Ksm.TRACK_LEAKS_PROPERTY + "` |")
@@ -162,7 +162,7 @@ class ReadmeTest {
     }
 
     @Test
-    void itSaysWhatContinuousIntegrationRuns() throws IOException {
+    void theCommandsOfContinuousIntegrationAreListed() throws IOException {
         List<String> commands = matches("(?m)^\\./mvnw -B -ntp (.*) \\|\\|", read(".ci/run"));
         assertThat(commands)
                 .containsExactly(
@@ -186,10 +186,10 @@ class ReadmeTest {
                 "docs/tenants.md",
                 "docs/tuning.md"
             })
-    void linksInTheRepositoryLeadSomewhere(String document) throws IOException {
-        Path folder = ROOT.resolve(document).getParent();
+    void linksWithinTheRepositoryWork(String document) throws IOException {
+        Path directory = ROOT.resolve(document).getParent();
         List<String> links = matches("\\]\\(([^)#:]+)\\)", read(document));
-        assertThat(links).allSatisfy(link -> assertThat(folder.resolve(link)).exists());
+        assertThat(links).allSatisfy(link -> assertThat(directory.resolve(link)).exists());
     }
 
     @Test

@@ -13,7 +13,7 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
-/** Runs into limits of its own process. */
+/** Exceeds limits of its own process. */
 final class ExceededLimits {
 
     static final long ADDRESS_SPACE = 32L << 30;
@@ -56,7 +56,7 @@ final class ExceededLimits {
         }
     }
 
-    @SuppressWarnings("restricted") // What it calls, nothing else can.
+    @SuppressWarnings("restricted") // There is no other way to make this call.
     private static MethodHandle function(String name, FunctionDescriptor type) {
         Linker linker = Linker.nativeLinker();
         return linker.downcallHandle(linker.defaultLookup().find(name).orElseThrow(), type);

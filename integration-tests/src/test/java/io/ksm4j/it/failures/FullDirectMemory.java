@@ -12,7 +12,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The child JVM of {@link FullDirectMemoryTest}: the program has used up its direct memory, and calls everything. */
+/** The child JVM of {@link FullDirectMemoryTest}: calls everything after it has used up its direct memory. */
 final class FullDirectMemory {
 
     private static final long SIZE = 64 << 10;
@@ -27,7 +27,7 @@ final class FullDirectMemory {
         first = ksm.allocate(SIZE);
         second = ksm.allocate(SIZE);
         adopted = ksm.adopt(ByteBuffer.allocateDirect(128 << 10));
-        // Closing it takes advice back from two ranges.
+        // Closing it unmarks two ranges.
         adopted.markUnmergeable(8 * ksm.pageSize(), ksm.pageSize());
     }
 
@@ -47,7 +47,7 @@ final class FullDirectMemory {
         tests.forEach(FullDirectMemory::callEverything);
         assertThat(full).isNotEmpty();
         full.clear();
-        // Reading the file takes direct memory.
+        // Reading the file needs direct memory.
         System.gc();
         Smaps smaps = Smaps.read();
         for (FullDirectMemory test : tests) {

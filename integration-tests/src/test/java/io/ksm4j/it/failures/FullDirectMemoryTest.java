@@ -6,7 +6,7 @@ import io.ksm4j.junit.EnabledIfKsm;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** Nothing that ksm4j does takes the direct memory that {@code -XX:MaxDirectMemorySize} bounds. */
+/** ksm4j needs no direct memory that counts against {@code -XX:MaxDirectMemorySize}. */
 @Aside
 @EnabledIfKsm
 class FullDirectMemoryTest {

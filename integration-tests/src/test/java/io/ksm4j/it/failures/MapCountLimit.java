@@ -18,14 +18,14 @@ import java.lang.reflect.Constructor;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Runs into {@code vm.max_map_count}, by marks and by regions. */
+/** Reaches {@code vm.max_map_count}, by marks and by regions. */
 final class MapCountLimit {
 
     private static final RegionOptions UNGUARDED =
             RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE).withGuardPages(false);
     private static final AddressRange EVERYTHING = new AddressRange(0, Long.MAX_VALUE);
 
-    /** What a JVM maps meanwhile for itself. */
+    /** The number of mappings that the JVM may create for itself. */
     private static final long NOISE = 20;
 
     private static final Ksm KSM = Ksm.system();
@@ -47,12 +47,12 @@ final class MapCountLimit {
         void run();
     }
 
-    /** What happened at the limit, and how many mappings there were. */
+    /** The failure at the limit, and the number of mappings. */
     private record AtLimit(MapCountExceededException failure, long mappings) {}
 
     /**
-     * Repeats a step until it fails; retries without end would never come to that. Then the JVM needs headroom before it can
-     * load another class.
+     * Repeats a step until it fails, which endless retries in the library would prevent. After that, the JVM needs free
+     * mappings before it can load another class.
      */
     private static AtLimit repeatUntilTheLimit(Step step, Step headroom) {
         while (true) {
@@ -66,9 +66,9 @@ final class MapCountLimit {
         }
     }
 
-    /** Loads the classes that will be needed at the limit, where the JVM cannot map memory for them. */
+    /** Loads the classes that are needed at the limit, where the JVM cannot map memory for them. */
     private static void warmUp() throws ReflectiveOperationException {
-        Mappings.awaitThoseOfTheRegistry();
+        Mappings.awaitStartOfTheRegistry();
         FailedCall call = null;
         try {
             KSM.allocate(1L << 62, UNGUARDED);
@@ -95,7 +95,7 @@ final class MapCountLimit {
         }
     }
 
-    private static void assertTellsTheTruth(AtLimit reached, long limit) {
+    private static void assertReportsTheLimit(AtLimit reached, long limit) {
         MapCountExceededException failure = reached.failure();
         assertThat(failure.count()).isBetween(reached.mappings() - NOISE, reached.mappings() + NOISE);
         assertThat(failure.count()).isBetween(limit - 2, limit + 2);
@@ -106,7 +106,7 @@ final class MapCountLimit {
                 .isIn("EAGAIN", "ENOMEM");
     }
 
-    private static void assertRegistryIsWhatTheKernelHas() {
+    private static void assertRegistryMatchesTheKernel() {
         List<AddressRange> mergeable = Mappings.mergeable(EVERYTHING);
         assertThat(REGISTRY.mergeableRanges().equals(mergeable))
                 .as("registry and smaps agree on %d ranges", mergeable.size())
@@ -128,12 +128,12 @@ final class MapCountLimit {
                 next[0] += 2 * PAGE;
             };
             AtLimit marking = repeatUntilTheLimit(markNext, () -> region.markUnmergeable(0, 200 * PAGE));
-            assertTellsTheTruth(marking, limit);
+            assertReportsTheLimit(marking, limit);
             FailedCall call = marking.failure().failedCall().orElseThrow();
             assertThat(call.name()).isEqualTo("madvise(MADV_MERGEABLE)");
             assertThat(call.range()).hasValue(new AddressRange(region.address() + next[0], PAGE));
             assertThat(next[0] / PAGE).isGreaterThan(limit * 9 / 10);
-            assertRegistryIsWhatTheKernelHas();
+            assertRegistryMatchesTheKernel();
 
             AtLimit unmarking = repeatUntilTheLimit(
                     () -> {
@@ -144,20 +144,20 @@ final class MapCountLimit {
                         }
                     },
                     () -> region.markUnmergeable(0, 400 * PAGE));
-            assertTellsTheTruth(unmarking, limit);
+            assertReportsTheLimit(unmarking, limit);
             assertThat(unmarking.failure().failedCall().orElseThrow().name()).isEqualTo("madvise(MADV_UNMERGEABLE)");
             assertThat(whole.isMergeable()).isTrue();
-            assertRegistryIsWhatTheKernelHas();
+            assertRegistryMatchesTheKernel();
 
             further.close();
             assertThat(Mappings.touch(further.range())).isFalse();
-            assertRegistryIsWhatTheKernelHas();
+            assertRegistryMatchesTheKernel();
 
             region.markUnmergeable();
             assertThat(REGISTRY.mergeableRanges()).containsExactly(whole.range());
-            assertRegistryIsWhatTheKernelHas();
+            assertRegistryMatchesTheKernel();
             region.markMergeable(next[0], PAGE);
-            assertRegistryIsWhatTheKernelHas();
+            assertRegistryMatchesTheKernel();
         }
         assertThat(Mappings.touch(big)).isFalse();
         assertThat(REGISTRY.openRegions()).isZero();
@@ -172,12 +172,12 @@ final class MapCountLimit {
                 regions.remove(regions.size() - 1).close();
             }
         });
-        assertTellsTheTruth(reached, limit);
+        assertReportsTheLimit(reached, limit);
         assertThat(REGISTRY.openRegions()).isEqualTo(regions.size());
         assertThat(REGISTRY.mergeableBytes()).isEqualTo(regions.size() * PAGE);
-        assertRegistryIsWhatTheKernelHas();
+        assertRegistryMatchesTheKernel();
 
-        // One from the middle of the others, whose guard pages the kernel has made one with theirs.
+        // A region between others: the kernel has joined its guard pages with theirs.
         MergeRegion middle = regions.remove(regions.size() / 2);
         middle.close();
         assertThat(Mappings.touch(middle.range())).isFalse();

@@ -15,7 +15,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** {@code vm.max_map_count} reached for real, in a JVM that has nothing else to lose. */
+/** {@code vm.max_map_count} is reached in a child JVM. */
 @Aside
 class MapCountLimitTest {
 
@@ -25,10 +25,10 @@ class MapCountLimitTest {
     @ParameterizedTest
     @FieldSource("io.ksm4j.it.fixtures.TestedBackends#SOME")
     @EnabledIfKsm
-    void isReportedAndLeavesNothingHalfDone(String backend) throws IOException {
+    void theLimitIsReportedAndNoCallIsHalfDone(String backend) throws IOException {
         long limit = Machine.maxMapCount();
         assumeTrue(limit <= LARGEST, "vm.max_map_count is " + limit + ": so many mappings take minutes");
-        // All that the JVM may need later is mapped at start: at the limit it could not have it.
+        // Maps at the start what the JVM may need later: at the limit it cannot map anything.
         ChildJvm child = ChildJvm.run(
                 MapCountLimit.class,
                 List.of(
@@ -39,27 +39,27 @@ class MapCountLimitTest {
                         "-XX:TieredStopAtLevel=1",
                         "-XX:InitialCodeCacheSize=32m",
                         "-XX:ReservedCodeCacheSize=32m",
-                        // The limit is the kernel's here.
+                        // The library must not keep a reserve here.
                         "-Dio.ksm4j.mappingReserve=0",
                         "-Dio.ksm4j.backend=" + backend));
         child.assertEndedWell();
         assertThat(child.output()).contains("marks: done", "regions: done");
     }
 
-    /** A JVM that cannot map memory dies, here where it loads the classes of the exception. */
+    /** A JVM that cannot map memory dies: here it would, while it loads the classes of the exception. */
     @Test
     @EnabledIfKsm
-    void someMappingsAreLeftToTheJvm() throws IOException {
+    void someMappingsAreReservedForTheJvm() throws IOException {
         assumeTrue(Machine.maxMapCount() <= LARGEST, "so many mappings take minutes");
         run("ffm", "marks");
     }
 
-    /** Closed regions whose buffers were not collected yet keep their addresses. */
+    /** Closed regions keep their addresses until their buffers are collected. */
     @Tag("long")
     @ParameterizedTest
     @ValueSource(strings = {"jna", "jnr"})
     @EnabledIfKsm
-    void regionsThatAreOpenedAndClosedDoNotComeToIt(String backend) throws IOException {
+    void openingAndClosingRegionsDoesNotReachTheLimit(String backend) throws IOException {
         long limit = Machine.maxMapCount();
         assumeTrue(limit <= LARGEST, "vm.max_map_count is " + limit + ": so many regions take minutes");
         run(backend, "closed", String.valueOf(limit + limit / 2));

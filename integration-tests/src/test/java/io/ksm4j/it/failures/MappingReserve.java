@@ -12,7 +12,7 @@ import java.io.IOException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
-/** Does what needs ever more mappings, in a JVM that has to live on. */
+/** Needs more and more mappings, in a JVM that has to keep running. */
 final class MappingReserve {
 
     private static final long RESERVE = 256;
@@ -26,11 +26,11 @@ final class MappingReserve {
         } else {
             closedRegions(ksm, Integer.parseInt(args[1]));
         }
-        liveOn();
+        useTheJvm();
         System.out.println(args[0] + ": done");
     }
 
-    /** Every second page, until there are too many mappings. */
+    /** Marks every second page, until there are too many mappings. */
     private static void marks(Ksm ksm) throws IOException {
         long limit = Machine.maxMapCount();
         long page = ksm.pageSize();
@@ -50,7 +50,9 @@ final class MappingReserve {
         assertThat(failure).hasMessageContaining("io.ksm4j.mappingReserve");
     }
 
-    /** One at a time: what keeps addresses is buffers that wait for the garbage collector. */
+    /**
+     * Opens and closes one region at a time. Its addresses stay mapped until the garbage collector removes its buffers.
+     */
     private static void closedRegions(Ksm ksm, int count) {
         for (int i = 0; i < count; i++) {
             try (MergeRegion region = ksm.allocate(ksm.pageSize())) {
@@ -60,8 +62,8 @@ final class MappingReserve {
         assertThat(ksm.registry().openRegions()).isZero();
     }
 
-    /** Classes, threads and a collection take mappings. */
-    private static void liveOn() throws InterruptedException {
+    /** Loads classes, starts threads and collects garbage, all of which need mappings. */
+    private static void useTheJvm() throws InterruptedException {
         assertThat(IntStream.range(0, 1000).boxed().collect(Collectors.groupingBy(i -> i % 7)))
                 .hasSize(7);
         for (int i = 0; i < 20; i++) {

@@ -15,20 +15,20 @@ import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 
-/** Memory that a limit of the process does not allow. */
+/** Allocations that a limit of the process forbids. */
 @Aside
 @EnabledIfKsm
 class MemoryLimitsTest {
 
     private static final long MIB = 1 << 20;
 
-    /** What a JVM may need while all that it maps is locked. */
+    /** The bytes that a JVM may need while all of its mappings are locked. */
     private static final long LEAST_LOCKED = 4 * MIB;
 
     private static final Pattern HARD_LIMIT = Pattern.compile("Max locked memory +\\w+ +(\\w+)");
 
     @Test
-    void limitsOfTheProcessAreTold() throws IOException {
+    void limitsOfTheProcessAreReported() throws IOException {
         long locked = lockable();
         List<String> prefix = new ArrayList<>(List.of(
                 "prlimit",
@@ -36,7 +36,7 @@ class MemoryLimitsTest {
                 "--data=" + ExceededLimits.DATA,
                 "--memlock=" + locked));
         if (Machine.isRoot()) {
-            // Whoever may lock memory has no limit.
+            // A user with the right to lock memory has no limit.
             prefix.addAll(List.of("setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"));
         }
         ChildJvm child = ChildJvm.run(
@@ -51,7 +51,7 @@ class MemoryLimitsTest {
         }
     }
 
-    /** A limit can be lowered by anybody, and raised by few. */
+    /** Every user can lower a limit; few may raise it. */
     private static long lockable() throws IOException {
         String hard = HARD_LIMIT
                 .matcher(Files.readString(Path.of("/proc/self/limits")))

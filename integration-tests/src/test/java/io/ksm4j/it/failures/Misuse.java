@@ -34,23 +34,24 @@ import java.util.logging.Logger;
 import java.util.stream.Stream;
 
 /**
- * Misuses regions at random, one short sequence after the other, until the time is up. Every region is filled with a tag that no
- * other has, so that a view that shows another region's bytes gives itself away. Exits with 0 if all went as promised.
+ * Misuses regions in short random sequences until the time is up. Every region is filled with a unique tag, so that a
+ * view which shows bytes of another region is detected. The exit status is 0 if the library has kept its promises.
  *
- * <p>{@link MisuseTest} also runs this file on JDK 17, from source: so it stands alone and uses no later API.
+ * <p>{@link MisuseTest} also runs this file on JDK 17, from source, so it uses no other class of these tests and no
+ * newer API.
  */
 final class Misuse {
 
     private static final List<Marking> MARKINGS = List.of(Marking.values());
 
-    /** A size that nothing else in the JVM maps, in pages. */
+    /** A size in pages that the JVM maps for no other purpose. */
     private static final int MAGIC_PAGES = 29;
 
     private static final int THREADS = 4;
     private static final int SEQUENCES_BETWEEN_COLLECTIONS = 100;
     private static final long PATIENCE_NANOS = 30_000_000_000L;
 
-    /** Kept here because a logger that nobody holds forgets its level. */
+    /** A strong reference: the JDK keeps weak ones only, and would lose the logger with its level. */
     private static final Logger LEAK_REPORTS = Logger.getLogger("io.ksm4j");
 
     private static final AtomicLong TAGS = new AtomicLong();
@@ -64,7 +65,7 @@ final class Misuse {
         return thread;
     });
 
-    /** Views that have outlived their sequence; some of them the only way to a forgotten region. */
+    /** Views from earlier sequences; some of them are the only references to a forgotten region. */
     private final List<View> survivors = new ArrayList<>();
 
     private final List<MergeRegion> regionsWithoutViews = new ArrayList<>();
@@ -108,7 +109,7 @@ final class Misuse {
 
     // ---- One thread
 
-    /** A random sequence by one thread, which knows exactly what every view must show. */
+    /** Runs a random sequence on one thread, so that the expected bytes of every view are known. */
     private void alone(Random random) {
         List<Tagged> regions = new ArrayList<>();
         List<View> views = new ArrayList<>();
@@ -187,14 +188,14 @@ final class Misuse {
                 }
             }
         } catch (IllegalStateException e) {
-            // Closed, never to merge, or the memory under an adopted region is gone.
+            // The region is closed or must not merge, or the memory of an adopted region is unmapped.
         }
     }
 
-    /** Adopts what may be open, closed, adopted already, or the memory of a closed region by its address. */
+    /** Adopts memory of an open or closed or adopted region, by buffer or by address. */
     private Optional<MergeRegion> adopt(List<View> views, Tagged tagged, Random random) {
         View view = views.isEmpty() ? null : any(views, random);
-        // Verifying reads smaps, which takes longer than all the rest.
+        // Verifying reads smaps, which would take most of the time.
         RegionOptions options = RegionOptions.DEFAULT.withVerify(random.nextInt(60) == 0);
         try {
             if (view == null || view.bytes == null || view.bytes.isReadOnly()) {
@@ -203,18 +204,18 @@ final class Misuse {
                         ? Optional.of(ksm.adopt(range.start(), range.length(), options))
                         : Optional.empty();
             }
-            // Asked first: in a race it may be closed as soon as it was adopted.
+            // Read before: in a race the region may be closed right after it was adopted.
             boolean wasOpen = view.tagged.region.isOpen();
             MergeRegion region = ksm.adopt(view.bytes, options);
             require(wasOpen || !revokes, "adopted the buffer of a region that is closed");
             return Optional.of(region);
         } catch (IllegalStateException | KsmException e) {
-            // Closed, never to merge, or no whole page.
+            // The region is closed or must not merge, or it has no whole page.
             return Optional.empty();
         }
     }
 
-    /** Lets go of a region and keeps a view, or the other way round. The next collections come later. */
+    /** Drops a region and keeps a view, or drops the view and keeps the region. Garbage is collected later. */
     private void forget(List<Tagged> regions, List<View> views, Tagged tagged, Random random) {
         if (!tagged.region.isOpen() || survivors.size() > 300) {
             return;
@@ -230,7 +231,7 @@ final class Misuse {
         }
     }
 
-    /** Looks at what earlier sequences have left, now that other regions may be at its old addresses. */
+    /** Checks the views of earlier sequences, since other regions may have their addresses now. */
     private void survive(Random random) {
         for (int i = 0; i < 10 && !survivors.isEmpty(); i++) {
             any(survivors, random).check();
@@ -252,7 +253,7 @@ final class Misuse {
         void play() throws Exception;
     }
 
-    /** Several threads use one region while others close it, and new regions take its place. */
+    /** Several threads use one region while others close it, and new regions may get its addresses. */
     private void race(Random random) throws Exception {
         Tagged tagged = new Tagged(ksm.allocate((long) (random.nextBoolean() ? MAGIC_PAGES : 4) * page));
         List<View> views = Stream.generate(() -> tagged.view(random)).limit(4).toList();
@@ -266,7 +267,7 @@ final class Misuse {
                     try {
                         role.play();
                     } catch (IllegalStateException | KsmException e) {
-                        // Closed meanwhile; with ffm, or not closed because a native call is using it.
+                        // The region was closed, or, with ffm, could not be closed because a native call is using it.
                     }
                 }
                 return null;
@@ -324,7 +325,7 @@ final class Misuse {
         };
     }
 
-    /** With ffm a region cannot be closed in the middle of a native call on a view; then it stays open. */
+    /** With ffm, a region cannot be closed during a native call on a view; it stays open then. */
     private static void close(MergeRegion region) {
         long deadline = System.nanoTime() + PATIENCE_NANOS;
         while (true) {
@@ -341,7 +342,7 @@ final class Misuse {
 
     // ---- Views
 
-    /** A region filled with a tag of its own. */
+    /** A region that is filled with a unique tag. */
     private final class Tagged {
         final long tag = TAGS.incrementAndGet() * 0x9E3779B97F4A7C15L;
         final MergeRegion region;
@@ -353,7 +354,7 @@ final class Misuse {
             fill(region.buffer().asLongBuffer(), tag);
         }
 
-        /** Some way of looking at some part of the region. */
+        /** Returns a random kind of view of a random part of the region. */
         View view(Random random) {
             int words = (int) (region.size() / Long.BYTES);
             int first = random.nextInt(words);
@@ -377,7 +378,7 @@ final class Misuse {
         final ByteBuffer bytes;
         final LongBuffer longs;
 
-        /** What must be seen if the region is out of reach, and so cannot be closed. */
+        /** Checks a view whose region is unreachable, and so cannot be closed. */
         final long onlyTag;
 
         View(Tagged tagged, ByteBuffer bytes, LongBuffer longs) {
@@ -395,7 +396,7 @@ final class Misuse {
             return new View(null, bytes, longs, onlyTag);
         }
 
-        /** Nobody else is using the region now. */
+        /** Checks a view that no other thread uses. */
         void check() {
             boolean open = tagged == null || tagged.region.isOpen();
             if (!open && revokes) {
@@ -416,7 +417,7 @@ final class Misuse {
             return longs != null ? longs(longs) : longs(bytes);
         }
 
-        /** Others may be closing the region now. */
+        /** Checks a view whose region other threads may be closing. */
         void read(Random random) {
             if (random.nextBoolean()) {
                 requireOwn(content());
@@ -435,7 +436,7 @@ final class Misuse {
             }
         }
 
-        /** Writes the region's own tag over itself, in a way that suits what is there afterwards. */
+        /** Overwrites bytes with the same bytes of the region's tag. */
         void write(Random random) {
             if (tagged != null && !tagged.region.isOpen()) {
                 if (revokes) {
@@ -551,7 +552,7 @@ final class Misuse {
                     .count();
             left = ksm.registry().openRegions() + " regions, " + ksm.registry().mergeableBytes() + " mergeable bytes, "
                     + magic + " mappings of the tests, " + mergeable + " mergeable mappings";
-            // The JVM maps memory for itself all the time; thousands of regions would be far more.
+            // The JVM maps some memory for itself; leaked regions would be thousands.
             if (left.equals("0 regions, 0 mergeable bytes, 0 mappings of the tests, 0 mergeable mappings")
                     && mappings.size() < mappingsBefore + 200) {
                 return;

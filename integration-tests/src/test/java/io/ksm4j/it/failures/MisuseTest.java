@@ -27,8 +27,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * No misuse of the public API crashes the JVM or shows a view bytes that are not its own. {@code -Dksm.misuse.seconds=N} runs
- * longer, {@code -Dksm.seed=N} starts with the sequence that a failure has printed.
+ * No misuse of the public API crashes the JVM or shows bytes of another region. {@code -Dksm.misuse.seconds=N} runs
+ * longer, {@code -Dksm.seed=N} starts with the sequence whose number a failure has printed.
  */
 @Aside
 @EnabledIfKsm
@@ -74,7 +74,7 @@ class MisuseTest {
         return arguments;
     }
 
-    /** Without these tests, whose classes are for a later Java: the one it runs is compiled anew. */
+    /** Returns the class path without these tests, whose class files need a newer Java. */
     private static String classPathOfJava17() {
         Path tests = CodeLocation.of(MisuseTest.class);
         return Arrays.stream(JavaCommand.classPath().split(File.pathSeparator, -1))

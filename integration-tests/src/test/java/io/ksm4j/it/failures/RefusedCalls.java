@@ -26,7 +26,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Runs into every errno of every system call, under filters that answer by the length or the number of ranges. */
+/** Gets every errno of every system call, under filters that answer by the length or the number of ranges. */
 final class RefusedCalls {
 
     private static final int MADV_MERGEABLE = 12;
@@ -42,10 +42,10 @@ final class RefusedCalls {
     private static final int EINVAL = 22;
     private static final int ENOSYS = 38;
 
-    /** Which exception each errno is, for calls with a range; the errno's place in the map goes into the length. */
+    /** The exception of each errno, for calls with a range. The index of an errno in the map is added to the length. */
     private static final Map<Integer, Class<? extends KsmException>> EXCEPTIONS = exceptions();
 
-    // Lengths in pages that are answered, each plus the place of its errno.
+    // The lengths in pages that the filters answer, to which the index of the errno is added.
     private static final int MARK = 1000;
     private static final int UNMARK = 2000;
     private static final int MAP = 3000;
@@ -58,7 +58,7 @@ final class RefusedCalls {
     private static final KsmBackend BACKEND = TestedBackends.open(System.getProperty(Ksm.BACKEND_PROPERTY));
     private static final long PAGE = BACKEND.pageSize();
 
-    /** What the backend mapped last. */
+    /** The last range that the backend mapped. */
     private static AddressRange lastMapped = new AddressRange(0, 1);
 
     private static final Ksm KSM = Ksm.with(remembering(BACKEND));
@@ -92,7 +92,7 @@ final class RefusedCalls {
                 });
     }
 
-    /** What the registry holds. */
+    /** The contents of the registry. */
     private record Registered(long openRegions, long mergeableBytes, List<MergeRegistry.Mark> marks) {
         static Registered now() {
             MergeRegistry registry = MergeRegistry.system();
@@ -119,7 +119,7 @@ final class RefusedCalls {
                 .answer(EPERM, SeccompFilter.PROCESS_MADVISE, 2, 3)
                 .answer(EINVAL, SeccompFilter.PROCESS_MADVISE, 2, 4)
                 .install(BACKEND);
-        Mappings.awaitThoseOfTheRegistry();
+        Mappings.awaitStartOfTheRegistry();
         place = 0;
         for (int errno : EXCEPTIONS.keySet()) {
             mark(errno, MARK + place);
@@ -134,14 +134,14 @@ final class RefusedCalls {
             batch(ranges);
         }
         System.out.println("batches: done");
-        secretThatCannotBeKeptOut();
+        secretThatCannotBeExcluded();
         process();
         System.out.println("process: done");
         support();
         System.out.println("support: done");
     }
 
-    /** Runs what must fail, checks what every failure tells, and that the registry is as before. */
+    /** Runs a call that must fail, checks the exception, and that the registry is unchanged. */
     private static KsmException failure(int errno, String call, Class<? extends KsmException> type, Action action) {
         Registered before = Registered.now();
         KsmException failure = catchThrowableOfType(KsmException.class, action::run);
@@ -189,7 +189,7 @@ final class RefusedCalls {
             failure(errno, call, EXCEPTIONS.get(errno), adopted::close);
             assertThat(adopted.isOpen()).isTrue();
             assertThat(Mappings.mergeable(memory.range())).containsExactly(adopted.range());
-            // What is left has a length that no rule answers.
+            // The rest has a length that no rule answers.
             adopted.markUnmergeable(0, 100 * PAGE);
             adopted.close();
             assertThat(adopted.isOpen()).isFalse();
@@ -208,7 +208,7 @@ final class RefusedCalls {
                     errno == EINVAL ? KsmException.class : EXCEPTIONS.get(errno),
                     () -> KSM.allocate((pages - 2) * PAGE));
         }
-        // The JVM makes a few of its own meanwhile.
+        // The JVM may create a few mappings for itself.
         assertThat(Mappings.count()).as("leaked").isLessThan(mappings + times);
     }
 
@@ -231,12 +231,12 @@ final class RefusedCalls {
         assertThat(Mappings.touch(lastMapped)).as("leaked").isFalse();
     }
 
-    /** With process_madvise refused, a loop does the same. */
+    /** If process_madvise is refused, a loop of madvise calls does the same. */
     private static void batch(int count) {
         Ksm ksm = Ksm.with(BACKEND);
         MergeRegion[] regions = new MergeRegion[count];
         for (int i = 0; i < count; i++) {
-            // The one before the last cannot be marked as a whole.
+            // The last but one region cannot be marked as a whole.
             regions[i] = ksm.allocate((i == count - 2 ? MARK : 8) * PAGE, UNMARKED);
         }
         List<MergeRegion> all = List.of(regions);
@@ -260,7 +260,7 @@ final class RefusedCalls {
         }
     }
 
-    private static void secretThatCannotBeKeptOut() {
+    private static void secretThatCannotBeExcluded() {
         RegionOptions never = RegionOptions.DEFAULT.withMarking(Marking.NEVER);
         try (MergeRegion secret = KSM.allocate(SECRET * PAGE, never)) {
             new SeccompFilter()

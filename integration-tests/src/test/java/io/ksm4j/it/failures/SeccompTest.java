@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
-/** Failures that cannot be provoked otherwise, answered by the kernel itself. */
+/** Failures that cannot be provoked in another way, returned by the kernel itself. */
 @Aside
 class SeccompTest {
 
@@ -18,8 +18,8 @@ class SeccompTest {
     @ParameterizedTest
     @FieldSource("io.ksm4j.it.fixtures.TestedBackends#SOME")
     @EnabledIfKsm
-    void everyErrnoOfEveryCallIsItsExceptionAndLeavesNothing(String backend) {
-        // With few threads that start late, nobody else maps memory where a failed allocation was.
+    void everyErrnoOfEveryCallHasItsExceptionAndNothingLeaks(String backend) {
+        // With few threads that start late, nothing else maps memory at the addresses of a failed allocation.
         ChildJvm child = ChildJvm.run(
                 RefusedCalls.class,
                 List.of(

@@ -18,7 +18,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 
-/** The child JVMs of {@link VirtualThreadsTest}, of Java 21 at the oldest. They end when all threads have. */
+/** The child JVMs of {@link VirtualThreadsTest}, on Java 21 or later. They exit when all threads have ended. */
 final class VirtualThreads {
 
     private static final int MARKERS = 8;
@@ -40,8 +40,8 @@ final class VirtualThreads {
     }
 
     /**
-     * Without guard pages, so that neighbours are one mapping, and reading must keep others from changing it. It does so only where
-     * there is something to count.
+     * Without guard pages, adjacent regions are one mapping, and reading must keep others from changing it. It does so
+     * only where there is something to count.
      */
     private void changeJoinedRegionsWhileOthersReadStats() throws Exception {
         List<MergeRegion> regions = Stream.generate(() -> ksm.allocate(64 * page, UNGUARDED))
@@ -91,7 +91,7 @@ final class VirtualThreads {
                 .start();
     }
 
-    @SuppressWarnings("ThreadPriorityCheck") // Only has the threads take turns more often.
+    @SuppressWarnings("ThreadPriorityCheck") // Only makes the threads alternate more often.
     private void markParts(List<MergeRegion> regions, Random random) {
         for (int round = 0; round < ROUNDS; round++) {
             MergeRegion region = regions.get(random.nextInt(regions.size()));
@@ -114,11 +114,11 @@ final class VirtualThreads {
         try {
             region.stats();
         } catch (KsmException changedTooFast) {
-            // It says so and does not wait.
+            // It throws and does not wait.
         }
     }
 
-    /** Regions that join the others for a while. */
+    /** Opens regions that are adjacent to the others for a while. */
     @SuppressWarnings("ThreadPriorityCheck")
     private void openAndClose() {
         for (int round = 0; round < ROUNDS; round++) {

@@ -19,7 +19,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Virtual threads come to an end, also where a monitor pins their carrier, as before JDK 24, and where the heap is nearly full. */
+/**
+ * Virtual threads do not hang, even if a monitor pins their carriers, as before JDK 24, or if the heap is nearly full.
+ */
 @Aside
 @EnabledIfKsm
 @Tag("long")
@@ -29,10 +31,10 @@ class VirtualThreadsTest {
 
     private static final String THREADS = Integer.toString(TestLength.times(20_000));
 
-    /** {@code LockingMode} 1 pins as earlier versions do; a later JVM may not know it any more. */
+    /** {@code LockingMode} 1 pins carriers as earlier versions do. Later JVMs may not have this option. */
     @ParameterizedTest
     @CsvSource({"ffm, 1", "jna, 2"})
-    void noneWaitsForEver(String backend, int lockingMode) {
+    void noThreadHangs(String backend, int lockingMode) {
         List<String> options = new ArrayList<>(OPTIONS);
         options.addAll(List.of(
                 "-XX:+UnlockDiagnosticVMOptions",
@@ -45,7 +47,7 @@ class VirtualThreadsTest {
     @ParameterizedTest
     @Tag("jdk21")
     @ValueSource(strings = {"jna", "jnr"})
-    void noneWaitsForEverOnJdk21(String backend, @TempDir Path classes) throws IOException {
+    void noThreadHangsOnJdk21(String backend, @TempDir Path classes) throws IOException {
         Path home = Jdk21.home();
         Javac.compile(21, Javac.source(VirtualThreads.class), JavaCommand.classPath(), classes);
         List<String> arguments = new ArrayList<>(OPTIONS);

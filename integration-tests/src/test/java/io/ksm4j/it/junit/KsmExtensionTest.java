@@ -44,7 +44,7 @@ import org.junit.platform.testkit.engine.EngineExecutionResults;
 import org.junit.platform.testkit.engine.EngineTestKit;
 import org.junit.platform.testkit.engine.Event;
 
-/** What {@code @EnabledIfKsm} gives to tests, where KSM can be used: the kernel's files are as before, whatever the test did. */
+/** {@code @EnabledIfKsm} where KSM can be used: all settings are restored, whatever the test does. */
 @EnabledIfKsm(control = true)
 @ResourceLock(Aside.MARKED_MEMORY)
 class KsmExtensionTest {
@@ -52,7 +52,7 @@ class KsmExtensionTest {
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
     private static final Path LOCK = Path.of("/run/ksm4j/ksmd.lock");
 
-    /** What the tests inside saw. */
+    /** What the inner tests saw. */
     private static final ConcurrentLinkedQueue<Object> SEEN = new ConcurrentLinkedQueue<>();
 
     private final Map<String, String> before = settingsAtRest();
@@ -64,7 +64,7 @@ class KsmExtensionTest {
 
     private static EngineExecutionResults run(Class<?> testClass) {
         return EngineTestKit.engine("junit-jupiter")
-                // The test kit asks for it, where build tools need not.
+                // The test kit requires it; build tools do not.
                 .configurationParameter("ksm.required", Boolean.toString(Boolean.getBoolean("ksm.required")))
                 .selectors(selectClass(testClass))
                 .execute();
@@ -109,7 +109,7 @@ class KsmExtensionTest {
     }
 
     @Test
-    void everySettingIsPutBackHoweverATestEnds() {
+    void everySettingIsRestoredHoweverATestEnds() {
         EngineExecutionResults results = run(EndsInEveryWay.class);
 
         results.testEvents()
@@ -185,7 +185,7 @@ class KsmExtensionTest {
     }
 
     @Test
-    void whatAClassAsksForIsThereForAllItsTests() {
+    void aParameterOfAClassIsSharedByAllItsTests() {
         for (Class<?> testClass : List.of(ForAClass.class, ForAnInstance.class)) {
             SEEN.clear();
             run(testClass).testEvents().assertStatistics(stats -> stats.succeeded(3));
@@ -232,7 +232,7 @@ class KsmExtensionTest {
     }
 
     @Test
-    void classesThatJUnitRunsAtOnceTakeTurns() {
+    void classesThatJUnitRunsInParallelTakeTurns() {
         First.THREADS.clear();
         EngineTestKit.engine("junit-jupiter")
                 .configurationParameter("junit.jupiter.execution.parallel.enabled", "true")
@@ -245,7 +245,7 @@ class KsmExtensionTest {
                 .assertStatistics(stats -> stats.succeeded(12));
         List<Object> seen = new ArrayList<>(SEEN);
         assertThat(seen).hasSize(14);
-        // Never one, another, and the first again.
+        // The tests of one class are not interrupted by those of another.
         List<Object> turns = new ArrayList<>();
         for (Object ksmd : seen) {
             if (turns.isEmpty() || !turns.get(turns.size() - 1).equals(ksmd)) {
@@ -253,7 +253,8 @@ class KsmExtensionTest {
             }
         }
         assertThat(turns).hasSize(6).doesNotHaveDuplicates();
-        // A thread that waited for another test of the class could run one of another class, which waits for this one.
+        // A thread that waits for a test of its class could run a test of another class, which would wait for the first
+        // class.
         assertThat(First.THREADS).hasSize(1);
         assertThat(settingsAtRest()).isEqualTo(before);
     }
@@ -272,7 +273,7 @@ class KsmExtensionTest {
     }
 
     @Test
-    void aParameterWithoutAskingForControlFails() {
+    void aParameterWithoutControlFails() {
         EngineExecutionResults results = run(WithoutControl.class);
         assertThat(failure(results.testEvents().failed().list().get(0)))
                 .isInstanceOf(ParameterResolutionException.class)
@@ -298,14 +299,14 @@ class KsmExtensionTest {
     }
 
     @Test
-    void aSettingThatChangesOnlyWhileNothingIsMergedIsPutBackToo() {
+    void aSettingThatChangesOnlyWhileNoPageIsMergedIsRestoredToo() {
         run(ChangesWhatNeedsNothingMerged.class)
                 .testEvents()
                 .assertStatistics(stats -> stats.started(1).failed(0));
         assertThat(settingsAtRest()).isEqualTo(before);
     }
 
-    /** Runs the tests of a class, and prints what became of them. */
+    /** Runs the tests of a class, and prints the results. */
     static final class RunInAnotherJvm {
         public static void main(String[] testClasses) throws ClassNotFoundException {
             for (String testClass : testClasses) {
@@ -323,7 +324,7 @@ class KsmExtensionTest {
     }
 
     @Test
-    void testsOfAnotherJvmWaitForOurs() throws Exception {
+    void testsOfAnotherJvmWait() throws Exception {
         RunningKsmd ours = RunningKsmd.start();
         try (ours;
                 RunningJvm other = RunningJvm.start(RunInAnotherJvm.class, InAllPlaces.class.getName())) {
@@ -337,22 +338,22 @@ class KsmExtensionTest {
     }
 
     @Test
-    void testsThatMayNotChangeSettingsAreSkippedOrFailWithTheReason(@TempDir Path folder) throws Exception {
-        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+    void testsThatMayNotChangeSettingsAreSkippedOrFailWithTheReason(@TempDir Path directory) throws Exception {
+        Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
         String reason = "may not write /sys/kernel/mm/ksm/run";
 
-        assertThat(asNobody(folder, false))
+        assertThat(asNobody(directory, false))
                 .contains("passed 0")
                 .contains(reason)
                 .contains("passed 1")
                 .doesNotContain("ksm.required");
-        assertThat(asNobody(folder, true))
+        assertThat(asNobody(directory, true))
                 .contains("passed 0")
                 .containsPattern("-Dksm.required=true, but .*" + reason)
                 .contains("passed 1");
     }
 
-    private static String asNobody(Path folder, boolean required) throws Exception {
+    private static String asNobody(Path directory, boolean required) throws Exception {
         Process child = new ProcessBuilder(
                         "setpriv",
                         "--reuid=65534",
@@ -362,7 +363,7 @@ class KsmExtensionTest {
                         "--enable-native-access=ALL-UNNAMED",
                         "-Dksm.required=" + required,
                         "-cp",
-                        ChildJvm.readableClassPath(Files.createDirectory(folder.resolve("required-" + required))),
+                        ChildJvm.readableClassPath(Files.createDirectory(directory.resolve("required-" + required))),
                         RunInAnotherJvm.class.getName(),
                         EndsInEveryWay.class.getName(),
                         WithoutControl.class.getName())
@@ -380,7 +381,7 @@ class KsmExtensionTest {
                 .anyMatch(line -> line.contains("->") && line.contains(" " + pid + " "));
     }
 
-    /** Every setting, byte for byte, while no other JVM has them changed. */
+    /** Returns the contents of all settings while no other JVM has changed them. */
     private static Map<String, String> settingsAtRest() {
         try (FileChannel lock = FileChannel.open(LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
             lock.lock();

@@ -40,7 +40,7 @@ class RunningKsmdTest {
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
     private static final Path LOCK = Path.of("/run/ksm4j/ksmd.lock");
 
-    /** What a running ksmd changes beside advisor_mode, of what this kernel has. */
+    /** The settings of this kernel that a running ksmd changes, except for advisor_mode. */
     private static final List<String> CHANGED = Stream.of(
                     "smart_scan", "use_zero_pages", "pages_to_scan", "sleep_millisecs", "run")
             .filter(name -> Files.exists(SYSFS.resolve(name)))
@@ -52,7 +52,7 @@ class RunningKsmdTest {
         }
     }
 
-    /** Starts ksmd, says so, and exits when its standard input ends, without ever closing what it started. */
+    /** Starts ksmd, prints a line, and exits when its standard input ends, without closing ksmd. */
     static final class NeverStops {
         public static void main(String[] args) throws IOException {
             System.out.println("starting");
@@ -62,7 +62,7 @@ class RunningKsmdTest {
         }
     }
 
-    /** Closes while a setting is not there, and again when it is. */
+    /** Closes while the file of a setting is missing, and again when the file exists. */
     static final class ClosesTwice {
         public static void main(String[] args) throws IOException {
             Path setting = SYSFS.resolve("sleep_millisecs");
@@ -81,18 +81,18 @@ class RunningKsmdTest {
         }
     }
 
-    /** On settings and a {@code /run} of the child's own. */
+    /** The child has its own settings and its own {@code /run}. */
     @Test
-    void aCloseThatFailsIsTriedAgain(@TempDir Path folder) throws IOException {
+    void aCloseThatFailsIsRetried(@TempDir Path directory) throws IOException {
         for (String setting : List.of("run 0", "pages_to_scan 100", "sleep_millisecs 20", "pages_shared 0")) {
             String[] words = setting.split(" ", -1);
-            Files.writeString(folder.resolve(words[0]), words[1] + "\n");
+            Files.writeString(directory.resolve(words[0]), words[1] + "\n");
         }
-        String mount = "mount -t tmpfs tmpfs /run && mount --bind " + folder + " " + SYSFS;
+        String mount = "mount -t tmpfs tmpfs /run && mount --bind " + directory + " " + SYSFS;
         ChildJvm child = ChildJvm.run(
                         List.of("unshare", "--mount", "sh", "-c", mount + " && exec \"$0\" \"$@\""),
                         ClosesTwice.class,
-                        List.of("-Djava.io.tmpdir=" + folder))
+                        List.of("-Djava.io.tmpdir=" + directory))
                 .assertEndedWell();
         assertThat(child.output())
                 .containsSubsequence(
@@ -100,9 +100,9 @@ class RunningKsmdTest {
     }
 
     @Test
-    void runsAtFullTiltAndPutsEverySettingBack() throws IOException {
+    void runsAtFullSpeedAndRestoresEverySetting() throws IOException {
         Map<String, String> before = settingsAtRest();
-        // Where nothing is mergeable there are no scans either.
+        // ksmd does not scan where nothing is mergeable.
         try (MergeRegion region = Ksm.system().allocate(1);
                 RunningKsmd ksmd = RunningKsmd.start()) {
             assertThat(region.isMergeable()).isTrue();
@@ -116,7 +116,7 @@ class RunningKsmdTest {
     }
 
     @Test
-    void putsEverySettingBackWhenTheTestThrows() throws IOException {
+    void restoresEverySettingWhenTheTestThrows() throws IOException {
         Map<String, String> before = settingsAtRest();
         assertThatIllegalStateException().isThrownBy(() -> {
             try (RunningKsmd ksmd = RunningKsmd.start()) {
@@ -127,7 +127,7 @@ class RunningKsmdTest {
     }
 
     @Test
-    void putsEverySettingBackWhenTheJvmExitsWithoutClosing() throws Exception {
+    void restoresEverySettingWhenTheJvmExitsWithoutClosing() throws Exception {
         Map<String, String> before = settingsAtRest();
         try (RunningJvm child = RunningJvm.start(NeverStops.class)) {
             child.awaitLine("running 1 0");
@@ -137,7 +137,7 @@ class RunningKsmdTest {
     }
 
     @Test
-    void putsEverySettingBackWhenTheJvmIsTerminated() throws Exception {
+    void restoresEverySettingWhenTheJvmIsTerminated() throws Exception {
         Map<String, String> before = settingsAtRest();
         try (RunningJvm child = RunningJvm.start(NeverStops.class)) {
             child.awaitLine("running 1 0");
@@ -162,7 +162,7 @@ class RunningKsmdTest {
         assertThat(settingsAtRest()).isEqualTo(before);
     }
 
-    /** As a server does that runs tests of several class loaders in one JVM. */
+    /** A server may run tests of several class loaders in one JVM. */
     @Test
     void aCopyOfAnotherClassLoaderWaits() throws Exception {
         Map<String, String> before = settingsAtRest();
@@ -171,7 +171,7 @@ class RunningKsmdTest {
         assertThat(settingsAtRest()).isEqualTo(before);
     }
 
-    /** Two copies of the library take ksmd in turn; while one has it, the other does not, and no other JVM can lock the file. */
+    /** Two copies of the library use ksmd in turn. While one uses it, neither the other nor another JVM can. */
     static final class CopiesTakeTurns {
 
         public static void main(String[] args) throws Exception {
@@ -210,14 +210,14 @@ class RunningKsmdTest {
 
     @EnabledIfRoot
     @Test
-    void aFolderThatOthersMayWriteIsRefused() {
+    void aDirectoryThatOthersMayWriteIsRefused() {
         ChildJvm child = ChildJvm.run(ownFolder("0777"), StartAndStop.class, List.of());
 
         assertThat(child.exitStatus()).isNotZero();
         assertThat(child.output()).contains("others may write /run/ksm4j", "chmod 755 /run/ksm4j");
     }
 
-    /** Has a command see another {@code /run/ksm4j}, and so another lock. */
+    /** Returns a command with another {@code /run/ksm4j}, and so another lock file. */
     private static List<String> ownFolder(String mode) {
         return List.of(
                 "unshare",
@@ -256,10 +256,13 @@ class RunningKsmdTest {
                 .anyMatch(line -> line.contains("->") && line.contains(" " + pid + " "));
     }
 
-    /** While it does, the kernel refuses pages_to_scan, so the order matters in which things are put back. */
+    /**
+     * While the advisor is active, the kernel refuses pages_to_scan, so the order matters in which settings are
+     * restored.
+     */
     @EnabledIfRoot
     @Test
-    void putsBackAKernelThatAdvisesItself(@TempDir Path folder) throws Exception {
+    void restoresAnActiveAdvisor(@TempDir Path directory) throws Exception {
         assumeTrue(Files.exists(SYSFS.resolve("advisor_mode")), "before Linux 6.8 no kernel advises itself");
         try (FileChannel lock = FileChannel.open(LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
             lock.lock();
@@ -269,9 +272,9 @@ class RunningKsmdTest {
             Files.writeString(SYSFS.resolve("advisor_mode"), "scan-time");
             try {
                 Map<String, String> before = settings();
-                // Another JVM, with another lock: this one has the real one.
+                // Another JVM with another lock file: this JVM holds the real lock.
                 ChildJvm child =
-                        ChildJvm.run(ownFolder("0755"), StartAndStop.class, List.of("-Djava.io.tmpdir=" + folder));
+                        ChildJvm.run(ownFolder("0755"), StartAndStop.class, List.of("-Djava.io.tmpdir=" + directory));
 
                 assertThat(settings()).isEqualTo(before);
                 assertThat(child.exitStatus()).as(child.output()).isZero();
@@ -284,7 +287,7 @@ class RunningKsmdTest {
         }
     }
 
-    /** The settings while no other JVM has them changed. */
+    /** Returns the settings while no other JVM has changed them. */
     private static Map<String, String> settingsAtRest() throws IOException {
         try (FileChannel lock = FileChannel.open(LOCK, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
             lock.lock();

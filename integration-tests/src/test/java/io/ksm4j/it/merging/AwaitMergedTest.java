@@ -33,7 +33,7 @@ class AwaitMergedTest {
 
     private final Ksm ksm = Ksm.system();
 
-    /** PageContents equal to no other pages of this machine. */
+    /** Pages that no other page of this machine equals. */
     private final PageContents pages = PageContents.unique(ksm.pageSize());
 
     private final RunningKsmd ksmd;
@@ -69,7 +69,7 @@ class AwaitMergedTest {
     }
 
     @Test
-    void waitingEndsWhenNothingMoreCanCome() throws InterruptedException {
+    void waitingEndsWhenNoMorePagesCanMerge() throws InterruptedException {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region.buffer(), page -> page < PAGES / 2 ? 0 : page);
 
@@ -78,13 +78,13 @@ class AwaitMergedTest {
             assertThat(outcome.end()).isEqualTo(End.SETTLED);
             assertThat(outcome.isReached()).isFalse();
             assertThat(outcome.stats().mergedShare()).isEqualTo(0.5);
-            assertThat(region.stats()).as("nothing more came").isEqualTo(outcome.stats());
+            assertThat(region.stats()).as("no more pages merged").isEqualTo(outcome.stats());
             assertThat(outcome.fullScans().getAsLong()).isGreaterThanOrEqualTo(4);
         }
     }
 
     @Test
-    void scansThatPassOverPagesAreGivenMoreTime() throws InterruptedException, IOException {
+    void smartScansGetMoreTime() throws InterruptedException, IOException {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             ksmd.set(KsmSetting.SMART_SCAN, 1);
             pages.fill(region.buffer(), page -> page);
@@ -108,7 +108,7 @@ class AwaitMergedTest {
     void waitingEndsWhenKsmdIsStopped() throws Exception {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region.buffer(), page -> page);
-            // So slow that it cannot settle before it is stopped.
+            // So slow that the wait cannot settle before ksmd is stopped.
             ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
             ksmd.set(KsmSetting.SLEEP_MILLISECS, 100);
             CompletableFuture<MergeOutcome> waiting = CompletableFuture.supplyAsync(() -> {
@@ -126,7 +126,7 @@ class AwaitMergedTest {
     }
 
     @Test
-    void waitingEndsWhenTheTimeIsUp() throws Exception {
+    void waitingEndsAtTheTimeout() throws Exception {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region.buffer(), page -> page);
             ksmd.set(KsmSetting.SLEEP_MILLISECS, 1000);
@@ -151,7 +151,7 @@ class AwaitMergedTest {
         }
     }
 
-    /** What a thread that waits for the region throws when something happens to it. */
+    /** Returns the exception of a thread that waits for the region while an action runs. */
     private static Throwable endOfWaiting(MergeRegion region, Consumer<Thread> event) throws InterruptedException {
         AtomicReference<Throwable> thrown = new AtomicReference<>();
         Thread waiting = new Thread(() -> {
@@ -172,8 +172,8 @@ class AwaitMergedTest {
     void closingTheRegionEndsTheWait() throws Exception {
         MergeRegion region = allocate(Marking.MERGEABLE);
         pages.fill(region.buffer(), page -> page);
-        // Scans end often enough for the region to be looked at, and it takes 32 of 160 ms each to settle before it is
-        // closed.
+        // Each scan takes 160 ms: scans end often enough for the region to be checked, but the 32 scans until the wait
+        // settles take longer than the time until the region is closed.
         ksmd.set(KsmSetting.SLEEP_MILLISECS, 10);
         ksmd.set(KsmSetting.PAGES_TO_SCAN, 16);
         ksmd.set(KsmSetting.SMART_SCAN, 1);
@@ -184,7 +184,7 @@ class AwaitMergedTest {
     }
 
     @Test
-    void closingTheRegionEndsTheWaitAlsoWhileKsmdSleeps() throws Exception {
+    void closingTheRegionEndsTheWaitWhileKsmdSleeps() throws Exception {
         MergeRegion region = allocate(Marking.MERGEABLE);
         pages.fill(region.buffer(), page -> page);
         ksmd.set(KsmSetting.PAGES_TO_SCAN, 1);
@@ -205,7 +205,7 @@ class AwaitMergedTest {
     }
 
     @Test
-    void nonsenseIsRefused() {
+    void invalidArgumentsAreRefused() {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             for (double share : new double[] {0, -0.5, 1.01, Double.NaN, Double.POSITIVE_INFINITY}) {
                 assertThatThrownBy(() -> region.awaitMerged(share, PATIENCE))
@@ -219,7 +219,7 @@ class AwaitMergedTest {
     }
 
     @Test
-    void aTimeoutOfCenturiesIsFine() throws InterruptedException {
+    void aTimeoutOfCenturiesIsAccepted() throws InterruptedException {
         try (MergeRegion region = allocate(Marking.MERGEABLE)) {
             pages.fill(region.buffer(), page -> 0);
             assertThat(region.awaitMerged(0.5, Duration.ofSeconds(Long.MAX_VALUE))

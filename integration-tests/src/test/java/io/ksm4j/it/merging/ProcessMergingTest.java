@@ -22,7 +22,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.parallel.ResourceLock;
 
-/** Opting the process in and out, and closing, where memory has gone or belongs to somebody else by now. */
+/** Opting the process in and out, and closing regions, after memory was unmapped or its addresses were reused. */
 @EnabledIfKsm
 @ResourceLock(Aside.MARKED_MEMORY)
 class ProcessMergingTest {
@@ -49,12 +49,11 @@ class ProcessMergingTest {
     }
 
     @Test
-    void memoryThatIsNoLongerAliveIsLeftAlone() {
+    void memoryOfADeadOwnerIsNotChanged() {
         AtomicBoolean alive = new AtomicBoolean(true);
         AddressRange memory = map(8, PRIVATE_ANONYMOUS);
         MergeRegion region = keep(ksm.adopt(memory.start(), memory.length(), RegionOptions.DEFAULT, alive::get));
-        // The owner frees the memory and somebody else has it now; that the addresses are the same is what must not
-        // matter.
+        // The owner frees the memory, and the same addresses are mapped again for another purpose.
         backend.madvise(memory.start(), memory.length(), 13);
         alive.set(false);
 
@@ -87,9 +86,9 @@ class ProcessMergingTest {
         assertThat(Mappings.mergeable(memory)).isEmpty();
     }
 
-    /** The first pages of a secret belong to a region that is closed; the rest is still a secret. */
+    /** The first pages of a secret region are reused by a region that is closed; the rest is still secret. */
     @Test
-    void whatIsLeftOfADetachedSecretStaysOut() {
+    void theRestOfADetachedSecretStaysUnmergeable() {
         AddressRange reserved = map(64, PRIVATE_ANONYMOUS);
         MergeRegion inside = ksm.allocate(8 * page, NEVER.withGuardPages(false));
         MergeRegion secret = keep(ksm.adopt(inside.address(), inside.size(), NEVER));
@@ -106,7 +105,7 @@ class ProcessMergingTest {
     }
 
     @Test
-    void aGapDoesNotKeepTheRestFromBeingUnmarkedAtClose() {
+    void theRestOfARegionWithAGapIsUnmarkedAtClose() {
         AddressRange memory = map(32, PRIVATE_ANONYMOUS);
         MergeRegion region = ksm.adopt(memory.start(), memory.length(), UNMARKED);
         region.markMergeable(4 * page, 4 * page);
@@ -119,7 +118,7 @@ class ProcessMergingTest {
     }
 
     @Test
-    void aGapDoesNotKeepTheRestFromBeingMarkedAgain() {
+    void theRestOfARegionWithAGapIsMarkedAgain() {
         AddressRange memory = map(32, PRIVATE_ANONYMOUS);
         MergeRegion region = keep(ksm.adopt(memory.start(), memory.length(), UNMARKED));
         region.markMergeable(4 * page, 4 * page);
@@ -133,7 +132,7 @@ class ProcessMergingTest {
     }
 
     @Test
-    void aFailedMarkLeavesAProcessThatIsOptedInAsItWas() {
+    void aFailedMarkDoesNotChangeAProcessThatIsOptedIn() {
         AddressRange shared = map(4, SHARED_ANONYMOUS);
         AddressRange memory = map(4, PRIVATE_ANONYMOUS);
         ksm.process().markMergeable();
@@ -150,7 +149,7 @@ class ProcessMergingTest {
     }
 
     @Test
-    void aMarkThatFailsAtAGapIsNotSaidToBeTakenBackThere() {
+    void theMessageDoesNotClaimThatAMarkThatFailsAtAGapIsUndone() {
         AddressRange memory = map(4, PRIVATE_ANONYMOUS);
         ksm.process().markMergeable();
         backend.munmap(memory.start() + page, page);

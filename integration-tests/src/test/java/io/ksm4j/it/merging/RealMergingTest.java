@@ -39,7 +39,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The kernel merges what is marked, takes apart what is written or unmarked, and nobody's bytes change. */
+/** The kernel merges marked pages, and unmerges written and unmarked pages. No byte changes. */
 @EnabledIfKsm(control = true)
 @ResourceLock(Aside.MARKED_MEMORY)
 class RealMergingTest {
@@ -49,18 +49,18 @@ class RealMergingTest {
 
     private static final int PAGES = 64;
 
-    /** Makes the pages of this test equal to no other pages of this machine. */
+    /** Makes the pages of this test differ from all other pages of this machine. */
     private final long salt = new SecureRandom().nextLong();
 
     @ParameterizedTest
     @FieldSource("BACKENDS")
-    void equalPagesOfTwoRegionsBecomeOneUntilWrittenOrUnmarked(String backend, RunningKsmd ksmd) throws IOException {
+    void equalPagesOfTwoRegionsMergeUntilWrittenOrUnmarked(String backend, RunningKsmd ksmd) throws IOException {
         Ksm ksm = Ksm.with(TestedBackends.open(backend));
         long page = ksm.pageSize();
         long size = PAGES * page;
         try (MergeRegion one = ksm.allocate(size);
                 MergeRegion other = ksm.allocate(size)) {
-            // PageContents of regions that are gone are counted until ksmd comes by.
+            // Pages of closed regions are counted until ksmd removes their records.
             await().atMost(PATIENCE).until(RealMergingTest::mergingPages, merging -> merging == 0);
             PageContents pages = new PageContents(salt, page);
             pages.fill(one.buffer(), i -> i);
@@ -74,7 +74,7 @@ class RealMergingTest {
             pages.verify(one.buffer(), i -> i);
             pages.verify(other.buffer(), i -> i);
 
-            // Written: this page alone is private again.
+            // A write makes this page private again.
             int written = 5;
             LongUnaryOperator afterWrite = i -> i == written ? 1000 : i;
             pages.fill(one.buffer(), written, 1000);
@@ -86,7 +86,7 @@ class RealMergingTest {
             shared.retainAll(physicalPages(other));
             assertThat(shared).hasSize(PAGES - 1);
 
-            // Unmarked: all its pages are.
+            // Unmarking makes all pages of the region private again.
             one.markUnmergeable();
             assertStats(one, size, 0, 0);
             assertThat(kilobytes("KSM", one)).isZero();
@@ -98,8 +98,8 @@ class RealMergingTest {
     }
 
     /**
-     * A shared page has at most max_page_sharing users; the next ones begin another. One that is left over finds nobody to
-     * share with.
+     * A shared page has at most max_page_sharing users; the next users get another shared page. A single page that is
+     * left over is not shared.
      */
     @ParameterizedTest
     @ValueSource(ints = {2, 1000, 1024, 1025})
@@ -111,7 +111,7 @@ class RealMergingTest {
             long shared = (pages - leftOver + limit - 1) / limit;
             PageContents content = new PageContents(salt, ksm.pageSize());
             AtomicLong attempt = new AtomicLong();
-            // The counters are the whole machine's: when another process ends in between, they are compared once more.
+            // The counters are those of the whole machine: if another process ends in between, they are compared again.
             await().atMost(PATIENCE).untilAsserted(() -> {
                 content.fill(region.buffer(), i -> i);
                 ksmd.awaitFullScans(3);
@@ -132,12 +132,12 @@ class RealMergingTest {
     }
 
     @Test
-    void regionsSideBySideAreCountedByThemselves(RunningKsmd ksmd) {
+    void adjacentRegionsAreCountedSeparately(RunningKsmd ksmd) {
         Ksm ksm = Ksm.with(TestedBackends.open("ffm"));
         long size = PAGES * ksm.pageSize();
         List<MergeRegion> row = new ArrayList<>();
         try {
-            // The kernel fills gaps first; after some it puts one beside the other.
+            // The kernel fills gaps first, and then maps adjacent ranges.
             for (int i = 0; i < 200; i++) {
                 row.add(ksm.allocate(size));
             }
@@ -185,7 +185,7 @@ class RealMergingTest {
     }
 
     @Test
-    void aProcessThatOptsInMergesAllButWhatMustNeverMerge(RunningKsmd ksmd) throws IOException {
+    void aProcessThatOptsInMergesAllButSecretRegions(RunningKsmd ksmd) throws IOException {
         Ksm ksm = Ksm.with(TestedBackends.open("ffm"));
         long size = PAGES * ksm.pageSize();
         RegionOptions never = RegionOptions.DEFAULT.withMarking(Marking.NEVER);
@@ -197,7 +197,7 @@ class RealMergingTest {
             pages.fill(marked.buffer(), i -> i);
             pages.fill(secret.buffer(), i -> i);
             ksmd.awaitFullScans(3);
-            assertThat(unmarked.stats().mergedBytes()).as("before").hasValue(0);
+            assertThat(unmarked.stats().mergedBytes()).as("before opting in").hasValue(0);
 
             ksm.process().markMergeable();
             try (MergeRegion laterSecret = ksm.allocate(size, never)) {
@@ -220,7 +220,7 @@ class RealMergingTest {
         }
     }
 
-    /** Holds the content until its standard input ends, then verifies it. */
+    /** Keeps the content until its standard input ends, and then verifies it. */
     static final class ChildWithTheSamePages {
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Ksm.with(TestedBackends.open(arguments[0]));
@@ -238,7 +238,7 @@ class RealMergingTest {
 
     @ParameterizedTest
     @FieldSource("BACKENDS")
-    void equalPagesOfTwoJvmsBecomeOne(String backend) throws Exception {
+    void equalPagesOfTwoJvmsMerge(String backend) throws Exception {
         Ksm ksm = Ksm.with(TestedBackends.open("ffm"));
         long size = PAGES * ksm.pageSize();
         PageContents pages = new PageContents(salt, ksm.pageSize());
@@ -250,7 +250,7 @@ class RealMergingTest {
                 awaitMerging(ksmd, () -> {
                     assertStats(region, size, size, size / 2);
                 });
-                // What this JVM writes, the other must not see.
+                // The other JVM must not see what this one writes.
                 pages.fill(region.buffer(), i -> i + 1000);
                 assertStats(region, size, 0, 0);
                 assertThat(child.finish()).isZero();
@@ -262,8 +262,8 @@ class RealMergingTest {
     }
 
     /**
-     * A page that is locked or changing as ksmd comes by is merged in a later scan, and while others change, ksmd may miss a
-     * page that is equal.
+     * A page that is locked or changes while ksmd scans it is merged in a later scan. While other pages change, ksmd
+     * may miss an equal page.
      */
     private static void awaitMerging(RunningKsmd ksmd, ThrowingRunnable merged) {
         await().atMost(PATIENCE).untilAsserted(() -> {
@@ -294,7 +294,9 @@ class RealMergingTest {
                 .orElseThrow();
     }
 
-    /** The frame numbers behind a region: bits 0 to 54 of its entries in {@code /proc/self/pagemap}, which root may see. */
+    /**
+     * Returns the page frame numbers of a region: bits 0 to 54 in {@code /proc/self/pagemap}, which only root can read.
+     */
     private static Set<Long> physicalPages(MergeRegion region) throws IOException {
         long pageSize = Ksm.system().pageSize();
         ByteBuffer entries = ByteBuffer.allocate((int) (region.size() / pageSize * Long.BYTES))

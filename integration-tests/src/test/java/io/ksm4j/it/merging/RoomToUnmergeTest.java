@@ -36,24 +36,24 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
- * Taking merged pages apart under a real limit: unchecked, the kernel kills; checked, the program is told. The cgroup has a name that no
- * string of the program's can hold.
+ * Unmerging pages under a real memory limit: without the check, the OOM killer is invoked; with it, an exception is
+ * thrown. The name of the cgroup cannot be decoded to a string.
  */
 @EnabledIfKsm(control = true)
 class RoomToUnmergeTest {
 
     private static final long MIB = 1L << 20;
 
-    /** What each child has merged when the limit comes. */
+    /** The merged bytes of each child when the limit is set. */
     private static final long MERGED = 192 * MIB;
 
-    /** What the limit leaves then. */
+    /** The headroom below the limit. */
     private static final long ROOM = 64 * MIB;
 
-    /** So many different pages that none has more copies than one shared page may have users. */
+    /** So many different pages that no page has more copies than a shared page may have users. */
     private static final int CONTENTS = 512;
 
-    /** A child that fills memory, waits for one line to be merged and limited, and then does what is tested. */
+    /** A child that fills memory, waits for a line until it is merged and limited, and then runs the tested calls. */
     abstract static class Child {
         final Ksm ksm = Ksm.with(TestedBackends.open("ffm"));
         final PageContents pages = PageContents.unique(ksm.pageSize());
@@ -85,7 +85,7 @@ class RoomToUnmergeTest {
 
         static void awaitParent(String say) throws IOException {
             System.out.println(say);
-            assertThat(System.in.read()).as("the parent").isEqualTo('\n');
+            assertThat(System.in.read()).as("line from the parent").isEqualTo('\n');
         }
 
         static UnmergeRefusedException refused(ThrowingCallable call) {
@@ -121,7 +121,7 @@ class RoomToUnmergeTest {
 
     @Tag("long")
     @Test
-    void withoutTheCheckTheKernelKills(RunningKsmd ksmd) throws Exception {
+    void withoutTheCheckTheOomKillerIsInvoked(RunningKsmd ksmd) throws Exception {
         try (MemoryCgroup cgroup = MemoryCgroup.createWithNameInNoEncoding();
                 RunningJvm child = start(cgroup, Unchecked.class)) {
             mergeAndLimit(child, cgroup, ksmd);
@@ -174,12 +174,12 @@ class RoomToUnmergeTest {
     }
 
     @Test
-    void withTheCheckTheProgramIsToldAndNothingHasChanged(RunningKsmd ksmd) throws Exception {
+    void withTheCheckTheCallIsRefusedAndNothingChanges(RunningKsmd ksmd) throws Exception {
         assertEndsWell(ksmd, Checked.class, "told", "done");
     }
 
     static final class Forgotten extends Child {
-        /** Held: the JDK lets go of a logger that nobody holds, with its filter. */
+        /** A strong reference: the JDK keeps weak ones only, and would lose the logger with its filter. */
         private static final Logger LOGGER = Logger.getLogger("io.ksm4j");
 
         private final Queue<LogRecord> warnings = new ConcurrentLinkedQueue<>();
@@ -194,7 +194,7 @@ class RoomToUnmergeTest {
             AddressRange range = adopted.range();
             awaitParent("filled");
 
-            // Nothing but the registry knows it from here on.
+            // From here on, only the registry knows the region.
             adopted = null;
             awaitWarning("stays open and marked");
             MergeRegistry registry = ksm.registry();
@@ -203,7 +203,7 @@ class RoomToUnmergeTest {
             assertThat(merged(range)).isEqualTo(MERGED);
             String next = ksm.allocate(ksm.pageSize()).toString();
             awaitWarning(next + " was never closed");
-            assertThat(registry.openRegions()).as("the cleaner goes on").isEqualTo(1);
+            assertThat(registry.openRegions()).as("the cleaner keeps running").isEqualTo(1);
 
             awaitParent("told");
             ksm.allocate(ksm.pageSize()).close();
@@ -228,7 +228,7 @@ class RoomToUnmergeTest {
     }
 
     @Test
-    void aForgottenRegionStaysMarkedUntilThereIsRoom(RunningKsmd ksmd) throws Exception {
+    void aForgottenRegionStaysMarkedUntilThereIsHeadroom(RunningKsmd ksmd) throws Exception {
         assertEndsWell(ksmd, Forgotten.class, "told", "done");
     }
 
@@ -254,11 +254,11 @@ class RoomToUnmergeTest {
     }
 
     @Test
-    void inStepsItComesAsFarAsThereIsRoomAndToTheEndOnceThereIs(RunningKsmd ksmd) throws Exception {
+    void unmergingInStepsStopsAtTheHeadroomAndFinishesLater(RunningKsmd ksmd) throws Exception {
         assertEndsWell(ksmd, Stepwise.class, "came part of the way", "came to the end");
     }
 
-    /** Of a child that says one line under the limit, and the other once there is room. */
+    /** Runs a child that prints one line under the limit and another one when there is headroom. */
     private static void assertEndsWell(RunningKsmd ksmd, Class<? extends Child> main, String limited, String withRoom)
             throws Exception {
         try (MemoryCgroup cgroup = MemoryCgroup.createWithNameInNoEncoding();
@@ -304,7 +304,7 @@ class RoomToUnmergeTest {
     }
 
     @Test
-    void filesThatAreReadOftenAreNoReasonToRefuse(RunningKsmd ksmd) throws Exception {
+    void cachedFilesDoNotReduceTheHeadroom(RunningKsmd ksmd) throws Exception {
         try (MemoryCgroup cgroup = MemoryCgroup.createWithNameInNoEncoding();
                 RunningJvm child = start(cgroup, ReaderOfFiles.class)) {
             mergeAndLimit(child, cgroup, ksmd);
@@ -316,7 +316,7 @@ class RoomToUnmergeTest {
 
     private static RunningJvm start(MemoryCgroup cgroup, Class<?> main) throws IOException {
         List<String> prefix = new ArrayList<>(cgroup.commandPrefix());
-        // The locale that can express the fewest names.
+        // In this locale, most names cannot be decoded.
         prefix.addAll(List.of("env", "LC_ALL=C"));
         return RunningJvm.start(
                 prefix,
@@ -329,7 +329,7 @@ class RoomToUnmergeTest {
                 main);
     }
 
-    /** Afterwards {@code ksmd} has stopped, and what it merged stays merged: other programs have to wait before they may have that undone. */
+    /** Afterwards, {@code ksmd} is stopped and merged pages stay merged: other programs have to wait for the lock. */
     private static void mergeAndLimit(RunningJvm child, MemoryCgroup cgroup, RunningKsmd ksmd) throws IOException {
         child.awaitLine("filled");
         long wanted = MERGED / Ksm.system().pageSize();

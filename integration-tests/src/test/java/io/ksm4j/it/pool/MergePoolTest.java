@@ -77,7 +77,7 @@ class MergePoolTest {
     }
 
     @Test
-    void whereNothingMergesItIsAPoolAllTheSame() {
+    void aPoolWorksWithoutMerging() {
         try (MergePool pool = MergePool.create(Ksm.fallback(), 64L * PAGE)) {
             byte[] value = random(1, 3 * PAGE + 17);
             try (MergeBlock block = pool.store(value)) {
@@ -88,9 +88,9 @@ class MergePoolTest {
         }
     }
 
-    /** What is done to a pool, and to the model of it: arrays. */
+    /** Applies random operations to a pool and to a model made of arrays. */
     @Property(tries = 100)
-    void itHoldsWhatAModelHolds(
+    void aPoolBehavesLikeItsModel(
             @ForAll long seed, @ForAll @Size(min = 50, max = 300) List<@IntRange(min = -60, max = 60) Integer> steps) {
         try (MergePool pool = pool(200)) {
             List<MergeBlock> blocks = new ArrayList<>();
@@ -140,7 +140,7 @@ class MergePoolTest {
     }
 
     @Test
-    void equalValuesMergeWholeAndFreedOnesTakeNoMemory() throws InterruptedException {
+    void equalValuesMergeCompletelyAndFreedOnesTakeNoMemory() throws InterruptedException {
         try (RunningKsmd ksmd = RunningKsmd.start();
                 MergePool pool = pool(4096)) {
             byte[] value = random(new SecureRandom().nextLong(), 10 * PAGE + 100);
@@ -152,7 +152,7 @@ class MergePoolTest {
             ksmd.awaitFullScans(1);
             RegionStats merged = pool.mergeStats();
             assertThat(merged.savedBytes())
-                    .as("but for roundings of the kernel")
+                    .as("apart from rounding by the kernel")
                     .isBetween(99L * 11 * PAGE, 99L * 11 * PAGE + PAGE);
             assertThat(blocks)
                     .allSatisfy(block -> assertThat(block.toByteArray()).isEqualTo(value));
@@ -185,7 +185,7 @@ class MergePoolTest {
     }
 
     @Test
-    void aFullPoolRefusesAndLosesNothing() {
+    void aFullPoolRefusesBlocksAndLosesNothing() {
         try (MergePool pool = pool(10)) {
             MergeBlock kept = pool.store(random(1, 6 * PAGE));
             PoolStats before = pool.stats();
@@ -199,7 +199,7 @@ class MergePoolTest {
     }
 
     @Test
-    void piecesBetweenBlocksDoNotMakeItRefuse() {
+    void fragmentationDoesNotMakeAPoolRefuse() {
         long pages = 64L << 20 >> 12;
         try (MergePool pool = pool(pages)) {
             List<MergeBlock> blocks = new ArrayList<>();
@@ -263,7 +263,10 @@ class MergePoolTest {
         assertThat(pool.isOpen()).isFalse();
     }
 
-    /** Threads replace values in common slots and read others': what is read is a whole value that was stored there. */
+    /**
+     * Threads replace values in shared slots and read those of others: every value read is complete and was stored
+     * there.
+     */
     @ParameterizedTest
     @FieldSource("BACKENDS")
     @org.junit.jupiter.api.Tag("more")
@@ -316,7 +319,7 @@ class MergePoolTest {
         }
     }
 
-    /** Addresses of closed regions may stay mapped until their buffers are collected; so none are closed. */
+    /** Closes no regions, whose addresses may stay mapped until their buffers are collected. */
     @ParameterizedTest
     @FieldSource("BACKENDS")
     void largeBlocksFollowEachOtherInTheSameRegions(String backend) throws Exception {
@@ -361,8 +364,8 @@ class MergePoolTest {
     }
 
     @Test
-    @org.junit.jupiter.api.Tag("long") // Beside jqwik's.
-    void nothingIsLostWhereTheHeapOrTheStackIsFull() {
+    @org.junit.jupiter.api.Tag("long") // jqwik has an annotation of this name, too.
+    void nothingIsLostIfTheHeapOrTheStackIsFull() {
         ChildJvm child = ChildJvm.run(PoolInTrouble.class, List.of("-Xmx8m")).assertEndedWell();
         assertThat(child.output()).contains("nothing was lost");
     }

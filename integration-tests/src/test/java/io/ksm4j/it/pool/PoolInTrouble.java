@@ -11,7 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Pools where the heap is full, or the stack. Ends with 0 if nothing was lost; needs a heap of a few MiB. */
+/** Pools with a full heap or a full stack. The exit status is 0 if nothing was lost. Needs a heap of a few MiB. */
 final class PoolInTrouble {
 
     private static final int PAGE = (int) Ksm.system().pageSize();
@@ -39,7 +39,7 @@ final class PoolInTrouble {
         }
     }
 
-    /** The lists of pages of a large pool take megabytes. */
+    /** The page lists of a large pool take megabytes. */
     private static void poolsUntilTheHeapIsFull() {
         List<MergePool> pools = new ArrayList<>();
         boolean full = false;
@@ -47,7 +47,7 @@ final class PoolInTrouble {
             try {
                 pools.add(MergePool.create(Ksm.system(), 64L << 30));
             } catch (OutOfMemoryError | KsmException e) {
-                // The latter where the machine allows no process so much memory.
+                // The second one where the machine does not allow a process so much memory.
                 full = true;
             }
         }
@@ -127,7 +127,10 @@ final class PoolInTrouble {
         }
     }
 
-    /** On the way back from the end of the stack, the same is tried with ever more room. Returns how many frames away the end is. */
+    /**
+     * Overflows the stack, and repeats the call on the way back with more and more room. Returns the distance in
+     * frames.
+     */
     @SuppressWarnings("InfiniteRecursion") // Until the stack overflows.
     private static int descend(MergePool pool) {
         int distance = 0;

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** A buffer that cannot be revoked is adopted at the moment its region closes: the registry says what the kernel says. */
+/** Registry and kernel agree if a buffer that cannot be revoked is adopted while its region is being closed. */
 @EnabledIfKsm
 @Tag("long")
 class AdoptWhileClosingTest {
@@ -31,7 +31,7 @@ class AdoptWhileClosingTest {
     private static final int ROUNDS = TestLength.times(4);
     private static final int REGIONS = 100;
 
-    /** Keeps its address mapped. */
+    /** A reference to a buffer, which keeps its address mapped. */
     private record Left(ByteBuffer buffer, long address, List<MergeRegion> adopted) {}
 
     @ParameterizedTest
@@ -47,7 +47,7 @@ class AdoptWhileClosingTest {
                 assertAgree(ksm, left);
                 left.forEach(each -> each.adopted().forEach(MergeRegion::close));
                 assertAgree(ksm, left);
-                // Before its addresses fill the process's mappings.
+                // Before too many addresses stay mapped.
                 System.gc();
             }
         }
@@ -70,7 +70,7 @@ class AdoptWhileClosingTest {
         try {
             adopted.add(ksm.adopt(buffer, RegionOptions.DEFAULT.withVerify(spins % 2 == 0)));
         } catch (IllegalStateException | KsmException tooLate) {
-            // The memory is gone with its region.
+            // The memory is unmapped with its region.
         }
         closed.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
         return new Left(buffer, region.address(), adopted);

@@ -62,7 +62,7 @@ import jdk.jfr.Recording;
 import jdk.jfr.consumer.RecordingFile;
 import org.awaitility.core.ConditionFactory;
 
-/** The child JVMs of {@link ClassLoadersTest}: several copies of ksm4j, each in a class loader of its own. */
+/** The child JVMs of {@link ClassLoadersTest}: several copies of ksm4j, each in its own class loader. */
 final class ClassLoaders {
 
     private static final long PAGE = 4096L * 16;
@@ -71,7 +71,7 @@ final class ClassLoaders {
             List.of("io.ksm4j.KernelStatistics", "io.ksm4j.ProcessStatistics", "io.ksm4j.RegistryStatistics");
     private static final Logger LEAK_REPORTS = Logger.getLogger("io.ksm4j");
 
-    /** Native libraries can be loaded by one class loader only; JNA and jnr-ffi keep what they load. */
+    /** A native library can be loaded by one class loader only, and JNA and jnr-ffi keep what they load. */
     private static final ClassLoader BINDINGS =
             new URLClassLoader("bindings", bindings(), ClassLoader.getPlatformClassLoader());
 
@@ -144,7 +144,7 @@ final class ClassLoaders {
         }
     }
 
-    /** One copy keeps memory out for good, and the other opts the whole process in. */
+    /** One copy has memory that must never merge, and the other one opts the whole process in. */
     private static void secretsStayOut(Tenant first, Tenant second) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment memory = arena.allocate(4 * PAGE, PAGE);
@@ -176,7 +176,7 @@ final class ClassLoaders {
         System.getProperties().list(new PrintStream(new ByteArrayOutputStream(), true, StandardCharsets.UTF_8));
     }
 
-    /** Whether each quarter of the memory carries {@code mg} in {@code smaps}. */
+    /** Asserts whether each quarter of the memory has the flag {@code mg} in {@code smaps}. */
     private static List<Boolean> mergeable(MemorySegment memory) throws IOException {
         List<String> smaps = Files.readAllLines(Path.of("/proc/self/smaps"), StandardCharsets.ISO_8859_1);
         return IntStream.range(0, 4)
@@ -233,7 +233,7 @@ final class ClassLoaders {
         third.tenant().close("c");
     }
 
-    /** As a web server does with applications that it stops: their classes stay a while, but no more can be loaded. */
+    /** A web server that stops an application keeps its classes for a while, but loads no more of them. */
     private static void beanIsAnsweredThoughTheFirstLoadersAreStopped() throws Exception {
         List<Copy> stopped = new ArrayList<>();
         for (int i = 0; i < 10; i++) {
@@ -241,7 +241,7 @@ final class ClassLoaders {
             copy.tenant().allocate(PAGE, "a");
             copy.tenant().close("a");
             if (i == 2) {
-                // Those before were stopped while they started, so this one had to publish the registry.
+                // The copies before were stopped while they started, so this one had to publish the registry.
                 awaitBean();
             }
             if (i % 2 == 0) {
@@ -255,7 +255,7 @@ final class ClassLoaders {
         running.tenant().allocate(PAGE, "b");
         assertThat(owners()).containsExactly("b");
         running.tenant().close("b");
-        // Held until here, so that the MBean could have asked any of them.
+        // Reachable until here, so that the MBean could have used any of them.
         assertThat(stopped).hasSize(10);
         awaitEndOf("ksm4j-mbean", "ksm4j-jfr", "ksm4j-preload");
     }
@@ -265,7 +265,7 @@ final class ClassLoaders {
         Tenant running = new Copy("running", backend).tenant();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment memory = arena.allocate(4 * PAGE, PAGE);
-            // It ends in two ranges, since another region wants what lies between them.
+            // Closing it unmarks two ranges, since another region has marked the pages between them.
             stopped.tenant().adopt(memory.address(), 4 * PAGE, "all");
             running.adopt(memory.address() + PAGE, PAGE, "second quarter");
             long allocated = stopped.tenant().allocate(PAGE, "allocated");
@@ -273,7 +273,7 @@ final class ClassLoaders {
             ByteBuffer view = stopped.tenant().buffer("closed");
             stopped.tenant().close("closed");
             awaitBean();
-            // Until then, not all is loaded that reclaiming takes.
+            // Before that, not all classes are loaded that reclaiming needs.
             awaitEndOf("ksm4j-jfr", "ksm4j-preload");
             stopped.loader.refuse();
             stopped.tenant().forget("all");
@@ -283,7 +283,7 @@ final class ClassLoaders {
             patiently().untilAsserted(() -> {
                 System.gc();
                 assertThat(running.owners())
-                        .as("refused: %s", stopped.loader.refused)
+                        .as("refused classes: %s", stopped.loader.refused)
                         .containsExactly("second quarter");
                 assertThat(mergeable(memory)).containsExactly(false, true, false, false);
                 assertThat(isMapped(allocated)).isFalse();
@@ -311,7 +311,7 @@ final class ClassLoaders {
         patiently().until(() -> server.isRegistered(beanName()));
     }
 
-    /** Every attribute of every MBean is of JDK types: with a class of ours in it, reading would need our class loader. */
+    /** All attributes of all MBeans have JDK types: with other types, reading them would need our class loader. */
     private static Object attribute(String name) {
         MBeanServer server = ManagementFactory.getPlatformMBeanServer();
         try {
@@ -367,7 +367,7 @@ final class ClassLoaders {
         });
         awaitCollected("third");
         new Copy("fourth", backend).then(copy -> {
-            // What is left of a region that was forgotten in a loader that is gone.
+            // The rest of a region that was forgotten in a loader that is unloaded.
             assertThat(copy.tenant().openRegions()).isZero();
             return null;
         });
@@ -382,7 +382,7 @@ final class ClassLoaders {
         }
     }
 
-    /** The statistics come at the end of every file that is written, which is when the recording stops. */
+    /** The statistics are recorded at the end of every file, and so when the recording stops. */
     private static Recording startRecording() {
         Recording recording = new Recording();
         EVENTS.forEach(recording::enable);
@@ -430,7 +430,7 @@ final class ClassLoaders {
             awaitBean();
             awaitEndOf("ksm4j-jfr");
             if (FlightRecorder.isInitialized()) {
-                // Ends a file of the recording, if one runs, and so asks for the statistics.
+                // Ends a file of the recording, if one runs, which records the statistics.
                 FlightRecorder.getFlightRecorder().takeSnapshot().close();
             }
             assertThat(copy.tenant().owners()).containsExactly("a");
@@ -476,7 +476,10 @@ final class ClassLoaders {
         assertThat(copies.getFirst().tenant().openRegions()).isZero();
     }
 
-    /** The first thread to use the second copy is held in the MBean until another has initialised the registry's class, or waits. */
+    /**
+     * The first thread that uses the second copy waits in the MBean until another thread has initialised the registry,
+     * or waits.
+     */
     private static void registryIsAskedForWhileTheTableIsJoined() throws Exception {
         Copy first = new Copy("first", "ffm");
         first.tenant().allocate(PAGE, "a");
@@ -551,7 +554,7 @@ final class ClassLoaders {
         copiesJoin(first);
     }
 
-    /** No descriptor when the MBeans are to be registered. */
+    /** No descriptor is free when the MBeans are registered. */
     private static void copiesJoinThoughThereWasNoDescriptor() throws Exception {
         Copy first = new Copy("first", "ffm");
         first.tenant().allocate(PAGE, "early");
@@ -561,7 +564,7 @@ final class ClassLoaders {
         try {
             fillUp(() -> files.add(new FileInputStream("/dev/null")));
             assertThat(files).isNotEmpty();
-            // It has paused, has failed, and waits to try again.
+            // It has failed after its pause, and waits to retry.
             patiently()
                     .until(() -> Thread.getAllStackTraces().entrySet().stream()
                             .anyMatch(thread -> thread.getKey().getName().equals("ksm4j-mbean")
@@ -583,7 +586,7 @@ final class ClassLoaders {
 
     private static void copiesJoin(Copy first) {
         first.tenant().allocate(PAGE, "a");
-        // What could not be started is started again when a region is opened, but not at once.
+        // A start that has failed is retried when a region is opened, but not immediately.
         patiently().until(() -> {
             first.tenant().allocate(PAGE, "b");
             first.tenant().close("b");
@@ -602,14 +605,14 @@ final class ClassLoaders {
         void one() throws IOException;
     }
 
-    /** Takes one after the other until there are none left. */
+    /** Takes one after another until none is left. */
     private static void fillUp(Taking taking) {
         try {
             while (true) {
                 taking.one();
             }
         } catch (OutOfMemoryError | IOException none) {
-            // That is what was wanted.
+            // None is left.
         }
     }
 
@@ -631,7 +634,7 @@ final class ClassLoaders {
         Object get(String name) throws JMException;
     }
 
-    /** Puts an MBean of our own in the place of the registry's. */
+    /** Replaces the registry's MBean. */
     private static void replaceBean(Attributes attributes) throws JMException {
         MBeanServer server = ManagementFactory.getPlatformMBeanServer();
         MBeanInfo info = server.getMBeanInfo(beanName());
@@ -650,10 +653,13 @@ final class ClassLoaders {
         T with(Copy copy) throws Exception;
     }
 
-    /** The loaders that were made, by name; weak references, so that they can be seen to go. */
+    /** All loaders that were created; weak references, to detect that they are unloaded. */
     private static final List<WeakReference<CopyLoader>> LOADERS = new ArrayList<>();
 
-    /** ksm-api, one backend and {@link IsolatedTenant} in a class loader that knows none but the platform and the bindings. */
+    /**
+     * ksm-api, one backend and {@link IsolatedTenant} in a class loader whose parents have only the JDK and the
+     * bindings.
+     */
     private static final class Copy {
         private final CopyLoader loader;
         private final Object tenant;
@@ -688,12 +694,12 @@ final class ClassLoaders {
             }
         }
 
-        /** Goes on with this copy in a frame of its own, so that the caller holds nothing of it afterwards. */
+        /** Uses this copy in a separate stack frame, so that the caller keeps no reference to it. */
         <T> T then(Step<T> step) throws Exception {
             return step.with(this);
         }
 
-        /** Calls from a thread whose context class loader is the copy's, as in a web server. */
+        /** Calls the copy from a thread with the copy's context class loader, as a web server does. */
         Tenant tenant() {
             return (Tenant) Proxy.newProxyInstance(
                     Tenant.class.getClassLoader(), new Class<?>[] {Tenant.class}, (proxy, method, arguments) -> {
@@ -713,7 +719,10 @@ final class ClassLoaders {
         }
     }
 
-    /** Can refuse every class, those of the JDK too, as Tomcat's does once its application is stopped. */
+    /**
+     * Can refuse to load any class, including those of the JDK, as Tomcat's loader does after its application is
+     * stopped.
+     */
     private static final class CopyLoader extends URLClassLoader {
 
         private final Queue<String> refused = new ConcurrentLinkedQueue<>();
@@ -753,7 +762,7 @@ final class ClassLoaders {
         return await().atMost(PATIENCE).pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(20));
     }
 
-    /** JNA, jnr-ffi and what they need. */
+    /** Returns JNA, jnr-ffi and their dependencies. */
     private static URL[] bindings() {
         return Arrays.stream(JavaCommand.classPath().split(File.pathSeparator, -1))
                 .map(Path::of)

@@ -24,12 +24,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.FieldSource;
 
-/** Copies of ksm4j in several class loaders share one registry, and none keeps another's loader. */
+/** Copies of ksm4j in several class loaders share one registry, and no copy keeps the loader of another. */
 @Aside
 @EnabledIfKsm
 class ClassLoadersTest {
 
-    /** JNA itself keeps every class that has direct mappings, even from a loader above. */
+    /** JNA keeps every class with direct mappings, even if JNA is in a parent loader. */
     @SuppressWarnings("UnusedVariable") // A field source.
     private static final List<String> UNLOADED = TestedBackends.SOME.stream()
             .filter(backend -> !backend.equals("jna"))
@@ -42,19 +42,19 @@ class ClassLoadersTest {
     }
 
     @Test
-    void beanOutlivesTheCopyThatRegisteredItAndStartsAnewAfterTheLast() {
+    void theBeanOutlivesTheCopyThatRegisteredItAndStartsAgainAfterTheLast() {
         run(List.of(), "bean");
     }
 
     @Test
-    void beanIsAnsweredByALivingCopyThoughTheFirstCanLoadNoMoreClasses() {
+    void theBeanIsAnsweredByAnotherCopyIfTheFirstCanLoadNoMoreClasses() {
         run(List.of(), "stopped-loaders");
     }
 
     @Tag("more")
     @ParameterizedTest
     @FieldSource("io.ksm4j.it.fixtures.TestedBackends#SOME")
-    void forgottenRegionsAreReclaimedThoughNoMoreClassesCanBeLoaded(String backend) {
+    void forgottenRegionsAreReclaimedIfNoMoreClassesCanBeLoaded(String backend) {
         run(List.of(), "forgotten-in-stopped-loader", backend);
     }
 
@@ -74,7 +74,7 @@ class ClassLoadersTest {
 
     @Tag("long")
     @Test
-    void oneOfManyCopiesTellsTheFlightRecorder() {
+    void oneOfManyCopiesRecordsStatistics() {
         run(List.of(), "one-tells");
     }
 
@@ -85,12 +85,12 @@ class ClassLoadersTest {
     }
 
     @Test
-    void registryCanBeAskedForWhileAnotherThreadOfTheCopyJoinsTheTable() {
+    void theRegistryIsAvailableWhileAnotherThreadOfTheCopyJoinsTheTable() {
         run(List.of(), "ask-while-joining");
     }
 
     @Test
-    void copyOfAnotherLayoutLeavesTheRegistryAloneAndKeepsItsOwn() {
+    void aCopyWithAnotherLayoutKeepsItsOwnRegistry() {
         run(List.of(), "other-layout");
     }
 
@@ -99,11 +99,13 @@ class ClassLoadersTest {
         run(List.of("-Dio.ksm4j.jmx=false"), "no-jmx");
     }
 
-    /** The limit is one of all processes of a user other than root: so the child runs as one that has no others. */
+    /**
+     * The limit counts all processes of a user other than root, so the child runs as a user without other processes.
+     */
     @Test
     @EnabledIfRoot
-    void copiesShareOneRegistryThoughNoThreadCouldBeMadeAtFirst(@TempDir Path folder) throws Exception {
-        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+    void copiesShareOneRegistryIfNoThreadCouldBeCreatedAtFirst(@TempDir Path directory) throws Exception {
+        Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
         long user = 60_000 + ProcessHandle.current().pid() % 5_000;
         List<String> limited =
                 List.of("setpriv", "--reuid=" + user, "--regid=" + user, "--clear-groups", "prlimit", "--nproc=100");
@@ -117,12 +119,12 @@ class ClassLoadersTest {
         arguments.addAll(
                 List.of("-Xmx256m", "-Xss256k", "-XX:-UsePerfData", "-ea", "--enable-native-access=ALL-UNNAMED"));
         arguments.addAll(
-                List.of("-cp", ChildJvm.readableClassPath(folder), ClassLoaders.class.getName(), "no-threads"));
+                List.of("-cp", ChildJvm.readableClassPath(directory), ClassLoaders.class.getName(), "no-threads"));
         assertEndedWell(ChildJvm.run(limited, home, PATIENCE, arguments));
     }
 
     @Test
-    void copiesShareOneRegistryThoughThereWasNoDescriptorForTheMBean() {
+    void copiesShareOneRegistryIfNoDescriptorWasFreeForTheMBean() {
         assertEndedWell(
                 ChildJvm.run(List.of("prlimit", "--nofile=200:200"), ClassLoaders.class, List.of(), "no-descriptors"));
     }

@@ -33,7 +33,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
-/** Threads of both kinds do everything at once while ksmd merges as fast as it can, and every byte stays what it was. */
+/** Platform and virtual threads do everything concurrently while ksmd merges at full speed. No byte changes. */
 @Tag("more")
 class ConcurrentUseTest {
 
@@ -60,16 +60,16 @@ class ConcurrentUseTest {
         Smaps smaps = Smaps.read();
         mapped.forEach((start, size) -> assertThat(
                         LongStream.range(0, size / ksm.pageSize()).map(page -> start + page * ksm.pageSize()))
-                .as("pages whose addresses are kept")
+                .as("pages whose addresses stay mapped")
                 .noneMatch(smaps::isMergeable));
-        // Where buffers cannot be revoked, addresses are kept until the last one is unreachable.
+        // If buffers cannot be revoked, addresses stay mapped until the last buffer is unreachable.
         await().atMost(PATIENCE).untilAsserted(() -> {
             System.gc();
             assertThat(mapped).as("mappings never unmapped").isEmpty();
         });
     }
 
-    /** A method of its own, so that no buffer is left in a local variable of the caller. */
+    /** A separate method, so that no local variable of the caller refers to a buffer. */
     private static void useTogether(Ksm ksm, RunningKsmd ksmd) throws Exception {
         MergeRegistry registry = ksm.registry();
         long openBefore = registry.openRegions();
@@ -82,7 +82,7 @@ class ConcurrentUseTest {
             }
             run(workers);
             common.markMergeable();
-            // Quiet: the registry and the kernel agree, and what is equal becomes one.
+            // After all changes, the registry and the kernel agree, and equal pages merge.
             assertThat(registry.openRegions() - openBefore).isEqualTo(1);
             assertThat(registry.mergeableBytes() - bytesBefore).isEqualTo(common.size());
             assertThat(common.unmarkedRanges()).isEmpty();
@@ -94,7 +94,7 @@ class ConcurrentUseTest {
         }
     }
 
-    /** Half of the workers on platform threads, half on virtual ones; the first failure of any is thrown. */
+    /** Runs half of the workers on platform threads and half on virtual threads, and throws the first failure. */
     private static void run(List<Worker> workers) throws Exception {
         try (ExecutorService platform = Executors.newCachedThreadPool();
                 ExecutorService virtual = Executors.newVirtualThreadPerTaskExecutor()) {
@@ -108,11 +108,11 @@ class ConcurrentUseTest {
         }
     }
 
-    /** The backend, with a list of what it has mapped. */
+    /** A backend that records its mappings. */
     private static KsmBackend counting(KsmBackend backend, Map<Long, Long> mapped) {
         return (KsmBackend) Proxy.newProxyInstance(
                 KsmBackend.class.getClassLoader(), new Class<?>[] {KsmBackend.class}, (proxy, method, arguments) -> {
-                    // Off the list first: another thread may be given the same address right after.
+                    // Removed first: another thread may get the same address immediately after.
                     Long size = method.getName().equals("munmap") ? mapped.remove(arguments[0]) : null;
                     try {
                         Object result = method.invoke(backend, arguments);
@@ -128,7 +128,9 @@ class ConcurrentUseTest {
                 });
     }
 
-    /** Has regions of its own and a slice of a common one, whose bytes nobody else writes but everybody marks. */
+    /**
+     * Has its own regions, and a slice of a common region. Only this worker writes the slice, but all workers mark it.
+     */
     private static final class Worker implements Runnable {
         final int number;
         private final Ksm ksm;
@@ -170,7 +172,7 @@ class ConcurrentUseTest {
             verifySlice();
         }
 
-        /** One of four contents that are the same for all workers, so that they merge all the time. */
+        /** Writes one of four contents that all workers share, so that pages keep merging. */
         private void write(int page) {
             contents[page] = random.nextInt(4);
             pages.fill(slice[page].duplicate(), 0, contents[page]);
@@ -199,7 +201,7 @@ class ConcurrentUseTest {
             }
         }
 
-        /** Anywhere in the common region, so that the adopted regions overlap. */
+        /** Adopts any part of the common region, so that adopted regions overlap. */
         private void adoptPartOfCommon() {
             long first = random.nextInt(WORKERS * SLICE - SLICE) * ksm.pageSize();
             try (MergeRegion adopted =

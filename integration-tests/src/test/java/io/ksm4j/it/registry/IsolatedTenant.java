@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** Loaded once by each class loader that has a copy of ksm4j, with that copy. */
+/** Uses one copy of ksm4j: each class loader that has a copy loads this class, too. */
 public final class IsolatedTenant implements Tenant {
 
     private final Map<String, MergeRegion> regions = new ConcurrentHashMap<>();

@@ -8,7 +8,7 @@ import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** A region that was never closed is reclaimed and reported once, and one that was closed never. */
+/** A region that was not closed is reclaimed and reported once; a closed region is not reported. */
 @Aside
 @EnabledIfKsm
 class LeakReportTest {

@@ -31,7 +31,7 @@ final class LeakReports extends Handler {
     private final Ksm ksm = Ksm.system();
     private final Queue<LogRecord> reports = new ConcurrentLinkedQueue<>();
 
-    /** What logging throws, once it has been told. */
+    /** The exception that logging throws, if set. */
     private volatile Throwable failure;
 
     public static void main(String[] arguments) {
@@ -46,7 +46,7 @@ final class LeakReports extends Handler {
 
     private void closedRegionsAreNotReported() {
         openAndClose();
-        // The cleaner works in no promised order, but by now it could have seen the closed ones.
+        // The cleaner has no defined order, but by now it could have processed the closed regions.
         collectTwice();
         assertThat(reports).isEmpty();
         assertThat(ksm.registry().leaks()).isZero();
@@ -114,13 +114,16 @@ final class LeakReports extends Handler {
             awaitReports(before + 2);
             assertThat(ksm.registry().leaks()).isEqualTo(before + 2);
             assertThat(mapped(address)).isFalse();
-            // The class preloader marks memory for a moment, too.
+            // The class preloader also marks memory for a moment.
             patiently().untilAsserted(() -> assertThat(mergeableMappings()).isZero());
             assertThat(buffer.get(0)).isEqualTo((byte) 7);
         }
     }
 
-    /** That this many are counted and logged, and that the last one says which region and, if asked to, where it was opened. */
+    /**
+     * Asserts the number of reports, and that the last one names the region and, if enabled, the place where it was
+     * opened.
+     */
     private void assertReported(int count, String owner, String openedIn) {
         assertThat(ksm.registry().leaks()).isEqualTo(count);
         assertThat(reports).hasSize(count);
@@ -144,7 +147,7 @@ final class LeakReports extends Handler {
         });
     }
 
-    /** Returns after everything unreachable now was handed to the cleaners, and once more. */
+    /** Collects garbage twice, so that the cleaners have processed all objects that are unreachable now. */
     private static void collectTwice() {
         for (int i = 0; i < 2; i++) {
             WeakReference<Object> unreachable = new WeakReference<>(new Object());

@@ -34,7 +34,7 @@ import net.jqwik.api.ShrinkingMode;
 import net.jqwik.api.Tag;
 import net.jqwik.api.Tuple;
 
-/** At every quiet moment the registry, the kernel and a plain model say the same about every page. */
+/** Between changes, the registry, the kernel and a simple model agree about every page. */
 @Tag("more")
 class RegistryMatchesKernelTest {
 
@@ -64,7 +64,7 @@ class RegistryMatchesKernelTest {
         }
     }
 
-    /** What to do, with numbers that are taken modulo what there is at the time. */
+    /** An operation, with numbers that are reduced to the range of what exists at that time. */
     record Step(Kind kind, int region, int from, int pages) {}
 
     @Provide
@@ -119,7 +119,7 @@ class RegistryMatchesKernelTest {
 
     /** An address may be mapped again while a region that was detached from it is still open. */
     @Example
-    void detachedRegionsDoNotStandInTheWayOfNewOnes() {
+    void detachedRegionsDoNotAffectNewOnes() {
         KsmAssumptions.assumeKsm();
         for (String backend : TestedBackends.NAMES) {
             Ksm ksm = ksm(backend);
@@ -142,7 +142,7 @@ class RegistryMatchesKernelTest {
         return BACKENDS.computeIfAbsent(backend, name -> Ksm.with(TestedBackends.open(name)));
     }
 
-    /** A region and the pages the model says it wants. */
+    /** A region, and the pages that it has marked according to the model. */
     private static final class Region {
         final MergeRegion region;
         final String owner;
@@ -171,7 +171,7 @@ class RegistryMatchesKernelTest {
         }
     }
 
-    /** Real regions beside their model. */
+    /** Real regions and their model. */
     private static final class World implements AutoCloseable {
         final MergeRegistry registry = MergeRegistry.system();
         final Ksm ksm;
@@ -199,7 +199,7 @@ class RegistryMatchesKernelTest {
                 case ADOPT_ADDRESS -> {
                     long from = memory.address() + step.from() * pageSize;
                     long to = Math.min(from + step.pages() * pageSize, memory.address() + memory.byteSize());
-                    // Not whole pages: those inside are what counts.
+                    // Only the whole pages inside count.
                     adopt(step, from, to, options -> ksm.adopt(from - step.region() % 2, to - from + 9, options));
                 }
                 case ADOPT_BUFFER -> {
@@ -333,7 +333,7 @@ class RegistryMatchesKernelTest {
             });
         }
 
-        /** All or none. */
+        /** Marks or unmarks all regions or none. */
         private void changeAll(List<Region> changed, boolean mergeable, Consumer<Boolean> change) {
             if (changed.stream().anyMatch(region -> region.detached || (region.never && mergeable))) {
                 assertThatIllegalStateException().isThrownBy(() -> change.accept(mergeable));

@@ -3,7 +3,7 @@ package io.ksm4j.it.registry;
 import java.nio.ByteBuffer;
 import java.util.List;
 
-/** What {@link ClassLoaders} asks of one copy of ksm4j, in types that all class loaders share. */
+/** The calls of {@link ClassLoaders} to one copy of ksm4j, with types that all class loaders share. */
 interface Tenant {
 
     /** Returns the region's address. */
@@ -14,7 +14,7 @@ interface Tenant {
     /** Adopts memory that must never merge. */
     void adoptSecret(long address, long bytes, String name);
 
-    /** Has the kernel merge all of the process; false if it cannot. */
+    /** Opts the process in; returns false if the kernel cannot. */
     boolean optIn();
 
     void optOut();
@@ -31,7 +31,7 @@ interface Tenant {
     /** Drops the only reference to the region. */
     void forget(String name);
 
-    /** The owners of the marks in the registry, in order of address. */
+    /** Returns the owners of the marks in the registry, in order of address. */
     List<String> owners();
 
     long openRegions();

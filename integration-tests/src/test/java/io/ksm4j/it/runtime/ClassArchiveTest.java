@@ -15,14 +15,14 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Archives of classes (CDS, AOT caches) that a JVM with ksm4j writes as it exits. */
+/** Class archives (CDS, AOT caches) that a JVM with ksm4j writes when it exits. */
 @Aside
 class ClassArchiveTest {
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
-    /** Ends while the registry's threads load classes for JMX and JFR. */
+    /** Exits while the registry's threads load classes for JMX and JFR. */
     static final class EndsEarly {
 
         private EndsEarly() {}
@@ -49,13 +49,13 @@ class ClassArchiveTest {
     @Tag("long")
     @Test
     @EnabledIfKsm
-    void neitherTheJvmThatWritesOneNorTheOneThatReadsItCrashes() throws Exception {
+    void neitherWritingNorReadingAnArchiveCrashes() throws Exception {
         for (String moment : List.of("20", "50", "80", "110")) {
-            run("-XX:ArchiveClassesAtExit=" + folder.resolve("dynamic.jsa"), moment);
-            run("-XX:SharedArchiveFile=" + folder.resolve("dynamic.jsa"));
+            run("-XX:ArchiveClassesAtExit=" + directory.resolve("dynamic.jsa"), moment);
+            run("-XX:SharedArchiveFile=" + directory.resolve("dynamic.jsa"));
         }
-        run("-XX:AOTCacheOutput=" + folder.resolve("cache.aot"), "250");
-        run("-XX:AOTCache=" + folder.resolve("cache.aot"));
+        run("-XX:AOTCacheOutput=" + directory.resolve("cache.aot"), "250");
+        run("-XX:AOTCache=" + directory.resolve("cache.aot"));
     }
 
     private void run(String option, String... arguments) throws Exception {
@@ -65,13 +65,14 @@ class ClassArchiveTest {
         ChildJvm.run(Path.of(System.getProperty("java.home")), command).assertEndedWell();
     }
 
-    /** Archives take classes from jars alone. */
+    /** Archives contain classes from jars only. */
     private String classPath() throws ReflectiveOperationException, URISyntaxException {
         List<String> jars = new ArrayList<>();
         for (Class<?> type : List.of(EndsEarly.class, Ksm.class, Class.forName("io.ksm4j.ffm.FfmBackendProvider"))) {
             Path source = Path.of(
                     type.getProtectionDomain().getCodeSource().getLocation().toURI());
-            jars.add(jar(source, folder.resolve(type.getSimpleName() + ".jar")).toString());
+            jars.add(jar(source, directory.resolve(type.getSimpleName() + ".jar"))
+                    .toString());
         }
         return String.join(File.pathSeparator, jars);
     }

@@ -24,7 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Each backend, and what measures, works as a named module, in a JVM of its own. */
+/** Each backend, and ksm-micrometer, works as a named module, in a child JVM. */
 @Aside
 @EnabledIfKsm
 class ModulePathTest {
@@ -66,7 +66,7 @@ class ModulePathTest {
             """;
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
     @ParameterizedTest
     @CsvSource({
@@ -74,7 +74,7 @@ class ModulePathTest {
         "jna, io.ksm4j.jna.JnaBackendProvider, com.sun.jna",
         "jnr, io.ksm4j.jnr.JnrBackendProvider, org.jnrproject.jffi"
     })
-    void onThisJdk(String backend, String provider, String nativeModule) throws Exception {
+    void backendsWorkOnThisJdk(String backend, String provider, String nativeModule) throws Exception {
         assertBackendWorks(
                 Path.of(System.getProperty("java.home")), backend, provider, "--enable-native-access=" + nativeModule);
     }
@@ -87,7 +87,7 @@ class ModulePathTest {
 
     @EnabledIfKsmIsShown
     @Test
-    void metricsOnThisJdk() throws Exception {
+    void metricsWorkOnThisJdk() throws Exception {
         assertMetricsWork(Path.of(System.getProperty("java.home")));
     }
 
@@ -110,10 +110,10 @@ class ModulePathTest {
         assertOutput("module io.ksm4j.micrometer\nsaved true\nbytes", PROGRAM_WITH_METRICS, jdk, KsmMetrics.class);
     }
 
-    /** Runs a program with the module of a type, which is named like its package. */
+    /** Runs a program with the module of a type. The module is named like the package of the type. */
     private void assertOutput(String expected, String source, Path jdk, Class<?> type, String... options)
             throws Exception {
-        Javac.compile(Files.writeString(folder.resolve("Program.java"), source), JavaCommand.classPath(), folder);
+        Javac.compile(Files.writeString(directory.resolve("Program.java"), source), JavaCommand.classPath(), directory);
         List<String> command = new ArrayList<>(List.of(
                 jdk.resolve("bin/java").toString(),
                 "--module-path",
@@ -122,14 +122,14 @@ class ModulePathTest {
                 type.getPackageName()));
         command.addAll(JavaCommand.SHORT_LIVED);
         command.addAll(List.of(options));
-        command.addAll(List.of("-cp", folder.toString(), "Program"));
-        Path output = folder.resolve("output");
+        command.addAll(List.of("-cp", directory.toString(), "Program"));
+        Path output = directory.resolve("output");
         Process child = new ProcessBuilder(command)
                 .redirectErrorStream(true)
                 .redirectOutput(output.toFile())
                 .start();
         try {
-            assertThat(child.waitFor(PATIENCE)).as("ends").isTrue();
+            assertThat(child.waitFor(PATIENCE)).as("child exits").isTrue();
         } finally {
             child.destroyForcibly();
         }
@@ -137,7 +137,7 @@ class ModulePathTest {
         assertThat(child.exitValue()).isZero();
     }
 
-    /** The API, the module of a type, and of everything else on the class path what that module needs. */
+    /** Returns the API, the module of a type, and the other dependencies of that module. */
     private static String modulePath(Class<?> type) {
         Stream<Path> needed = switch (type.getPackageName()) {
             case "io.ksm4j.jna" -> jars("jna-");

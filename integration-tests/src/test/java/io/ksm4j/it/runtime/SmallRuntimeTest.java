@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** ksm4j does without {@code java.management} and {@code jdk.jfr}, in a Java runtime that has neither. */
+/** ksm4j works in a Java runtime without {@code java.management} and {@code jdk.jfr}. */
 @Aside
 @EnabledIfKsm
 class SmallRuntimeTest {
@@ -43,7 +43,7 @@ class SmallRuntimeTest {
                     region.close();
                     ksm.adopt(ByteBuffer.allocateDirect(1 << 20)).close();
                     for (Thread thread : Thread.getAllStackTraces().keySet()) {
-                        // What is done half a second after the start.
+                        // The work that is done half a second after the start.
                         if (thread.getName().startsWith("ksm4j-")) {
                             thread.join();
                         }
@@ -55,11 +55,11 @@ class SmallRuntimeTest {
             """;
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
     @Tag("more")
     @Test
-    void allIsWellWithoutJmxAndFlightRecorder() throws Exception {
+    void ksm4jWorksWithoutJmxAndFlightRecorder() throws Exception {
         Path runtime = link(Path.of(System.getProperty("java.home")));
         // jnr-ffi needs more modules than these.
         for (String backend : TestLength.isLong() ? List.of("ffm", "jna") : List.of("ffm")) {
@@ -76,8 +76,8 @@ class SmallRuntimeTest {
     private Path link(Path jdk) throws IOException, InterruptedException {
         Path jlink = jdk.resolve("bin/jlink");
         assumeTrue(Files.isExecutable(jlink), jdk + " has no jlink");
-        Path runtime = folder.resolve("runtime");
-        Path output = folder.resolve("jlink.log");
+        Path runtime = directory.resolve("runtime");
+        Path output = directory.resolve("jlink.log");
         int status = new ProcessBuilder(
                         jlink.toString(), "--add-modules", "java.base,java.logging", "--output", runtime.toString())
                 .redirectErrorStream(true)
@@ -93,8 +93,8 @@ class SmallRuntimeTest {
     }
 
     private void assertWorks(Path runtime, String backend, String... options) throws IOException {
-        Path source = Files.writeString(folder.resolve("Program.java"), PROGRAM);
-        Path classes = folder.resolve("classes");
+        Path source = Files.writeString(directory.resolve("Program.java"), PROGRAM);
+        Path classes = directory.resolve("classes");
         Javac.compile(source, JavaCommand.classPath(), classes);
         List<String> arguments = new ArrayList<>(JavaCommand.SHORT_LIVED);
         arguments.addAll(List.of(options));

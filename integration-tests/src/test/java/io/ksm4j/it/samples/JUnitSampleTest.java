@@ -25,7 +25,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** {@code samples/junit}, copied elsewhere and built as a user builds it: by a Maven of its own, from what is installed. */
+/** Copies {@code samples/junit} and builds it like a user: by a separate Maven, with ksm4j from a local repository. */
 @EnabledIfKsm(control = true)
 class JUnitSampleTest {
 
@@ -38,21 +38,21 @@ class JUnitSampleTest {
     private static final String REASON = "this process may not write /sys/kernel/mm/ksm/run";
 
     @TempDir
-    private static Path folder;
+    private static Path directory;
 
     private static Path repository;
     private static Path project;
 
     @BeforeAll
     static void installAndCopy() throws IOException {
-        repository = Files.createDirectory(folder.resolve("repository"));
+        repository = Files.createDirectory(directory.resolve("repository"));
         linkAllOthers();
         installPom("ksm4j-parent", ROOT);
         installPom("ksm-bom", ROOT.resolve("ksm-bom"));
         for (Class<?> type : List.of(Ksm.class, KsmDaemon.class, JnaBackendProvider.class, RunningKsmd.class)) {
             install(CodeLocation.of(type));
         }
-        project = folder.resolve("project");
+        project = directory.resolve("project");
         Path sample = ROOT.resolve("samples/junit");
         copy(sample.resolve("pom.xml"), project.resolve("pom.xml"));
         try (Stream<Path> sources = Files.walk(sample.resolve("src"))) {
@@ -62,7 +62,7 @@ class JUnitSampleTest {
         }
     }
 
-    /** What this build has downloaded is there without another download; what somebody has installed of ksm4j is not. */
+    /** Links all downloaded artifacts, but none of ksm4j, since those may be from another build. */
     private static void linkAllOthers() throws IOException {
         Path downloaded =
                 Path.of(System.getProperty("localRepository", System.getProperty("user.home") + "/.m2/repository"));
@@ -79,7 +79,7 @@ class JUnitSampleTest {
         }
     }
 
-    /** JUnit would not follow them either, but warn of each. */
+    /** JUnit would not follow the links either, but warn of each. */
     @AfterAll
     static void unlink() throws IOException {
         try (Stream<Path> entries = Files.walk(repository, 2)) {
@@ -93,7 +93,7 @@ class JUnitSampleTest {
         copy(module.resolve("pom.xml"), installed(artifact, ".pom"));
     }
 
-    /** From the jar, or from the folder {@code classes} beside it in a build that makes no jars. */
+    /** Installs the jar, or the directory {@code classes} in a build that creates no jars. */
     private static void install(Path target) throws IOException {
         Path module = target.getParent().getParent();
         String artifact = module.getFileName().toString();
@@ -132,7 +132,7 @@ class JUnitSampleTest {
 
     @Tag("long")
     @Test
-    void whatCannotRunIsSkippedAndTheReasonPrinted() throws Exception {
+    void testsThatCannotRunAreSkippedWithTheReason() throws Exception {
         Build build = build(HIDDEN);
 
         assertThat(build.exitStatus()).as(build.output()).isZero();
@@ -143,7 +143,7 @@ class JUnitSampleTest {
 
     @Tag("long")
     @Test
-    void whatCannotRunFailsWithTheReasonWhereItIsRequired() throws Exception {
+    void testsThatCannotRunFailWithTheReasonIfRequired() throws Exception {
         Build build = build(HIDDEN, "-Dksm.required=true");
 
         assertThat(build.exitStatus()).as(build.output()).isEqualTo(1);
@@ -159,17 +159,17 @@ class JUnitSampleTest {
         command.addAll(
                 List.of(ROOT.resolve("mvnw").toString(), "-B", "-ntp", "test", "-Dmaven.repo.local=" + repository));
         command.addAll(List.of(options));
-        Path output = folder.resolve("output");
+        Path output = directory.resolve("output");
         ProcessBuilder maven = new ProcessBuilder(command)
                 .directory(project.toFile())
                 .redirectErrorStream(true)
                 .redirectOutput(output.toFile());
         maven.environment().put("JAVA_HOME", Jdk17.home().toString());
-        // It lives for seconds: compiling itself well would not pay.
+        // It runs for seconds only, so optimised compilation would not pay off.
         maven.environment().merge("MAVEN_OPTS", "-XX:TieredStopAtLevel=1", (before, more) -> before + " " + more);
         Process process = maven.start();
         try {
-            // Its tests wait for those of other builds that have ksmd now.
+            // Its tests wait for other builds that are using ksmd.
             assertThat(process.waitFor(PATIENCE)).as(Files.readString(output)).isTrue();
         } finally {
             process.descendants().forEach(ProcessHandle::destroyForcibly);

@@ -11,7 +11,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** The sample behind the page on numbers prints what is true, and the page shows what the sample prints. */
+/** The sample for the page on numbers prints correct numbers, and the page shows its output. */
 class NumbersTest {
 
     private static final Path PAGE = Path.of("..", "docs", "reading-the-numbers.md");
@@ -43,13 +43,13 @@ class NumbersTest {
                 .replaceAll(" +", " ");
     }
 
-    /** The first block of text on the page. */
+    /** Returns the first code block on the page. */
     private static String run(String page) {
         int start = page.indexOf("```\n3 copies");
         return page.substring(start + 4, page.indexOf("```", start + 4));
     }
 
-    /** The lines without their numbers. */
+    /** Returns the lines without their numbers. */
     private static List<String> labels(String output) {
         return output.lines()
                 .map(line -> line.replaceAll("-?[0-9]+(\\.[0-9]+)?", "")

@@ -34,7 +34,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
-/** The quickstart as users see it: a program of its own that may start ksmd and must leave the machine as it was. */
+/** The quickstart as users run it: a separate program that may start ksmd and must restore its settings. */
 @EnabledIfKsm(control = true)
 class QuickstartTest {
 
@@ -47,17 +47,17 @@ class QuickstartTest {
     private static final int FILE_SIZE = (4 << 20) + 100;
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
     private Path file;
     private FileChannel lock;
     private FileLock locked;
     private Map<String, String> found;
 
-    /** Nobody else changes ksmd meanwhile, and it starts out stopped. */
+    /** Keeps other tests from changing ksmd, and stops it. */
     @BeforeEach
     void stopKsmd() throws IOException {
-        file = folder.resolve("data");
+        file = directory.resolve("data");
         byte[] data = new byte[FILE_SIZE];
         new Random(1).nextBytes(data);
         Files.write(file, data);
@@ -68,7 +68,7 @@ class QuickstartTest {
     }
 
     @AfterEach
-    void putBack() throws IOException {
+    void restore() throws IOException {
         if (locked == null) {
             return;
         }
@@ -86,7 +86,7 @@ class QuickstartTest {
     @Tag("more")
     @ParameterizedTest
     @FieldSource("io.ksm4j.it.fixtures.TestedBackends#SOME")
-    void mergesFourCopiesIntoOneAndPutsEverySettingBack(String backend) throws Exception {
+    void mergesFourCopiesIntoOneAndRestoresEverySetting(String backend) throws Exception {
         Map<String, String> before = settings();
 
         Quick quick = start(List.of("-Dio.ksm4j.backend=" + backend), file.toString());
@@ -106,7 +106,7 @@ class QuickstartTest {
     }
 
     @Test
-    void leavesAKsmdThatRunsAlone() throws Exception {
+    void doesNotChangeARunningKsmd() throws Exception {
         write("pages_to_scan", "20000");
         write("sleep_millisecs", "1");
         write("run", "1");
@@ -121,7 +121,7 @@ class QuickstartTest {
     }
 
     @Test
-    void speedsUpAHopelesslySlowKsmdForAsLongAsItRuns() throws Exception {
+    void speedsUpAVerySlowKsmdWhileItRuns() throws Exception {
         write("pages_to_scan", "1");
         write("sleep_millisecs", "1000");
         write("run", "1");
@@ -136,7 +136,7 @@ class QuickstartTest {
     }
 
     @Test
-    void putsEverySettingBackWhenItIsTerminated() throws Exception {
+    void restoresEverySettingWhenItIsTerminated() throws Exception {
         Map<String, String> before = settings();
         Quick quick = start(List.of());
         await().pollInterval(Duration.ofMillis(1)).until(() -> settings().get("run"), "1\n"::equals);
@@ -150,13 +150,13 @@ class QuickstartTest {
 
     @Test
     void runsWithoutTheRightToStartKsmdAndSaysWhyNothingMerges() throws Exception {
-        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+        Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
         List<String> nobody = List.of("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups");
         assumeTrue(
                 finishes(Stream.concat(nobody.stream(), Stream.of(java(), "-version"))
                         .toList()),
                 "setpriv or " + java() + " cannot be run as another user");
-        Path temporary = Files.createDirectory(folder.resolve("tmp"));
+        Path temporary = Files.createDirectory(directory.resolve("tmp"));
         Files.setPosixFilePermissions(temporary, PosixFilePermissions.fromString("rwxrwxrwx"));
         List<String> command = new ArrayList<>(nobody);
         command.addAll(List.of(
@@ -164,7 +164,7 @@ class QuickstartTest {
                 "--enable-native-access=ALL-UNNAMED",
                 "-Djava.io.tmpdir=" + temporary,
                 "-cp",
-                ChildJvm.readableClassPath(folder),
+                ChildJvm.readableClassPath(directory),
                 Quickstart.class.getName(),
                 file.toString()));
 
@@ -190,16 +190,16 @@ class QuickstartTest {
 
     @Test
     void refusesFilesItCannotLoad() throws Exception {
-        Path empty = Files.createFile(folder.resolve("empty"));
-        Path missing = folder.resolve("missing");
+        Path empty = Files.createFile(directory.resolve("empty"));
+        Path missing = directory.resolve("missing");
 
         Quick nothing = start(List.of(), empty.toString());
         assertThat(nothing.exitCode()).isEqualTo(1);
         assertThat(nothing.output()).contains("cannot load " + empty + ": it is empty");
 
-        Quick directory = start(List.of(), folder.toString());
-        assertThat(directory.exitCode()).isEqualTo(1);
-        assertThat(directory.output()).contains("it is a directory");
+        Quick onDirectory = start(List.of(), directory.toString());
+        assertThat(onDirectory.exitCode()).isEqualTo(1);
+        assertThat(onDirectory.output()).contains("it is a directory");
 
         Quick noFile = start(List.of(), missing.toString());
         assertThat(noFile.exitCode()).isEqualTo(2);
@@ -219,7 +219,7 @@ class QuickstartTest {
         assertThat(noFile.output()).contains("No such file: /no/such/file");
     }
 
-    /** The data is random, so that a page has nothing to merge with but its three copies. */
+    /** The data is random, so that a page is equal to its three copies only. */
     private static void assertThreeOfFourSaved(Quick quick, String backend) throws IOException {
         Matcher line = LAST_LINE.matcher(quick.lastLine());
         assertThat(line.matches()).as(quick.output()).isTrue();
@@ -262,7 +262,7 @@ class QuickstartTest {
         }
     }
 
-    /** Starts the quickstart with a lock of its own: this JVM has the real one. */
+    /** Starts the quickstart with another lock file: this JVM holds the real lock. */
     private Quick start(List<String> options, String... arguments) throws IOException {
         return start(Path.of(System.getProperty("java.home")), options, arguments);
     }
@@ -271,7 +271,7 @@ class QuickstartTest {
         List<String> command = new ArrayList<>(List.of(
                 javaHome.resolve("bin/java").toString(),
                 "--enable-native-access=ALL-UNNAMED",
-                "-Djava.io.tmpdir=" + folder,
+                "-Djava.io.tmpdir=" + directory,
                 "-cp",
                 JavaCommand.classPath()));
         command.addAll(options);
@@ -280,13 +280,13 @@ class QuickstartTest {
         return new Quick(command);
     }
 
-    /** A running quickstart and what it has printed. */
+    /** A running quickstart, and its output. */
     private final class Quick {
         private final Path log;
         private final Process process;
 
         Quick(List<String> command) throws IOException {
-            log = Files.createTempFile(folder, "quickstart", ".log");
+            log = Files.createTempFile(directory, "quickstart", ".log");
             process = new ProcessBuilder(command)
                     .redirectErrorStream(true)
                     .redirectOutput(log.toFile())

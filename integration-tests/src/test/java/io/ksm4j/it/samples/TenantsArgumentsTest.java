@@ -14,12 +14,12 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What the sample refuses before it starts anything. */
+/** Arguments that the sample refuses before it starts anything. */
 @Aside
 class TenantsArgumentsTest {
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
     @ParameterizedTest
     @ValueSource(
@@ -44,9 +44,9 @@ class TenantsArgumentsTest {
     }
 
     @Test
-    void aFileThatCannotBeLoadedIsRefusedInOneLine() throws IOException {
-        Path small = Files.writeString(folder.resolve("small"), "too little");
-        for (Path file : List.of(folder.resolve("missing"), folder, small, Path.of("/dev/zero"))) {
+    void aFileThatCannotBeLoadedIsReportedInOneLine() throws IOException {
+        Path small = Files.writeString(directory.resolve("small"), "too little");
+        for (Path file : List.of(directory.resolve("missing"), directory, small, Path.of("/dev/zero"))) {
             ChildJvm child = run(file.toString());
 
             assertThat(child.exitStatus()).as(child.output()).isEqualTo(1);
@@ -55,12 +55,12 @@ class TenantsArgumentsTest {
     }
 
     @Test
-    void aFolderThatIsMissingIsNoticedAtOnce() {
-        ChildJvm child = run("--svg", folder.resolve("missing/plot.svg").toString());
+    void aMissingDirectoryIsReportedImmediately() {
+        ChildJvm child = run("--svg", directory.resolve("missing/plot.svg").toString());
 
         assertThat(child.exitStatus()).as(child.output()).isEqualTo(1);
         assertThat(child.output())
-                .isEqualTo("tenants: no such directory for the plot: " + folder.resolve("missing") + "\n");
+                .isEqualTo("tenants: no such directory for the plot: " + directory.resolve("missing") + "\n");
     }
 
     private static ChildJvm run(String... arguments) {

@@ -22,27 +22,27 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The sample as users see it: a program that starts others, drives ksmd, and leaves neither behind. */
+/** The sample as users run it: a program that starts JVMs and ksmd, and stops both at the end. */
 class TenantsTest {
 
-    /** Beside this little, what the JVMs take themselves varies by a fifth; so bounds are wide. */
+    /** The data is small, and the memory of the JVMs themselves varies by a fifth, so the bounds are wide. */
     private static final int SIZE = 16 << 20;
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
-    /** In the command line of the sample, and of all JVMs that it starts. */
+    /** An argument of the sample and of all JVMs that it starts. */
     private final String mark = "-Dio.ksm4j.mark=" + UUID.randomUUID();
 
     @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
     void furtherTenantsCostLittleWithKsm4jAndAllTheirDataWithout(RunningKsmd ksmd) throws IOException {
-        Path file = folder.resolve("data");
+        Path file = directory.resolve("data");
         byte[] data = new byte[SIZE];
         new Random().nextBytes(data);
         Files.write(file, data);
-        Path svg = folder.resolve("plot.svg");
+        Path svg = directory.resolve("plot.svg");
         KsmSettings before = KsmDaemon.system().settings();
 
         String output = run(
@@ -76,7 +76,7 @@ class TenantsTest {
                 .contains("tenants are class loaders", "tenants are JVMs", "with ksm4j", "process opted in, heap");
     }
 
-    /** What each tenant added, in per cent of its data, by the table under this heading. */
+    /** Returns the cost of each additional tenant in percent of its data, from the table under this heading. */
     private static List<Double> costs(String output, String heading) {
         return output.lines()
                 .dropWhile(line -> !line.equals(heading))
@@ -119,7 +119,7 @@ class TenantsTest {
         assertThat(KsmDaemon.system().settings()).isEqualTo(before);
     }
 
-    /** Started, with one JVM of tenants at least. */
+    /** Starts the sample, and waits until it has started a JVM. */
     private RunningJvm startLong() throws IOException {
         RunningJvm sample = RunningJvm.start(
                 List.of(),
@@ -132,7 +132,7 @@ class TenantsTest {
                 "--interval",
                 "0",
                 "--svg",
-                folder.resolve("plot.svg").toString());
+                directory.resolve("plot.svg").toString());
         await().atMost(PATIENCE).until(() -> running().size() > 1);
         return sample;
     }
@@ -141,7 +141,7 @@ class TenantsTest {
         return ChildJvm.run(Tenants.class, List.of(mark), arguments);
     }
 
-    /** The sample, and the JVMs that it has started. */
+    /** Returns the sample and the JVMs that it has started. */
     private List<Long> running() {
         List<Long> running = new ArrayList<>();
         for (ProcessHandle process : ProcessHandle.allProcesses().toList()) {
@@ -156,7 +156,7 @@ class TenantsTest {
         try {
             return Files.readString(Path.of("/proc", Long.toString(process.pid()), "cmdline"));
         } catch (IOException e) {
-            return "it has ended meanwhile";
+            return "it has ended";
         }
     }
 }

@@ -29,14 +29,14 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /**
- * What this kernel can be made to do wrong is found. Other processes may have marked memory too, so little is said of the machine
- * as a whole.
+ * Each problem that can be provoked on this kernel is found. Other processes may have marked memory, too, so there are
+ * few assertions about the whole machine.
  */
 @EnabledIfKsm(control = true)
 class AdviceTest {
 
     private static final Path SYSFS = Path.of("/sys/kernel/mm/ksm");
-    /** More than 16 MiB: of less, nothing is judged. */
+    /** More than 16 MiB: there are no findings for less. */
     private static final int PAGES = 5000;
 
     private final Ksm ksm = Ksm.system();
@@ -55,7 +55,7 @@ class AdviceTest {
         return findings.stream().filter(finding -> finding.kind() == kind).toList();
     }
 
-    /** Other processes may have marked memory of their own, and what the machine counts is of all. */
+    /** The counters of the machine include other processes, which may have marked memory, too. */
     private static List<Finding> notOfTheMachine(List<Finding> findings) {
         return findings.stream()
                 .filter(finding -> finding.scope() != Scope.MACHINE)
@@ -63,7 +63,7 @@ class AdviceTest {
     }
 
     @Test
-    void copiesAreWellMerged() throws InterruptedException {
+    void mergedCopiesHaveNoFindings() throws InterruptedException {
         try (MergeRegion one = allocate();
                 MergeRegion other = allocate()) {
             pages.fill(one.buffer(), page -> page);
@@ -79,7 +79,7 @@ class AdviceTest {
     }
 
     @Test
-    void uniquePagesAreWastedEffortAndALoss() throws InterruptedException {
+    void uniquePagesAreReportedAsWastedEffortAndLoss() throws InterruptedException {
         try (MergeRegion region = allocate()) {
             pages.fill(region.buffer(), page -> page);
             region.awaitMerged(1, PATIENCE);
@@ -101,12 +101,12 @@ class AdviceTest {
     }
 
     @Test
-    void smartScanHidesNoWastedEffort() throws InterruptedException, IOException {
+    void smartScanDoesNotHideWastedEffort() throws InterruptedException, IOException {
         ksmd.set(KsmSetting.SMART_SCAN, 1);
         try (MergeRegion region = allocate()) {
             pages.fill(region.buffer(), page -> page);
             region.awaitMerged(1, PATIENCE);
-            // Held at whatever scan it has come to.
+            // ksmd is stopped at any point of its scan.
             ksmd.set(KsmSetting.RUN, 0);
             double inVain = (double) (ksmd.read("pages_unshared") + ksmd.read("pages_volatile"));
             assertThat(inVain).isGreaterThanOrEqualTo(PAGES);
@@ -118,13 +118,13 @@ class AdviceTest {
     }
 
     @Test
-    void moreCopiesThanMayShareAPageAreFound() throws InterruptedException {
+    void moreCopiesThanASharedPageMayHaveUsersAreFound() throws InterruptedException {
         try (MergeRegion region = ksm.allocate(
                 2 * ksmd.read("max_page_sharing") * ksm.pageSize(),
                 RegionOptions.DEFAULT.withHugePages(HugePages.AVOID))) {
             pages.fill(region.buffer(), page -> 0);
             region.awaitMerged(1, PATIENCE);
-            // Other processes may have such pages, too, and come and go.
+            // Other processes may have such pages, too, and may start and exit.
             await().untilAsserted(() -> assertThat(of(ksm.advice(), Kind.MAX_PAGE_SHARING))
                     .singleElement()
                     .satisfies(finding -> {
@@ -160,7 +160,7 @@ class AdviceTest {
 
     @Test
     void hugePagesInMarkedMemoryAreFound() throws IOException {
-        // It would split them while the test looks.
+        // ksmd would split them during the test.
         ksmd.set(KsmSetting.RUN, 0);
         RegionOptions huge =
                 RegionOptions.DEFAULT.withHugePages(HugePages.ALLOW).withPopulate(true);
@@ -181,9 +181,9 @@ class AdviceTest {
         assertThat(of(ksm.advice(), Kind.NO_PERMISSION)).isEmpty();
     }
 
-    /** In a container, {@code /sys} is read-only, or hidden. */
+    /** In a container, {@code /sys} may be read-only or hidden. */
     @Test
-    void whatAContainerForbidsOrHidesIsFound() throws IOException {
+    void restrictionsOfAContainerAreFound() throws IOException {
         ksmd.set(KsmSetting.RUN, 0);
         assertThat(adviceWhere("mount --bind " + SYSFS + " " + SYSFS + " && mount -o remount,bind,ro " + SYSFS))
                 .contains("KSMD_STOPPED", "NO_PERMISSION")
@@ -202,7 +202,7 @@ class AdviceTest {
                 .output();
     }
 
-    /** Prints what is found. */
+    /** Prints the findings. */
     static final class Advice {
 
         private Advice() {}
@@ -215,7 +215,7 @@ class AdviceTest {
     }
 
     @Test
-    void aNegativeLifeIsRefused() {
+    void aNegativeLifetimeIsRefused() {
         assertThatThrownBy(() -> ksm.advice(Duration.ofSeconds(-1))).isInstanceOf(IllegalArgumentException.class);
     }
 }

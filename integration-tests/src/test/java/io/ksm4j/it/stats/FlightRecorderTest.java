@@ -40,7 +40,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Java Flight Recorder is told what happens to regions, and the numbers that the kernel has, as it has them. */
+/** Java Flight Recorder records the changes of regions, and the kernel's numbers unchanged. */
 @EnabledIfKsm
 class FlightRecorderTest {
 
@@ -54,7 +54,7 @@ class FlightRecorderTest {
     private final Ksm ksm = Ksm.system();
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
     @BeforeEach
     void awaitStatistics() {
@@ -67,7 +67,7 @@ class FlightRecorderTest {
                         .noneMatch(thread -> thread.getName().equals("ksm4j-jfr")));
     }
 
-    // ---- What happens to regions
+    // ---- Changes of regions
 
     @Test
     void markingAWholeRegionIsRecorded() throws IOException {
@@ -116,10 +116,10 @@ class FlightRecorderTest {
     }
 
     @Test
-    void failedMarkHasItsReason() throws IOException {
+    void aFailedMarkIsRecordedWithItsReason() throws IOException {
         try (Arena arena = Arena.ofShared();
                 FileChannel file = FileChannel.open(
-                        Files.write(folder.resolve("shared"), new byte[1 << 16]),
+                        Files.write(directory.resolve("shared"), new byte[1 << 16]),
                         StandardOpenOption.READ,
                         StandardOpenOption.WRITE);
                 Recording recording = record(CHANGES)) {
@@ -141,7 +141,7 @@ class FlightRecorderTest {
     }
 
     @Test
-    void forgottenRegionIsRecordedOnce() throws IOException {
+    void aForgottenRegionIsRecordedOnce() throws IOException {
         try (Recording recording = record(CHANGES)) {
             long leaks = ksm.registry().leaks();
             long address = forgetOne();
@@ -186,13 +186,13 @@ class FlightRecorderTest {
 
     @Test
     @EnabledIfKsm(control = true)
-    void statisticsAreWhatTheKernelsFilesAndTheRegistrySay(RunningKsmd ksmd) {
+    void statisticsMatchTheKernelsFilesAndTheRegistry(RunningKsmd ksmd) {
         try (MergeRegion region = ksm.allocate(1 << 20, SHOWN)) {
             new PageContents(System.nanoTime(), ksm.pageSize()).fill(region.buffer(), page -> page % 4);
             ksmd.awaitFullScans(3);
             ksmd.set(KsmSetting.RUN, 0);
 
-            // Again if another process has changed the counters between the two readings.
+            // Repeated if another process has changed the counters between the two readings.
             await().untilAsserted(() -> {
                 Map<String, Map<String, Long>> recorded = statistics();
                 assertThat(recorded.get("io.ksm4j.KernelStatistics"))
@@ -253,7 +253,7 @@ class FlightRecorderTest {
                 "profitBytes", profit);
     }
 
-    /** The numbers of each of the three events, of which there is one. */
+    /** Returns the numbers of the three events, each of which must be recorded once. */
     private Map<String, Map<String, Long>> statistics() throws IOException {
         try (Recording recording = record(List.of())) {
             STATISTICS.forEach(name -> recording.enable(name).with("period", "endChunk"));
@@ -264,7 +264,7 @@ class FlightRecorderTest {
     }
 
     @Test
-    void statisticsComeEveryTenSecondsUnlessToldOtherwise() {
+    void theDefaultPeriodOfStatisticsIsTenSeconds() {
         assertThat(FlightRecorder.getFlightRecorder().getEventTypes())
                 .filteredOn(type -> STATISTICS.contains(type.getName()))
                 .hasSize(3)
@@ -286,12 +286,12 @@ class FlightRecorderTest {
         return recording;
     }
 
-    /** Ends the recording, and returns what it has of ours. */
+    /** Ends the recording, and returns ksm4j's events. */
     private List<RecordedEvent> eventsOf(Recording recording) throws IOException {
         if (recording.getState() == RecordingState.RUNNING) {
             recording.stop();
         }
-        Path file = Files.createTempFile(folder, "recording", ".jfr");
+        Path file = Files.createTempFile(directory, "recording", ".jfr");
         recording.dump(file);
         return RecordingFile.readAllEvents(file).stream()
                 .filter(event -> name(event).startsWith("io.ksm4j."))

@@ -38,7 +38,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What the statistics say is what stands in the files of this machine. */
+/** The statistics match the files of this machine. */
 class KernelStatisticsTest {
 
     private static final Path KSM = Path.of("/sys/kernel/mm/ksm");
@@ -46,10 +46,10 @@ class KernelStatisticsTest {
     private static final int PAGES = 512;
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
-    /** Makes the pages of this test equal to no other pages of this machine. */
+    /** Makes the pages of this test differ from all other pages of this machine. */
     private final long salt = new SecureRandom().nextLong();
 
-    /** A container may hide them, and memory can be marked there all the same. */
+    /** A container may hide them, and still let memory be marked. */
     @BeforeEach
     void theKernelShowsItsFiles() {
         if (!Boolean.getBoolean("ksm.required")) {
@@ -82,8 +82,8 @@ class KernelStatisticsTest {
 
     @Test
     @EnabledIfKsm
-    void everyFileAndCounterOfThisKernelIsToldAsItIs() {
-        // Other processes may be merging: compared once more if anything changed in between.
+    void everyFileAndCounterOfThisKernelIsReportedUnchanged() {
+        // Other processes may be merging, so the comparison is repeated if anything has changed in between.
         await().atMost(PATIENCE).untilAsserted(() -> {
             Map<String, Long> vmstat = counters(VMSTAT);
             KsmStats stats = KsmStats.read();
@@ -105,7 +105,7 @@ class KernelStatisticsTest {
 
     @Test
     @EnabledIfKsm(control = true)
-    void whatMergingSavesIsWhatTheKernelReckons(RunningKsmd ksmd) throws IOException {
+    void savedMemoryMatchesTheKernelsCalculation(RunningKsmd ksmd) throws IOException {
         Ksm ksm = Ksm.system();
         long page = ksm.pageSize();
         try (MergeRegion region = ksm.allocate(PAGES * page)) {
@@ -126,7 +126,7 @@ class KernelStatisticsTest {
                         .isEqualTo(orAbsent(counters(Path.of("/proc/self/ksm_stat")), "ksm_rmap_items"));
             });
 
-            // Each write to a merged page is a copy.
+            // Each write to a merged page copies it.
             KsmStats merged = KsmStats.read();
             pages.fill(region.buffer(), i -> 1000 + i);
             ksmd.awaitFullScans(2);
@@ -142,7 +142,7 @@ class KernelStatisticsTest {
         }
     }
 
-    /** Marks memory, merges it, and says nothing: what it does is read from outside. */
+    /** Marks memory that merges, and prints nothing about it: the test reads its counters from outside. */
     static final class MergingChild {
         public static void main(String[] arguments) throws IOException {
             Ksm ksm = Ksm.system();
@@ -160,7 +160,7 @@ class KernelStatisticsTest {
 
     @Test
     @EnabledIfKsm(control = true)
-    void anotherProcessIsReadUntilItHasEnded() throws Exception {
+    void anotherProcessCanBeReadUntilItHasEnded() throws Exception {
         long pid;
         try (RunningJvm child = RunningJvm.start(MergingChild.class, Long.toString(salt))) {
             child.awaitLine("filled");
@@ -186,7 +186,7 @@ class KernelStatisticsTest {
                 .hasMessageContaining("has ended");
     }
 
-    /** Run as a user who may not look into other users' processes. */
+    /** Runs as a user who may not read the files of other users' processes. */
     static final class Stranger {
         public static void main(String[] arguments) {
             System.out.println("sees " + KsmStats.read().isAvailable() + " "
@@ -202,10 +202,10 @@ class KernelStatisticsTest {
 
     @Test
     @EnabledIfKsm(control = true)
-    void aProcessOfAnotherUserIsRefusedAndTheKernelIsNot(@TempDir Path folder) throws Exception {
-        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+    void aProcessOfAnotherUserCannotBeReadButTheKernelCan(@TempDir Path directory) throws Exception {
+        Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
         String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-        String classPath = ChildJvm.readableClassPath(folder);
+        String classPath = ChildJvm.readableClassPath(directory);
         long here = ProcessHandle.current().pid();
         List<String> arguments = List.of(java, "-cp", classPath, Stranger.class.getName(), Long.toString(here));
 
@@ -231,7 +231,7 @@ class KernelStatisticsTest {
 
     @Test
     @EnabledIfKsm
-    void readingLeavesLittleGarbageHoweverManyRegionsThereAre() {
+    void theGarbageOfAReadDoesNotDependOnTheNumberOfRegions() {
         Ksm ksm = Ksm.system();
         long without = leastAllocatedByReading();
         List<MergeRegion> regions =
@@ -245,7 +245,9 @@ class KernelStatisticsTest {
         }
     }
 
-    /** The least of some, because the interpreter and first calls allocate what compiled code does not. */
+    /**
+     * Returns the minimum of several calls, because the interpreter and first calls allocate more than compiled code.
+     */
     private static long leastAllocatedByReading() {
         long least = Long.MAX_VALUE;
         for (int i = 0; i < 50; i++) {

@@ -39,7 +39,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** JMX clients see what the registry knows. */
+/** JMX clients see the contents of the registry. */
 @EnabledIfKsm
 class MBeanTest {
 
@@ -59,7 +59,7 @@ class MBeanTest {
     }
 
     @Test
-    void beanShowsWhatTheRegistryShows() {
+    void theBeanMatchesTheRegistry() {
         try (MergeRegion region = Ksm.system().allocate(1 << 20, RegionOptions.DEFAULT.withName("shown"))) {
             assertThat(bean.getOpenRegions()).isEqualTo(registry.openRegions()).isPositive();
             assertThat(bean.getMergeableBytes())
@@ -83,7 +83,7 @@ class MBeanTest {
     }
 
     @Test
-    void beanListsAThousandMarksAtMost() {
+    void theBeanListsAtMostAThousandMarks() {
         List<MergeRegion> regions = new ArrayList<>();
         try {
             for (int i = 0; i <= MergeRegistryMXBean.MAX_MARKS; i++) {
@@ -99,10 +99,10 @@ class MBeanTest {
 
     @Test
     @EnabledIfKsm(control = true)
-    void kernelBeanShowsWhatTheFilesHold(RunningKsmd ksmd) {
+    void theKernelBeanMatchesTheFiles(RunningKsmd ksmd) {
         try (MergeRegion region = Ksm.system().allocate(1 << 20)) {
             mergeSome(ksmd, region);
-            // Again if another process has changed the counters meanwhile.
+            // Repeated if another process has changed the counters in between.
             await().untilAsserted(() -> {
                 Map<String, Object> shown = attributes(KERNEL);
                 Map<String, Object> expected = new TreeMap<>();
@@ -133,7 +133,7 @@ class MBeanTest {
                 derived.put("SharingRatio", (double) sharing / shared);
                 derived.put("WastedEffort", (double) unshared / sharing);
                 derived.put("VolatileShare", (double) inFlux / known);
-                derived.put("FullScanMillis", 0L); // RunningKsmd lets it sleep for 0 ms.
+                derived.put("FullScanMillis", 0L); // RunningKsmd sets sleep_millisecs to 0.
                 assertThat(shown).containsAllEntriesOf(derived);
 
                 assertThat(shown).containsEntry("MaxKernelPages", null);
@@ -146,7 +146,7 @@ class MBeanTest {
 
     @Test
     @EnabledIfKsm(control = true)
-    void processBeanShowsWhatTheFilesHold(RunningKsmd ksmd) {
+    void theProcessBeanMatchesTheFiles(RunningKsmd ksmd) {
         try (MergeRegion region = Ksm.system().allocate(1 << 20)) {
             mergeSome(ksmd, region);
             await().untilAsserted(() -> {
@@ -188,7 +188,7 @@ class MBeanTest {
         ksmd.set(KsmSetting.RUN, 0);
     }
 
-    /** All at once, and each by itself says the same. */
+    /** Reading all attributes at once and one by one gives the same values. */
     private Map<String, Object> attributes(String bean) throws JMException {
         ObjectName name = ObjectName.getInstance(bean);
         Map<String, Object> all = new TreeMap<>();
@@ -219,7 +219,7 @@ class MBeanTest {
 
     @ParameterizedTest
     @ValueSource(strings = {MergeRegistryMXBean.OBJECT_NAME, KERNEL, PROCESS})
-    void everyAttributeSaysWhatItMeansAndInWhichUnits(String bean) throws JMException {
+    void everyAttributeHasADescriptionWithItsUnit(String bean) throws JMException {
         assertThat(server.getMBeanInfo(ObjectName.getInstance(bean)).getAttributes())
                 .isNotEmpty()
                 .allSatisfy(attribute -> {
@@ -243,7 +243,9 @@ class MBeanTest {
                 });
     }
 
-    /** Finds the MBeans of another JVM as JConsole does, and prints each attribute: its bean, name, open type and value. */
+    /**
+     * Finds the MBeans of another JVM as JConsole does, and prints each attribute: its bean, name, open type and value.
+     */
     private static final String CLIENT = """
             import com.sun.tools.attach.VirtualMachine;
             import javax.management.*;
@@ -281,8 +283,8 @@ class MBeanTest {
 
     @EnabledIfKsmIsShown
     @Test
-    void clientsReadEverythingWithoutOurClasses(@TempDir Path folder) throws IOException, JMException {
-        Path client = Files.writeString(folder.resolve("Client.java"), CLIENT);
+    void clientsReadEverythingWithoutOurClasses(@TempDir Path directory) throws IOException, JMException {
+        Path client = Files.writeString(directory.resolve("Client.java"), CLIENT);
         try (MergeRegion region = Ksm.system().allocate(1, RegionOptions.DEFAULT.withName("seen-from-outside"))) {
             ChildJvm child = ChildJvm.run(
                             Path.of(System.getProperty("java.home")),

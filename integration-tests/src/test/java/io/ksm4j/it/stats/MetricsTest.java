@@ -37,7 +37,7 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
-/** What a Prometheus server would get of this machine. */
+/** The metrics that a Prometheus server would get from this machine. */
 @EnabledIfKsm(control = true)
 class MetricsTest {
 
@@ -46,7 +46,7 @@ class MetricsTest {
     private final Ksm ksm = Ksm.system();
     private final PageContents pages = PageContents.unique(ksm.pageSize());
 
-    /** Offers metrics on a port of this machine, and gets them from there. */
+    /** Offers metrics on a local port, and scrapes them. */
     private static Map<String, Double> scrape(PrometheusMeterRegistry registry) {
         try {
             HttpServer server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
@@ -74,7 +74,7 @@ class MetricsTest {
         }
     }
 
-    /** Without the label that all have. */
+    /** Leaves out the label that all samples have. */
     private static Map<String, Double> samples(String text) {
         Map<String, Double> samples = new HashMap<>();
         text.lines().filter(line -> !line.startsWith("#")).forEach(line -> {
@@ -99,7 +99,7 @@ class MetricsTest {
                 RegionOptions.DEFAULT.withMarking(marking).withHugePages(HugePages.AVOID));
     }
 
-    /** The files' own words, by the names of the samples. */
+    /** Returns the contents of the files, by the names of the samples. */
     private Map<String, Double> readFiles(RunningKsmd ksmd) throws IOException {
         Map<String, Double> numbers = new HashMap<>();
         double page = ksm.pageSize();
@@ -148,12 +148,12 @@ class MetricsTest {
     }
 
     @Test
-    void aScrapeSaysWhatTheFilesOfTheKernelSay(RunningKsmd ksmd) throws Exception {
+    void aScrapeMatchesTheFilesOfTheKernel(RunningKsmd ksmd) throws Exception {
         double alreadyOpen = ksm.registry().openRegions();
         try (MergeRegion one = allocate(Marking.MERGEABLE);
                 MergeRegion other = allocate(Marking.MERGEABLE);
                 MergeRegion unmarked = allocate(Marking.UNMERGEABLE)) {
-            // Half the pages are equal in both.
+            // Half of the pages are equal in both regions.
             pages.fill(one.buffer(), page -> page);
             pages.fill(other.buffer(), page -> page < PAGES / 2 ? page : -page);
             pages.fill(unmarked.buffer(), page -> page);
@@ -161,7 +161,7 @@ class MetricsTest {
                     .isTrue();
             ksmd.set(KsmSetting.RUN, 0);
 
-            // Other processes of this machine may change the numbers meanwhile: another attempt then.
+            // Other processes of this machine may change the numbers in between: then the comparison is repeated.
             Map<String, Double> scraped = await().until(
                             () -> {
                                 Map<String, Double> before = readFiles(ksmd);
@@ -189,12 +189,12 @@ class MetricsTest {
             // The kernel rounds the proportional size of a mapping down to kilobytes.
             assertThat(scraped.get("ksm_regions_saved_bytes"))
                     .isCloseTo(inOne.saved() + inOther.saved(), within(2 * 1024.0));
-            assertThat(scraped).as("all that there are").hasSize(readFiles(ksmd).size() + 8 + 1);
+            assertThat(scraped).as("all samples").hasSize(readFiles(ksmd).size() + 8 + 1);
         }
     }
 
     @Test
-    void numbersOfRegionsAreKeptForTheirInterval() {
+    void numbersOfRegionsAreCachedForTheirInterval() {
         double alreadyOpen = ksm.registry().openRegions();
         PrometheusMeterRegistry kept = bound(Duration.ofDays(1));
         PrometheusMeterRegistry fresh = bound(Duration.ZERO);

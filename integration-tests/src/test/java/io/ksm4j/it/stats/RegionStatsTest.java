@@ -38,7 +38,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
 
-/** The numbers of a region are those of its own pages, whatever lies beside it. */
+/** The numbers of a region are those of its own pages, whatever memory is adjacent. */
 @EnabledIfKsm(control = true)
 class RegionStatsTest {
 
@@ -52,7 +52,7 @@ class RegionStatsTest {
 
     private static final RegionOptions SMALL_PAGES = RegionOptions.DEFAULT.withHugePages(HugePages.AVOID);
 
-    /** Makes the pages of this test equal to no other pages of this machine. */
+    /** Makes the pages of this test differ from all other pages of this machine. */
     private final long salt = new SecureRandom().nextLong();
 
     private static void assertStats(RegionStats stats, AddressRange range, long pageSize) {
@@ -64,7 +64,10 @@ class RegionStatsTest {
         assertThat((double) stats.savedBytes()).as("saved").isCloseTo(counted.saved(), within(1024.0));
     }
 
-    /** One mapping of five parts. The three in the middle are regions: equal pages, unique pages, and half and half. */
+    /**
+     * Fills one mapping of five parts. The three in the middle are regions: equal pages, unique pages, and half of
+     * each.
+     */
     private static List<MergeRegion> neighbours(Ksm ksm, MergeRegion memory, PageContents pages) {
         pages.fill(memory.buffer(), page -> switch ((int) page / PAGES) {
             case 1 -> -1;
@@ -89,7 +92,7 @@ class RegionStatsTest {
 
     @ParameterizedTest
     @FieldSource("io.ksm4j.it.fixtures.TestedBackends#NAMES")
-    void regionsJoinedToOneMappingAreCountedApart(String backend, RunningKsmd ksmd) {
+    void regionsInOneMappingAreCountedSeparately(String backend, RunningKsmd ksmd) {
         Ksm ksm = Ksm.with(TestedBackends.open(backend));
         try (MergeRegion memory = allocate(ksm, Marking.MERGEABLE)) {
             List<MergeRegion> regions = neighbours(ksm, memory, new PageContents(salt, ksm.pageSize()));
@@ -98,7 +101,7 @@ class RegionStatsTest {
                 assertThat(memory.stats().mergedBytes()).hasValue((PAGES + PAGES / 2) * ksm.pageSize());
             });
             List<Mapping> before = mappings(memory);
-            assertThat(before).as("all in one").hasSize(1);
+            assertThat(before).as("one mapping").hasSize(1);
 
             Map<MergeRegion, RegionStats> stats = ksm.stats(regions);
 
@@ -117,13 +120,13 @@ class RegionStatsTest {
     }
 
     @Test
-    void whatMadviseWasToldAboutReadsIsAsItWas() {
+    void theAdviceAboutReadsIsUnchanged() {
         KsmBackend backend = TestedBackends.open("ffm");
         Ksm ksm = Ksm.with(backend);
         try (MergeRegion memory = allocate(ksm, Marking.MERGEABLE)) {
             List<MergeRegion> regions = neighbours(ksm, memory, new PageContents(salt, ksm.pageSize()));
             long half = memory.size() / 2 & -ksm.pageSize();
-            // Of the second region one half reads at random: three mappings, and a region across two of them.
+            // Half of the second region has MADV_RANDOM: three mappings, and a region in two of them.
             assertThat(backend.madvise(memory.address(), half, MADV_RANDOM)).isZero();
             List<Mapping> before = mappings(memory);
             assertThat(before).hasSize(2);
@@ -140,9 +143,11 @@ class RegionStatsTest {
         }
     }
 
-    /** Nothing is left of the one mapping in the middle that neither region has, and both advices are the neighbours'. */
+    /**
+     * Nothing is left of the one mapping in the middle that neither region has, and both advices are the neighbours'.
+     */
     @Test
-    void regionsThatFillAMappingBetweenSequentialNeighboursAreCounted() {
+    void regionsThatFillAMappingBetweenOthersWithSequentialAdviceAreCounted() {
         KsmBackend backend = TestedBackends.open("ffm");
         Ksm ksm = Ksm.with(backend);
         long page = ksm.pageSize();
@@ -180,7 +185,9 @@ class RegionStatsTest {
                 assertThat(stats.get(left).residentBytes()).isEqualTo(20 * page);
                 assertThat(stats.get(right).residentBytes()).isEqualTo(30 * page);
                 assertThat(stats.get(memory).residentBytes()).isEqualTo(memory.size());
-                assertThat(ksm.stats().residentBytes()).as("each page once").isEqualTo(memory.size());
+                assertThat(ksm.stats().residentBytes())
+                        .as("every page is counted once")
+                        .isEqualTo(memory.size());
             }
         }
     }
@@ -198,7 +205,7 @@ class RegionStatsTest {
             pages.fill(unmarked.buffer(), page -> 5);
             pages.fill(fallback.buffer(), page -> 5);
             List<MergeRegion> regions = neighbours(ksm, memory, pages);
-            // Somebody else marks all of it: the regions and memory that is none of ours are one mapping.
+            // Other code marks all of it: the regions and the memory between them are one mapping.
             assertThat(backend.madvise(memory.address(), memory.size(), MADV_MERGEABLE))
                     .isZero();
             assertThat(mappings(memory)).hasSize(1);
@@ -224,7 +231,7 @@ class RegionStatsTest {
     }
 
     @Test
-    void theSumLeavesOutMemoryThatIsNoLongerTheRegions() {
+    void theSumLeavesOutMemoryThatIsNoLongerOfTheRegion() {
         KsmBackend backend = TestedBackends.open("ffm");
         Ksm ksm = Ksm.with(backend);
         AtomicBoolean alive = new AtomicBoolean(true);
@@ -232,7 +239,7 @@ class RegionStatsTest {
             new PageContents(salt, ksm.pageSize()).fill(memory.buffer(), page -> page);
             MergeRegion freed = ksm.adopt(memory.address(), memory.size() / 2, RegionOptions.DEFAULT, alive::get);
             assertThat(ksm.stats().residentBytes()).isEqualTo(freed.size());
-            // The owner has freed it, and it is somebody else's, who has marked nothing.
+            // The owner has freed it, and the addresses are mapped again, unmarked.
             alive.set(false);
             assertThat(backend.madvise(memory.address(), memory.size(), MADV_UNMERGEABLE))
                     .isZero();
@@ -247,12 +254,12 @@ class RegionStatsTest {
     }
 
     @Test
-    void pagesReplacedByTheKernelsPageOfZerosAreToldApart(RunningKsmd ksmd) throws IOException {
+    void pagesReplacedByTheZeroPageAreCountedSeparately(RunningKsmd ksmd) throws IOException {
         Ksm ksm = Ksm.system();
         try (MergeRegion zeros = allocate(ksm, Marking.MERGEABLE);
                 MergeRegion unique = allocate(ksm, Marking.MERGEABLE)) {
             ksmd.set(KsmSetting.USE_ZERO_PAGES, 1);
-            // Writing makes a page of its own, also where zeros are written.
+            // A write allocates a page, even if it writes zeros.
             for (long at = 0; at < zeros.size() - ksm.pageSize(); at += ksm.pageSize()) {
                 zeros.buffer(at, 1).put(0, (byte) 0);
             }
@@ -271,10 +278,10 @@ class RegionStatsTest {
     }
 
     @Test
-    void whatTheKernelDidNotTakeIsNotCountedAsMarked(@TempDir Path folder) throws IOException {
+    void rangesThatTheKernelDidNotMarkAreNotCountedAsMarked(@TempDir Path directory) throws IOException {
         Ksm ksm = Ksm.system();
         try (RandomAccessFile file =
-                new RandomAccessFile(folder.resolve("shared").toFile(), "rw")) {
+                new RandomAccessFile(directory.resolve("shared").toFile(), "rw")) {
             file.setLength(4 * ksm.pageSize());
             var shared = file.getChannel().map(FileChannel.MapMode.READ_WRITE, 0, 4 * ksm.pageSize());
             for (int page = 0; page < 4; page++) {
@@ -305,7 +312,7 @@ class RegionStatsTest {
     }
 
     @Test
-    void memoryThatIsGoneHasNoStats() {
+    void unmappedMemoryHasNoStats() {
         Ksm ksm = Ksm.system();
         MergeRegion memory = ksm.allocate(4 * ksm.pageSize());
         MergeRegion inside = ksm.adopt(memory.address(), ksm.pageSize());
@@ -325,7 +332,7 @@ class RegionStatsTest {
     }
 
     @Test
-    void readingWhileNeighboursComeAndGoHarmsNobody() throws InterruptedException {
+    void readingIsCorrectWhileAdjacentRegionsOpenAndClose() throws InterruptedException {
         Ksm ksm = Ksm.system();
         long size = PAGES * ksm.pageSize();
         AtomicBoolean done = new AtomicBoolean();
@@ -391,7 +398,9 @@ class RegionStatsTest {
         }
     }
 
-    /** The least of some, because the interpreter and first calls allocate what compiled code does not. */
+    /**
+     * Returns the minimum of several calls, because the interpreter and first calls allocate more than compiled code.
+     */
     private static long leastAllocatedBySum(Ksm ksm) {
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         long least = Long.MAX_VALUE;

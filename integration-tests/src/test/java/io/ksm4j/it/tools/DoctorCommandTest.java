@@ -23,7 +23,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** {@code ksm doctor} on the machine as it is, and on one made worse. */
+/** {@code ksm doctor} on this machine as it is and with problems. */
 @EnabledIfKsm(control = true)
 class DoctorCommandTest {
 
@@ -51,7 +51,7 @@ class DoctorCommandTest {
     }
 
     @Test
-    void aStoppedKsmdIsCuredByStartingIt(RunningKsmd ksmd) {
+    void theRemedyForAStoppedKsmdIsToStartIt(RunningKsmd ksmd) {
         ksmd.set(KsmSetting.RUN, 0);
 
         EndedProcess doctor = KsmProcess.run("doctor");
@@ -81,16 +81,16 @@ class DoctorCommandTest {
 
         assertThat(never.exitStatus()).isEqualTo(3);
         assertThat(never.output())
-                .startsWith(
-                        "{\"canMerge\": false, \"verdict\": \"fixable\", \"checks\": [{\"name\": \"kernel\", \"verdict\": \"ok\", \"reason\": \"")
+                .startsWith("{\"canMerge\": false, \"verdict\": \"fixable\", "
+                        + "\"checks\": [{\"name\": \"kernel\", \"verdict\": \"ok\", \"reason\": \"")
                 .contains("{\"name\": \"speed\", \"verdict\": \"fixable\", \"reason\": \"ksmd scans no pages: ")
                 .hasLineCount(1);
     }
 
-    /** As container runtimes hide files. */
+    /** Hides files as container runtimes do. */
     @EnabledIfRoot
     @Test
-    void whatIsMaskedCannotBeTold(RunningKsmd ksmd) {
+    void hiddenFilesMakeTheVerdictUnknown(RunningKsmd ksmd) {
         EndedProcess doctor = KsmProcess.run(
                 List.of(
                         "unshare",
@@ -107,10 +107,10 @@ class DoctorCommandTest {
     }
 
     @Test
-    void withoutRightsItSaysWhoHasThem(RunningKsmd ksmd, @TempDir Path folder) throws IOException {
-        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+    void missingRightsAreReportedWithTheUserWhoHasThem(RunningKsmd ksmd, @TempDir Path directory) throws IOException {
+        Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
 
-        EndedProcess doctor = EndedProcess.run(KsmProcess.commandOfNobody(folder, "doctor"));
+        EndedProcess doctor = EndedProcess.run(KsmProcess.commandOfNobody(directory, "doctor"));
 
         assertThat(doctor.exitStatus()).as(doctor.output() + doctor.errors()).isZero();
         assertThat(doctor.output()).containsPattern("warning  rights .*\n +-> run ksm tune as root");

@@ -37,14 +37,14 @@ import java.util.regex.Pattern;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
-/** {@code ksm estimate} beside JVMs whose pages are known, and what ksmd then makes of them. */
+/** {@code ksm estimate} for JVMs whose pages are known, compared with what ksmd then merges. */
 class EstimateCommandTest {
 
     private static final long PAGE = Ksm.system().pageSize();
 
     /**
-     * Has a region of pages, and says where: a salt, then {@code PAGES:CONTENTS} again and again; of 0 contents are zeros, and of -1
-     * pages that are read and never written.
+     * Fills a region with pages, and prints its address. The arguments are a salt and any number of {@code
+     * PAGES:CONTENTS}: 0 contents are pages of zeros, and -1 contents are pages that are read and never written.
      */
     static final class Holder {
 
@@ -91,7 +91,7 @@ class EstimateCommandTest {
         return jvm;
     }
 
-    /** PageContents of memory that the regions of all holders take together. */
+    /** The total pages of the regions of all holders. */
     private long frames() {
         return regions.entrySet().stream()
                 .flatMapToLong(holder -> PageCounts.frames(holder.getKey().pid(), holder.getValue(), PAGE))
@@ -99,7 +99,7 @@ class EstimateCommandTest {
                 .count();
     }
 
-    /** Whether reading an untouched page maps the zero page, as most kernels do. */
+    /** Returns whether reading an untouched page maps the zero page, as on most kernels. */
     private static boolean readsMapTheZeroPage() {
         try (MergeRegion region = Ksm.system()
                 .allocate(
@@ -110,7 +110,10 @@ class EstimateCommandTest {
         }
     }
 
-    /** Copies of equal pages that the kernel keeps beside the first, because {@code max_page_sharing} limits the users of each. */
+    /**
+     * Returns the number of further shared pages that the kernel keeps because {@code max_page_sharing} limits the
+     * users of one.
+     */
     private static long extraCopies(long pages, long maxPageSharing) {
         return (pages - 1) / maxPageSharing;
     }
@@ -125,7 +128,7 @@ class EstimateCommandTest {
         return Long.toString(jvm.pid());
     }
 
-    /** The first number under this name, which for names that processes have, too, is that of all of them. */
+    /** Returns the first number with this name: that of all processes, if processes have one, too. */
     private static long number(EndedProcess estimate, String name) {
         assertThat(estimate.exitStatus()).as(estimate.errors()).isZero();
         Matcher matcher = Pattern.compile("\"" + name + "\": (-?\\d+)").matcher(estimate.output());
@@ -141,7 +144,7 @@ class EstimateCommandTest {
                 RunningJvm other = holder("300:150", "100:100", "10:0")) {
             EndedProcess estimate = estimate("--marked", pid(one), pid(other), pid(one));
 
-            // The other has the contents of each part, too, and zeros are one more.
+            // The other process has the same contents, and zeros are one more.
             long read = readsMapTheZeroPage() ? 0 : 8;
             long ofOne = 1132 + read;
             long keptOfOne = 100 + 1 + 1;
@@ -170,25 +173,25 @@ class EstimateCommandTest {
                     .isNotEmpty()
                     .allSatisfy(name -> assertThat(page).contains("`" + name.group(1) + "`"));
 
-            // Of these two alone: others may merge pages, too.
+            // Of these two processes only: others may merge pages, too.
             long zeroPage = readsMapTheZeroPage() ? 1 : 0;
             assertThat(frames()).isEqualTo(candidates + zeroPage);
             ksmd.set(KsmSetting.RUN, 1);
             await().atMost(PATIENCE).until(this::frames, frames -> frames == candidates - saved + zeroPage);
             assertThat(ProcessKsmStats.read(one.pid()).rmapItems()).hasValue(ofOne);
             assertThat(ProcessKsmStats.read(one.pid()).mergingPages()).hasValue(ofOne);
-            // All but the 99 contents that it alone has, once.
+            // All but one copy of each of its 99 unique contents.
             assertThat(ProcessKsmStats.read(other.pid()).mergingPages()).hasValue(410 - 99);
             assertThat(number(estimate, "costBytes")).isEqualTo(candidates * 64 + kept * 64 + 2 * 48);
 
             ksmd.set(KsmSetting.RUN, 0);
             EndedProcess after = estimate("--marked", pid(one), pid(other));
             assertThat(number(after, "candidateBytes")).isEqualTo(candidates * PAGE);
-            assertThat(number(after, "savedBytes")).as("but the copies").isEqualTo(extraCopies * PAGE);
+            assertThat(number(after, "savedBytes")).as("except for the copies").isEqualTo(extraCopies * PAGE);
         }
     }
 
-    /** Kernels without NUMA have no such setting, and one node. */
+    /** Kernels without NUMA have no such setting. */
     private static boolean mergeAcrossNodes() {
         return KsmDaemon.system().settings().get(KsmSetting.MERGE_ACROSS_NODES).orElse(1) == 1;
     }
@@ -205,12 +208,12 @@ class EstimateCommandTest {
     @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
-    void aSampleInLittleMemoryComesClose(RunningKsmd ksmd) throws Exception {
+    void aSampleInLittleMemoryIsAccurate(RunningKsmd ksmd) throws Exception {
         ksmd.set(KsmSetting.RUN, 0);
         try (RunningJvm jvm = holder("16384:8192", "4096:1", "4096:0")) {
             EndedProcess estimate = estimate("--marked", "--memory", "64k", pid(jvm));
 
-            // 4096 places, a quarter of which stay free; 8194 contents.
+            // 4096 entries, a quarter of which stay free, for 8194 contents.
             long saved = 8192 + 8190 - 2 * extraCopies(4096, ksmd.read("max_page_sharing"));
             assertThat(number(estimate, "sampling")).isEqualTo(4);
             assertThat(number(estimate, "candidateBytes")).isEqualTo(24576 * PAGE);
@@ -226,7 +229,7 @@ class EstimateCommandTest {
     @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
-    void whatIsEstimatedOfTenantsIsWhatTheyThenSave(RunningKsmd ksmd) throws Exception {
+    void theEstimateForTenantsMatchesWhatTheyThenSave(RunningKsmd ksmd) throws Exception {
         ksmd.set(KsmSetting.RUN, 0);
         long seed = new SecureRandom().nextLong();
         List<RunningJvm> tenants = new ArrayList<>();
@@ -245,7 +248,7 @@ class EstimateCommandTest {
                 tenant.proceed();
                 tenant.awaitLine("ready");
             }
-            // Stopped, so that their memory does not change between the estimate and the merge.
+            // Stopped, so that their memory does not change between the estimate and merging.
             for (RunningJvm tenant : tenants) {
                 tenant.stop();
             }
@@ -292,7 +295,7 @@ class EstimateCommandTest {
         }
     }
 
-    /** Changes 200 pages for ever, and has 1000 equal ones. */
+    /** Keeps changing 200 pages, and has 1000 equal ones. */
     static final class Changer {
 
         private Changer() {}
@@ -317,7 +320,7 @@ class EstimateCommandTest {
 
     @EnabledIfRoot
     @Test
-    void whatAForkSharesIsCountedOnce() throws Exception {
+    void pagesThatAForkSharesAreCountedOnce() throws Exception {
         String script = "x=$(head -c 8388608 /dev/urandom | base64 -w 0); while :; do sleep 100; done & echo $!; wait";
         Process parent = new ProcessBuilder("bash", "-c", script).start();
         try {

@@ -26,7 +26,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** How {@code ksm estimate} ends where there is nothing to estimate, or no more, and what a terminal shows until then. */
+/** How {@code ksm estimate} ends if there is nothing to estimate, or nothing left, and the progress on a terminal. */
 @Aside
 @Tag("long")
 class EstimateEndsTest {
@@ -43,10 +43,10 @@ class EstimateEndsTest {
 
     @EnabledIfRoot
     @Test
-    void aTerminalShowsHowFarItIsAndThenMessagesAlone(@TempDir Path folder) throws Exception {
+    void aTerminalShowsTheProgressAndThenMessagesOnly(@TempDir Path directory) throws Exception {
         List<String> heap = List.of("-Xms512m", "-Xmx512m", "-XX:+AlwaysPreTouch");
         try (RunningJvm jvm = RunningJvm.start(List.of(), heap, Waiter.class);
-                Tmux tmux = Tmux.open(folder, 100, 24)) {
+                Tmux tmux = Tmux.open(directory, 100, 24)) {
             jvm.awaitLine("ready");
             Pattern progress = Pattern.compile("(?m)^[0-9.]+ MiB of 1\\.\\d GiB, [0-9.]+ .iB/s$");
 
@@ -60,14 +60,14 @@ class EstimateEndsTest {
             tmux.awaitScreen(progress.asPredicate());
             new ProcessBuilder("kill", "-KILL", pid(jvm)).start().waitFor();
             assertThat(tmux.awaitText("ksm: process " + pid(jvm) + " ended while it was read: "))
-                    .as("nothing stands before it, and the progress is gone")
+                    .as("nothing before it, and the progress is erased")
                     .startsWith("ksm: process ")
                     .doesNotContainPattern(progress);
             assertThat(tmux.exitStatus()).isEqualTo(1);
         }
     }
 
-    /** Reads until there is nothing more to read. */
+    /** Reads its input to the end. */
     static final class Waiter {
 
         private Waiter() {}
@@ -86,10 +86,10 @@ class EstimateEndsTest {
 
     @EnabledIfRoot
     @Test
-    void whatHasNoMemoryIsSaidInOneLineEach() throws Exception {
+    void processesWithoutMemoryAreReportedInOneLineEach() throws Exception {
         Process ended = new ProcessBuilder("true").start();
         ended.waitFor();
-        // The shell becomes a program that never asks for its child.
+        // The shell becomes a program that does not wait for its child.
         Process parent = new ProcessBuilder("sh", "-c", "sleep 100 & echo $!; exec sleep 100").start();
         try (RunningJvm jvm = waiter()) {
             String zombie = parent.inputReader(StandardCharsets.UTF_8).readLine();
@@ -140,12 +140,12 @@ class EstimateEndsTest {
 
     @EnabledIfRoot
     @Test
-    void withoutRightsNothingIsRead(@TempDir Path folder) throws IOException {
-        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+    void withoutRightsNothingIsRead(@TempDir Path directory) throws IOException {
+        Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
         String own = Long.toString(ProcessHandle.current().pid());
 
         assertLeftOut(
-                EndedProcess.run(KsmProcess.commandOfNobody(folder, "estimate", own)),
+                EndedProcess.run(KsmProcess.commandOfNobody(directory, "estimate", own)),
                 "no permission to read the memory of process " + own + ": run as root");
     }
 
@@ -171,7 +171,7 @@ class EstimateEndsTest {
         }
     }
 
-    /** Whether it has open what it needs to look at memory. */
+    /** Returns whether it has opened the files that it needs to read memory. */
     private static boolean looks(RunningJvm estimate) throws IOException {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(Path.of("/proc", pid(estimate), "fd"))) {
             for (Path file : files) {
@@ -180,7 +180,7 @@ class EstimateEndsTest {
                 }
             }
         } catch (NoSuchFileException e) {
-            // Closed meanwhile.
+            // The descriptor was closed in between.
         }
         return false;
     }

@@ -12,8 +12,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * A program whose first thread has ended, as {@code pthread_exit} in {@code main} ends it. The first thread waits in the launcher
- * {@code java}, so a signal makes it call {@code pthread_exit}. The program runs until its standard input ends.
+ * A program whose first thread has ended, as {@code pthread_exit} in {@code main} ends it. The first thread waits in
+ * the launcher {@code java}, so a signal makes it call {@code pthread_exit}. The program runs until its standard input
+ * ends.
  */
 final class FirstThreadEnds {
 

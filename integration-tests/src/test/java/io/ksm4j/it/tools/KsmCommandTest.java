@@ -14,13 +14,13 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What all subcommands of {@code ksm} have in common. */
+/** The common behaviour of all subcommands of {@code ksm}. */
 @Aside
 class KsmCommandTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"", "nonsense", "status 0", "status \u001b[2J\u009b2J", "attach 0"})
-    void badArgumentsAreRefusedInOneLine(String arguments) {
+    void badArgumentsAreReportedInOneLine(String arguments) {
         EndedProcess ksm = KsmProcess.run(arguments.isEmpty() ? new String[0] : arguments.split(" ", -1));
 
         assertThat(ksm.exitStatus()).isEqualTo(2);
@@ -47,22 +47,22 @@ class KsmCommandTest {
     }
 
     @Test
-    void helpShowsThatOfACommand() {
+    void helpShowsTheHelpOfACommand() {
         assertThat(KsmProcess.run("help", "status").output()).startsWith("Usage: ksm status ");
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"--help", "doctor"})
-    void aReaderThatHasGoneEndsItQuietly(String arguments) {
-        // What it writes first comes after the JVM has started, when the reader has long gone.
+    void aClosedPipeEndsTheCommandWithoutAMessage(String arguments) {
+        // The JVM writes after its start, when the reader has exited.
         EndedProcess bash = inBash("{ \"$@\"; echo \"status $?\" >&2; } | true", arguments);
 
         assertThat(bash.errors()).isEqualTo("status 141\n");
     }
 
     @Test
-    void aReaderOfAPipeWithANameMayGoToo(@TempDir Path folder) {
-        Path pipe = folder.resolve("pipe");
+    void aClosedNamedPipeEndsTheCommandWithoutAMessage(@TempDir Path directory) {
+        Path pipe = directory.resolve("pipe");
         EndedProcess bash = inBash(
                 "mkfifo " + pipe + "; { \"$@\" > " + pipe + "; echo \"status $?\" >&2; } & true < " + pipe + "; wait",
                 "--help");
@@ -71,7 +71,7 @@ class KsmCommandTest {
     }
 
     @Test
-    void aFullDiskIsSaidInOneLine() {
+    void aFullDiskIsReportedInOneLine() {
         EndedProcess bash = inBash("\"$@\" > /dev/full", "doctor", "--json");
 
         assertThat(bash.exitStatus()).isEqualTo(1);

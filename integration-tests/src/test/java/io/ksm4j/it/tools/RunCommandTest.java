@@ -18,7 +18,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** {@code ksm run}, which becomes another program. */
+/** {@code ksm run}, whose process becomes another program. */
 @Aside
 @EnabledIfKsm
 class RunCommandTest {
@@ -40,7 +40,7 @@ class RunCommandTest {
     }
 
     @Test
-    void argumentsEnvironmentAndFilesArriveAsTheyAre() {
+    void argumentsEnvironmentAndFilesArePassedOnUnchanged() {
         List<String> command = new ArrayList<>(List.of(
                 "bash",
                 "-c",
@@ -70,7 +70,7 @@ class RunCommandTest {
                 .isEqualTo(status);
     }
 
-    /** A shell does not hand on what is blocked, so there is none here. */
+    /** No shell is involved, since a shell does not pass on blocked signals. */
     @Test
     void signalsStayBlocked() {
         List<String> blocking = List.of("env", "--block-signal=USR1");
@@ -84,19 +84,19 @@ class RunCommandTest {
     }
 
     @Test
-    void noCountersOfAJvmStayBehind() {
-        Path folder = Path.of("/tmp", "hsperfdata_" + System.getProperty("user.name"));
+    void noPerformanceCountersOfTheJvmStayBehind() {
+        Path directory = Path.of("/tmp", "hsperfdata_" + System.getProperty("user.name"));
 
-        EndedProcess program = KsmProcess.run("run", "sh", "-c", "echo $$; ls " + folder);
+        EndedProcess program = KsmProcess.run("run", "sh", "-c", "echo $$; ls " + directory);
 
         List<String> lines = program.output().lines().toList();
         assertThat(lines.subList(1, lines.size())).doesNotContain(lines.get(0));
     }
 
-    /** Such as a jar that the JVM has not opened, and a closed standard file. */
+    /** For example a jar that the JVM has not opened, and a closed standard stream. */
     @Test
-    void filesOfTheJvmAreToldFromOthers(@TempDir Path folder) throws IOException {
-        Path jar = Files.createFile(folder.resolve("data.jar"));
+    void onlyTheFilesOfTheJvmAreClosed(@TempDir Path directory) throws IOException {
+        Path jar = Files.createFile(directory.resolve("data.jar"));
         List<String> command = new ArrayList<>(List.of("sh", "-c", "exec \"$@\" 3<" + jar + " <&-", "sh"));
         command.addAll(KsmProcess.command("run", "sh", "-c", "ls /proc/$$/fd; readlink /proc/$$/fd/3"));
 
@@ -106,8 +106,8 @@ class RunCommandTest {
     }
 
     @Test
-    void theProgramHasTheTerminal(@TempDir Path folder) throws IOException {
-        try (Tmux tmux = Tmux.open(folder, 90, 24)) {
+    void theProgramHasTheTerminal(@TempDir Path directory) throws IOException {
+        try (Tmux tmux = Tmux.open(directory, 90, 24)) {
             tmux.type("./ksm run sh -c 'stty size; read line; echo \"has read $line\"; exec sleep 100'");
             tmux.awaitText("\n24 90\n");
             tmux.type("a line");
@@ -125,7 +125,7 @@ class RunCommandTest {
     }
 
     @Test
-    void onAnOldKernelItWarns() {
+    void anOldKernelGetsAWarning() {
         List<String> command = new ArrayList<>(KsmProcess.command("run", "sh", "-c", "exit 3"));
         command.add(1, "-Dos.version=6.5.0-41-generic");
 
@@ -138,13 +138,13 @@ class RunCommandTest {
     }
 
     @Test
-    void whatCannotBeRunIsSaidInOneLine(@TempDir Path folder) throws IOException {
-        // In a directory that may not be searched there might be one.
+    void aProgramThatCannotRunIsReportedInOneLine(@TempDir Path directory) throws IOException {
+        // The program might be in a directory without search permission.
         EndedProcess missing = KsmProcess.run(List.of("env", "PATH=/usr/bin:/bin"), "run", "ksm4j-no-such-program");
         assertThat(missing.exitStatus()).isEqualTo(127);
         assertThat(missing.errors()).isEqualTo("ksm: there is no program ksm4j-no-such-program\n");
 
-        Path script = Files.writeString(folder.resolve("script"), "echo \"$@\"\n");
+        Path script = Files.writeString(directory.resolve("script"), "echo \"$@\"\n");
         EndedProcess refused = KsmProcess.run("run", script.toString());
         assertThat(refused.exitStatus()).isEqualTo(126);
         assertThat(refused.errors()).isEqualTo("ksm: no permission to run " + script + "\n");

@@ -19,7 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The one jar of {@code ksm}, by the launcher that is installed with it. {@code package} builds it. */
+/** The runnable jar of {@code ksm}, started by its launcher. Maven's {@code package} builds it. */
 @Aside
 @EnabledIfKsm
 class RunnableJarTest {
@@ -54,7 +54,7 @@ class RunnableJarTest {
     }
 
     @Test
-    void itBringsABackendForEveryJdk() throws IOException {
+    void theJarHasABackendForEveryJdk() throws IOException {
         EndedProcess onThisJdk = EndedProcess.run(launcher(JDK, "doctor"));
         assertThat(onThisJdk.output())
                 .containsPattern("\nok +java .*native access is enabled")
@@ -67,7 +67,7 @@ class RunnableJarTest {
     }
 
     @Test
-    void itTellsItsVersion() {
+    void theJarPrintsItsVersion() {
         String version = jar.getFileName().toString().replaceAll("ksm-tools-(.+)-runnable[.]jar", "$1");
 
         assertThat(EndedProcess.run(launcher(JDK, "--version")).output()).isEqualTo("ksm, of ksm4j " + version + "\n");
@@ -75,7 +75,7 @@ class RunnableJarTest {
                 .isEqualTo("ksm, of ksm4j " + version + "\n");
     }
 
-    /** Changes whatever a process inherits to something unusual, then becomes its arguments. */
+    /** Changes everything that a process inherits to something unusual, and becomes its arguments. */
     private static final String UNUSUAL = """
             trap '' INT QUIT USR2 PIPE XFSZ
             umask 027
@@ -90,7 +90,7 @@ class RunnableJarTest {
                 setpriv --pdeathsig USR1 "$@"
             """;
 
-    /** Writes to descriptor 7 all that it has inherited. */
+    /** Writes everything that it has inherited to descriptor 7. */
     private static final String TELL = """
             {
                 ls "/proc/$$/fd"
@@ -111,13 +111,13 @@ class RunnableJarTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"", "exec <&- 2>&-\n"})
-    void aProgramInheritsWhatItWouldWithoutKsm(String closing, @TempDir Path folder) throws IOException {
-        Path errors = folder.resolve("errors");
+    void aProgramInheritsTheSameAsWithoutKsm(String closing, @TempDir Path directory) throws IOException {
+        Path errors = directory.resolve("errors");
         String files = "exec </dev/null >/dev/null 2>>" + errors + " 7>\"$0\"\n" + closing;
         Path jdk = closing.isEmpty() ? JDK : Jdk17.home();
         List<String> tell = List.of("sh", "-c", TELL);
-        Path without = folder.resolve("without");
-        Path with = folder.resolve("with");
+        Path without = directory.resolve("without");
+        Path with = directory.resolve("with");
 
         int plain = run(jdk, files + UNUSUAL, without, tell);
         int byKsm = run(jdk, files + UNUSUAL, with, List.of(LAUNCHER, "run", "sh", "-c", TELL));

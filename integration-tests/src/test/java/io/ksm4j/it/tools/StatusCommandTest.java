@@ -28,7 +28,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** {@code ksm status} beside a JVM that has merged pages. */
+/** {@code ksm status} with a JVM that has merged pages. */
 @EnabledIfKsmIsShown
 class StatusCommandTest {
 
@@ -75,9 +75,8 @@ class StatusCommandTest {
                     .startsWith("{\"machine\": {\"pageSize\": 4096, \"run\": 1, \"pagesToScan\": 1000000, ")
                     .contains("\"processes\": [{\"pid\": " + jvm.pid() + ", \"name\": \"" + Sharer.class.getName()
                             + "\", \"mergeable\": true, \"mergeAny\": false, \"mergingPages\": 1024, ")
-                    .endsWith(
-                            "\"mergedBytes\": 4194304, \"costBytes\": 65536, \"profitBytes\": 4128768, \"stale\": false}],"
-                                    + " \"hiddenProcesses\": 0}\n");
+                    .endsWith("\"mergedBytes\": 4194304, \"costBytes\": 65536, \"profitBytes\": 4128768, "
+                            + "\"stale\": false}], \"hiddenProcesses\": 0}\n");
         }
     }
 
@@ -103,7 +102,7 @@ class StatusCommandTest {
 
     @Test
     @EnabledIfKsm
-    void aProcessThatHasEndedIsSaidInOneLine() throws Exception {
+    void aProcessThatHasEndedIsReportedInOneLine() throws Exception {
         Process ended = new ProcessBuilder("true").start();
         ended.waitFor();
 
@@ -124,7 +123,7 @@ class StatusCommandTest {
         assertThat(EndedProcess.run(command).output()).containsPattern("\n +" + pid + " ");
     }
 
-    /** Processes and their files in a container of its own, as the option belongs to all mounts of one before Linux 5.8. */
+    /** Runs in its own PID namespace: before Linux 5.8, the option applies to all mounts of a namespace. */
     @EnabledIfRoot
     @ParameterizedTest
     @CsvSource({
@@ -132,12 +131,13 @@ class StatusCommandTest {
         "2, 'hidepid hides processes of other users: run as root to see them.', null"
     })
     @EnabledIfKsm
-    void whatProcHidesIsSaid(String hidepid, String message, String count, @TempDir Path folder) throws IOException {
-        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+    void processesHiddenByProcAreReported(String hidepid, String message, String count, @TempDir Path directory)
+            throws IOException {
+        Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
         String script = "mount -t proc -o hidepid=" + hidepid + " proc /proc && { sleep 600 & } && exec \"$@\"";
         List<String> status =
                 new ArrayList<>(List.of("unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh"));
-        status.addAll(KsmProcess.commandOfNobody(folder, "status"));
+        status.addAll(KsmProcess.commandOfNobody(directory, "status"));
         List<String> json = new ArrayList<>(status);
         json.add("--json");
 
@@ -150,7 +150,7 @@ class StatusCommandTest {
 
     @Test
     @EnabledIfKsm
-    void aProcessIsNotOverWhenItsFirstThreadIs() throws Exception {
+    void aProcessWhoseFirstThreadHasEndedStillRuns() throws Exception {
         List<String> command = List.of(
                 ProcessHandle.current().info().command().orElseThrow(),
                 "--enable-native-access=ALL-UNNAMED",
@@ -173,17 +173,17 @@ class StatusCommandTest {
     @EnabledIfRoot
     @Test
     @EnabledIfKsm
-    void withoutRightsTheMachineIsShownAndTheOthersAreCounted(@TempDir Path folder) throws IOException {
-        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+    void withoutRightsTheMachineIsShownAndProcessesOfOthersAreCounted(@TempDir Path directory) throws IOException {
+        Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
 
-        EndedProcess all = EndedProcess.run(KsmProcess.commandOfNobody(folder, "status"));
+        EndedProcess all = EndedProcess.run(KsmProcess.commandOfNobody(directory, "status"));
         assertThat(all.exitStatus()).as(all.errors()).isZero();
         assertThat(all.output())
                 .contains("\nsaved     ")
                 .containsPattern("\n\\d+ processes of other users could not be read: run as root\\.\n$");
 
         EndedProcess one = EndedProcess.run(KsmProcess.commandOfNobody(
-                Files.createDirectory(folder.resolve("again")),
+                Files.createDirectory(directory.resolve("again")),
                 "status",
                 Long.toString(ProcessHandle.current().pid())));
         assertThat(one.exitStatus()).isEqualTo(1);

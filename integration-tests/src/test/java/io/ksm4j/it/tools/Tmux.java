@@ -21,29 +21,30 @@ import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /**
- * A terminal with a shell in it, as a user types into it and sees it: a window of a tmux server of its own. The shell's folder has a
- * script {@code ksm}. It dies with this object.
+ * A terminal with a shell, as a user sees it: a window of a separate tmux server. The directory of the shell has a
+ * script {@code ksm}. Closing this object ends the shell and the server.
  */
 final class Tmux implements AutoCloseable {
 
     private static final Duration POLL = Duration.ofMillis(50);
 
-    private final Path folder;
+    private final Path directory;
 
-    /** It is no child of this JVM, so nothing else ends it when this JVM is interrupted. */
+    /** Ends the server if this JVM is interrupted, since the server is not a child of this JVM. */
     private final Thread hook = new Thread(this::kill, "end tmux");
 
-    private Tmux(Path folder) {
-        this.folder = folder;
+    private Tmux(Path directory) {
+        this.directory = directory;
         Runtime.getRuntime().addShutdownHook(hook);
     }
 
     /**
      * Opens one.
      *
-     * @throws AssertionError where tmux is not installed and {@code ksm.required} is true; otherwise the test is skipped
+     * @throws AssertionError where tmux is not installed and {@code ksm.required} is true; otherwise the test is
+     *     skipped
      */
-    static Tmux open(Path folder, int columns, int rows) throws IOException {
+    static Tmux open(Path directory, int columns, int rows) throws IOException {
         if (Stream.of(System.getenv().getOrDefault("PATH", "").split(File.pathSeparator, -1))
                 .noneMatch(entry -> Files.isExecutable(Path.of(entry, "tmux")))) {
             if (Boolean.getBoolean("ksm.required")) {
@@ -51,10 +52,10 @@ final class Tmux implements AutoCloseable {
             }
             abort("there is no tmux");
         }
-        Path script = folder.resolve("ksm");
+        Path script = directory.resolve("ksm");
         Files.writeString(script, "#!/bin/sh\nexec " + String.join(" ", KsmProcess.command()) + " \"$@\"\n");
         Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwxr-xr-x"));
-        Tmux tmux = new Tmux(folder);
+        Tmux tmux = new Tmux(directory);
         tmux.run(
                 "new-session",
                 "-d",
@@ -68,14 +69,14 @@ final class Tmux implements AutoCloseable {
         return tmux;
     }
 
-    /** Its socket is in the directory, by a relative name: a path of more than 107 bytes can be none's, unix(7). */
+    /** The socket has a relative path, since the path of a socket cannot have more than 107 bytes, unix(7). */
     private String run(String... arguments) {
         List<String> command = new ArrayList<>(List.of("tmux", "-u", "-S", "tmux"));
         command.addAll(List.of("-f", "/dev/null"));
         command.addAll(List.of(arguments));
         try {
             ProcessBuilder builder =
-                    new ProcessBuilder(command).directory(folder.toFile()).redirectErrorStream(true);
+                    new ProcessBuilder(command).directory(directory.toFile()).redirectErrorStream(true);
             builder.environment().remove("TMUX");
             Process process = builder.start();
             String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
@@ -89,13 +90,13 @@ final class Tmux implements AutoCloseable {
         }
     }
 
-    /** Types a line, and Enter. */
+    /** Types a line, and presses Enter. */
     void type(String line) {
         run("send-keys", "-l", line);
         press("Enter");
     }
 
-    /** Presses a key, as tmux calls it. */
+    /** Presses a key, by its name in tmux. */
     void press(String key) {
         run("send-keys", key);
     }
@@ -104,17 +105,17 @@ final class Tmux implements AutoCloseable {
         run("resize-window", "-x", Integer.toString(columns), "-y", Integer.toString(rows));
     }
 
-    /** What is to be seen now, without blanks at the ends of lines. */
+    /** Returns the text on the screen, without blanks at the ends of lines. */
     String screen() {
         return run("capture-pane", "-p");
     }
 
-    /** The same with what changes colours and the like. */
+    /** Returns the screen with escape sequences. */
     String screenWithEscapes() {
         return run("capture-pane", "-p", "-e");
     }
 
-    /** Waits until the screen is as wanted, and returns it. */
+    /** Waits until the screen meets a condition, and returns it. */
     String awaitScreen(Predicate<String> wanted) {
         return await().atMost(PATIENCE).pollInterval(POLL).until(this::screen, wanted);
     }
@@ -123,7 +124,9 @@ final class Tmux implements AutoCloseable {
         return awaitScreen(screen -> screen.contains(text));
     }
 
-    /** Asserts that the shell has the terminal again as it should be, and returns the exit status of what it has run. */
+    /**
+     * Asserts that the shell has the terminal in its normal state again, and returns the exit status of the command.
+     */
     int exitStatus() {
         await().atMost(PATIENCE)
                 .pollInterval(POLL)
@@ -137,7 +140,7 @@ final class Tmux implements AutoCloseable {
         return Integer.parseInt(screen.replaceAll("(?s).*status \\[(\\d+)].*", "$1"));
     }
 
-    /** The process that runs in the shell's foreground. */
+    /** Returns the PID of the shell's foreground process. */
     long foreground() throws IOException {
         long shell = Long.parseLong(run("display-message", "-p", "#{pane_pid}").strip());
         String stat = Files.readString(Path.of("/proc/" + shell + "/stat"), StandardCharsets.ISO_8859_1);
@@ -151,7 +154,7 @@ final class Tmux implements AutoCloseable {
         try {
             Runtime.getRuntime().removeShutdownHook(hook);
         } catch (IllegalStateException e) {
-            // The JVM exits, and the hook runs.
+            // The JVM is exiting, and the hook runs.
         }
     }
 

@@ -19,18 +19,18 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** {@code ksm top} and {@code ksm watch}, whatever ksmd does. */
+/** {@code ksm top} and {@code ksm watch}, whether ksmd runs or not. */
 @Aside
 @EnabledIfKsm
 @EnabledIfKsmIsShown
 class TopAndWatchTest {
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
     @Test
     void theShellHasTheTerminalWhileItIsStoppedAndAfterASignal() throws IOException {
-        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
+        try (Tmux tmux = Tmux.open(directory, 80, 24)) {
             tmux.type("stty -g > before; ./ksm top --interval 0.2");
             tmux.awaitText("PROFIT");
 
@@ -51,18 +51,18 @@ class TopAndWatchTest {
         }
     }
 
-    /** The terminal's signals reach all that run in the foreground, so also what the command has started. */
+    /** The terminal's signals reach all foreground processes, including those that the command has started. */
     @Test
-    void itStopsWhileItAsksTheTerminal() throws IOException {
-        Path asked = folder.resolve("asked");
-        Path held = folder.resolve("held");
-        Path stty = Files.createDirectory(folder.resolve("bin")).resolve("stty");
+    void theCommandCanBeStoppedWhileItQueriesTheTerminal() throws IOException {
+        Path asked = directory.resolve("asked");
+        Path held = directory.resolve("held");
+        Path stty = Files.createDirectory(directory.resolve("bin")).resolve("stty");
         Files.writeString(
                 stty,
                 "#!/bin/sh\n[ ! -e " + held + " ] || touch " + asked + "\nwhile [ -e " + held
                         + " ]; do sleep 0.05; done\nexec /usr/bin/stty \"$@\"\n");
         Files.setPosixFilePermissions(stty, PosixFilePermissions.fromString("rwxr-xr-x"));
-        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
+        try (Tmux tmux = Tmux.open(directory, 80, 24)) {
             tmux.type("PATH=$PWD/bin:$PATH ./ksm top --interval 0.2");
             tmux.awaitText("PROFIT");
             Files.createFile(held);
@@ -81,8 +81,8 @@ class TopAndWatchTest {
     }
 
     @Test
-    void aTerminalThatCanOnlyPrintGetsText() throws IOException {
-        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
+    void aDumbTerminalGetsText() throws IOException {
+        try (Tmux tmux = Tmux.open(directory, 80, 24)) {
             tmux.type("TERM=dumb ./ksm top --interval 0.2");
 
             assertThat(tmux.awaitScreen(screen -> screen.split("NAME\n", -1).length > 2))
@@ -96,8 +96,8 @@ class TopAndWatchTest {
 
     @Tag("long")
     @Test
-    void aTerminalThatKeepsNoOtherScreenIsCleared() throws IOException {
-        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
+    void aTerminalWithoutAnAlternateScreenIsCleared() throws IOException {
+        try (Tmux tmux = Tmux.open(directory, 80, 24)) {
             tmux.type("TERM=vt100 ./ksm top --interval 0.2");
             tmux.awaitText("q quits");
 
@@ -109,7 +109,7 @@ class TopAndWatchTest {
     }
 
     @Test
-    void aReaderThatHasGoneEndsItQuietly() {
+    void aClosedPipeEndsTheCommandWithoutAMessage() {
         List<String> command =
                 new ArrayList<>(List.of("bash", "-c", "{ \"$@\"; echo \"status $?\" >&2; } | head -n 1", "bash"));
         command.addAll(KsmProcess.command("top", "--interval", "0.1"));
@@ -121,9 +121,9 @@ class TopAndWatchTest {
     }
 
     @Test
-    void aProcessThatEndsEndsItToo() throws Exception {
+    void theCommandEndsWithTheProcess() throws Exception {
         Process sleep = new ProcessBuilder("sleep", "60").start();
-        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
+        try (Tmux tmux = Tmux.open(directory, 80, 24)) {
             tmux.type("./ksm watch " + sleep.pid() + " --interval 0.2");
             tmux.awaitText("\nmerged, up to 0 B\n");
 
@@ -138,8 +138,8 @@ class TopAndWatchTest {
 
     @Tag("long")
     @Test
-    void withoutUnicodeAndColoursItUsesNeither() throws IOException {
-        try (Tmux tmux = Tmux.open(folder, 80, 24)) {
+    void withoutUnicodeAndColoursTheOutputHasNeither() throws IOException {
+        try (Tmux tmux = Tmux.open(directory, 80, 24)) {
             tmux.type("LC_ALL=C NO_COLOR=1 ./ksm watch --all --interval 0.2");
 
             String screen =
@@ -153,8 +153,8 @@ class TopAndWatchTest {
     }
 
     @Test
-    void withoutATerminalItWritesALineForEachSampleAndThePlot() throws IOException {
-        Path plot = folder.resolve("plot.svg");
+    void withoutATerminalALineForEachSampleAndThePlotAreWritten() throws IOException {
+        Path plot = directory.resolve("plot.svg");
 
         EndedProcess watch = KsmProcess.run("watch", "--all", "-n", "3", "--interval", "0.1", "--svg", plot.toString());
 
@@ -167,7 +167,7 @@ class TopAndWatchTest {
     }
 
     @Test
-    void aProcessThatIsNotThereIsSaidInOneLine() throws Exception {
+    void aMissingProcessIsReportedInOneLine() throws Exception {
         Process ended = new ProcessBuilder("true").start();
         ended.waitFor();
 

@@ -20,14 +20,14 @@ import org.junit.jupiter.api.io.TempDir;
 class TopCommandTest {
 
     @TempDir
-    private Path folder = Path.of("");
+    private Path directory = Path.of("");
 
     @Test
     @EnabledIfKsm(control = true)
-    void itShowsProcessesAndAHistoryThatGoesOnUntilQ(RunningKsmd ksmd) throws Exception {
+    void processesAndAHistoryAreShownUntilQ(RunningKsmd ksmd) throws Exception {
         KsmSettings before = KsmDaemon.system().settings();
         try (RunningJvm jvm = RunningJvm.start(StatusCommandTest.Sharer.class);
-                Tmux tmux = Tmux.open(folder, 100, 30)) {
+                Tmux tmux = Tmux.open(directory, 100, 30)) {
             jvm.awaitLine("ready");
             tmux.type("stty -g > before; ./ksm top --interval 0.2");
 
@@ -60,7 +60,7 @@ class TopCommandTest {
         }
     }
 
-    /** How many samples the line has that begins so. */
+    /** Returns the number of samples in the line that starts with this text. */
     private static long bars(String screen, String name) {
         return screen.lines()
                 .filter(line -> line.startsWith(name))

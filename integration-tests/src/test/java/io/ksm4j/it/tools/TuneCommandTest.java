@@ -32,7 +32,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** {@code ksm tune}, which always leaves the settings as it has found them. */
+/** {@code ksm tune}, which always restores the settings. */
 @EnabledIfKsm(control = true)
 class TuneCommandTest {
 
@@ -53,7 +53,7 @@ class TuneCommandTest {
         "--policy ksmtuned --set KSM_NPAGES_MAX=99 --set KSM_NPAGES_MIN=9, HUP, 1",
         "--policy advisor --scan-time 30, TERM, 15"
     })
-    void itDrivesKsmdUntilASignalEndsIt(String options, String signal, int number) throws Exception {
+    void ksmdIsControlledUntilASignalEndsTheCommand(String options, String signal, int number) throws Exception {
         KsmSettings before = settings();
         List<String> arguments = new ArrayList<>(List.of("tune"));
         arguments.addAll(List.of(options.split(" ", -1)));
@@ -76,7 +76,7 @@ class TuneCommandTest {
     }
 
     @Test
-    void theLaterOfTwoHasItsWayAndTheLastToEndPutsBackWhatTheFirstHasFound() throws Exception {
+    void theLaterOfTwoTakesEffectAndTheLastToEndRestoresTheOriginalSettings() throws Exception {
         ksmd.set(KsmSetting.RUN, 0);
         KsmSettings before = settings();
         try (RunningJvm one = RunningJvm.start(KsmProcess.command("tune"))) {
@@ -96,7 +96,7 @@ class TuneCommandTest {
     }
 
     @Test
-    void aReaderThatHasGoneEndsIt() {
+    void aClosedPipeEndsTheCommand() {
         KsmSettings before = settings();
         List<String> command = new ArrayList<>(List.of("bash", "-c", "\"$@\" | true; echo ${PIPESTATUS[0]}", "bash"));
         command.addAll(KsmProcess.command("tune"));
@@ -109,11 +109,11 @@ class TuneCommandTest {
     }
 
     @Test
-    void withoutRightsItChangesNothing(@TempDir Path folder) throws IOException {
-        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+    void withoutRightsItChangesNothing(@TempDir Path directory) throws IOException {
+        Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
         KsmSettings before = settings();
 
-        EndedProcess tune = EndedProcess.run(KsmProcess.commandOfNobody(folder, "tune"));
+        EndedProcess tune = EndedProcess.run(KsmProcess.commandOfNobody(directory, "tune"));
 
         assertThat(tune.exitStatus()).isEqualTo(1);
         assertThat(tune.output()).isEmpty();
@@ -126,7 +126,7 @@ class TuneCommandTest {
 
     /** {@code ArgumentsTest} of the command has more. */
     @Test
-    void badOptionsAreRefusedBeforeAnythingIsChanged() {
+    void badOptionsAreRefusedBeforeAnySettingIsChanged() {
         KsmSettings before = settings();
 
         EndedProcess tune = KsmProcess.run("tune", "--cpu", "101");
@@ -137,7 +137,7 @@ class TuneCommandTest {
     }
 
     @Test
-    void prometheusGetsWhatMicrometerWouldGiveIt() throws Exception {
+    void prometheusGetsTheSameMetricsAsFromMicrometer() throws Exception {
         ksmd.set(KsmSetting.SLEEP_MILLISECS, 1500);
         try (RunningJvm tune = RunningJvm.start(KsmProcess.command("tune", "--policy", "pressure", "--metrics", "0"))) {
             URI uri = URI.create(tune.awaitLineThatContains("metrics at ").replaceAll(".* ", ""));

@@ -15,13 +15,13 @@ import org.junit.jupiter.api.io.TempDir;
 class WatchCommandTest {
 
     @TempDir
-    private Path folder = Path.of("");
+    private Path directory = Path.of("");
 
     @Test
     @EnabledIfKsm(control = true)
-    void thePlotFitsEveryScreenAndIsWrittenAtCtrlC(RunningKsmd ksmd) throws Exception {
+    void thePlotFitsTheScreenAndIsWrittenOnCtrlC(RunningKsmd ksmd) throws Exception {
         try (RunningJvm jvm = RunningJvm.start(StatusCommandTest.Sharer.class);
-                Tmux tmux = Tmux.open(folder, 80, 24)) {
+                Tmux tmux = Tmux.open(directory, 80, 24)) {
             jvm.awaitLine("ready");
             tmux.type("./ksm watch " + jvm.pid() + " --interval 0.2 --svg plot.svg");
 
@@ -49,7 +49,7 @@ class WatchCommandTest {
             tmux.press("C-c");
 
             assertThat(tmux.exitStatus()).isEqualTo(128 + 2);
-            assertThat(Files.readString(folder.resolve("plot.svg")))
+            assertThat(Files.readString(directory.resolve("plot.svg")))
                     .startsWith("<svg ")
                     .contains("What merging does for " + jvm.pid(), ">merged, MiB<", ">CPU of ksmd, % of a processor<")
                     .containsPattern("<path class=\"c0\" d=\"M[0-9.]+ [0-9.]+L")
