@@ -16,7 +16,7 @@ module io.ksm4j {
             io.ksm4j.junit,
             io.ksm4j.tools;
     exports io.ksm4j.internal.linux to
-            io.ksm4j.test,
+            io.ksm4j.junit,
             io.ksm4j.tools;
     exports io.ksm4j.pool;
     exports io.ksm4j.spi;

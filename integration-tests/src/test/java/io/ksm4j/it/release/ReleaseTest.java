@@ -185,7 +185,7 @@ class ReleaseTest {
         assertThat(expected)
                 .contains(
                         "ksm-agent", "ksm-api", "ksm-bom", "ksm-control", "ksm-ffm", "ksm-jna", "ksm-jnr", "ksm-tools")
-                .doesNotContain("ksm4j-parent", "integration-tests", "benchmarks", "ksm-test-support")
+                .doesNotContain("ksm4j-parent", "integration-tests", "benchmarks", "test-support")
                 .noneMatch(artifact -> artifact.contains("sample") || artifact.contains("kernels"));
         Pom bom = POMS.get("ksm-bom");
         NodeList managed = bom.nodes("/project/dependencyManagement/dependencies/dependency/artifactId");
