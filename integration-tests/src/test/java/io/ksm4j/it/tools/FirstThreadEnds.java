@@ -23,6 +23,7 @@ final class FirstThreadEnds {
 
     private FirstThreadEnds() {}
 
+    @SuppressWarnings("restricted") // There is no other way to make these calls.
     public static void main(String[] arguments) throws Throwable {
         Ksm.system().process().markMergeable();
         int pid = (int) ProcessHandle.current().pid();
