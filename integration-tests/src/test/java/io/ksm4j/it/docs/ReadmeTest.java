@@ -178,7 +178,6 @@ class ReadmeTest {
                 "README.md",
                 "CONTRIBUTING.md",
                 "docs/agent.md",
-                "docs/architecture.md",
                 "docs/command.md",
                 "docs/operations.md",
                 "docs/reading-the-numbers.md",
@@ -200,13 +199,6 @@ class ReadmeTest {
                     .containsPattern("(?m)^\\|.*`" + setting.file() + "`.*\\| " + setting.min() + "(, 1)*( to |, )"
                             + setting.max() + " \\|");
         }
-    }
-
-    @Test
-    void theArchitectureNamesFilesThatExist() throws IOException {
-        List<String> named = matches("`(?:[\\w/.-]*/)?(\\w+\\.java)`", read("docs/architecture.md"));
-        assertThat(named).contains("RegionTable.java", "FfmBackend.java");
-        assertThat(sources()).containsAll(named);
     }
 
     private static List<String> sources() throws IOException {
