@@ -54,7 +54,8 @@ public final class RunningKsmd implements AutoCloseable {
 
     private static final Path LOCK = LockFile.FILE;
 
-    private static final Duration PATIENCE = Duration.ofSeconds(60);
+    /** Bounds how long a test waits before it fails. Generous: a machine may be slow, or have much else to scan. */
+    private static final Duration PATIENCE = Duration.ofMinutes(5);
 
     /**
      * If the JVM exits without {@link #close()}, the kernel releases it, after the sessions have restored everything.
@@ -164,7 +165,7 @@ public final class RunningKsmd implements AutoCloseable {
      * nothing more.
      *
      * @param scans the number of scans
-     * @throws AssertionError if the scans take more than a minute; {@code ksmd} does not scan where nothing is marked
+     * @throws AssertionError if the scans take more than five minutes; {@code ksmd} does not scan where nothing is marked
      */
     public void awaitFullScans(int scans) {
         long wanted = read("full_scans") + scans;
@@ -180,12 +181,12 @@ public final class RunningKsmd implements AutoCloseable {
     }
 
     /**
-     * Waits until a share of a region's pages in use is merged, as {@link MergeRegion#awaitMerged} does, for at most a
-     * minute.
+     * Waits until a share of a region's pages in use is merged, as {@link MergeRegion#awaitMerged} does, for at most
+     * five minutes.
      *
      * @param region an open region
      * @param share of its pages in use, above 0 and at most 1
-     * @throws AssertionError if no more pages can merge, or the minute is over; the message has the reason
+     * @throws AssertionError if no more pages can merge, or the five minutes are over; the message has the reason
      * @throws InterruptedException if the thread is interrupted
      */
     public void awaitMerged(MergeRegion region, double share) throws InterruptedException {
@@ -193,12 +194,12 @@ public final class RunningKsmd implements AutoCloseable {
     }
 
     /**
-     * Waits until, in each of these regions, a share of the pages in use is merged, for at most a minute. With {@link
+     * Waits until, in each of these regions, a share of the pages in use is merged, for at most five minutes. With {@link
      * io.ksm4j.Ksm#awaitMerged}, in contrast, the share applies to all regions together.
      *
      * @param regions open regions
      * @param share of the pages in use of each region, above 0 and at most 1
-     * @throws AssertionError if no more pages can merge, or the minute is over; the message has the region and the
+     * @throws AssertionError if no more pages can merge, or the five minutes are over; the message has the region and the
      *     reason
      * @throws InterruptedException if the thread is interrupted
      */
