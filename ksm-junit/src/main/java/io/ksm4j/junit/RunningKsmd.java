@@ -31,7 +31,7 @@ import org.jspecify.annotations.Nullable;
  * }
  * }</pre>
  *
- * <p>It checks every page in every scan, uses a whole processor, and merges pages of zeros like any other pages: {@code
+ * <p>It checks every page in every scan, uses a whole processor, and merges zero-filled pages like any other pages: {@code
  * advisor_mode} none, {@code smart_scan} 0, {@code use_zero_pages} 0, {@code pages_to_scan} 1000000, {@code
  * sleep_millisecs} 0, {@code run} 1; settings that the kernel lacks are left out. The settings apply to the whole
  * machine. They are restored as described at {@link KsmSession}: when this object is closed, when the JVM exits without
@@ -165,7 +165,8 @@ public final class RunningKsmd implements AutoCloseable {
      * nothing more.
      *
      * @param scans the number of scans
-     * @throws AssertionError if the scans take more than five minutes; {@code ksmd} does not scan where nothing is marked
+     * @throws AssertionError if the scans take more than five minutes; {@code ksmd} does not scan where nothing is
+     *     marked
      */
     public void awaitFullScans(int scans) {
         long wanted = read("full_scans") + scans;
@@ -194,13 +195,13 @@ public final class RunningKsmd implements AutoCloseable {
     }
 
     /**
-     * Waits until, in each of these regions, a share of the pages in use is merged, for at most five minutes. With {@link
-     * io.ksm4j.Ksm#awaitMerged}, in contrast, the share applies to all regions together.
+     * Waits until, in each of these regions, a share of the pages in use is merged, for at most five minutes. With
+     * {@link io.ksm4j.Ksm#awaitMerged}, in contrast, the share applies to all regions together.
      *
      * @param regions open regions
      * @param share of the pages in use of each region, above 0 and at most 1
-     * @throws AssertionError if no more pages can merge, or the five minutes are over; the message has the region and the
-     *     reason
+     * @throws AssertionError if no more pages can merge, or the five minutes are over; the message has the region and
+     *     the reason
      * @throws InterruptedException if the thread is interrupted
      */
     public void awaitMerged(Collection<MergeRegion> regions, double share) throws InterruptedException {

@@ -312,7 +312,7 @@ class BackendsAgreeTest {
                 "process_madvise of ranges at a bad address",
                 (backend, memory, page) -> backend.syscall(PROCESS_MADVISE, -10000, 1, 1, MERGEABLE, 0));
         calls.put(
-                "pidfd_open of nobody",
+                "pidfd_open of no process",
                 (backend, memory, page) -> backend.syscall(PIDFD_OPEN, Integer.MAX_VALUE, 0, 0, 0, 0));
         for (int advice : new int[] {MERGEABLE, UNMERGEABLE}) {
             String name = "madvise " + advice;

@@ -432,7 +432,7 @@ final class Misuse {
 
         private void requireOwn(long[] content) {
             for (long word : content) {
-                require(word == 0 || word == onlyTag, () -> "a view shows somebody else's bytes: " + describe(content));
+                require(word == 0 || word == onlyTag, () -> "a view shows another region's bytes: " + describe(content));
             }
         }
 

@@ -38,7 +38,7 @@ class WordingTest {
         assertThat(script.output().lines())
                 .containsExactlyInAnyOrder(
                         "a.md:1: " + INSTEAD,
-                        "a.md:4: taken" + " apart -> unmerged",
+                        "a.md:4: taken" + " apart" + " -> unmerged",
                         "A.java:1: " + INSTEAD,
                         "A.java:2: " + INSTEAD,
                         "script:2: " + INSTEAD,

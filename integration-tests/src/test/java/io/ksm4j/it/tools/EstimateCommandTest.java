@@ -44,7 +44,7 @@ class EstimateCommandTest {
 
     /**
      * Fills a region with pages, and prints its address. The arguments are a salt and any number of {@code
-     * PAGES:CONTENTS}: 0 contents are pages of zeros, and -1 contents are pages that are read and never written.
+     * PAGES:CONTENTS}: 0 contents are zero-filled pages, and -1 contents are pages that are read and never written.
      */
     static final class Holder {
 

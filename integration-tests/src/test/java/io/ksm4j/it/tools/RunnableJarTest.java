@@ -95,7 +95,8 @@ class RunnableJarTest {
             {
                 ls "/proc/$$/fd"
                 for fd in /proc/$$/fd/*; do readlink "$fd"; done
-                grep -E '^(Umask|Uid|Gid|Groups|Sig[^Q]|ShdPnd|THP|Cap|NoNewPrivs|Seccomp|Spec|Cpus|Mems)' "/proc/$$/status"
+                fields='Umask|Uid|Gid|Groups|Sig[^Q]|ShdPnd|THP|Cap|NoNewPrivs|Seccomp|Spec|Cpus|Mems'
+                grep -E "^($fields)" "/proc/$$/status"
                 for file in coredump_filter oom_score_adj limits personality environ; do cat "/proc/$$/$file"; done
                 # Users may read their own only.
                 read -r slack <"/proc/$$/timerslack_ns"
