@@ -1,7 +1,6 @@
 package io.ksm4j.it.build;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import com.tngtech.archunit.core.domain.Dependency;
 import com.tngtech.archunit.core.domain.JavaClass;
@@ -26,9 +25,6 @@ class CyclesTest {
     /** A class and its helpers may depend on each other. */
     private static final int MAX_CLASSES_IN_A_CYCLE = 4;
 
-    /** To be removed: modules that still have larger cycles, or cycles of packages. */
-    private static final Set<String> EXCEPTIONS_TO_BE_REMOVED = Set.of("ksm-api", "ksm-control", "ksm-tools");
-
     static Set<String> modules() {
         return PublishedModules.CLASSES.keySet();
     }
@@ -36,8 +32,6 @@ class CyclesTest {
     @ParameterizedTest
     @MethodSource("modules")
     void noCycleHasMoreThanFourTopLevelClasses(String module) {
-        assumeFalse(EXCEPTIONS_TO_BE_REMOVED.contains(module), "still has cycles");
-
         Set<Set<String>> cycles = cycles(uses(PublishedModules.of(module), CyclesTest::topLevel));
 
         assertThat(cycles)
@@ -48,8 +42,6 @@ class CyclesTest {
     @ParameterizedTest
     @MethodSource("modules")
     void packagesHaveNoCycle(String module) {
-        assumeFalse(EXCEPTIONS_TO_BE_REMOVED.contains(module), "still has cycles");
-
         Set<Set<String>> cycles = cycles(uses(PublishedModules.of(module), JavaClass::getPackageName));
 
         assertThat(cycles).as("cycles of packages in %s", module).isEmpty();

@@ -26,10 +26,6 @@ class ModulesTest {
 
     private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
 
-    /** To be removed: it is in a package of ksm-api. */
-    private static final Set<Path> EXCEPTIONS_TO_BE_REMOVED =
-            Set.of(Path.of("benchmarks/src/main/java/io/ksm4j/MeasuredTable.java"));
-
     static List<String> modules() throws IOException {
         return matches("<module>(.+)</module>", ROOT.resolve("pom.xml"));
     }
@@ -97,7 +93,6 @@ class ModulesTest {
             if (Files.isDirectory(sources)) {
                 try (Stream<Path> files = Files.walk(sources)) {
                     files.filter(file -> file.toString().endsWith(".java"))
-                            .filter(file -> !EXCEPTIONS_TO_BE_REMOVED.contains(ROOT.relativize(file)))
                             .map(file -> sources.relativize(file).getParent())
                             .filter(directory -> directory != null)
                             .forEach(directory ->
