@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j;
 
 /** Whether a region is marked mergeable when it is opened, and whether it can be marked at all. */

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.internal;
 
 /** Which of the JDK modules that are optional for ksm4j this Java runtime contains. */

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.internal;
 
 /** The system properties that configure ksm4j. Each is read once, when it is first needed. */

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.internal.registry;
 
 /** Visits ranges of addresses in order of address. The table's lock is held: a visitor must be quick, and must not wait. */
