@@ -16,22 +16,30 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
-/** A region of memory that was not allocated through ksm4j. Closing it takes back its marks and leaves the memory to its owner. */
+/**
+ * A region of memory that was not allocated through ksm4j. Closing it removes its marks and leaves the memory to its
+ * owner.
+ */
 final class AdoptedState extends RegionState implements Kernel.Attempt {
 
-    /** The open regions of this copy of ksm4j whose owners can say whether the memory still exists, by node. */
+    /**
+     * The open regions of this copy of ksm4j whose memory has an owner that can tell whether it still exists, by node.
+     */
     private static final Map<Integer, AdoptedState> GUARDED = new ConcurrentHashMap<>();
 
-    /** Says whether the memory still exists; null if that is not known. */
+    /** Tells whether the memory still exists; null if that is unknown. */
     private final @Nullable BooleanSupplier alive;
 
-    /** Keeps the memory while the region is open; null once it is closed, or if it was adopted by address. */
-    @SuppressWarnings("UnusedVariable") // Being referred to is what keeps the memory.
+    /**
+     * Keeps the memory reachable while the region is open; null once it is closed, or if the memory was adopted by
+     * address.
+     */
+    @SuppressWarnings("UnusedVariable") // The reference keeps the memory reachable.
     private volatile @Nullable Object memoryHolder;
 
     private final boolean verified;
 
-    /** In {@link #GUARDED}; null if it is not there. */
+    /** The key in {@link #GUARDED}; null if the region is not in it. */
     private final @Nullable Integer key;
 
     /** Whether parts of the memory were unmapped before the region was closed. */
@@ -56,8 +64,8 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
     /**
      * Opens a region in the JVM's registry.
      *
-     * @param alive says whether the memory still exists; null if that is not known
-     * @param memoryHolder what keeps the memory; null if it was adopted by address
+     * @param alive tells whether the memory still exists; null if that is unknown
+     * @param memoryHolder keeps the memory reachable; null if it was adopted by address
      */
     static AdoptedState open(
             Kernel kernel,
@@ -96,8 +104,8 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
     }
 
     /**
-     * Whether a region's memory is known to exist. It is not where the memory's owner can free it and another copy of ksm4j has
-     * opened the region.
+     * {@return whether a region's memory is known to exist; false if its owner can free it and another copy of ksm4j
+     * has opened the region}
      */
     static boolean isKnownAlive(Slot slot) {
         if (!slot.is(Slot.GUARDED)) {
@@ -133,7 +141,7 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
                 "the memory of region " + this + " is adopted: its owner may discard it");
     }
 
-    /** Takes back the advice this region asked for, where no other region wants it, and leaves the memory to its owner. */
+    /** Removes the marks of this region where no other region wants them, and leaves the memory to its owner. */
     @Override
     void close(@Nullable NativeMapping views) {
         long length = 0;
@@ -165,21 +173,21 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
         try {
             kernel.retrying(this, null);
         } catch (UnmappedRangeException e) {
-            // Of memory that its owner has unmapped, the advice has gone, too.
+            // The owner has unmapped some of the memory; its marks are gone as well.
             hasGaps = true;
             Log.debug("memory was unmapped before its region was closed", e);
             kernel.retrying(this, null);
         }
     }
 
-    /** What is told to the kernel when this region goes: what it wants, and no other region does. */
+    /** Returns the ranges to unmark when this region is closed: those that this region wants and no other does. */
     private List<AddressRange> withdrawn() {
         List<AddressRange> freed = wantedAlone();
-        // A process that is opted in stays so.
+        // If the process is opted in, its memory stays mergeable.
         return freed.isEmpty() || kernel.isOptedIn() ? List.of() : freed;
     }
 
-    /** Returns what this region wants and no other region does. */
+    /** Returns the ranges that this region wants and no other region does. */
     private List<AddressRange> wantedAlone() {
         List<AddressRange> ranges = new ArrayList<>();
         table.forEachWantedBy(
@@ -192,7 +200,7 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
         return ranges;
     }
 
-    /** Withdraws from adopted memory. */
+    /** Unmarks the memory where no other region wants it, and removes the region from the table. */
     @Override
     public @Nullable FailedCall make() {
         StackRoom.requireForChange();
@@ -202,7 +210,7 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
         boolean closed = false;
         FailedCall notTakenBack = null;
         try {
-            // Where nothing is wanted, as after opening has failed, closing needs no memory.
+            // If the region wants nothing, as after opening has failed, closing needs no memory.
             List<AddressRange> freed = wantsSomething() ? wantedAlone() : null;
             if (freed != null && !freed.isEmpty() && isAlive() && !kernel.isOptedIn()) {
                 boolean told = true;

@@ -12,16 +12,22 @@ import io.ksm4j.spi.NativeMapping;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
-/** A region of memory that ksm4j has mapped: private and anonymous, so that the kernel takes every mark. Closing it unmaps the memory. */
+/**
+ * A region of memory that ksm4j has mapped. The memory is private and anonymous, so the kernel accepts every mark.
+ * Closing the region unmaps it.
+ */
 final class AllocatedState extends RegionState {
 
-    /** In {@link #discarding}: the region is being closed. Added twice it is 0. */
+    /** Added to {@link #discarding} while the region is being closed. Adding it twice gives 0. */
     private static final int CLOSING = Integer.MIN_VALUE;
 
-    /** All that {@code mmap} returned, guard pages included. */
+    /** The whole mapping that {@code mmap} returned, including guard pages. */
     private final MappedMemory mapped;
 
-    /** How many threads are giving pages back, with {@link #CLOSING} added when no other may begin: what was unmapped may be another's. */
+    /**
+     * The number of threads that are discarding pages. {@link #CLOSING} is added when no more may begin, because after
+     * unmapping, the addresses may belong to another mapping.
+     */
     private final AtomicInteger discarding = new AtomicInteger();
 
     private AllocatedState(
@@ -50,7 +56,7 @@ final class AllocatedState extends RegionState {
         try {
             AllocatedState state = new AllocatedState(kernel, table, slot, range, owner, mapped, options);
             if (slot.is(Slot.OVERLAPPED)) {
-                // A region that stands for memory that is gone may have marked the new memory before it was detached.
+                // A region whose memory no longer exists may have marked the new memory before it was detached.
                 Kernel.report(kernel.undo(range, Linux.MADV_UNMERGEABLE));
             }
             return state;
@@ -70,7 +76,7 @@ final class AllocatedState extends RegionState {
         return false;
     }
 
-    /** What was just mapped cannot be merged yet. */
+    /** No check is needed, because new memory cannot have merged yet. */
     @Override
     Unmerge unmergeToExclude() {
         return Unmerge.UNCHECKED;
@@ -98,7 +104,7 @@ final class AllocatedState extends RegionState {
         discarding.getAndDecrement();
         Backoff backoff = new Backoff();
         try {
-            // A close that fails leaves the region open.
+            // If closing fails, the region stays open.
             while (isOpen()) {
                 int threads = discarding.get();
                 if (threads >= 0 && discarding.compareAndSet(threads, threads + 1)) {
@@ -112,7 +118,7 @@ final class AllocatedState extends RegionState {
         throw closedException();
     }
 
-    /** Waits until no thread is giving pages back, and keeps others from beginning. */
+    /** Waits until no thread is discarding pages, and keeps others from beginning. */
     private void endDiscarding() {
         if (discarding.compareAndSet(0, CLOSING)) {
             return;
@@ -127,11 +133,14 @@ final class AllocatedState extends RegionState {
         }
     }
 
-    /** Of allocated memory nothing stays mergeable, whatever other regions want: the pages are about to go. */
+    /**
+     * Closes the region and unmaps its memory. None of it stays mergeable, even if other regions want it, because the
+     * pages are about to disappear.
+     */
     @Override
     void close(@Nullable NativeMapping views) {
         StackRoom.requireForChange();
-        // Before the region is owned: an owner waits for nothing.
+        // Before the region is owned, because an owner must not wait.
         endDiscarding();
         boolean reachable;
         try {
@@ -145,7 +154,7 @@ final class AllocatedState extends RegionState {
                 boolean wasMergeable = table.isAnyWanted(slot);
                 reachable = views != null && !views.revoke();
                 if (reachable) {
-                    // Before the region leaves the table: a buffer may be adopted from then on, and be marked.
+                    // Before the region leaves the table: from then on, a buffer may be adopted and marked.
                     emptyPages(wasMergeable);
                 }
                 table.close(slot, others);
@@ -169,23 +178,26 @@ final class AllocatedState extends RegionState {
         }
     }
 
-    /** Gives the pages back while buffers that cannot be revoked reach them. Dropping them first leaves nothing for unmarking to copy. */
+    /**
+     * Discards the pages, because buffers that cannot be revoked still refer to them. Discarding them before unmarking
+     * leaves no pages that unmarking would have to copy.
+     */
     private void emptyPages(boolean isMergeable) {
         int errno = kernel.tryDiscard(range.start(), range.length());
         if (errno == Linux.EINVAL) {
-            // Locked memory, before Linux 5.18: it stays resident, but old bytes must not stay readable.
+            // Locked memory before Linux 5.18: it stays resident, but its old content must not stay readable.
             kernel.clear(range);
         } else if (errno != 0) {
             throw kernel.explain(FailedCall.madvise(Linux.MADV_DONTNEED, range, errno));
         }
-        // There is no way back from here: the bytes are gone.
+        // The content is lost, so from here on closing cannot be undone.
         boolean isMarked = isMergeable;
         for (int attempts = 0; isMarked && attempts < 2; attempts++) {
             try {
                 isMarked = !kernel.isOptedIn()
                         && kernel.advise(range.start(), range.length(), Linux.MADV_UNMERGEABLE) != 0;
             } catch (Throwable t) {
-                // Once more, if it was the first time.
+                // Retry once.
             }
         }
     }

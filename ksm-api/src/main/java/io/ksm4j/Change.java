@@ -17,16 +17,19 @@ import java.util.function.IntPredicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Marks or unmarks parts of regions, all or none, where regions may share pages. A page stays mergeable while at least one
- * open region wants it: marking tells the kernel about the whole part, unmarking only about pages that no region wants any more.
+ * Marks or unmarks parts of regions, either all or none of them. Regions may share pages. A page stays mergeable while
+ * at least one open region wants it: marking passes the whole part to the kernel, unmarking only those pages that no
+ * other region wants.
  *
- * <p>The regions are owned, what the kernel is to be told is planned, and all that the change needs is reserved. Then the kernel is told.
- * Then the table is changed, which cannot fail; or, if the kernel has refused, what it has done is taken back.
+ * <p>The steps: own the regions, plan the kernel calls, and reserve everything that the change needs. Then make the
+ * kernel calls. Then change the table, which cannot fail; if the kernel has refused a call, undo the calls before it
+ * instead.
  */
 final class Change implements Kernel.Attempt {
 
     /**
-     * A part of a region, by addresses on page boundaries inside it. The parts of one change are one part of one region, or whole regions.
+     * A part of a region. Its bounds are page boundaries inside the region. The parts of one change are either one part
+     * of one region, or whole regions.
      */
     record Part(RegionState region, long from, long to) {
 
@@ -35,7 +38,7 @@ final class Change implements Kernel.Attempt {
         }
     }
 
-    /** What a region wanted before, and since when. */
+    /** A part that a region wanted before the change, and since when. */
     private record Wanted(Part part, long since) {}
 
     private final List<Part> parts;
@@ -45,25 +48,28 @@ final class Change implements Kernel.Attempt {
     private final RegionTable table;
     private final Kernel kernel;
 
-    /** Where to look whether marks were taken. */
+    /** The ranges for which to check that the kernel has set the mark. */
     private final List<AddressRange> verified;
 
-    /** Since when each part is wanted; null if since now. */
+    /** When each part became wanted; null for now. */
     private final long @Nullable [] since;
 
-    /** What the regions wanted of their parts before. */
+    /** The parts that the regions wanted before the change. */
     private final List<Wanted> before = new ArrayList<>();
 
-    /** What the table will be told. */
+    /** The entries for the table. */
     private final List<RegionTable.Want> wants = new ArrayList<>();
 
-    /** What the kernel is told. */
+    /** The ranges for the kernel calls. */
     private final List<AddressRange> advised = new ArrayList<>();
 
-    /** What no region wanted before (marking) or wants any more (unmarking): what must be taken back on failure. */
+    /**
+     * The ranges that no region wanted before (marking), or that none wants afterwards (unmarking): these are undone on
+     * failure.
+     */
     private final List<AddressRange> changed = new ArrayList<>();
 
-    /** For how many parts the table has reserved what it needs. */
+    /** The number of parts for which the table has reserved nodes. */
     private int reserved;
 
     private @Nullable FailedCall notTakenBack;
@@ -113,15 +119,15 @@ final class Change implements Kernel.Attempt {
     }
 
     /**
-     * Without a look whether there is room for what is taken apart.
+     * Marks or unmarks without the check whether there is enough memory to unmerge.
      *
-     * @param failed the call that the first attempt has failed with; null if there was none
+     * @param failed the call with which the first attempt failed; null if there was none
      */
     static void applyAtOnce(List<Part> parts, boolean mergeable, @Nullable FailedCall failed) {
         new Change(parts, mergeable, mergeable, null).run(failed);
     }
 
-    /** Unmarks if there is room for what is taken apart. */
+    /** Unmarks if there is enough memory to unmerge the pages. */
     static void unmarkAfterLook(List<Part> parts, Unmerge how) {
         UnmergeCheck check = parts.get(0).region().kernel.unmergeCheck;
         check.takeTurn();
@@ -137,7 +143,10 @@ final class Change implements Kernel.Attempt {
         }
     }
 
-    /** Unmarks step by step, with a look before each; if one is refused or fails, those before it are marked again. The caller has the turn. */
+    /**
+     * Unmarks step by step, with a check before each step. If a step is refused or fails, the parts of the previous
+     * steps are marked again. The caller holds the turn.
+     */
     static void unmarkInSteps(List<Part> parts) {
         List<List<Part>> steps = steps(parts);
         List<Change> done = new ArrayList<>(steps.size());
@@ -165,18 +174,18 @@ final class Change implements Kernel.Attempt {
         }
     }
 
-    /** Checks that there is room to unmark parts at once. The caller has the turn. */
+    /** Checks that there is enough memory to unmark all parts at once. The caller holds the turn. */
     static void requireRoom(List<Part> parts) {
         requireRoom(parts, parts, parts, 0);
     }
 
     /**
-     * Checks that there is room for a step of unmarking.
+     * Checks that there is enough memory for one step of unmarking.
      *
-     * @param all what the caller was asked to unmark
-     * @param next what is about to be unmarked
-     * @param rest that, and what is to follow
-     * @param done how many bytes were unmarked before
+     * @param all the parts that the caller requested to unmark
+     * @param next the parts that are about to be unmarked
+     * @param rest these parts and all that follow
+     * @param done the number of bytes that were unmarked before
      */
     private static void requireRoom(List<Part> all, List<Part> next, List<Part> rest, long done) {
         List<AddressRange> ranges = wantedByNoOthers(next);
@@ -192,7 +201,7 @@ final class Change implements Kernel.Attempt {
                         done);
     }
 
-    /** Regions as they are while they are small, and parts of a step's length of larger ones. */
+    /** Returns the steps: several small regions together, and larger ones in parts of the length of a step. */
     private static List<List<Part>> steps(List<Part> parts) {
         List<List<Part>> steps = new ArrayList<>();
         List<Part> step = new ArrayList<>();
@@ -219,7 +228,7 @@ final class Change implements Kernel.Attempt {
         return steps;
     }
 
-    /** Lets regions want again what they wanted before. */
+    /** Makes the regions want again what they wanted before this change. */
     private void revert(Throwable reason) {
         if (before.isEmpty()) {
             return;
@@ -251,7 +260,7 @@ final class Change implements Kernel.Attempt {
                     mergeable ? "madvise(MADV_MERGEABLE)" : "madvise(MADV_UNMERGEABLE)",
                     parts.get(0).range());
         }
-        // What may wait, be it for a lock of the JDK's own, comes before the regions are owned.
+        // Anything that may wait, if only for a lock of the JDK, comes before the regions are owned.
         Smaps mappings = verified.isEmpty() ? null : kernel.proc.openSmaps();
         try {
             NativeBuffers.NativeBuffer buffer = kernel.batchAdvice.bufferFor(parts.size());
@@ -298,7 +307,10 @@ final class Change implements Kernel.Attempt {
         region.requireMemory();
     }
 
-    /** Owned regions and those that overlap them stay as they are until they are released, so this is still true after the call. */
+    /**
+     * Plans the change. Until they are released, owned regions and those that overlap them do not change, so the plan
+     * is still valid after the kernel calls.
+     */
     private void plan() {
         before.clear();
         wants.clear();
@@ -326,7 +338,7 @@ final class Change implements Kernel.Attempt {
         reserved = partial;
     }
 
-    /** What no region wants before a mark, or after an unmark. */
+    /** Plans a range that no region wants before marking, or after unmarking. */
     private void planned(long from, long to) {
         if (mergeable) {
             changed.add(AddressRange.between(from, to));
@@ -347,7 +359,10 @@ final class Change implements Kernel.Attempt {
         }
     }
 
-    /** Parts, and adopted memory, may lie within a mapping. What is unmarked as a whole was split off when it was marked. */
+    /**
+     * Returns how many parts may split a mapping: parts of regions, and adopted memory, because it may lie inside a
+     * mapping. A whole region that is unmarked was already split off when it was marked.
+     */
     private int partsThatSplit() {
         int splits = 0;
         for (Part part : parts) {
@@ -391,7 +406,7 @@ final class Change implements Kernel.Attempt {
         }
     }
 
-    /** Allocates nothing, and was promised its stack: so it does not fail. */
+    /** Cannot fail, because it allocates nothing and its stack space was checked in advance. */
     private void commit() {
         int promised = reserved;
         reserved = 0;
@@ -408,7 +423,10 @@ final class Change implements Kernel.Attempt {
         return length;
     }
 
-    /** What of some parts no other regions want, as far as can be said without owning them. */
+    /**
+     * Returns the ranges of some parts that no other region wants. As the regions are not owned, this may change at any
+     * time.
+     */
     static List<AddressRange> wantedByNoOthers(List<Part> parts) {
         RegionTable table = parts.get(0).region().table;
         List<AddressRange> ranges = new ArrayList<>();
@@ -429,7 +447,7 @@ final class Change implements Kernel.Attempt {
         return nodes;
     }
 
-    /** The parts' ranges in order of address, those that overlap made one. */
+    /** Returns the ranges of the parts in order of address. Ranges that overlap or touch are joined. */
     private static List<AddressRange> joined(List<Part> parts) {
         List<AddressRange> sorted = parts.stream().map(Part::range).sorted().toList();
         List<AddressRange> joined = new ArrayList<>();

@@ -8,12 +8,12 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What ksm4j has marked in this JVM: one registry for all class loaders, however many copies of ksm4j they loaded. With
- * {@code -Dio.ksm4j.jmx=false} every copy counts alone.
+ * The memory that ksm4j has marked in this JVM: one registry for all class loaders and all copies of ksm4j that they
+ * have loaded. With {@code -Dio.ksm4j.jmx=false}, each copy has its own registry.
  *
- * <p>Marks are counted: where regions share pages, a page stays mergeable while at least one of them wants it. What the
- * registry says and what the kernel says in {@code /proc/self/smaps} is the same whenever no region is being changed. Marks
- * made by other means ({@code madvise} by somebody else, {@link ProcessMerging}) are not in it.
+ * <p>Marks are counted: where regions share pages, a page stays mergeable while at least one of them wants it. Whenever
+ * no region is being changed, the registry agrees with {@code /proc/self/smaps}. It does not contain marks that were
+ * set in other ways ({@code madvise} calls of other code, {@link ProcessMerging}).
  */
 public final class MergeRegistry {
 
@@ -22,25 +22,24 @@ public final class MergeRegistry {
     private MergeRegistry() {}
 
     /**
-     * The JVM's registry; with {@code -Dio.ksm4j.jmx=false}, that of this copy of ksm4j.
-     *
-     * @return always the same one
+     * {@return the registry of the JVM, always the same object; with {@code -Dio.ksm4j.jmx=false}, the registry of this
+     * copy of ksm4j}
      */
     public static MergeRegistry system() {
         return SYSTEM;
     }
 
     /**
-     * A wish of one region that a range be mergeable.
+     * A range that one region wants to be mergeable.
      *
-     * @param range the range; other regions may want parts of it too
-     * @param owner the name of the region, or of the thread that opened it
-     * @param since when it was marked
+     * @param range the range; other regions may want parts of it as well
+     * @param owner the name of the region or, if it has none, of the thread that opened it
+     * @param since when the range was marked
      */
     public record Mark(AddressRange range, String owner, Instant since) {}
 
     /**
-     * Every mark. Takes time and memory in proportion to their number.
+     * Returns all marks. Time and memory are proportional to their number.
      *
      * @return the marks in order of address
      */
@@ -49,10 +48,10 @@ public final class MergeRegistry {
     }
 
     /**
-     * The marks that cover an address.
+     * Returns the marks that contain an address.
      *
      * @param address any address
-     * @return one mark for each region that wants this address merged; empty if none does
+     * @return one mark for each region that wants the page at this address to be mergeable; empty if there is none
      */
     public List<Mark> marksCovering(long address) {
         return address < 0 || address == Long.MAX_VALUE ? List.of() : marks(address, address + 1);
@@ -68,17 +67,18 @@ public final class MergeRegistry {
     }
 
     /**
-     * Whether some region wants an address merged. Takes time in proportion to the logarithm of the number of marks.
+     * Returns whether any region wants the page at an address to be mergeable. The time is proportional to the
+     * logarithm of the number of marks.
      *
      * @param address any address
-     * @return true if it lies in a mark
+     * @return true if a mark contains the address
      */
     public boolean isMergeable(long address) {
         return address >= 0 && address != Long.MAX_VALUE && SharedTable.table().isWantedAt(address);
     }
 
     /**
-     * What is mergeable, with marks that overlap or touch made one.
+     * Returns the marked ranges. Marks that overlap or touch form one range.
      *
      * @return the ranges in order of address
      */
@@ -100,29 +100,21 @@ public final class MergeRegistry {
         return ranges;
     }
 
-    /**
-     * Bytes marked mergeable, each counted once however many regions want it.
-     *
-     * @return bytes
-     */
+    /** {@return the number of bytes marked mergeable; a byte counts once, however many regions want it} */
     public long mergeableBytes() {
         return SharedTable.table().mergeableBytes.get();
     }
 
-    /**
-     * Regions that are open, marked or not.
-     *
-     * @return a count
-     */
+    /** {@return the number of open regions, marked or not} */
     public long openRegions() {
         return SharedTable.table().openRegions();
     }
 
     /**
-     * Regions that were forgotten and reclaimed since the JVM started. Each was logged once, with the place it was opened if
-     * {@code -Dio.ksm4j.trackLeaks=true} is set.
+     * Returns the number of regions that became unreachable before they were closed, and were reclaimed, since the JVM
+     * started. Each is logged once; with {@code -Dio.ksm4j.trackLeaks=true}, the log shows where it was opened.
      *
-     * @return a count
+     * @return the number of leaks
      */
     public long leaks() {
         return SharedTable.table().leaks.get();

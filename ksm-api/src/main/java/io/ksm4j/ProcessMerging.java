@@ -13,17 +13,18 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Opts the whole process in or out, by {@code prctl(PR_SET_MEMORY_MERGE)} (Linux 6.4 and later): every private anonymous
- * mapping there is and will be may then merge, the Java heap and thread stacks too.
+ * Opts the whole process in or out with {@code prctl(PR_SET_MEMORY_MERGE)} (Linux 6.4 and later). While the process is
+ * opted in, all its private anonymous mappings may merge, existing and future ones, including the Java heap and thread
+ * stacks.
  *
- * <p>A Java heap hardly merges, because objects lie differently in every JVM; {@code ksmd} scans it all the same. Regions opened
- * with {@link Marking#NEVER} stay out. Memory that holds secrets and is not such a region does not stay out.
+ * <p>A Java heap hardly merges, because objects have a different layout in every JVM, but {@code ksmd} scans it all the
+ * same. Regions opened with {@link Marking#NEVER} are excluded. Other memory that holds secrets is not.
  */
 public final class ProcessMerging {
 
     private final Kernel kernel;
 
-    // Made once, since nothing may be allocated between opting out and the first use of them.
+    // Created in advance, because nothing may be allocated between opting out and their first use.
     private final Action exclude = this::exclude;
     private final Action markAgain = this::markAgain;
 
@@ -32,24 +33,25 @@ public final class ProcessMerging {
     }
 
     /**
-     * Whether the process is opted in, by ksm4j or by anybody else (systemd's {@code MemoryKSM=}, a parent process).
+     * Returns whether the process is opted in, by ksm4j or in another way (systemd's {@code MemoryKSM=}, a parent
+     * process).
      *
      * @return true if new mappings will be mergeable
      * @throws KsmUnsupportedException if the kernel is older than Linux 6.4 or was built without KSM
-     * @throws KsmException if the call fails otherwise
+     * @throws KsmException if the call fails for another reason
      */
     public boolean isMergeable() {
         return kernel.prctl("PR_GET_MEMORY_MERGE", Linux.PR_GET_MEMORY_MERGE, 0) == 1;
     }
 
     /**
-     * Opts the process in. Regions opened with {@link Marking#NEVER} are taken out again at once, and if that
-     * fails the process is opted out; between the two calls {@code ksmd} could merge such a page with one that is merged already,
-     * so opt in before secrets are loaded.
+     * Opts the process in. Regions opened with {@link Marking#NEVER} are excluded again immediately; if that fails, the
+     * process is opted out. Between these two calls, {@code ksmd} can merge a page of such a region with a page that is
+     * merged already, so opt in before you load secrets.
      *
      * @throws KsmUnsupportedException if the kernel is older than Linux 6.4 or was built without KSM
      * @throws KsmPermissionException if a security policy forbids it
-     * @throws KsmException if the call fails otherwise
+     * @throws KsmException if the call fails for another reason
      */
     public void markMergeable() {
         StackRoom.requireForOpening();
@@ -57,7 +59,7 @@ public final class ProcessMerging {
         List<Slot[]> regions = openRegions();
         kernel.prctl("PR_SET_MEMORY_MERGE", Linux.PR_SET_MEMORY_MERGE, 1);
         try {
-            // Once more: one that was opened before the call may not be in the first list.
+            // List them again: a region opened just before the call may not be in the first list.
             regions = openRegions();
             forEach(regions, exclude);
         } catch (Throwable t) {
@@ -73,35 +75,36 @@ public final class ProcessMerging {
     }
 
     /**
-     * Opts the process out as {@link Unmerge#CHECKED} has it: {@link #markUnmergeable(Unmerge)}.
+     * Opts the process out with {@link Unmerge#CHECKED}: see {@link #markUnmergeable(Unmerge)}.
      *
      * @throws KsmUnsupportedException if the kernel is older than Linux 6.4 or was built without KSM
      * @throws KsmPermissionException if a security policy forbids it
-     * @throws UnmergeRefusedException if there is not enough memory to take merged pages apart; the process stays opted in
+     * @throws UnmergeRefusedException if there is not enough memory to unmerge all pages; the process stays opted in
      * @throws ResourceUnavailableException if the kernel is short of memory
-     * @throws KsmException if the call fails otherwise
+     * @throws KsmException if the call fails for another reason
      */
     public void markUnmergeable() {
         markUnmergeable(Unmerge.CHECKED);
     }
 
     /**
-     * Opts the process out and takes merged pages apart, which may need as much memory as was saved. The kernel forgets all
-     * marks at that; those of open regions are made again. A region for which that fails is unmarked, in the registry too, and
-     * the first failure is thrown when all regions have had their turn.
+     * Opts the process out and unmerges its pages, which may need as much memory as merging has saved. The kernel then
+     * clears all marks, and the marks of open regions are set again. A region for which that fails becomes unmarked, in
+     * the registry as well; the first failure is thrown after all regions have been processed.
      *
-     * @param unmerge what to do before; {@link Unmerge#STEPWISE} is as {@link Unmerge#CHECKED}, because it is one call
+     * @param unmerge what to check first; {@link Unmerge#STEPWISE} has the same effect as {@link Unmerge#CHECKED},
+     *     because opting out is a single call
      * @throws KsmUnsupportedException if the kernel is older than Linux 6.4 or was built without KSM
      * @throws KsmPermissionException if a security policy forbids it
-     * @throws UnmergeRefusedException if there is not enough memory to take merged pages apart; the process stays opted in
+     * @throws UnmergeRefusedException if there is not enough memory to unmerge all pages; the process stays opted in
      * @throws ResourceUnavailableException if the kernel is short of memory
-     * @throws KsmException if the call fails otherwise
+     * @throws KsmException if the call fails for another reason
      */
     public void markUnmergeable(Unmerge unmerge) {
         Objects.requireNonNull(unmerge, "unmerge");
         StackRoom.requireForOpening();
         List<Slot[]> regions = openRegions();
-        // A process that isn't opted in has nothing taken apart.
+        // If the process is not opted in, this call unmerges nothing.
         if (unmerge == Unmerge.UNCHECKED
                 || kernel.recordsOnly
                 || !kernel.unmergeCheck.isLarge()
@@ -119,7 +122,7 @@ public final class ProcessMerging {
     }
 
     /**
-     * Once opted out, the kernel has forgotten all marks.
+     * Opts out and sets the marks of open regions again, which the kernel has cleared.
      *
      * @param known the open regions
      */
@@ -127,14 +130,14 @@ public final class ProcessMerging {
         List<Slot[]> regions = known;
         try {
             optOut();
-            // Once more: one that was opened before the call may not be in the first list.
+            // List them again: a region opened just before the call may not be in the first list.
             regions = openRegions();
         } finally {
             boolean isStillIn = false;
             try {
                 isStillIn = kernel.isOptedIn();
             } catch (Throwable t) {
-                // To mark what is marked does no harm.
+                // Marking memory that is marked already does no harm.
             }
             if (!isStillIn) {
                 forEach(regions, markAgain);
@@ -147,8 +150,9 @@ public final class ProcessMerging {
     }
 
     /**
-     * Also where it is not known whether the memory still exists, as of regions that other copies of ksm4j opened: what was kept out must
-     * not merge. If other memory is there by now, it is not merged either, until it is marked again.
+     * Excludes a region, even if it is unknown whether its memory still exists, as for regions opened by other copies
+     * of ksm4j: excluded memory must not merge. If the addresses hold other memory by now, that memory does not merge
+     * either until it is marked again.
      */
     private @Nullable FailedCall exclude(Slot slot) {
         List<AddressRange> excluded = new ArrayList<>();
@@ -156,7 +160,10 @@ public final class ProcessMerging {
         return kernel.adviseMapped(excluded, Linux.MADV_UNMERGEABLE);
     }
 
-    /** What cannot be marked again, or may be other memory by now, is not wanted any more: the registry must not lie. */
+    /**
+     * Marks again what a region wants. If that fails, or the addresses may hold other memory by now, the region wants
+     * nothing any more, so that the registry stays correct.
+     */
     private @Nullable FailedCall markAgain(Slot slot) {
         boolean isRight = false;
         List<AddressRange> notWantedByOthers = null;
@@ -197,12 +204,15 @@ public final class ProcessMerging {
     }
 
     private interface Action {
-        /** Does something to an owned region. Returns the call that failed, or null. */
+        /** Performs the action on an owned region. Returns the call that failed, or null. */
         @Nullable
         FailedCall perform(Slot slot);
     }
 
-    /** Owns the regions one after the other, those of fallbacks excepted. All get their turn; then the first failure is thrown. */
+    /**
+     * Performs an action on each region while owning it, one region after the other. A failure does not stop the
+     * others; the first one is thrown at the end.
+     */
     private void forEach(List<Slot[]> regions, Action action) {
         Throwable failure = null;
         for (int i = 0; i < regions.size(); i++) {
@@ -238,6 +248,7 @@ public final class ProcessMerging {
         }
     }
 
+    /** Returns the open regions, without those of fallbacks; for a fallback, only those. */
     private List<Slot[]> openRegions() {
         return table().slots(kernel.recordsOnly);
     }

@@ -15,12 +15,12 @@ import jdk.jfr.Name;
 import jdk.jfr.StackTrace;
 import org.jspecify.annotations.Nullable;
 
-/** What Java Flight Recorder is told of regions. */
+/** Records events about regions in Java Flight Recorder. */
 final class RegionEvents {
 
     /**
-     * One region, or a part of it. A superclass of events must not have a method that refers to one of them: while JFR runs, it
-     * links the superclass in the middle of loading the event.
+     * A region, or a part of one. A superclass of events must not have a method that refers to one of them: if JFR is
+     * running, it links the superclass while the event class is still being loaded.
      */
     @Category("ksm4j")
     abstract static class RegionEvent extends Event {
@@ -34,56 +34,59 @@ final class RegionEvents {
         long bytes;
 
         @Label("Owner")
-        @Description("The region's name, or that of the thread that opened it")
+        @Description("The name of the region or, if it has none, of the thread that opened it")
         @Nullable
         String owner;
     }
 
-    /** A change of what the kernel may merge; it takes as long as the whole call did, failed attempts included. */
+    /** Marking or unmarking. The duration is that of the whole call, including failed attempts. */
     abstract static class Advice extends RegionEvent {
 
         @Label("Failure")
-        @Description("Why the region is as it was before; missing if the call succeeded")
+        @Description("The reason why the call failed and left the region unchanged; missing if it succeeded")
         @Nullable
         String failure;
     }
 
     @Name("io.ksm4j.Mark")
     @Label("Mark Mergeable")
-    @Description("A region or a part of one was marked mergeable; marking many regions at once gives each its event, "
-            + "with the duration of the whole")
+    @Description("A region or a part of it was marked mergeable. If a call marks several regions, there is one event "
+            + "for each, with the duration of the whole call")
     static final class Mark extends Advice {}
 
     @Name("io.ksm4j.Unmark")
     @Label("Mark Unmergeable")
-    @Description(
-            "A region or a part of one was marked unmergeable, by a call that said so and not by closing it; merged "
-                    + "pages that no other region wants are copied meanwhile")
+    @Description("A region or a part of it was marked unmergeable by an explicit call, not by closing it. The duration "
+            + "includes copying the merged pages that no other region wants")
     static final class Unmark extends Advice {}
 
     @Name("io.ksm4j.Leak")
     @Label("Leaked Region")
-    @Description("A region was never closed, and has been reclaimed")
+    @Description("A region became unreachable before it was closed, and was reclaimed")
     @StackTrace(false)
     static final class Leak extends RegionEvent {}
 
-    /** Only ever asked whether anybody records. Making an event starts half of JFR, which takes longer than the rest of ksm4j's start. */
-    private static final class Asked {
+    /**
+     * Template events, used only to test whether the event is enabled. They are loaded late, because creating an event
+     * initializes half of JFR, which takes longer than the rest of ksm4j's startup.
+     */
+    private static final class Templates {
         static final Mark MARK = new Mark();
         static final Unmark UNMARK = new Unmark();
     }
 
-    /** A region, or a part of one, as events show it. */
+    /** A region, or a part of one, as shown in an event. */
     record Subject(AddressRange range, String owner) {}
 
     private RegionEvents() {}
 
-    /** While nobody records, this is a field's value: nothing is allocated. */
+    /** {@return whether such changes are recorded; without a recording, this reads a field and allocates nothing} */
     static boolean isRecorded(boolean mergeable) {
-        return FlightRecorder.isInitialized() && (mergeable ? Asked.MARK.isEnabled() : Asked.UNMARK.isEnabled());
+        return FlightRecorder.isInitialized()
+                && (mergeable ? Templates.MARK.isEnabled() : Templates.UNMARK.isEnabled());
     }
 
-    /** Makes a change of what regions want, and records an event for each of their parts. */
+    /** Makes a change, and records an event for each part of a region that it marks or unmarks. */
     static void record(List<Subject> parts, boolean mergeable, Runnable change) {
         List<Advice> events = new ArrayList<>();
         for (Subject part : parts) {

@@ -22,32 +22,35 @@ import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Counts what lies in each of many ranges, in one pass over {@code smaps}.
+ * Counts the memory in each of many ranges, in one pass over {@code smaps}.
  *
- * <p>The kernel counts by mapping, and neighbouring mappings with equal flags are one mapping. Where a range ends inside a mapping,
- * the mapping is split for the time of a second pass: by {@code MADV_RANDOM} and {@code MADV_SEQUENTIAL}, of which each piece gets
- * another than its neighbours. They change a flag of the mapping and touch no page; all they could do to private memory in these
- * milliseconds is to change what is read ahead from a file or from swap. What was there before is put back.
+ * <p>The kernel reports one count per mapping, and adjacent mappings with equal flags are one mapping. Where a range
+ * ends inside a mapping, the mapping is split for the duration of a second pass: {@code MADV_RANDOM} and
+ * {@code MADV_SEQUENTIAL} give each piece another flag than its neighbors have. They touch no page; for private
+ * memory, all they could change in these milliseconds is read-ahead from a file or from swap. The previous advice is
+ * restored afterwards.
  */
 final class RegionScan {
 
-    /** How often others may change the mappings while they are being read. */
+    /** How many times a pass is repeated because other threads have changed the mappings. */
     static final int ATTEMPTS = 20;
 
     /**
-     * A part of a mapping that must be a mapping of its own to be counted.
+     * A part of a mapping that must become a mapping of its own to be counted.
      *
-     * @param readAdvice what the mapping has
-     * @param before what the memory before it has, unless that is a piece too; {@link #NONE} where that makes no difference
-     * @param behind what the memory behind it has, in the same way
+     * @param readAdvice the advice of the mapping
+     * @param before the advice of the memory before it, unless that is a piece as well; {@link #NONE} if it does not
+     *     matter
+     * @param behind the advice of the memory behind it, in the same way
      */
     private record Piece(long from, long to, int readAdvice, int before, int behind) {
 
         static final int NONE = -1;
 
         /**
-         * An advice for each piece by which it differs from what is on both sides of it. There are three advices, so a piece that differs from the
-         * one before it can still differ from what is behind it: that is how a path is coloured with three colours.
+         * Returns an advice for each piece that differs from those on both sides of it. There are three kinds of
+         * advice, so a piece that differs from the one before it can still differ from the one behind it, as in
+         * coloring a path with three colors.
          */
         static int[] advice(List<Piece> pieces) {
             int[] advice = new int[pieces.size()];
@@ -64,35 +67,38 @@ final class RegionScan {
         }
     }
 
-    /** A region that must stay open while a mapping is split, and where it is. */
+    /** A region that must stay open while a mapping is split, and its range. */
     record Owner(Slot slot, AddressRange range) {}
 
     private final Kernel kernel;
     private final Collection<Owner> owners;
 
-    /** Where ranges start and end, in order, each address once. Between two of them lies an atom. */
+    /** The starts and ends of all ranges in order, each address once. Two adjacent ones bound an atom. */
     private final long[] bounds;
 
-    /** Whether an atom belongs to a range or lies between two. */
+    /** Whether each atom belongs to a range, or lies between two. */
     private final boolean[] covered;
 
     private final Counts[] atoms;
 
-    /** Of mappings that belong to several atoms the pieces in ranges. Nothing of these was counted. */
+    /**
+     * The pieces of mappings that extend over several atoms, as far as they are in ranges. Nothing of these mappings
+     * was counted.
+     */
     private final List<Piece> joined = new ArrayList<>();
 
-    /** Where a pass is: the atom that the mapping begins in, or the one after it. */
+    /** The position of the pass: the atom that contains the start of the mapping, or the one behind it. */
     private int atom;
 
-    /** Whether a mapping of interest was printed twice in a pass. */
+    /** Whether a mapping of interest was printed twice in one pass. */
     private boolean readTwice;
 
-    /** Whether the last pass has counted everything. */
+    /** Whether the last pass counted everything. */
     private boolean isCounted;
 
     private OptionalLong ksmZeroBytes = OptionalLong.empty();
 
-    /** What is counted in an atom, in bytes. */
+    /** The counts of an atom, in bytes. */
     static final class Counts {
         long resident;
         long marked;
@@ -100,7 +106,7 @@ final class RegionScan {
         long huge;
         long saved;
 
-        /** With pages of zeros, which are not resident. Counted only if there are some. */
+        /** Includes zero pages, which are not resident. Counted only if the process has any. */
         long present;
 
         boolean mergedTold = true;
@@ -125,13 +131,17 @@ final class RegionScan {
             mergedTold &= other.mergedTold;
         }
 
-        /** Pages of the page cache are shared, too, by whoever maps the file; that is nothing merging has saved. */
+        /**
+         * Returns the memory that merging saves. Processes that map the same file share its page-cache pages as well;
+         * that is not counted, because merging does not save it.
+         */
         private static long savedBytes(Smaps mapping) {
             return Math.min(mapping.rss - mapping.pss, mapping.ksm >= 0 ? mapping.ksm : mapping.anonymous);
         }
 
         /**
-         * @param ksmZeroBytes what {@code ksmd} has replaced by pages of zeros in the whole process, if the kernel tells
+         * @param ksmZeroBytes the memory that {@code ksmd} has replaced by zero pages in the whole process, if the
+         *     kernel reports it
          */
         RegionStats toStats(OptionalLong ksmZeroBytes) {
             return new RegionStats(
@@ -172,16 +182,16 @@ final class RegionScan {
     }
 
     /**
-     * Counts.
+     * Counts the memory in all ranges.
      *
-     * @return null, or a region that was closed meanwhile: then nothing is counted
+     * @return null, or a region that was closed during the scan; then nothing is counted
      * @throws MapCountExceededException if a mapping must be split and the process has too many
      */
     @Nullable
     Slot run() {
         if (!pass()) {
-            // One thread at a time, whichever class loader it comes from: others would take the split mappings for
-            // joined ones.
+            // Only one thread of the JVM at a time, regardless of its class loader: others would mistake the split
+            // mappings for joined ones.
             StackRoom.requireForOpening();
             Backoff.lock(SharedTable.table().splitTurn);
             try {
@@ -203,9 +213,9 @@ final class RegionScan {
                 throw tooFast(bounds[0]);
             }
             Slot[] touched = slotsOver(joined);
-            // What may wait, be it for a lock of the JDK's own, comes before the regions are owned.
+            // Anything that may wait, if only for a lock of the JDK, comes before the regions are owned.
             try (Smaps mappings = kernel.proc.openSmaps()) {
-                // A thread that closes or changes one of these regions waits, so that nothing else takes its place.
+                // Threads that close or change one of these regions wait, so no other memory takes its place.
                 Slot closed = SharedTable.table().acquire(touched);
                 if (closed != null) {
                     return closed;
@@ -230,7 +240,7 @@ final class RegionScan {
 
     static KsmException tooFast(long address) {
         return new KsmException("the mappings from " + Long.toHexString(address)
-                + " on change too fast to be counted: try again, or allocate regions with guard pages");
+                + " on change too fast to count them: try again, or allocate regions with guard pages");
     }
 
     private Slot[] slotsOver(List<Piece> pieces) {
@@ -246,7 +256,10 @@ final class RegionScan {
                 .toArray(Slot[]::new);
     }
 
-    /** Pages of zeros are present and not resident. There is nothing to count where {@code ksmd} has made none. */
+    /**
+     * Counts present pages: zero pages are present but not resident. Does nothing if {@code ksmd} has replaced no pages
+     * by zero pages.
+     */
     private void countPresent() {
         ksmZeroBytes = kernel.ksmZeroBytes();
         if (ksmZeroBytes.orElse(0) == 0) {
@@ -264,7 +277,7 @@ final class RegionScan {
     }
 
     /**
-     * Reads all mappings, and finds the {@link #joined} ones.
+     * Reads all mappings, counts them, and finds the {@link #joined} pieces.
      *
      * @return whether everything was counted
      */
@@ -341,7 +354,7 @@ final class RegionScan {
         return atom + 1 < bounds.length && covered[atom];
     }
 
-    /** Tells the piece before a mapping what is behind it, unless that is a piece, too. */
+    /** Records in the piece before a mapping the advice of what is behind it, unless that is a piece as well. */
     private void setBehind(int pieces, Smaps mapping) {
         if (pieces == 0 || joined.get(pieces - 1).to() != mapping.start) {
             return;
@@ -355,9 +368,9 @@ final class RegionScan {
     }
 
     /**
-     * Counts while each piece is a mapping of its own; afterwards all advice is as it was.
+     * Counts while each piece is a mapping of its own. All advice is restored afterwards.
      *
-     * @return the call that failed to make one so, or null
+     * @return the call that failed to split a piece off, or null
      */
     private @Nullable FailedCall split(Smaps mappings) {
         isCounted = false;
@@ -383,7 +396,7 @@ final class RegionScan {
         }
     }
 
-    /** What was counted in one of the ranges. */
+    /** Returns the statistics of one of the ranges. */
     RegionStats statsOf(AddressRange range) {
         return countsOf(range).toStats(ksmZeroBytes);
     }

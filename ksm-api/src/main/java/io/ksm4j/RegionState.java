@@ -19,21 +19,24 @@ import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An open region without its Java views: its place in the {@link RegionTable} and the way from there to the kernel. A
- * {@link MergeRegion} has one, and the cleaner has the same one to close when that region was forgotten; so it must not refer
- * to the region.
+ * An open region without its Java views: its slot in the {@link RegionTable}, and the calls to the kernel for it. A
+ * {@link MergeRegion} refers to its state. So does the cleaner, which closes the region if it becomes unreachable;
+ * therefore the state must not refer to the {@code MergeRegion}.
  *
- * <p>While a thread owns the region, it makes the kernel's call and nothing else that waits. Causes of failures are looked up, files
- * opened and messages logged before or after that.
+ * <p>While a thread owns the region, it makes the kernel call and does nothing else that can wait. The causes of
+ * failures are looked up, files opened and messages logged before or afterwards.
  */
 abstract sealed class RegionState implements Runnable permits AllocatedState, AdoptedState {
 
-    /** Regions that are out of reach and could not be closed; a list by {@link #nextUnclosed}, so that adding to it cannot fail. */
+    /**
+     * Unreachable regions that could not be closed. They form a list linked by {@link #nextUnclosed}, so that adding
+     * one cannot fail.
+     */
     private static final AtomicReference<@Nullable RegionState> UNCLOSED = new AtomicReference<>();
 
     private static final boolean TRACKS_LEAKS = Boolean.getBoolean(SystemProperties.TRACK_LEAKS);
 
-    /** In place of an error number: the region could not be owned at once. */
+    /** Returned in place of an errno: the region could not be owned without waiting. */
     private static final int NOT_OWNED = -1;
 
     final Kernel kernel;
@@ -42,10 +45,13 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
     final AddressRange range;
     final String owner;
 
-    /** How the region's merged pages are taken apart, unless the caller says otherwise. */
+    /** How to unmerge the region's pages, unless a call specifies it. */
     final Unmerge unmerge;
 
-    /** {@link #slot} alone, to be owned by {@link RegionTable#acquire}: closing takes no memory. */
+    /**
+     * {@link #slot} as the argument for {@link RegionTable#acquire}, created in advance so that closing needs no
+     * memory.
+     */
     final Slot[] slots;
 
     private final @Nullable Throwable openedAt;
@@ -78,13 +84,16 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         return options.name().isEmpty() ? Thread.currentThread().getName() : options.name();
     }
 
-    /** Before a region is opened: what may fail, or wait, comes first. */
+    /** Does what may fail or wait, before a region is opened. */
     static void prepareOpening() {
         StackRoom.requireForOpening();
         BackgroundTask.startWaiting();
     }
 
-    /** Marks the region as it is to be from the start. The last step of opening it: if this fails, nothing is marked that closing had to unmark. */
+    /**
+     * Marks or excludes a new region as its options say. This is the last step of opening: if it fails, nothing is
+     * marked that closing would have to unmark.
+     */
     void markAsOpened(RegionOptions options) {
         if (options.marking() == Marking.MERGEABLE) {
             mark(true, options.unmerge());
@@ -93,7 +102,10 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         }
     }
 
-    /** Keeps the region out where the process is opted in as a whole. A kernel without KSM merges nothing anyway. */
+    /**
+     * Excludes the region in case the whole process is or becomes opted in. A kernel without KSM merges nothing, so
+     * failures for that reason are ignored.
+     */
     private void exclude() {
         try {
             mark(false, unmergeToExclude());
@@ -104,27 +116,33 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         }
     }
 
-    /** Whether the memory was not mapped by ksm4j: marking it may split a mapping, and the kernel may ignore a mark. */
+    /**
+     * {@return whether the memory was not mapped by ksm4j, so that marking it may split a mapping, and the kernel may
+     * ignore a mark}
+     */
     abstract boolean isAdopted();
 
-    /** Whether to check that the kernel took a mark: it accepts advice on memory that can never merge. */
+    /**
+     * {@return whether to check that the kernel has set a mark: it accepts the advice even for memory that can never
+     * merge}
+     */
     abstract boolean isVerified();
 
-    /** What to do before a new region is excluded from merging. */
+    /** {@return what to check before a new region is excluded from merging} */
     abstract Unmerge unmergeToExclude();
 
-    /** Whether the memory still exists, as far as its owner can say. */
+    /** {@return whether the memory still exists, as far as its owner can tell} */
     abstract boolean isAlive();
 
     /**
-     * Gives back pages of allocated memory.
+     * Discards pages of allocated memory.
      *
      * @throws UnsupportedOperationException if the memory is adopted
      */
     abstract void discard(long from, long length);
 
     /**
-     * Closes the region once; later calls do nothing.
+     * Closes the region. Later calls do nothing.
      *
      * @param views Java's access to allocated memory; null if there is none, or none that is still reachable
      */
@@ -144,10 +162,13 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         }
     }
 
-    /** The hot path: no lock, no look-up and no allocation, if no region overlaps and there is nothing to look at. */
+    /**
+     * Marks or unmarks the whole region. This is the hot path: no lock, no look-up and no allocation, unless another
+     * region overlaps or a check is needed.
+     */
     void markUnrecorded(boolean mergeable, Unmerge how) {
         if (mergeable && isAdopted() && !isMarked()) {
-            // There may be something to look at, and the mapping may be split.
+            // The mark may have to be verified, and the mapping may be split.
             Change.applyAtOnce(whole(), true, null);
         } else if (!mergeable && kernel.mustLookBeforeUnmerging(range.length(), how)) {
             Change.unmarkAfterLook(whole(), how);
@@ -175,9 +196,9 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
     }
 
     /**
-     * Owns the region, if that can be without the lock, and tells the kernel of all of it.
+     * Owns the region, if that needs no lock, and makes the kernel call for all of it.
      *
-     * @return 0; {@link #NOT_OWNED}; or the error number, with nothing changed
+     * @return 0; {@link #NOT_OWNED}; or the errno, with nothing changed
      */
     private int tryAdvise(boolean mergeable) {
         if (!slot.tryAcquire()) {
@@ -197,7 +218,7 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
             }
             return errno;
         } finally {
-            // Near the end of the stack each of these calls may throw. What must be done is then done without a call.
+            // Near the end of the stack, each of these calls may throw. The rest is then done without calls.
             boolean counted = isMarked == wasMarked;
             boolean released = false;
             try {
@@ -241,22 +262,22 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         return new Change.Part(this, from, to);
     }
 
-    /** That the memory still is this region's. */
+    /** Throws an exception unless the memory still exists and belongs to this region. */
     void requireMemory() {
         if (slot.is(Slot.DETACHED)) {
             throw new IllegalStateException(
-                    "the memory of " + this + " was unmapped when the region it belongs to was closed");
+                    "the memory of " + this + " was unmapped when the region that had allocated it was closed");
         }
         requireAlive();
     }
 
     private void requireAlive() {
         if (!isAlive()) {
-            throw new IllegalStateException("the memory of " + this + " is no longer alive: its owner has freed it");
+            throw new IllegalStateException("the memory of " + this + " no longer exists: its owner has freed it");
         }
     }
 
-    /** What the kernel has not marked; for a kernel that is told nothing, what the registry has not. */
+    /** Returns the ranges that the kernel has not marked; for a fallback, those that the registry has not. */
     List<AddressRange> unmarkedRanges() {
         if (!kernel.recordsOnly) {
             return kernel.proc.notMergeable(List.of(range));
@@ -270,7 +291,10 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         return unmarked;
     }
 
-    /** What regions of one kernel occupy and save, in their order; in one pass over {@code smaps} if that can be. */
+    /**
+     * Returns what each of these regions of one kernel occupies and saves, in their order. Reads {@code smaps} only
+     * once where possible.
+     */
     static List<RegionStats> stats(List<RegionState> regions) {
         regions.forEach(RegionState::requireReadable);
         if (regions.isEmpty()) {
@@ -286,7 +310,7 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         RegionScan scan = new RegionScan(
                 kernel, owners.stream().map(RegionScan.Owner::range).toList(), owners);
         scan.run();
-        // What was closed while it was being read may have been counted as what came after it.
+        // If a region was closed during the scan, the memory that replaced it may have been counted.
         regions.forEach(RegionState::requireReadable);
         return regions.stream().map(region -> scan.statsOf(region.range)).toList();
     }
@@ -302,7 +326,12 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         return new IllegalStateException("region " + this + " is closed");
     }
 
-    /** Closes the region, or remembers that it must be: it is out of the program's reach. */
+    /**
+     * Closes the region, which the program can no longer reach. If that fails, keeps it in the list of regions to close
+     * later.
+     *
+     * @return null, or what closing failed with
+     */
     @Nullable
     Throwable closeOrKeep() {
         try {
@@ -322,7 +351,7 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         } while (!UNCLOSED.compareAndSet(nextUnclosed, this));
     }
 
-    /** Tries again to close regions that are out of reach. */
+    /** Tries again to close unreachable regions. */
     static void closeUnclosed() {
         RegionState state = UNCLOSED.get() == null ? null : UNCLOSED.getAndSet(null);
         while (state != null) {
@@ -336,8 +365,8 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
     }
 
     /**
-     * What the cleaner does once neither the region nor a view of it is reachable. It closes first: where a web container has stopped the class
-     * loader, no class can be loaded any more, and telling about it may need some.
+     * Called by the cleaner once neither the region nor a view of it is reachable. Closing comes first: if a web
+     * container has closed the class loader, no more classes can be loaded, and reporting the leak may need some.
      */
     @Override
     public void run() {
@@ -363,20 +392,20 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
             if (failure instanceof UnmergeRefusedException) {
                 Log.warning(
                         "region " + this
-                                + " stays open and marked: there is no memory to take its merged pages apart. Free"
-                                + " memory or raise the limit; when a region is next opened, this one is closed",
+                                + " stays open and marked: there is not enough memory to unmerge its pages. Free memory"
+                                + " or raise the limit. The region is closed when another region is opened",
                         failure);
             } else if (failure != null) {
                 Log.warning(
                         "could not reclaim region " + this
-                                + (isOpen() ? "; when a region is next opened, that is tried again" : ""),
+                                + (isOpen() ? "; retrying when another region is opened" : ""),
                         failure);
             }
             if (JdkModules.FLIGHT_RECORDER) {
                 RegionEvents.recordLeak(range, owner);
             }
         } catch (Throwable t) {
-            // The region is closed all the same, or will be.
+            // The region is closed, or will be, even if it cannot be reported.
         }
     }
 

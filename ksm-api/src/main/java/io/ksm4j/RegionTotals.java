@@ -16,8 +16,8 @@ import java.util.Map;
 import java.util.OptionalLong;
 
 /**
- * Counts all that is marked in this JVM, in one pass over {@code smaps}. What it allocates does not grow with the number of
- * regions.
+ * Counts all memory that is marked in this JVM, in one pass over {@code smaps}. What it allocates does not grow with
+ * the number of regions.
  */
 final class RegionTotals {
 
@@ -26,13 +26,13 @@ final class RegionTotals {
     private RegionScan.Counts counts = new RegionScan.Counts();
     private final OptionalLong ksmZeroBytes;
 
-    /** Mappings that hold marked memory and other memory. */
+    /** Mappings that contain both marked and other memory. */
     private final List<AddressRange> mixed = new ArrayList<>();
 
-    /** The start of the mapping that was looked at last. */
+    /** The start of the mapping that was read last. */
     private long address;
 
-    /** Bytes of that mapping that regions want. */
+    /** The number of bytes of that mapping that regions want. */
     private long wanted;
 
     private final RangeVisitor adding = this::addWanted;
@@ -55,7 +55,7 @@ final class RegionTotals {
     /**
      * Reads all mappings.
      *
-     * @return false if one was changed meanwhile and read twice
+     * @return false if one has changed in the meantime and was read twice
      */
     private boolean pass() {
         counts = new RegionScan.Counts();
@@ -64,10 +64,10 @@ final class RegionTotals {
         try (Smaps mapping = kernel.proc.smaps();
                 Pagemap pagemap = zeroPages ? kernel.proc.pagemap(kernel.pageSize) : null) {
             while (mapping.next()) {
-                // Any mapping shows what this kernel tells, also where nothing is marked.
+                // Every mapping shows which counters this kernel has, even where nothing is marked.
                 counts.mergedTold &= mapping.ksm >= 0;
                 long size = mapping.end - mapping.start;
-                // What the kernel has no mark on did not take it, or is no longer the memory that was marked.
+                // If the kernel has no mark here, it has not accepted it, or this is other memory than the marked one.
                 long marked = mapping.mergeable ? wantedIn(mapping.start, mapping.end) : 0;
                 if (marked > 0 && mapping.isReadTwice()) {
                     return false;
@@ -85,7 +85,7 @@ final class RegionTotals {
         return true;
     }
 
-    /** Bytes of a mapping that open regions want merged, each counted once. */
+    /** Returns how many bytes of a mapping open regions want, each byte counted once. */
     private long wantedIn(long start, long end) {
         address = start;
         wanted = 0;
@@ -98,9 +98,9 @@ final class RegionTotals {
     }
 
     /**
-     * Counts what regions have of mappings that hold memory marked by others, too.
+     * Counts the memory of regions in mappings that also contain memory marked in other ways.
      *
-     * @return false if a region was closed meanwhile
+     * @return false if a region was closed in the meantime
      */
     private boolean countMixed() {
         if (mixed.isEmpty()) {

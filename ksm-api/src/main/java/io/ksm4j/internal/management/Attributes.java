@@ -6,7 +6,7 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
-/** Turns optional numbers into attributes of MBeans: JMX has null for a missing number. */
+/** Converts optional numbers to attributes of MBeans: in JMX, null stands for a missing number. */
 final class Attributes {
 
     private Attributes() {}

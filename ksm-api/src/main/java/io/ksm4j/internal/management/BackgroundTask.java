@@ -17,14 +17,16 @@ import org.jspecify.annotations.Nullable;
  */
 public abstract class BackgroundTask implements Runnable {
 
-    /** How long to wait for the program to start: what JMX and JFR do for us takes more than one core. */
+    /** The delay for the program to start: initializing JMX and JFR takes more than one core. */
     public static final long PAUSE_MILLIS = 500;
 
     private static final int ATTEMPTS = 5;
     private static final long MAX_EXIT_DELAY_MILLIS = TimeUnit.SECONDS.toMillis(5);
     private static final long MIN_NANOS_BETWEEN_STARTS = TimeUnit.SECONDS.toNanos(1);
 
-    /** How many descriptors must be free: what starting the MBean server may need, and some to spare. */
+    /**
+     * The number of descriptors that must be free: those that starting the MBean server may need, and some in reserve.
+     */
     private static final int DESCRIPTORS = 8;
 
     /** The tasks that wait for a region to be opened, as a list linked by {@link #nextWaiting}. */
@@ -141,7 +143,7 @@ public abstract class BackgroundTask implements Runnable {
             exit = newThread(() -> await(worker), name + "-exit");
             Runtime.getRuntime().addShutdownHook(exit);
         } catch (IllegalStateException exiting) {
-            // Too late: the exit cannot wait for this thread any more.
+            // Too late: the exit can no longer wait for this thread.
             if (!isAwaited()) {
                 return null;
             }
@@ -158,14 +160,14 @@ public abstract class BackgroundTask implements Runnable {
             try {
                 Runtime.getRuntime().removeShutdownHook(exit);
             } catch (IllegalStateException exiting) {
-                // The hook runs already, and cannot be removed.
+                // The hook is running already and cannot be removed.
             }
         }
     }
 
     /**
      * Throws an exception unless some descriptors are free. The JDK loads its native libraries in static initializers,
-     * and one that fails for lack of a descriptor has failed for good.
+     * and one that fails because it gets no descriptor never succeeds later.
      */
     private static void requireDescriptors() throws IOException {
         FileInputStream[] files = new FileInputStream[DESCRIPTORS];

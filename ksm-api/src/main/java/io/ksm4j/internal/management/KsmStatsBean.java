@@ -8,7 +8,7 @@ import java.time.Duration;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
-/** What JMX shows of the kernel: each attribute of a reading of its own. */
+/** The MBean of the kernel. Each attribute is read separately. */
 record KsmStatsBean(Supplier<KsmStats> read) implements KsmStatsMXBean {
 
     @Override

@@ -35,27 +35,31 @@ import javax.management.StandardMBean;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What JMX shows of ksm4j: one MBean each for the registry, the kernel and this process, for all copies in the JVM.
+ * The MBeans of ksm4j: one each for the registry, the kernel and this process, which all copies in the JVM share.
  *
- * <p>The MBean server keeps what is registered for ever, and must not keep a class loader that way. So the MBeans are made of JDK
- * classes only: proxies that ask any living copy, out of a map with weak keys, for the answer.
+ * <p>The MBean server keeps registered objects forever, but must not keep a class loader reachable. Therefore the
+ * MBeans consist of JDK classes only: proxies that forward each call to any copy that is still loaded, which they find
+ * in a map with weak keys.
  */
 final class MBeans {
 
     static final ObjectName REGISTRY = name(MergeRegistryMXBean.OBJECT_NAME);
 
-    /** Asked for by name only; not among the attributes that the MBean lists. Copies with another layout don't know it. */
+    /**
+     * An attribute that can be read by name but is not in the list of attributes. Copies with another layout do not
+     * know it.
+     */
     static final String SHARED_ATTRIBUTE = "Shared/" + RegionTable.LAYOUT;
 
-    /** Who answers, this copy among them; null while this copy does not. */
+    /** The copies that answer, including this one; null while this copy does not. */
     private static volatile @Nullable Map<InvocationHandler, Boolean> copies;
 
-    /** Keeps this copy's answers alive for as long as this class is. */
+    /** Keeps the handler of this copy reachable for as long as this class is. */
     private static volatile @Nullable InvocationHandler answers;
 
     private MBeans() {}
 
-    /** Makes this copy one of those that answer. */
+    /** Adds this copy to those that answer. */
     static void answerFor(RegionTable table, Map<InvocationHandler, Boolean> copies) {
         Map<String, Bean<?, ?>> beans = Map.of(
                 MergeRegistryMXBean.OBJECT_NAME,
@@ -81,8 +85,8 @@ final class MBeans {
         MBeans.copies = copies;
     }
 
-    /** Whether this copy is the one that the MBeans ask now, or answers to none. */
-    static boolean isAskedFirst() {
+    /** {@return whether the MBeans currently call this copy, or this copy answers for no MBeans} */
+    static boolean isCurrentCopy() {
         Map<InvocationHandler, Boolean> all = copies;
         if (all == null) {
             return true;
@@ -92,8 +96,8 @@ final class MBeans {
     }
 
     /**
-     * Registers the MBeans in place of those whose copies are gone. The registry's comes last, since other copies wait for it, and
-     * find each other by it: while there is one, none is replaced.
+     * Registers the MBeans, and replaces those whose copies are gone. The MBean of the registry comes last, because
+     * other copies wait for it and find each other through it: while it exists, no MBean is replaced.
      */
     static void register(MBeanServer server, Map<InvocationHandler, Boolean> copies)
             throws JMException, ReflectiveOperationException {
@@ -105,15 +109,16 @@ final class MBeans {
             if (server.isRegistered(name(name))) {
                 server.unregisterMBean(name(name));
             }
-            server.registerMBean(askAnyCopy(copies, name), name(name));
+            server.registerMBean(callAnyCopy(copies, name), name(name));
         }
     }
 
     /**
-     * An MBean of JDK classes alone that does {@code copies.keySet().toArray()[0].invoke(name, method, arguments)}, or throws
-     * {@code IllegalStateException} if no copy is left.
+     * Returns an MBean that consists of JDK classes only. It does
+     * {@code copies.keySet().toArray()[0].invoke(name, method, arguments)}, or throws {@code IllegalStateException} if
+     * no copy is left.
      */
-    private static Object askAnyCopy(Map<InvocationHandler, Boolean> copies, String name)
+    private static Object callAnyCopy(Map<InvocationHandler, Boolean> copies, String name)
             throws ReflectiveOperationException {
         MethodHandles.Lookup lookup = MethodHandles.publicLookup();
         MethodHandle keySet = lookup.findVirtual(Map.class, "keySet", MethodType.methodType(Set.class))
@@ -154,7 +159,10 @@ final class MBeans {
         }
     }
 
-    /** An MXBean whose attributes say what they mean, and are read at one time when many are asked for. */
+    /**
+     * An MXBean that describes its attributes, and reads the underlying files only once if several attributes are
+     * requested.
+     */
     private static final class Bean<T, S> extends StandardMBean {
 
         private final Class<T> type;
@@ -180,14 +188,17 @@ final class MBeans {
                     + attribute.getDescriptor().getFieldValue("units") + ")";
         }
 
-        /** A copy may be asked when its class loader is closed, and then can load no class that it has not loaded yet. */
+        /**
+         * Loads all classes that answering needs. A copy may be called when its class loader is closed, and can then
+         * load no more classes.
+         */
         void loadClasses() {
             try {
                 getAttributes(Arrays.stream(getMBeanInfo().getAttributes())
                         .map(MBeanFeatureInfo::getName)
                         .toArray(String[]::new));
             } catch (RuntimeException e) {
-                Log.debug("what JMX shows cannot be read now", e);
+                Log.debug("the attributes of an MBean cannot be read now", e);
             }
         }
     }

@@ -21,30 +21,33 @@ import jdk.jfr.FlightRecorder;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Has Java Flight Recorder ask for {@link StatisticsEvent}s.
+ * Registers {@link StatisticsEvent}s with Java Flight Recorder.
  *
- * <p>JFR keeps for ever what it asks, and must not keep a class loader that way. So it gets a {@link Runnable} made of JDK classes
- * that refers to ours weakly.
+ * <p>JFR keeps registered hooks forever, but must not keep a class loader reachable. Therefore it gets a
+ * {@link Runnable} that consists of JDK classes and refers to ours weakly.
  *
- * <p>Every copy of ksm4j in the JVM has event types of its own, all with the same names. They have the same numbers to tell, so
- * only one copy does: the one that the MBeans ask. Copies that count alone tell alone.
+ * <p>Every copy of ksm4j in the JVM has its own event types, with the same names and the same values. Therefore only
+ * one copy emits the events: the one that the MBeans call. Copies with their own registry emit their own events.
  */
 final class PeriodicEvents {
 
-    /** Loaded when JFR is told of it: an event's class takes longer to load than all that a program needs for its first region. */
-    private static final class Answers {
+    /**
+     * The hooks. Loaded only when they are registered: loading an event class takes longer than everything that a
+     * program needs for its first region.
+     */
+    private static final class Hooks {
 
-        /** Keeps this copy's answers alive for as long as this class is. */
+        /** Keeps the hooks of this copy reachable for as long as this class is. */
         static final Map<Class<? extends Event>, Runnable> BY_TYPE = Map.of(
                 StatisticsEvent.KernelStatistics.class,
-                ifAsked(StatisticsEvent.KernelStatistics::emit),
+                ifCurrentCopy(StatisticsEvent.KernelStatistics::emit),
                 StatisticsEvent.ProcessStatistics.class,
-                ifAsked(StatisticsEvent.ProcessStatistics::emit),
+                ifCurrentCopy(StatisticsEvent.ProcessStatistics::emit),
                 StatisticsEvent.RegistryStatistics.class,
-                ifAsked(PeriodicEvents::emitRegistryStatistics));
+                ifCurrentCopy(PeriodicEvents::emitRegistryStatistics));
     }
 
-    /** The registry that this copy shows; null before {@link #registerSoon}. */
+    /** The table that this copy reports; null before {@link #registerSoon}. */
     private static volatile @Nullable RegionTable table;
 
     private PeriodicEvents() {}
@@ -56,25 +59,28 @@ final class PeriodicEvents {
         }
     }
 
-    private static Runnable ifAsked(Runnable emit) {
+    private static Runnable ifCurrentCopy(Runnable emit) {
         return () -> {
-            if (!JdkModules.MANAGEMENT || MBeans.isAskedFirst()) {
+            if (!JdkModules.MANAGEMENT || MBeans.isCurrentCopy()) {
                 emit.run();
             }
         };
     }
 
-    /** Not at once: the first method handle takes a JVM more time than everything else that ksm4j does at start. */
+    /**
+     * Registers the events in the background, because creating the first method handle takes a JVM longer than
+     * everything else that ksm4j does at startup.
+     */
     static void registerSoon(RegionTable table) {
         PeriodicEvents.table = table;
         new BackgroundTask("ksm4j-jfr") {
 
-            // Those that JFR would ask for twice, if they were registered once more.
+            // If these were registered again, JFR would call them twice.
             private final Set<Class<?>> registered = new HashSet<>();
 
             @Override
             protected void pause() throws InterruptedException {
-                // A recording that runs already may be over soon.
+                // A recording that is already running may end soon.
                 if (!FlightRecorder.isInitialized()) {
                     Thread.sleep(PAUSE_MILLIS);
                 }
@@ -82,22 +88,25 @@ final class PeriodicEvents {
 
             @Override
             protected void work() throws ReflectiveOperationException {
-                for (Map.Entry<Class<? extends Event>, Runnable> answer : Answers.BY_TYPE.entrySet()) {
-                    if (!registered.contains(answer.getKey())) {
-                        register(answer.getKey(), runWhileReachable(new WeakReference<>(answer.getValue())));
-                        registered.add(answer.getKey());
+                for (Map.Entry<Class<? extends Event>, Runnable> hook : Hooks.BY_TYPE.entrySet()) {
+                    if (!registered.contains(hook.getKey())) {
+                        register(hook.getKey(), runWhileReachable(new WeakReference<>(hook.getValue())));
+                        registered.add(hook.getKey());
                     }
                 }
             }
 
             @Override
             protected void failed(Throwable failure) {
-                Log.debug("there will be no statistics in Java Flight Recorder yet", failure);
+                Log.debug("statistics could not be registered with Java Flight Recorder", failure);
             }
         }.start();
     }
 
-    /** A runnable of JDK classes alone that does {@code if (target.get() != null) target.get().run()}. */
+    /**
+     * Returns a runnable that consists of JDK classes only and does
+     * {@code if (target.get() != null) target.get().run()}.
+     */
     private static Runnable runWhileReachable(WeakReference<Runnable> target) throws ReflectiveOperationException {
         MethodHandles.Lookup lookup = MethodHandles.publicLookup();
         MethodHandle get = lookup.findVirtual(WeakReference.class, "get", MethodType.methodType(Object.class))
@@ -113,8 +122,9 @@ final class PeriodicEvents {
     }
 
     /**
-     * Before Java 24, JFR keeps the protection domains of its callers too, and with them their class loaders, unless a JDK class
-     * calls it on behalf of nobody. What does that will be removed from Java some day, hence by name.
+     * Registers a hook. Before Java 24, JFR also keeps the protection domains of its callers, and with them their class
+     * loaders, unless a JDK class calls it without a subject. The method for that is called reflectively, because it
+     * will be removed from Java.
      */
     private static void register(Class<? extends Event> type, Runnable hook) throws ReflectiveOperationException {
         if (Runtime.version().feature() >= 24) {

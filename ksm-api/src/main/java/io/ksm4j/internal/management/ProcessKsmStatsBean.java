@@ -7,7 +7,7 @@ import io.ksm4j.stats.ProcessKsmStatsMXBean;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
-/** What JMX shows of this process: each attribute of a reading of its own. */
+/** The MBean of this process. Each attribute is read separately. */
 record ProcessKsmStatsBean(Supplier<ProcessKsmStats> read) implements ProcessKsmStatsMXBean {
 
     @Override

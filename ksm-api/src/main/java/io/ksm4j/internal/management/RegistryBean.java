@@ -11,7 +11,7 @@ import java.util.function.Supplier;
 /** The MBean of the registry. */
 record RegistryBean(Supplier<RegionTable> table) implements MergeRegistryMXBean {
 
-    /** Loads the classes that are needed only once there is a mark. */
+    /** Loads the classes that are otherwise loaded only once there is a mark. */
     static void loadClasses() {
         new View(new RegionTable.Mark(0, 1, "", 0)).getSince();
     }

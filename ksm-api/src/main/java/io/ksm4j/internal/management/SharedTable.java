@@ -27,32 +27,38 @@ import javax.management.MBeanServer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Finds the JVM's one {@link RegionTable}, whichever class loader asks.
+ * Finds the only {@link RegionTable} of the JVM, regardless of the class loader.
  *
- * <p>The table is handed from copy to copy of ksm4j through the registry's MBean, the one place in a JVM where objects can be
- * left under a name. Starting the platform's MBean server takes a JVM some hundred milliseconds, more than everything else
- * that ksm4j does at start. So the first copy does not wait for it: it makes a table, says in a system property that it has
- * one, and registers the MBean from a thread of its own. A later copy sees the property and waits for the MBean.
+ * <p>The copies of ksm4j pass the table on through the MBean of the registry, because the MBean server is the only
+ * place in a JVM where objects can be stored under a name. Starting the platform MBean server takes some hundred
+ * milliseconds, longer than everything else that ksm4j does at startup. Therefore the first copy does not wait for it:
+ * it creates a table, claims it in a system property, and registers the MBean from a thread of its own. A later copy
+ * sees the property and waits for the MBean.
  *
- * <p>The MBean keeps no copy ({@link MBeans}). When the last copy is gone there are no regions left to show, and the next copy
- * starts anew.
+ * <p>The MBean keeps no copy reachable ({@link MBeans}). When the last copy is gone, there are no regions left to show,
+ * and the next copy creates a new table.
  *
- * <p>A copy counts alone, and warns, where the MBean is that of a copy with another {@link RegionTable#LAYOUT}; where the first copy cannot
- * publish its table within {@value #PATIENCE_SECONDS} seconds; and where the property was reset, as {@code System.setProperties}
- * does: it then takes itself for the first, and finds the MBean there when it has regions already. With
- * {@code -Dio.ksm4j.jmx=false}, and in a runtime without the module {@code java.management}, every copy counts alone.
+ * <p>A copy uses its own table, and logs a warning, in these cases: the MBean belongs to a copy with another
+ * {@link RegionTable#LAYOUT}; the first copy cannot publish its table within {@value #PATIENCE_SECONDS} seconds; or the
+ * property was reset, as by {@code System.setProperties}, so that a later copy takes itself for the first one and finds
+ * the MBean only when it already has regions. With {@code -Dio.ksm4j.jmx=false}, and in a runtime without the module
+ * {@code java.management}, every copy uses its own table.
  *
- * <p>Finding the table may fail for want of memory or of a thread. It is tried again when the table is next asked for.
+ * <p>Finding the table may fail for lack of memory or because no thread can be started. It is tried again when the
+ * table is needed next.
  */
 public final class SharedTable {
 
-    /** The claim of the copy that has the table. It begins with the process id: build tools copy system properties to the JVMs they start. */
+    /**
+     * The property that contains the claim of the copy that has the table. The claim begins with the PID, because build
+     * tools copy system properties to the JVMs that they start.
+     */
     private static final String PROPERTY = "io.ksm4j.registry." + RegionTable.LAYOUT;
 
-    /** Behind a claim: a copy waits for the MBean. */
+    /** The suffix of a claim while another copy waits for the MBean. */
     private static final String AWAITED = " awaited";
 
-    /** Behind a claim: the MBean is one of copies that are gone, and about to be removed. */
+    /** The suffix of a claim while the MBean of copies that are gone is about to be removed. */
     private static final String CLAIMING = " claiming";
 
     private static final long PATIENCE_SECONDS = 30;
@@ -88,12 +94,12 @@ public final class SharedTable {
         }
     }
 
-    /** What needs JMX, and is loaded only where there is JMX. */
+    /** The part that needs JMX. It is loaded only where JMX is available. */
     private static final class Publication extends BackgroundTask {
 
         private final Object[] shared;
 
-        /** What this copy has put into the property. */
+        /** The claim of this copy in the property. */
         private final String claim;
 
         private Publication(Object[] shared, String claim) {
@@ -122,12 +128,12 @@ public final class SharedTable {
             try {
                 return Files.readSymbolicLink(Path.of("/proc/self")).toString();
             } catch (IOException | UnsupportedOperationException e) {
-                // It loads two dozen classes.
+                // The fallback, because it loads two dozen classes.
                 return Long.toString(ProcessHandle.current().pid());
             }
         }
 
-        /** Each claim differs from all before it, so that only the one that was seen can be replaced. */
+        /** Returns a claim that differs from all before it, so that a copy replaces only the claim that it has seen. */
         private static String newClaim(String process) {
             return process + "/" + Long.toHexString(System.nanoTime());
         }
@@ -155,7 +161,7 @@ public final class SharedTable {
             }
         }
 
-        /** Returns null if there is no first copy any more. */
+        /** Returns null if the first copy is gone. */
         private static @Nullable RegionTable waitForFirstCopy(String process) {
             MBeanServer server = ManagementFactory.getPlatformMBeanServer();
             Properties properties = System.getProperties();
@@ -186,21 +192,24 @@ public final class SharedTable {
             try {
                 published = (Object[]) server.getAttribute(MBeans.REGISTRY, MBeans.SHARED_ATTRIBUTE);
             } catch (AttributeNotFoundException e) {
-                return keepOwn("the registry in this JVM is that of another version of ksm4j");
+                return keepOwn("the registry in this JVM belongs to another version of ksm4j");
             } catch (JMException | RuntimeException e) {
-                Log.debug("the copies of ksm4j that registered the MBean are gone, their regions too", e);
+                Log.debug("the copies of ksm4j that registered the MBean are gone, with their regions", e);
                 return succeed(server, process, claim);
             }
             RegionTable found = new RegionTable((Object[]) published[0]);
             @SuppressWarnings("unchecked")
             Map<InvocationHandler, Boolean> copies = (Map<InvocationHandler, Boolean>) published[1];
-            // What is read to load the classes of the answers comes from there.
+            // Set now, because loading the classes of the MBeans reads from it.
             table = found;
             MBeans.answerFor(found, copies);
             return found;
         }
 
-        /** Becomes the first copy in place of those that are gone, unless another one has. */
+        /**
+         * Replaces the copies that are gone as the first copy, unless another copy has done so. Returns null in that
+         * case.
+         */
         private static @Nullable RegionTable succeed(MBeanServer server, String process, String claimOfThoseGone) {
             String claim = newClaim(process);
             Properties properties = System.getProperties();
@@ -208,10 +217,10 @@ public final class SharedTable {
                 return null;
             }
             try {
-                // Until the claim is complete, no other copy looks at the MBean.
+                // Other copies ignore the MBean until the claim is complete.
                 server.unregisterMBean(MBeans.REGISTRY);
             } catch (JMException alreadyGone) {
-                Log.debug("it is not there any more", alreadyGone);
+                Log.debug("the MBean has been removed already", alreadyGone);
             } finally {
                 properties.replace(PROPERTY, claim + CLAIMING, claim);
             }
@@ -220,7 +229,8 @@ public final class SharedTable {
 
         private static RegionTable keepOwn(String reason) {
             Log.warning(
-                    reason + ": this copy keeps its own, and pages that both copies mark are not counted together",
+                    reason + ": this copy keeps its own registry, and pages that both copies mark are counted"
+                            + " separately",
                     null);
             return new RegionTable(RegionTable.newShared());
         }
@@ -230,7 +240,7 @@ public final class SharedTable {
             return String.valueOf(System.getProperties().get(PROPERTY)).endsWith(AWAITED);
         }
 
-        /** Until another copy waits, or the program is likely to have started. */
+        /** Waits until another copy waits for this one, or the program has probably started. */
         @Override
         protected void pause() {
             long began = System.nanoTime();
@@ -250,19 +260,19 @@ public final class SharedTable {
                 MBeans.register(server, copies);
             } catch (InstanceAlreadyExistsException e) {
                 Log.warning(
-                        "the registry's MBean is there already: it is that of another version of ksm4j, or the system property "
-                                + PROPERTY + " was reset. This copy keeps its own registry",
+                        "the MBean of the registry exists already: it belongs to another version of ksm4j, or the"
+                                + " system property " + PROPERTY + " was reset. This copy keeps its own registry",
                         e);
             }
         }
 
-        /** Other copies do not wait any longer. */
+        /** Withdraws the claim, so that other copies stop waiting. */
         @Override
         protected void failed(Throwable failure) {
             withdraw(claim);
-            // Without the stack trace: that of a program which was stopped at once is no news.
-            Log.warning("no MBeans yet, which is tried again when a region is opened: " + failure, null);
-            Log.debug("the MBeans could not be registered", failure);
+            // Without the stack trace, because a program that was stopped immediately is a normal case.
+            Log.warning("the MBeans could not be registered; retrying when a region is opened: " + failure, null);
+            Log.debug("the failure to register the MBeans", failure);
         }
     }
 }

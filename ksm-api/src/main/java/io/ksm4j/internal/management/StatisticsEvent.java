@@ -15,80 +15,82 @@ import jdk.jfr.Period;
 import jdk.jfr.StackTrace;
 import jdk.jfr.Timespan;
 
-/** Numbers that Java Flight Recorder asks for at regular intervals. One that the kernel does not tell is {@link #MISSING}. */
+/**
+ * Statistics that Java Flight Recorder records periodically. A value that the kernel does not report is
+ * {@link #MISSING}.
+ */
 @Category("ksm4j")
 @Period("10 s")
 @StackTrace(false)
 abstract class StatisticsEvent extends Event {
 
-    /** What JFR's own tools take for a number that is not there. */
+    /** The value that the JFR tools treat as missing. */
     static final long MISSING = Long.MIN_VALUE;
 
     @Name("io.ksm4j.KernelStatistics")
     @Label("KSM Kernel Statistics")
-    @Description(
-            "What merging does on the whole machine. A number that this kernel does not tell is missing (Long.MIN_VALUE)")
+    @Description("KSM on the whole machine. A value that this kernel does not report is missing (Long.MIN_VALUE)")
     static final class KernelStatistics extends StatisticsEvent {
 
         @Label("Run")
-        @Description("What ksmd is told to do: 0 stand still, 1 merge, 2 stand still with all pages taken apart")
+        @Description("State of ksmd: 0 stopped, 1 running, 2 stopped with all pages unmerged")
         long run;
 
         @Label("Pages to Scan")
-        @Description("How many ksmd scans before it sleeps")
+        @Description("Number of pages that ksmd scans before it sleeps")
         long pagesToScan;
 
         @Label("Sleep Time")
-        @Description("How long ksmd sleeps after that")
+        @Description("How long ksmd sleeps between two batches of pages")
         @Timespan(Timespan.MILLISECONDS)
         long sleepMillisecs;
 
         @Label("Pages Shared")
-        @Description("Physical pages that others share")
+        @Description("Page frames that are shared by several pages")
         long pagesShared;
 
         @Label("Pages Sharing")
-        @Description("How many more places use them: the pages saved")
+        @Description("Additional pages that use these page frames: the number of pages saved")
         long pagesSharing;
 
         @Label("Pages Unshared")
-        @Description("Pages that no other equals")
+        @Description("Pages without an identical page")
         long pagesUnshared;
 
         @Label("Pages Volatile")
-        @Description("Pages that change too fast to be looked for")
+        @Description("Pages that change too fast to be merged")
         long pagesVolatile;
 
         @Label("Zero Pages")
-        @Description("Empty pages that have become the kernel's zero page")
+        @Description("Zero-filled pages that were replaced by the kernel's zero page")
         long ksmZeroPages;
 
         @Label("Pages Scanned")
-        @Description("Since the machine started")
+        @Description("Number of pages that ksmd has scanned since the machine started")
         long pagesScanned;
 
         @Label("Pages Skipped")
-        @Description("By smart_scan, since the machine started")
+        @Description("Number of pages that smart_scan has skipped since the machine started")
         long pagesSkipped;
 
         @Label("Full Scans")
-        @Description("Since the machine started")
+        @Description("Number of full scans since the machine started")
         long fullScans;
 
         @Label("Chains")
-        @Description("Contents that need more than one physical page, for max_page_sharing's sake")
+        @Description("Contents that need more than one page frame because of max_page_sharing")
         long stableNodeChains;
 
         @Label("Pages in Chains")
-        @Description("The physical pages of those contents")
+        @Description("Page frames of these contents")
         long stableNodeDups;
 
         @Label("Pages Copied on Write")
-        @Description("Merged pages that were written to, since the machine started")
+        @Description("Merged pages that were copied because of a write since the machine started")
         long cowKsm;
 
         @Label("Pages Copied from Swap")
-        @Description("Merged pages that had to be copied when they came back, since the machine started")
+        @Description("Merged pages that had to be copied when they were swapped in since the machine started")
         long ksmSwpinCopy;
 
         @Label("Saved Size")
@@ -96,17 +98,17 @@ abstract class StatisticsEvent extends Event {
         long savedBytes;
 
         @Label("Used Size")
-        @Description("What the merged pages occupy")
+        @Description("Memory that merged pages occupy")
         @DataAmount
         long usedBytes;
 
         @Label("Profit by the Kernel")
-        @Description("general_profit, since Linux 6.4")
+        @Description("general_profit (Linux 6.4 and later)")
         @DataAmount
         long generalProfit;
 
         @Label("Profit")
-        @Description("Saved less 64 bytes for each page that ksmd keeps a record of; may be less than 0")
+        @Description("Saved memory minus 64 bytes for each page that ksmd keeps a record of; may be negative")
         @DataAmount
         long profitBytes;
 
@@ -138,8 +140,7 @@ abstract class StatisticsEvent extends Event {
 
     @Name("io.ksm4j.ProcessStatistics")
     @Label("KSM Process Statistics")
-    @Description(
-            "What merging does for this process. A number that this kernel does not tell is missing (Long.MIN_VALUE)")
+    @Description("KSM for this process. A value that this kernel does not report is missing (Long.MIN_VALUE)")
     static final class ProcessStatistics extends StatisticsEvent {
 
         @Label("Pages Known")
@@ -150,21 +151,21 @@ abstract class StatisticsEvent extends Event {
         long mergingPages;
 
         @Label("Zero Pages")
-        @Description("Empty pages that have become the kernel's zero page")
+        @Description("Zero-filled pages that were replaced by the kernel's zero page")
         long zeroPages;
 
         @Label("Merged Size")
-        @Description("What the merged pages would occupy alone")
+        @Description("Memory that the merged pages would occupy without merging")
         @DataAmount
         long mergedBytes;
 
         @Label("Profit by the Kernel")
-        @Description("ksm_process_profit, since Linux 6.4")
+        @Description("ksm_process_profit (Linux 6.4 and later)")
         @DataAmount
         long processProfit;
 
         @Label("Profit")
-        @Description("Merged less 64 bytes for each page that ksmd keeps a record of; may be less than 0")
+        @Description("Merged memory minus 64 bytes for each page that ksmd keeps a record of; may be negative")
         @DataAmount
         long profitBytes;
 
@@ -183,7 +184,7 @@ abstract class StatisticsEvent extends Event {
 
     @Name("io.ksm4j.RegistryStatistics")
     @Label("KSM Registry Statistics")
-    @Description("What ksm4j has marked in this JVM")
+    @Description("Memory that ksm4j has marked in this JVM")
     static final class RegistryStatistics extends StatisticsEvent {
 
         @Label("Open Regions")
@@ -194,7 +195,8 @@ abstract class StatisticsEvent extends Event {
         long mergeableBytes;
 
         @Label("Leaks")
-        @Description("Regions that were forgotten and reclaimed since the JVM started")
+        @Description(
+                "Regions that became unreachable before they were closed, since the JVM started; all were reclaimed")
         long leaks;
 
         static void emit(RegionTable table) {

@@ -6,8 +6,8 @@ import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The nodes of a {@link RegionTable}: six words each, packed into chunks of {@value #CHUNK_NODES}. A <em>base</em> is an open region. A
- * <em>piece</em> is a part of a region that is wanted mergeable while the rest is not.
+ * The nodes of a {@link RegionTable}: six words each, stored in chunks of {@value #CHUNK_NODES}. A <em>base</em> is an
+ * open region. A <em>piece</em> is a part of a region that is wanted while other parts are not.
  *
  * <pre>
  * chunk     | state | state | ... 1024 states | start end since base pieces | start end since base pieces | ...
@@ -15,11 +15,13 @@ import org.jspecify.annotations.Nullable;
  *             states of nodes 0, 128, 256, ...
  * </pre>
  *
- * <p>States lie together because look-ups read them at random: the denser they are, the more of them are in the processor's caches. States
- * of successive nodes lie on different cache lines, because their regions are likely marked by different threads at once.
+ * <p>The states are stored together because look-ups read them at random: the denser they are, the more of them fit
+ * into the processor caches. The states of successive nodes are on different cache lines, because their regions are
+ * likely to be marked by different threads at the same time.
  *
- * <p>Chunks never move, so a {@link Slot} stays valid while its region is open. The words of free nodes are linked into a list. All of it is
- * JDK types, since copies of ksm4j share it; the layout is fixed by {@link RegionTable#LAYOUT}. The caller holds the table's lock.
+ * <p>Chunks never move, so a {@link Slot} stays valid while its region is open. Free nodes form a linked list.
+ * Everything consists of JDK types, because copies of ksm4j share it; {@link RegionTable#LAYOUT} identifies the layout.
+ * The caller holds the lock of the table.
  */
 final class Nodes {
 
@@ -35,25 +37,25 @@ final class Nodes {
     private static final int END = 2;
     /** When the node became wanted, in milliseconds since the epoch. */
     private static final int SINCE = 3;
-    /** The base of a piece; of a base, itself. */
+    /** For a piece, its base; for a base, the base itself. */
     private static final int BASE = 4;
-    /** Of a base: how many pieces it has. Of a free node: the next free node. */
+    /** For a base, the number of its pieces; for a free node, the next free node. */
     private static final int PIECES = 5;
 
-    /** Words of a node. Part of the layout: a change needs a new {@link RegionTable#LAYOUT}. */
+    /** The number of words of a node. Part of the layout: a change needs a new {@link RegionTable#LAYOUT}. */
     private static final int WORDS = 6;
 
-    /** States on a cache line. */
+    /** The number of states on a cache line. */
     private static final int LINE = 8;
 
     // Words of the header. Part of the layout that copies of ksm4j share.
-    /** How many nodes were ever used; the number of the next new one. */
+    /** The number of nodes that have ever been used, which is the index of the next new one. */
     private static final int USED = 0;
     /** The first free node. */
     private static final int FREE = 1;
-    /** How many free nodes there are. */
+    /** The number of free nodes. */
     private static final int FREE_COUNT = 2;
-    /** How many nodes are promised by {@link #reserve}. */
+    /** The number of nodes that {@link #reserve} has reserved. */
     private static final int RESERVED = 3;
 
     private static final int OPEN_REGIONS = 4;
@@ -104,7 +106,7 @@ final class Nodes {
         return ((long) Slot.WORD.getVolatile(chunk(node), word(node, STATE)) & flag) != 0;
     }
 
-    /** Whether a node stands for memory that a region wants mergeable. */
+    /** {@return whether a node stands for memory that a region wants mergeable} */
     boolean isWanted(int node) {
         return is(node, Slot.MARKED) || (is(node, Slot.PIECE) && !is(node, Slot.EXCLUDED));
     }
@@ -121,7 +123,10 @@ final class Nodes {
 
     // ---- Changing
 
-    /** Makes sure that so many nodes can be added without an allocation, until {@link #unreserve} is called with as many. */
+    /**
+     * Ensures that this number of nodes can be added without an allocation, until {@link #unreserve} is called with the
+     * same number.
+     */
     void reserve(RangeIndex index, int nodes) {
         makeRoom(index, nodes);
         header[RESERVED] += nodes;
@@ -131,7 +136,7 @@ final class Nodes {
         header[RESERVED] -= nodes;
     }
 
-    /** Makes sure that so many nodes can be added now, besides those that are promised. */
+    /** Ensures that this number of nodes can be added now, in addition to those that are reserved. */
     void makeRoom(RangeIndex index, int nodes) {
         long needed = header[RESERVED] + nodes;
         while ((long) ((Object[]) shared[RegionTable.SLOT_NODES]).length * CHUNK_NODES
@@ -156,7 +161,7 @@ final class Nodes {
         return grown;
     }
 
-    /** Returns the number of the node that is added next. */
+    /** Returns the index of the node that is added next. */
     int next() {
         return header[FREE] != NIL ? (int) header[FREE] : (int) header[USED];
     }
@@ -208,7 +213,7 @@ final class Nodes {
         return get(base, PIECES);
     }
 
-    /** Starts the node's next generation: slots that refer to it are stale from now on. */
+    /** Starts the next generation of the node: slots that refer to it become stale. */
     private void free(int node) {
         long generation = (get(node, STATE) >>> 32) + 1;
         Slot.WORD.setVolatile(chunk(node), word(node, STATE), generation << 32);
@@ -240,7 +245,7 @@ final class Nodes {
         Slot.WORD.setOpaque(chunk(node), sinceWord(node), epochMillis);
     }
 
-    /** The index of the word that says since when a node is wanted. */
+    /** Returns the index of the word that contains when a node became wanted. */
     static int sinceWord(int node) {
         return CHUNK_NODES + (node & (CHUNK_NODES - 1)) * (WORDS - 1) + SINCE - 1;
     }

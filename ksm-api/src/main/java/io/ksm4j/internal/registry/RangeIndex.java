@@ -6,37 +6,44 @@ import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Finds what overlaps a range among very many: a B+ tree ordered by start address and then by node, in which each block knows
- * the highest end in each block below it.
+ * Finds the ranges that overlap a given one. A B+ tree ordered by start address and then by node, in which each block
+ * contains the highest end of each block below it.
  *
- * <p>Of a million ranges almost all lie outside the processor's caches, and every place to look at costs more than many
- * comparisons do. So a block holds up to {@value #CAPACITY} entries side by side, and the way down leads through four or five
- * blocks, where a tree of single nodes has twenty.
+ * <p>With a million ranges, almost all of them are outside the processor caches, and each access to another block costs
+ * more than many comparisons. Therefore a block holds up to {@value #CAPACITY} entries side by side, and a search
+ * passes four or five blocks, where a binary tree would need twenty nodes.
  *
- * <p>The blocks are of JDK types only, since copies of ksm4j share them ({@link RegionTable}). A leaf is a {@code long[]}: how
- * many entries it has, and then start, end and node of each. A branch is an {@code Object[]}: first such a
- * {@code long[]}, then the blocks below, of which each has an entry there with its first start, its highest end and its first
- * node. The caller holds the table's lock.
+ * <p>The blocks consist of JDK types only, because copies of ksm4j share them ({@link RegionTable}). A leaf is a
+ * {@code long[]}: the number of entries, then start, end and node of each. A branch is an {@code Object[]}: first such
+ * a {@code long[]}, then the blocks below. Each of these has an entry there with its first start, its highest end and
+ * its first node. The caller holds the lock of the table.
  *
- * <p>Adding allocates nothing, and so cannot fail, if {@link #reserve} was asked before: then the blocks that splits take are there
- * already. Removing never allocates.
+ * <p>Adding allocates nothing, and so cannot fail, if {@link #reserve} was called before: the blocks that splitting
+ * needs exist already. Removing never allocates.
  */
 final class RangeIndex {
 
-    /** Fewer make the tree higher, more make it slower to search and to shift a block. */
+    /**
+     * The maximum number of entries of a block. Smaller blocks make the tree taller; larger ones make searching and
+     * shifting a block slower.
+     */
     private static final int CAPACITY = 32;
 
-    /** A block is split where the new entry goes, so that ranges in order of address fill the blocks; but no smaller than this. */
-    private static final int SMALLEST_PART = CAPACITY / 4;
+    /**
+     * The minimum number of entries of each part of a split block. As far as this allows, a block is split where the
+     * new entry belongs, so that adding ranges in order of address fills the blocks.
+     */
+    private static final int MIN_SPLIT = CAPACITY / 4;
 
     /**
-     * A block that has become smaller than that part is joined with a neighbour if they have no more together. It is less than a
-     * block has room for, or a range that comes and goes could split and join them every time.
+     * The maximum number of entries of a block that results from joining: a block with fewer entries than
+     * {@link #MIN_SPLIT} is joined with a neighbor if together they have no more than this. It is less than the
+     * capacity, because otherwise a range that is added and removed repeatedly could split and join blocks each time.
      */
-    private static final int JOINED = CAPACITY * 3 / 4;
+    private static final int MAX_JOINED = CAPACITY * 3 / 4;
 
-    // Words of a leaf, and of the first element of a branch. The words of an entry stand side by side: they are on one
-    // cache line or two.
+    // Words of a leaf, and of the first element of a branch. The words of an entry are side by side, so they are on one
+    // or two cache lines.
     private static final int COUNT = 0;
     private static final int ENTRIES = 1;
 
@@ -46,10 +53,10 @@ final class RangeIndex {
     private static final int NODE = 2;
     private static final int WORDS = 3;
 
-    /** Where in a branch the blocks below begin. */
+    /** The index of the first block below in a branch. */
     private static final int BELOW = 1;
 
-    // Elements of the spare blocks: how many there are of each kind, and a stack for each.
+    // Elements of the array of spare blocks: the number of blocks of each kind, then a stack for each kind.
     private static final int COUNTS = 0;
     private static final int LEAVES = 0;
     private static final int BRANCHES = 1;
@@ -59,8 +66,8 @@ final class RangeIndex {
     private final @Nullable Object[] spares;
 
     /**
-     * @param top which element of the shared array is the topmost block
-     * @param spares which one holds the spare blocks
+     * @param top the index of the topmost block in the shared array
+     * @param spares the index of the spare blocks in the shared array
      */
     RangeIndex(Object[] shared, int top, int spares) {
         this.shared = shared;
@@ -68,20 +75,20 @@ final class RangeIndex {
         this.spares = (Object[]) shared[spares];
     }
 
-    /** The topmost block of an index without ranges. */
+    /** Returns the topmost block of an index without ranges. */
     static Object newTop() {
         return newLeaf();
     }
 
-    /** No spare blocks yet. */
+    /** Returns an array for spare blocks that contains none. */
     static Object newSpares() {
         return new Object[] {new long[2], new Object[0], new Object[0]};
     }
 
-    /** Makes sure that so many ranges can be added without an allocation. */
+    /** Ensures that this number of ranges can be added without an allocation. */
     void reserve(int ranges) {
-        // An add splits at most the blocks on its way down, and one of many a topmost block, which makes the tree
-        // higher.
+        // Adding a range splits at most the blocks on its path. One of many additions may also split the topmost block,
+        // which makes the tree taller.
         fill(LEAVES, ranges);
         fill(BRANCHES, ranges * (height() + 2));
     }
@@ -94,20 +101,20 @@ final class RangeIndex {
         return height;
     }
 
-    private void fill(int kind, int least) {
+    private void fill(int kind, int min) {
         long[] counts = (long[]) spares[COUNTS];
         Object[] stack = (Object[]) spares[1 + kind];
-        if (stack.length < least) {
-            stack = Arrays.copyOf(stack, least);
+        if (stack.length < min) {
+            stack = Arrays.copyOf(stack, min);
             spares[1 + kind] = stack;
         }
-        while (counts[kind] < least) {
+        while (counts[kind] < min) {
             stack[(int) counts[kind]] = kind == LEAVES ? newLeaf() : newBranch();
             counts[kind]++;
         }
     }
 
-    /** A block without entries: a spare one if there are some. */
+    /** Returns a block without entries, from the spare blocks if there are any. */
     private Object take(int kind) {
         long[] counts = (long[]) spares[COUNTS];
         if (counts[kind] == 0) {
@@ -119,7 +126,7 @@ final class RangeIndex {
         return block;
     }
 
-    /** Visits nodes in order of start address; returns whether to go on. */
+    /** Visits nodes in order of start address. Returns whether to continue. */
     interface NodeVisitor {
         boolean visit(int node);
     }
@@ -144,7 +151,8 @@ final class RangeIndex {
     }
 
     /**
-     * Visits the nodes of the ranges that overlap a range, in order of start address. The visitor must not change the index.
+     * Visits the nodes of the ranges that overlap a range, in order of start address. The visitor must not change the
+     * index.
      */
     void forEachOverlapping(long from, long to, NodeVisitor visitor) {
         visit(top(), from, to, visitor);
@@ -158,7 +166,7 @@ final class RangeIndex {
         long[] entries = entries(block);
         int behind = word((int) entries[COUNT]);
         for (int at = ENTRIES; ; at += WORDS) {
-            // What starts behind the range ends behind it, too, so the start need not be compared here.
+            // A range that starts behind the given one also ends behind it, so the start need not be compared here.
             while (at < behind && entries[at + END] <= from) {
                 at += WORDS;
             }
@@ -174,7 +182,7 @@ final class RangeIndex {
         }
     }
 
-    /** Adds to a block that isn't full. Full ones are split on the way down, so nothing has to be carried up again. */
+    /** Adds to a block that is not full. Full blocks are split on the way down, so nothing is propagated upward. */
     private void add(Object block, long start, long end, int node) {
         if (block instanceof Object[] branch) {
             int at = childFor(branch, start, node);
@@ -196,7 +204,7 @@ final class RangeIndex {
         }
     }
 
-    /** Answers the end of the range that it removed. */
+    /** Removes a range. Returns its end. */
     private static long remove(Object block, long start, int node) {
         int at = rank(block, start, node) - 1;
         int word = word(at);
@@ -213,20 +221,19 @@ final class RangeIndex {
             removeAt(branch, at);
             return end;
         }
-        // Each block looked at is a wait for memory: what was neither first nor last needs none to be described, and
-        // only
-        // a block that is rather empty is worth a look at its neighbours.
+        // Each block that is read is a wait for memory. Removing an entry that was neither first nor last leaves the
+        // description valid, and only a rather empty block is worth comparing with its neighbors.
         if (entries[word + NODE] == node || entries[word + END] == end) {
             describe(branch, at);
         }
-        if (left < SMALLEST_PART) {
+        if (left < MIN_SPLIT) {
             join(branch, at);
             join(branch, at - 1);
         }
         return end;
     }
 
-    /** How many entries of a block come before this one, or are this one. */
+    /** Returns the number of entries of a block that are before this one or equal to it. */
     private static int rank(Object block, long start, int node) {
         long[] entries = entries(block);
         int behind = word((int) entries[COUNT]);
@@ -244,11 +251,11 @@ final class RangeIndex {
         return Math.max(rank(branch, start, node) - 1, 0);
     }
 
-    /** Makes two of a full block, for the sake of a new entry. */
+    /** Splits a full block in two to make room for a new entry. */
     private void split(Object[] branch, int at, long start, int node) {
         Object left = branch[BELOW + at];
         Object right = take(left instanceof Object[] ? BRANCHES : LEAVES);
-        int cut = Math.max(SMALLEST_PART, Math.min(rank(left, start, node), CAPACITY - SMALLEST_PART));
+        int cut = Math.max(MIN_SPLIT, Math.min(rank(left, start, node), CAPACITY - MIN_SPLIT));
         move(left, cut, right, 0, CAPACITY - cut);
         setCount(right, CAPACITY - cut);
         setCount(left, cut);
@@ -256,7 +263,7 @@ final class RangeIndex {
         insert(branch, at + 1, right);
     }
 
-    /** Makes one of the block below and the next, if there are two and they are rather empty. */
+    /** Joins a block below and the next one, if both exist and are rather empty. */
     private static void join(Object[] branch, int at) {
         if (at < 0 || at + 1 >= count(branch)) {
             return;
@@ -265,7 +272,7 @@ final class RangeIndex {
         Object right = branch[BELOW + at + 1];
         int kept = count(left);
         int moved = count(right);
-        if (kept + moved <= JOINED) {
+        if (kept + moved <= MAX_JOINED) {
             move(right, 0, left, kept, moved);
             setCount(left, kept + moved);
             describe(branch, at);
@@ -273,7 +280,7 @@ final class RangeIndex {
         }
     }
 
-    /** Says in a branch what is in a block below. */
+    /** Updates the entry of a branch for one of the blocks below. */
     private static void describe(Object[] branch, int at) {
         long[] below = entries(branch[BELOW + at]);
         long end = 0;

@@ -2,14 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.internal.registry;
 
-/** Visits ranges of addresses in order of address. The table's lock is held: a visitor must be quick, and must not wait. */
+/**
+ * Visits address ranges in order of address. The lock of the table is held, so a visitor must be quick and must not
+ * wait.
+ */
 @FunctionalInterface
 public interface RangeVisitor {
 
     /**
      * Visits one range.
      *
-     * @param since since when it is wanted, in milliseconds since the epoch; 0 where it is not
+     * @param since when the range became wanted, in milliseconds since the epoch; 0 if it is not wanted
      */
     void visit(long start, long end, long since);
 }

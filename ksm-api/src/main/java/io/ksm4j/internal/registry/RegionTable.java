@@ -17,8 +17,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * All open regions of the JVM, and what each of them wants mergeable.
  *
- * <p>Several class loaders may each have loaded a copy of this class, and all copies work on one table. So the table holds JDK types only, and
- * nothing in it refers to a class of ours:
+ * <p>Several class loaders may each have loaded a copy of this class, and all copies share one table. Therefore the
+ * table consists of JDK types only, and nothing in it refers to a class of ksm4j:
  *
  * <pre>
  * Object[] | lock | two turns | nodes  | owners | header | counters | index           | spares
@@ -28,22 +28,24 @@ import org.jspecify.annotations.Nullable;
  *                               Object[] of long[] (chunks)
  * </pre>
  *
- * <p>Three classes give those arrays their meaning: {@link Nodes} stores regions and pieces, {@link Wants} what is wanted of them, and {@link
- * RangeIndex} finds them by address. None has a state of its own. {@link Slot} has the protocol by which threads own a region.
+ * <p>Three classes interpret these arrays: {@link Nodes} stores regions and pieces, {@link Wants} what is wanted of
+ * them, and {@link RangeIndex} finds them by address. None of them has state of its own. {@link Slot} contains the
+ * protocol by which threads own a region.
  *
- * <p><b>Locking.</b> One lock guards nodes and index. It is private to this class, held for moments, and never during a system call. A thread
- * that owns regions spins for it: while virtual threads that wait cannot be unmounted for want of heap, an owner that was unmounted might
- * never run again. All others wait by polling ({@link Backoff}), since a queue of waiters would need memory to wait and stack to wake.
+ * <p><b>Locking.</b> One lock guards nodes and index. It is private to this class, held for moments, and never during a
+ * system call. A thread that owns regions spins for it: when the heap is full, waiting virtual threads cannot be
+ * unmounted, and an owner that was unmounted before might never run again. All other threads wait by polling
+ * ({@link Backoff}), because a queue of waiters would need memory to wait and stack to wake.
  *
- * <p><b>Changing.</b> What a change needs is reserved first ({@link #reserve}, {@link #reserveToDetach}). The change itself then allocates
- * nothing, so that it is made as a whole or not at all, whatever is short.
+ * <p><b>Changing.</b> A change first reserves what it needs ({@link #reserve}, {@link #reserveToDetach}). The change
+ * itself then allocates nothing, so it happens either as a whole or not at all, whatever resource runs out.
  */
 public final class RegionTable {
 
     /**
-     * The version of the layout of the shared arrays. Copies of ksm4j with different layouts cannot share a table; each then keeps its own. Part
-     * of the layout are all constants here and in {@link Nodes} that number slots, words and flags, and {@code CAPACITY} and {@code WORDS} of
-     * {@link RangeIndex}.
+     * The version of the layout of the shared arrays. Copies of ksm4j with different layouts cannot share a table; each
+     * then has its own. The layout comprises all constants here and in {@link Nodes} that number slots, words and
+     * flags, and {@code CAPACITY} and {@code WORDS} of {@link RangeIndex}.
      */
     public static final int LAYOUT = 3;
 
@@ -61,7 +63,7 @@ public final class RegionTable {
     private static final int SLOT_MAPPINGS_LEFT = 10;
     private static final int SLOTS = 11;
 
-    /** A JVM that has just started is far from the limit of mappings. */
+    /** The initial value: a JVM that has just started is far from the maximum number of mappings. */
     private static final long MAPPINGS_LEFT_AT_FIRST = 256;
 
     private static final int[] NONE = {};
@@ -69,32 +71,32 @@ public final class RegionTable {
     private final Object[] shared;
     private final ReentrantLock lock;
 
-    /** Held by the one thread of the JVM that unmerges much memory. An owner of regions does not wait for it. */
+    /** Held by the only thread of the JVM that unmerges much memory. An owner of regions does not wait for it. */
     public final ReentrantLock unmergeTurn;
 
-    /** Held by the one thread of the JVM that splits mappings. An owner of regions does not wait for it. */
+    /** Held by the only thread of the JVM that splits mappings. An owner of regions does not wait for it. */
     public final ReentrantLock splitTurn;
 
-    /** Bytes that some region wants, each counted once. */
+    /** The number of bytes that regions want, each byte counted once. */
     public final AtomicLong mergeableBytes;
 
-    /** Regions that were forgotten and reclaimed. */
+    /** The number of regions that became unreachable before they were closed, and were reclaimed. */
     public final AtomicLong leaks;
 
-    /** How many mappings may be added before they are counted again. */
+    /** The number of mappings that may be added before they are counted again. */
     public final AtomicLong mappingsLeft;
 
     final Nodes nodes;
     final RangeIndex index;
     final Wants wants;
 
-    // Searches, made once: none may be allocated while the table is being changed.
+    // Searches, created in advance, because nothing may be allocated while the table is being changed.
     private final FirstBusy firstBusy = new FirstBusy();
     private final FirstOther firstOther = new FirstOther();
     private final OverlappedSetter overlappedSetter = new OverlappedSetter();
     private final OverlappedClearer overlappedClearer = new OverlappedClearer();
 
-    /** Gives meaning to arrays that {@link #newShared()} has made, be it in another copy of ksm4j. */
+    /** Creates a table from arrays that {@link #newShared()} has created, possibly in another copy of ksm4j. */
     public RegionTable(Object[] shared) {
         this.shared = shared;
         this.lock = (ReentrantLock) shared[SLOT_LOCK];
@@ -134,14 +136,14 @@ public final class RegionTable {
         Backoff.lock(lock);
     }
 
-    /** Takes the lock without leaving the processor. Never fails if the caller was promised stack. */
+    /** Takes the lock without yielding the processor. Never fails if the stack was checked before. */
     private void spinLock() {
         while (!lock.tryLock()) {
             Thread.onSpinWait();
         }
     }
 
-    /** As {@link #spinLock()}, for callers that may own regions or not. */
+    /** The same as {@link #spinLock()}, for callers that may or may not own regions. */
     private void checkedSpinLock() {
         StackRoom.requireForLock();
         spinLock();
@@ -150,10 +152,11 @@ public final class RegionTable {
     // ---- Owning regions
 
     /**
-     * Waits until neither these regions nor any that overlap them are busy, and owns them all at once, so that two threads never wait for each
-     * other. Owns none of them if it throws. {@link Slot#release(Slot[])} ends it.
+     * Waits until none of these regions and none that overlap them are busy, and owns them all at once, so that two
+     * threads never wait for each other. If it throws an exception, it owns none of them. Release them with
+     * {@link Slot#release(Slot[])}.
      *
-     * @return the first region that is closed, with none owned; or null
+     * @return the first region that is closed, in which case none is owned; or null
      */
     public @Nullable Slot acquire(Slot... slots) {
         StackRoom.requireForChange();
@@ -185,7 +188,10 @@ public final class RegionTable {
         }
     }
 
-    /** The lock keeps out all threads but those that need none: they may win the race for one of the regions. */
+    /**
+     * Owns all regions or none. The lock excludes all threads except those that own a region without it: one of them
+     * may win the race.
+     */
     private boolean tryAcquireAll(Slot[] slots) {
         for (Slot slot : slots) {
             if (isBusyOrOverlapsBusy(slot)) {
@@ -212,7 +218,7 @@ public final class RegionTable {
     }
 
     private boolean isBusyOrOverlapsBusy(Slot slot) {
-        // Without others it is alone but for its pieces, of which there may be thousands, and which are never busy.
+        // If no other region overlaps it, only its pieces do. There may be thousands, and they are never busy.
         return slot.is(Slot.OVERLAPPED)
                 ? firstBusy.in(nodes.start(slot.node), nodes.end(slot.node)) != NIL
                 : slot.is(Slot.BUSY);
@@ -221,10 +227,11 @@ public final class RegionTable {
     // ---- Opening and closing
 
     /**
-     * Adds a region that wants nothing yet, of memory that was not mapped by ksm4j. Waits until no region that overlaps it is busy.
+     * Adds a region of memory that was not mapped by ksm4j. It wants nothing yet. Waits until no region that overlaps
+     * it is busy.
      *
      * @param flags {@link Slot#EXCLUDED}, {@link Slot#RECORDED}, {@link Slot#GUARDED}, or 0
-     * @throws IllegalStateException if it overlaps a region that it cannot share pages with; nothing was added then
+     * @throws IllegalStateException if it overlaps a region with which it cannot share pages; then nothing is added
      */
     public Slot open(long start, long end, long flags, String owner) {
         return new Opening() {
@@ -237,8 +244,8 @@ public final class RegionTable {
     }
 
     /**
-     * Adds a region of memory that the kernel has just mapped. Regions that overlap the mapping stand for memory that is gone: they are
-     * detached from it. Waits until none of them is busy.
+     * Adds a region of memory that the kernel has just mapped. The memory of regions that overlap the mapping no longer
+     * exists, so they are detached from it. Waits until none of them is busy.
      */
     public Slot openMapped(long start, long end, long mappedFrom, long mappedTo, long flags, String owner) {
         return new Opening() {
@@ -250,7 +257,10 @@ public final class RegionTable {
         }.await();
     }
 
-    /** Opens a region as soon as that is possible. A class, because a program's first lambda takes longer than opening its first region. */
+    /**
+     * Opens a region as soon as that is possible. A class, because the first lambda of a program takes longer than
+     * opening its first region.
+     */
     private abstract class Opening {
 
         /** Returns null if a region that overlaps the new one is busy. */
@@ -284,7 +294,7 @@ public final class RegionTable {
         boolean excluded = (flags & Slot.EXCLUDED) != 0;
         boolean recorded = (flags & Slot.RECORDED) != 0;
         index.forEachOverlapping(start, end, node -> {
-            // What is left of a detached region lies where its memory was; other memory may be there now.
+            // A detached region may still cover these addresses, but other memory may be there now.
             if (!nodes.is(node, Slot.DETACHED)) {
                 if (nodes.is(node, Slot.EXCLUDED) != excluded) {
                     throw new IllegalStateException(hex(start, end) + " shares pages with an open region that "
@@ -324,7 +334,7 @@ public final class RegionTable {
         Slot slot = nodes.slot(nodes.next());
         boolean overlapped = firstOther.in(start, end, NIL) != NIL;
         if (overlapped && !overlappedSetter.setIn(start, end)) {
-            // One was acquired without the lock.
+            // A region was acquired without the lock.
             index.forEachOverlapping(start, end, overlappedClearer);
             return null;
         }
@@ -333,15 +343,19 @@ public final class RegionTable {
         return slot;
     }
 
-    /** Removes an owned region with all it wants. The slot is stale afterwards and need not be released. Allocates nothing. */
+    /**
+     * Removes an owned region and all its marks. The slot is stale afterwards and need not be released. Allocates
+     * nothing.
+     */
     public void close(Slot slot) {
         close(slot, NONE);
     }
 
     /**
-     * Removes an owned region whose memory is about to be unmapped, and detaches others from that memory. Allocates nothing.
+     * Removes an owned region whose memory is about to be unmapped, and detaches others from that memory. Allocates
+     * nothing.
      *
-     * @param others what {@link #reserveToDetach} has returned
+     * @param others the result of {@link #reserveToDetach}
      */
     public void close(Slot slot, int[] others) {
         spinLock();
@@ -364,7 +378,7 @@ public final class RegionTable {
     }
 
     /**
-     * Reserves what it takes to detach others from an owned region's memory.
+     * Reserves the nodes that are needed to detach other regions from the memory of an owned region.
      *
      * @return the other regions, for {@link #close(Slot, int[])} or {@link #unreserveToDetach}
      */
@@ -379,7 +393,7 @@ public final class RegionTable {
         }
     }
 
-    /** Gives up what {@link #reserveToDetach} has reserved. */
+    /** Releases the nodes that {@link #reserveToDetach} has reserved. */
     public void unreserveToDetach(int[] others) {
         spinLock();
         nodes.unreserve(nodesToDetach(others));
@@ -398,7 +412,7 @@ public final class RegionTable {
         }
     }
 
-    /** The open regions that overlap a range, but one. */
+    /** Returns the open regions that overlap a range, except one. */
     private int[] basesOverlapping(long from, long to, int but) {
         if (firstOther.in(from, to, but) == NIL) {
             return NONE;
@@ -423,7 +437,10 @@ public final class RegionTable {
      */
     public record Want(Slot slot, long from, long to, long since) {}
 
-    /** Reserves what it takes to change so many parts of regions, until {@link #unreserve} or {@link #commit} is called. */
+    /**
+     * Reserves the nodes that are needed to change this number of parts of regions, until {@link #unreserve} or
+     * {@link #commit} is called.
+     */
     public void reserve(int parts) {
         spinLock();
         try {
@@ -433,7 +450,7 @@ public final class RegionTable {
         }
     }
 
-    /** Gives up what {@link #reserve} has reserved. */
+    /** Releases the nodes that {@link #reserve} has reserved. */
     public void unreserve(int parts) {
         spinLock();
         nodes.unreserve(parts * Wants.NODES_FOR_PART);
@@ -443,7 +460,7 @@ public final class RegionTable {
     /**
      * Makes owned regions want parts of themselves, or no longer want them. Allocates nothing.
      *
-     * @param reserved how many parts were reserved; they are given up
+     * @param reserved the number of parts that were reserved; their nodes are released
      */
     public void commit(List<Want> changes, boolean wanted, int reserved) {
         spinLock();
@@ -496,7 +513,10 @@ public final class RegionTable {
         }
     }
 
-    /** Returns the open regions of one kind, each in an array of its own for {@link #acquire}, so that owning it needs no memory. */
+    /**
+     * Returns the open regions, either those of fallbacks or all others. Each is in an array of its own as the argument
+     * for {@link #acquire}, so that owning it needs no memory.
+     */
     public List<Slot[]> slots(boolean recorded) {
         List<Slot[]> slots = new ArrayList<>();
         lock();
@@ -514,13 +534,13 @@ public final class RegionTable {
     }
 
     /**
-     * What one region wants of its pages.
+     * A range that one region wants.
      *
      * @param since when it was marked, in milliseconds since the epoch
      */
     public record Mark(long start, long end, String owner, long since) {}
 
-    /** Returns the first so many marks that overlap a range, in order of address. */
+    /** Returns the marks that overlap a range, at most this number, in order of address. */
     public List<Mark> marks(long from, long to, int max) {
         List<Mark> marks = new ArrayList<>();
         lock();
@@ -537,7 +557,7 @@ public final class RegionTable {
         return marks;
     }
 
-    /** Whether some region wants the page at an address. */
+    /** {@return whether any region wants the page at an address} */
     public boolean isWantedAt(long address) {
         lock();
         try {
@@ -547,7 +567,7 @@ public final class RegionTable {
         }
     }
 
-    /** Whether some region wants a byte of an owned region. */
+    /** {@return whether any region wants a byte of an owned region} */
     public boolean isAnyWanted(Slot slot) {
         spinLock();
         try {
@@ -571,7 +591,10 @@ public final class RegionTable {
         }
     }
 
-    /** Visits the parts of a range that regions want which the kernel knows of, each address once, in order of address. */
+    /**
+     * Visits the parts of a range that regions want, each address once, in order of address. Regions of fallbacks do
+     * not count.
+     */
     public void forEachMarked(long from, long to, RangeVisitor visitor) {
         lock();
         try {
@@ -585,8 +608,8 @@ public final class RegionTable {
     public record Region(Slot slot, long start, long end) {}
 
     /**
-     * Does the same, and returns the regions that want those parts, each once. There may be more of them: regions that want something outside
-     * the range.
+     * Does the same, and returns the regions that want those parts, each once. The result may also contain regions that
+     * overlap the range but want only memory outside it.
      */
     public List<Region> marking(long from, long to, RangeVisitor visitor) {
         List<Region> regions = new ArrayList<>();
@@ -617,7 +640,7 @@ public final class RegionTable {
         }
     }
 
-    /** Visits all parts of a region that it wants, in order of address. */
+    /** Visits all parts that a region wants, in order of address. */
     public void forEachWantedBy(Slot slot, RangeVisitor visitor) {
         forEachWantedBy(slot, 0, Long.MAX_VALUE, visitor);
     }
@@ -662,7 +685,7 @@ public final class RegionTable {
         private int base;
         private int found;
 
-        /** Returns the first region that is not this one. */
+        /** Returns the first region that is not this one, or {@code NIL}. */
         int in(long from, long to, int base) {
             this.base = base;
             found = NIL;

@@ -6,7 +6,7 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /**
- * One open region's place in a {@link RegionTable}, and the protocol by which threads own the region.
+ * The location of an open region in a {@link RegionTable}, and the protocol by which threads own the region.
  *
  * <p>A region has a state word:
  *
@@ -27,11 +27,13 @@ import java.lang.invoke.VarHandle;
  *                                          UNCOUNTED
  * </pre>
  *
- * <p>The word changes by compare-and-set. The thread that sets {@link #BUSY} owns the region and its pages until it clears the bit. No region
- * becomes busy while one that overlaps it is busy, and no region is opened over a busy one. A region that overlaps no other and has no pieces
- * is owned by {@link #tryAcquire()}, without a lock; all others by {@link RegionTable#acquire}.
+ * <p>The word changes by compare-and-set. The thread that sets {@link #BUSY} owns the region and its pages until it
+ * clears the bit. No region becomes busy while one that overlaps it is busy, and no region is opened over a busy one. A
+ * region that overlaps no other and has no pieces can be owned without a lock, by {@link #tryAcquire()}; all others by
+ * {@link RegionTable#acquire}.
  *
- * <p>The generation grows when the region is closed, since its place is used again: a stale slot never reaches another region.
+ * <p>The generation increases when the region is closed, because its node is reused: a stale slot never reaches another
+ * region.
  */
 public final class Slot {
 
@@ -41,29 +43,35 @@ public final class Slot {
     public static final long MARKED = 1 << 1;
     /** Another open region shares pages with this one. */
     public static final long OVERLAPPED = 1 << 2;
-    /** Parts of the region are wanted mergeable: there are pieces. */
+    /** Parts of the region are wanted mergeable, but not all of it: it has pieces. */
     public static final long PARTIAL = 1 << 3;
     /** The region must never merge. */
     public static final long EXCLUDED = 1 << 4;
     /** The node is a piece of a region. */
     static final long PIECE = 1 << 5;
-    /** Memory of the region was unmapped by the region that it belongs to. */
+    /** Some memory of the region was unmapped, because the region that had allocated it was closed. */
     public static final long DETACHED = 1 << 6;
-    /** The region is a fallback region: what it wants is recorded, and the kernel is not told. */
+    /** The region belongs to a fallback: its marks are recorded, but the kernel is not called. */
     public static final long RECORDED = 1 << 7;
-    /** The memory's owner can say whether the memory still exists. */
+    /** The owner of the memory can tell whether it still exists. */
     public static final long GUARDED = 1 << 8;
-    /** {@link #MARKED} has changed, but the table's count of mergeable bytes has not: there was no stack left for that. */
+    /**
+     * {@link #MARKED} has changed, but the table's number of mergeable bytes has not, because there was not enough
+     * stack to update it.
+     */
     public static final long UNCOUNTED = 1 << 9;
 
     static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
 
-    /** The region's number while it is open. */
+    /** The node of the region while it is open. */
     public final int node;
 
     private final int generation;
 
-    /** Holds the state word. Public for an owner that must clear {@link #BUSY} where there is no stack for a call. */
+    /**
+     * The array that contains the state word. Public for an owner that must clear {@link #BUSY} where there is not
+     * enough stack for a call.
+     */
     public final long[] words;
 
     /** The index of the state word. */
@@ -76,28 +84,29 @@ public final class Slot {
         this.state = state;
     }
 
-    /** Returns the state word as it is now. */
+    /** Returns the current state word. */
     public long state() {
         return (long) WORD.getVolatile(words, state);
     }
 
-    /** Whether one of these flags is set. */
+    /** {@return whether at least one of these flags is set} */
     public boolean is(long flags) {
         return (state() & flags) != 0;
     }
 
-    /** Whether the region is open. */
+    /** {@return whether the region is open} */
     public boolean isOpen() {
         return isOpen(state());
     }
 
-    /** Whether a state word is that of an open region. */
+    /** {@return whether a state word is that of the region while it is open} */
     public boolean isOpen(long stateWord) {
         return (int) (stateWord >>> 32) == generation;
     }
 
     /**
-     * Owns the region if that needs no lock: it overlaps no other, is wanted as a whole or not at all, and no thread owns it.
+     * Owns the region, if that needs no lock: it overlaps no other, is wanted either whole or not at all, and no thread
+     * owns it.
      *
      * @return false if the caller must use {@link RegionTable#acquire}
      */
@@ -109,21 +118,21 @@ public final class Slot {
     }
 
     /**
-     * Clears {@link #BUSY}, and changes other flags in the same step. While a region is owned by {@link #tryAcquire()} no other thread changes
-     * its flags, since no region that overlaps it is opened.
+     * Clears {@link #BUSY} and changes other flags in the same step. While a region is owned through
+     * {@link #tryAcquire()}, no other thread changes its flags, because no region that overlaps it can be opened.
      */
     public void release(long set, long clear) {
         setFlags(set, BUSY | clear);
     }
 
-    /** Releases owned regions without another change. */
+    /** Releases owned regions and changes nothing else. */
     public static void release(Slot[] slots) {
         for (Slot slot : slots) {
             slot.setFlags(0, BUSY);
         }
     }
 
-    /** Sets when an owned region became wanted. Needs no lock: readers see the old or the new time. */
+    /** Sets when an owned region became wanted. Needs no lock: readers see either the old or the new time. */
     public void setSince(long epochMillis) {
         WORD.setOpaque(words, Nodes.sinceWord(node), epochMillis);
     }

@@ -8,28 +8,29 @@ import java.util.function.IntPredicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What regions want mergeable. A region that is wanted whole has {@link Slot#MARKED}; one that is wanted in part has a piece for each part,
- * and pieces never touch:
+ * The parts of regions that are wanted mergeable. A region that is wanted whole has {@link Slot#MARKED}. One that is
+ * wanted in part has a piece for each part, and pieces never touch:
  *
  * <pre>
  * base    |------------------------------------------|   PARTIAL
  * pieces       |======|          |=======|               wanted
  * </pre>
  *
- * <p>The caller holds the table's lock. Methods that change something allocate nothing if the nodes were reserved before.
+ * <p>The caller holds the lock of the table. Methods that change something allocate nothing if the nodes were reserved
+ * before.
  */
 final class Wants {
 
-    /** How many nodes {@link #want} and {@link #unwant} of a part add at most: none for a whole region. */
+    /** The maximum number of nodes that {@link #want} and {@link #unwant} add for a part; none for a whole region. */
     static final int NODES_FOR_PART = 2;
 
-    /** How many nodes {@link #detach} adds at most. */
+    /** The maximum number of nodes that {@link #detach} adds. */
     static final int NODES_TO_DETACH = 2;
 
     private final Nodes nodes;
     private final RangeIndex index;
 
-    // Searches, made once: none may be allocated while the table is being changed.
+    // Searches, created in advance, because nothing may be allocated while the table is being changed.
     private final FirstPiece firstPiece = new FirstPiece();
     private final WantedBytes wantedBytes = new WantedBytes();
     private final WantedRanges wantedRanges = new WantedRanges();
@@ -46,7 +47,7 @@ final class Wants {
         return wantedBytes.in(from, to);
     }
 
-    /** Visits the parts of a range that no region wants. Regions that the predicate ignores do not count. */
+    /** Visits the parts of a range that no region wants, not counting regions that the predicate ignores. */
     void forEachUnwanted(long from, long to, IntPredicate ignored, RangeVisitor visitor) {
         long[] reached = {from};
         index.forEachOverlapping(from, to, node -> {
@@ -63,12 +64,15 @@ final class Wants {
         }
     }
 
-    /** Visits the parts of a range that regions want which the kernel knows of: each address once. */
+    /**
+     * Visits the parts of a range that regions want, each address once. Regions of fallbacks do not count, because the
+     * kernel has not marked them.
+     */
     void forEachMarked(long from, long to, RangeVisitor visitor) {
         wantedRanges.visit(from, to, visitor);
     }
 
-    /** Visits the parts of a range that one region wants, each with the time since when. */
+    /** Visits the parts of a range that one region wants, each with the time when it became wanted. */
     void forEachWantedBy(int base, long from, long to, RangeVisitor visitor) {
         if (nodes.is(base, Slot.MARKED)) {
             visitor.visit(Math.max(from, nodes.start(base)), Math.min(to, nodes.end(base)), nodes.since(base));
@@ -84,7 +88,10 @@ final class Wants {
 
     // ---- Changing
 
-    /** Makes an owned region want a part of itself. Pieces that touch become one, as old as the oldest. */
+    /**
+     * Makes an owned region want a part of itself. Pieces that touch are joined; the result is as old as the oldest of
+     * them.
+     */
     void want(int base, long from, long to, long since) {
         if (nodes.is(base, Slot.MARKED)) {
             return;
@@ -123,7 +130,10 @@ final class Wants {
         }
     }
 
-    /** Takes a part of a region out, because its memory is gone. What must not merge is the rest then. */
+    /**
+     * Detaches a region from a part of its memory that no longer exists. Of an excluded region, only the rest stays
+     * excluded.
+     */
     void detach(int base, long from, long to) {
         if (nodes.is(base, Slot.EXCLUDED)) {
             nodes.setFlags(base, 0, Slot.EXCLUDED);
@@ -139,7 +149,7 @@ final class Wants {
         nodes.setFlags(base, Slot.DETACHED, 0);
     }
 
-    /** A piece that reaches beyond both ends becomes two pieces: one node more. */
+    /** Removes parts of pieces. A piece that extends beyond both ends becomes two pieces, which needs one more node. */
     private void removePieces(int base, long from, long to) {
         for (int piece = firstPiece.in(base, from, to); piece != NIL; piece = firstPiece.in(base, from, to)) {
             long start = nodes.start(piece);
