@@ -17,13 +17,13 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** After a failed call everything is as it was before: in the registry, and in what the kernel was told. */
+/** A failed call leaves everything as it was: in the registry, and for the kernel. */
 class FailedChangeTest {
 
     private static final int EIO = 5;
     private static final RegionOptions UNMARKED = RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE);
 
-    /** What the registry holds; two of them are equal if nothing has changed. */
+    /** The content of the registry; two are equal if nothing has changed. */
     private record Registered(long openRegions, long mergeableBytes, List<MergeRegistry.Mark> marks) {
         static Registered now() {
             MergeRegistry registry = MergeRegistry.system();
@@ -56,7 +56,7 @@ class FailedChangeTest {
 
     @ParameterizedTest
     @CsvSource({"1, 12", "1, 13", "22, 12", "5, 13", "38, 12"})
-    void aBatchThatFailsInTheMiddleIsTakenBack(int errno, int advice) {
+    void aBatchThatFailsHalfwayIsUndone(int errno, int advice) {
         boolean mergeable = advice == Linux.MADV_MERGEABLE;
         if (!mergeable) {
             ksm.markMergeable(regions);
@@ -86,7 +86,7 @@ class FailedChangeTest {
 
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
-    void aRegionWhoseMarkFailsIsAsBefore(boolean part) {
+    void aRegionIsUnchangedIfMarkingItFails(boolean part) {
         MergeRegion region = ksm.allocate(8192, UNMARKED);
         regions.add(region);
         Registered quiet = Registered.now();
@@ -102,7 +102,7 @@ class FailedChangeTest {
                 .isExactlyInstanceOf(KsmException.class);
         AddressRange told = part ? new AddressRange(region.address() + 4096, 4096) : region.range();
         assertThat(backend.calls)
-                .as("asks whether the process is opted in before it takes back")
+                .as("checks whether the process is opted in before it undoes the call")
                 .containsExactly("madvise 12 " + text(told), "prctl 68 0", "madvise 13 " + text(told));
         assertThat(Registered.now()).isEqualTo(quiet);
         assertThat(region.isMergeable()).isFalse();
@@ -111,7 +111,7 @@ class FailedChangeTest {
     }
 
     @Test
-    void aPartWhoseUnmarkingFailsStaysMarkedSinceWhenItWas() {
+    void aPartKeepsItsMarkAndTimeIfUnmarkingItFails() {
         MergeRegion region = ksm.allocate(16_384, UNMARKED);
         regions.add(region);
         region.markMergeable(0, 12_288);
@@ -125,7 +125,7 @@ class FailedChangeTest {
     }
 
     @Test
-    void whatAnotherRegionWantsIsNotTakenBackFromIt() {
+    void undoingAFailedMarkKeepsTheMarksOfOtherRegions() {
         MergeRegion region = ksm.allocate(8192, UNMARKED);
         regions.add(region);
         MergeRegion wanting = ksm.adopt(region.address(), 4096, RegionOptions.DEFAULT.withVerify(false));
@@ -153,14 +153,14 @@ class FailedChangeTest {
     }
 
     @Test
-    void anAllocationWhoseMemoryCannotBeUnmappedFailsForItsFirstReason() {
+    void theFirstFailureIsThrownIfTheMemoryOfAFailedAllocationCannotBeUnmapped() {
         backend.answer("mprotect", -Linux.EPERM).answer("munmap", -EIO);
         KsmException failure = catchThrowableOfType(KsmException.class, () -> ksm.allocate(8192));
         assertThat(failure.failedCall().orElseThrow().name()).isEqualTo("mprotect");
         assertThat(failure.getSuppressed()).singleElement().isInstanceOf(KsmException.class);
         backend.calls.clear();
         regions.add(ksm.allocate(4096));
-        assertThat(backend.calls("munmap")).as("what was left").hasSize(1);
+        assertThat(backend.calls("munmap")).as("the remaining mapping").hasSize(1);
     }
 
     @Test
@@ -174,7 +174,7 @@ class FailedChangeTest {
     }
 
     @Test
-    void anAdoptedRegionWhoseUnmarkingFailsAtCloseStaysOpen() {
+    void anAdoptedRegionStaysOpenIfClosingCannotUnmarkIt() {
         MergeRegion region = ksm.adopt(0x10000000L, 8192, RegionOptions.DEFAULT.withVerify(false));
         Registered quiet = Registered.now();
         backend.answer("madvise 13", -EIO);
@@ -187,7 +187,7 @@ class FailedChangeTest {
     }
 
     @Test
-    void afterAFailedCloseAPartCanBeUnmarkedAndTheRestIsAtTheNextClose() {
+    void afterAFailedCloseAPartCanBeUnmarkedAndTheNextCloseUnmarksTheRest() {
         MergeRegion memory = ksm.allocate(16_384, UNMARKED);
         regions.add(memory);
         MergeRegion region = ksm.adopt(memory.address(), 8192, RegionOptions.DEFAULT.withVerify(false));
@@ -202,7 +202,7 @@ class FailedChangeTest {
     }
 
     @Test
-    void aRegionThatCannotBeUnmappedIsClosedAndUnmappedByALaterAllocation() {
+    void aRegionThatCannotBeUnmappedIsClosedAndALaterAllocationUnmapsIt() {
         MergeRegion region = ksm.allocate(8192);
         AddressRange mapped = new AddressRange(region.address() - 4096, 16_384);
         backend.calls.clear();
@@ -222,14 +222,14 @@ class FailedChangeTest {
     }
 
     @Test
-    void aProcessThatCannotBeOptedInIsAsBefore() {
+    void aFailedOptInChangesNothing() {
         backend.answer("prctl 67", -Linux.EPERM);
         assertThatThrownBy(() -> ksm.process().markMergeable()).isInstanceOf(KsmPermissionException.class);
         assertThat(backend.calls("madvise")).isEmpty();
     }
 
     @Test
-    void aProcessIsOptedOutAgainIfASecretCannotBeKeptOut() {
+    void theProcessIsOptedOutAgainIfASecretCannotBeExcluded() {
         MergeRegion secret = ksm.allocate(4096, RegionOptions.DEFAULT.withMarking(Marking.NEVER));
         regions.add(secret);
         backend.calls.clear();
@@ -243,7 +243,7 @@ class FailedChangeTest {
     }
 
     @Test
-    void aProcessThatWasOptedInBeforeStaysSoIfASecretCannotBeKeptOut() {
+    void aProcessThatWasAlreadyOptedInStaysOptedInIfASecretCannotBeExcluded() {
         regions.add(ksm.allocate(4096, RegionOptions.DEFAULT.withMarking(Marking.NEVER)));
         backend.calls.clear();
         backend.answer("prctl 68", 1).answer("madvise 13", -EIO);
@@ -252,7 +252,7 @@ class FailedChangeTest {
     }
 
     @Test
-    void theFirstFailureIsToldIfOptingOutAgainFailsToo() {
+    void theFirstFailureIsThrownIfOptingOutAgainFailsAsWell() {
         regions.add(ksm.allocate(4096, RegionOptions.DEFAULT.withMarking(Marking.NEVER)));
         backend.answer("madvise 13", -EIO).answer("prctl 67", 1, -Linux.EPERM);
         assertThatThrownBy(() -> ksm.process().markMergeable())

@@ -13,8 +13,8 @@ import java.util.Set;
 import java.util.function.BiFunction;
 
 /**
- * Does something with regions, again and again, each time with a fault one step later, until it is done without one. Runs in a class loader of its own; what it
- * finds it returns as text.
+ * Performs an operation on regions repeatedly, each time with a fault one step later, until no fault occurs any more.
+ * Runs in its own class loader, and returns its findings as text.
  */
 @SuppressWarnings("exports") // Tests are no module.
 public final class FaultScenarios implements BiFunction<String, Faults.Kind, List<String>> {
@@ -27,7 +27,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
     private static final RegionOptions UNMARKED = PLAIN.withMarking(Marking.UNMERGEABLE);
     private static final RegionOptions NEVER = PLAIN.withMarking(Marking.NEVER);
 
-    /** A kernel, some regions, and what is done to them. */
+    /** A kernel, some regions, and the operations on them. */
     private static final class World {
         final PageModel kernel = new PageModel();
         final Ksm ksm = Ksm.with(kernel);
@@ -56,7 +56,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
         void perform(World world);
     }
 
-    /** Something that happens, or does not, to what was prepared. */
+    /** An operation that either happens or does not. */
     private record Scenario(Step prepare, Step act) {}
 
     private static final String DEAD = "allocate where dead memory was";
@@ -64,8 +64,9 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
     private static final String OUT = "opt the process out";
 
     /**
-     * What may happen in part. Of regions whose memory is gone, what an allocation finds out is true whatever becomes of the allocation; and when the process is
-     * opted out, regions that cannot be marked again are unmarked.
+     * The operations that may happen in part. If an allocation detects regions whose memory no longer exists, this
+     * remains valid even if the allocation fails. When the process is opted out, regions that cannot be marked again
+     * are unmarked.
      */
     private static final Set<String> IN_PARTS = Set.of(DEAD, IN, OUT);
 
@@ -224,7 +225,10 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
         w.adopt(w.region(0), 2, 3, PLAIN);
     }
 
-    /** Regions that reach beyond the one they overlap, at both ends: what is left of them when it goes is two pieces. */
+    /**
+     * Regions that extend beyond the one that they overlap, at both ends. When that one is closed, two pieces of them
+     * remain.
+     */
     private static void overlapBothEdges(World w) {
         w.allocate(8, UNMARKED.withGuardPages(false));
         long before = w.region(0).address() - PAGE;
@@ -233,7 +237,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
         w.region(1).markUnmergeable(2 * PAGE, PAGE);
     }
 
-    /** The next allocation gets addresses that adopted regions still stand for. */
+    /** Makes the next allocation return addresses that adopted regions still cover. */
     private static void leaveDeadRegions(World w) {
         w.kernel.mmap(20 * PAGE, 3, 0);
         w.regions.add(w.ksm.adopt(PageModel.FIRST, 6 * PAGE, PLAIN, () -> true));
@@ -246,7 +250,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
     public List<String> apply(String name, Faults.Kind kind) {
         List<String> faults = new ArrayList<>();
         Scenario scenario = SCENARIOS.get(name);
-        // All that is used is loaded and linked before anything is short.
+        // Load and link everything that is used before any resource runs out.
         for (int i = 0; i < 3; i++) {
             World world = prepared(scenario);
             scenario.act().perform(world);
@@ -269,7 +273,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
         return world;
     }
 
-    /** Returns whether the fault was met. */
+    /** Returns whether the fault occurred. */
     private static boolean perform(
             Scenario scenario,
             boolean isAtomic,
@@ -301,7 +305,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
         return met;
     }
 
-    /** What can be seen of a world, by pages counted from the first. */
+    /** The observable state of a world, by pages counted from the first one. */
     private record State(List<String> regions, List<AddressRange> kernel, List<AddressRange> registry, long open) {
 
         State(World world) {
@@ -337,7 +341,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
         }
         boolean inUse = !world.kept.isEmpty();
         clear(world);
-        // While a buffer is reachable, addresses stay mapped.
+        // Addresses stay mapped while a buffer is reachable.
         if (!inUse && world.kernel.mappedPages() != mapped) {
             faults.add(when + ": all closed, but mapped " + world.kernel.mappedPages() + " pages and not " + mapped);
         }
@@ -351,7 +355,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
         }
     }
 
-    /** What the registry says, where there is memory. */
+    /** The state of the registry, for existing memory. */
     private static List<AddressRange> mappedOnly(World world) {
         PageModel wanted = new PageModel();
         for (AddressRange range : world.ksm.registry().mergeableRanges()) {
@@ -365,7 +369,7 @@ public final class FaultScenarios implements BiFunction<String, Faults.Kind, Lis
         return wanted.mergeableRanges();
     }
 
-    /** Also closes what a failed operation could not give back. */
+    /** Also releases what a failed operation could not release. */
     private static void clear(World world) {
         world.regions.forEach(MergeRegion::close);
         world.ksm.allocate(PAGE).close();

@@ -38,7 +38,7 @@ class InjectedFaultsTest {
 
     @ParameterizedTest
     @MethodSource("names")
-    void whatFailsHasHappenedOrHasNot(String name) {
+    void aFailedOperationHasHappenedEitherAsAWholeOrNotAtAll(String name) {
         for (Faults.Kind kind : Faults.Kind.values()) {
             assertThat(scenarios.apply(name, kind)).as("%s, %s", name, kind).isEmpty();
         }

@@ -17,7 +17,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** A kernel that knows of each page whether it is mapped and whether it is mergeable. Each call of it may be one that throws ({@link Faults}). */
+/**
+ * A kernel that records for each page whether it is mapped and mergeable. Any call may throw an injected fault
+ * ({@link Faults}).
+ */
 final class PageModel implements KsmBackend {
 
     static final int PAGE = 4096;
@@ -28,19 +31,19 @@ final class PageModel implements KsmBackend {
     private boolean processMergeable;
     private int nextPage;
 
-    /** Addresses of mappings that are handed out again. */
+    /** Addresses of mappings that are reused. */
     private final Deque<Long> again = new ArrayDeque<>();
 
     private final Map<Long, ByteBuffer> buffers = new HashMap<>();
 
-    /** What {@code process_madvise} and names are read from; it stays mapped. */
+    /** The buffer from which {@code process_madvise} and names are read. It stays mapped. */
     private final BitSet bufferPages = new BitSet();
 
     void handOutAgain(long address) {
         again.add(address);
     }
 
-    /** Mapped pages, without buffers that ksm4j keeps. */
+    /** The mapped pages, without the buffers that ksm4j keeps. */
     int mappedPages() {
         BitSet others = (BitSet) mapped.clone();
         others.andNot(bufferPages);
@@ -84,7 +87,7 @@ final class PageModel implements KsmBackend {
         }
         mapped.set(page(address), page(address + length));
         mergeable.set(page(address), page(address + length), processMergeable);
-        // No fault here: what is mapped at an address that is not returned is out of everybody's reach.
+        // No fault here: a mapping whose address is not returned could not be unmapped.
         return address;
     }
 

@@ -30,7 +30,7 @@ class RegionTotalsTest {
     }
 
     @Test
-    void whatTheKernelDoesNotTellIsAbsentAlsoWhereNothingIsMarked() throws IOException {
+    void countersThatTheKernelLacksAreAbsentEvenIfNothingIsMarked() throws IOException {
         assertThat(read().mergedBytes()).isEmpty();
         assertThat(read().zeroBytes()).isEmpty();
     }

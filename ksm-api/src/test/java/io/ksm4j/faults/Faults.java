@@ -3,22 +3,22 @@
 package io.ksm4j.faults;
 
 /**
- * Throws where {@link FaultyClassLoader} has put calls of it: at a chosen allocation, at a chosen call of the kernel, or wherever calls are nested more deeply
- * than is allowed. Only one thread is affected.
+ * Throws errors at the calls that {@link FaultyClassLoader} has inserted: at a chosen allocation, at a chosen kernel
+ * call, or wherever calls are nested more deeply than allowed. Only one thread is affected.
  */
 public final class Faults {
 
-    /** What is short. */
+    /** The kind of fault. */
     public enum Kind {
         /** One allocation fails. */
         ALLOCATION,
-        /** From one allocation on, all fail. */
+        /** All allocations from one on fail. */
         ALLOCATIONS,
-        /** The stack has so much room and no more. */
+        /** The stack has a limited depth. */
         DEPTH,
-        /** One call of the kernel throws instead of being made. */
+        /** One kernel call throws instead of being made. */
         CALL_NOT_MADE,
-        /** One call of the kernel throws after it was made. */
+        /** One kernel call throws after it was made. */
         CALL_MADE
     }
 
@@ -31,7 +31,7 @@ public final class Faults {
 
     private Faults() {}
 
-    /** From now on the calling thread meets a fault. */
+    /** Starts to inject a fault into the calling thread. */
     public static void arm(Kind kind, int at) {
         Faults.kind = kind;
         Faults.at = at;
@@ -41,7 +41,7 @@ public final class Faults {
         thread = Thread.currentThread();
     }
 
-    /** Ends it. Returns whether the thread has met one. */
+    /** Ends the injection. Returns whether the fault occurred. */
     public static boolean disarm() {
         thread = null;
         return thrown;
@@ -59,7 +59,7 @@ public final class Faults {
         return false;
     }
 
-    /** Before memory is taken from the heap. */
+    /** Called before memory is allocated on the heap. */
     public static void allocation() {
         if (!isArmed(Kind.ALLOCATION, Kind.ALLOCATIONS)) {
             return;
@@ -71,7 +71,7 @@ public final class Faults {
         }
     }
 
-    /** When a method begins. */
+    /** Called when a method begins. */
     public static void enter() {
         if (!isArmed(Kind.DEPTH)) {
             return;
@@ -83,14 +83,14 @@ public final class Faults {
         depth++;
     }
 
-    /** When it ends, in whatever way. */
+    /** Called when a method ends, normally or by an exception. */
     public static void exit() {
         if (isArmed(Kind.DEPTH)) {
             depth--;
         }
     }
 
-    /** Before a method of the JDK is called that calls others. */
+    /** Called before a JDK method that calls other methods. */
     public static void jdkCall() {
         if (isArmed(Kind.DEPTH) && depth + 5 > at) {
             thrown = true;
@@ -98,7 +98,7 @@ public final class Faults {
         }
     }
 
-    /** Before a call of the kernel ({@code made} is false), and after it. */
+    /** Called before a kernel call ({@code made} is false) and after it. */
     public static void call(boolean made) {
         if (isArmed(made ? Kind.CALL_MADE : Kind.CALL_NOT_MADE) && ++count == at) {
             thrown = true;

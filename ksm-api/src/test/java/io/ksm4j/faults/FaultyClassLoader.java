@@ -14,12 +14,15 @@ import org.objectweb.asm.MethodVisitor;
 import org.objectweb.asm.Opcodes;
 import org.objectweb.asm.Type;
 
-/** Loads a copy of ksm4j that asks {@link Faults} at each allocation and at the begin of each method. What drives it in tests is loaded as it is. */
+/**
+ * Loads a copy of ksm4j that calls {@link Faults} at each allocation and at the beginning of each method. The classes
+ * that drive it in tests are loaded unchanged.
+ */
 public final class FaultyClassLoader extends ClassLoader {
 
     private static final String FAULTS = Type.getInternalName(Faults.class);
 
-    /** Methods of the JDK that allocate nothing and call hardly any others, once they have been called before. */
+    /** JDK methods that allocate nothing and call hardly any other methods once they have been called before. */
     private static final Set<String> PLAIN = Set.of(
             "java/lang/Object",
             "java/lang/Math",

@@ -85,9 +85,12 @@ class ProcessKsmStatsTest {
 
     @Test
     void wrappedCountersAreAbsentButTheirTextIsNot() {
-        tree().withProcess(
-                        "ksm_stat",
-                        "ksm_rmap_items 18446744073709551615\nksm_zero_pages -2\nksm_merging_pages 3\nksm_process_profit -7\n");
+        tree().withProcess("ksm_stat", """
+                ksm_rmap_items 18446744073709551615
+                ksm_zero_pages -2
+                ksm_merging_pages 3
+                ksm_process_profit -7
+                """);
         ProcessKsmStats stats = tree().process();
         assertThat(stats.rmapItems()).isEmpty();
         assertThat(stats.zeroPages()).isEmpty();

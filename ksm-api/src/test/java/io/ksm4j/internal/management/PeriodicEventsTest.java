@@ -21,11 +21,14 @@ import jdk.jfr.consumer.RecordingFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** On every Java there is: before 24, Java Flight Recorder keeps more than it is given. */
+/**
+ * Must run on every supported Java version: before Java 24, Java Flight Recorder keeps more than the objects passed to
+ * it.
+ */
 class PeriodicEventsTest {
 
     @TempDir
-    private Path folder;
+    private Path directory;
 
     @Test
     void statisticsAreRecordedAndKeepNoClassLoader() throws Exception {
@@ -33,7 +36,7 @@ class PeriodicEventsTest {
             recording.enable("io.ksm4j.KernelStatistics").with("period", "everyChunk");
             recording.start();
             ReferenceQueue<ClassLoader> collected = new ReferenceQueue<>();
-            Reference<ClassLoader> loader = new PhantomReference<>(registerInALoaderOfItsOwn(), collected);
+            Reference<ClassLoader> loader = new PhantomReference<>(registerInItsOwnClassLoader(), collected);
 
             long deadline = System.nanoTime() + PATIENCE.toNanos();
             Reference<?> found = null;
@@ -45,7 +48,7 @@ class PeriodicEventsTest {
         }
     }
 
-    private ClassLoader registerInALoaderOfItsOwn() throws Exception {
+    private ClassLoader registerInItsOwnClassLoader() throws Exception {
         URL classes = Ksm.class.getProtectionDomain().getCodeSource().getLocation();
         ClassLoader loader = new URLClassLoader(new URL[] {classes}, ClassLoader.getPlatformClassLoader());
         Class<?> table = Class.forName(RegionTable.class.getName(), true, loader);
@@ -60,7 +63,7 @@ class PeriodicEventsTest {
                 thread.join();
             }
         }
-        Path file = folder.resolve("before.jfr");
+        Path file = directory.resolve("before.jfr");
         try (Recording untilNow = FlightRecorder.getFlightRecorder().takeSnapshot()) {
             untilNow.dump(file);
         }

@@ -9,7 +9,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 
-/** How {@link RangeIndex} keeps its ranges, spelled out once more: other copies of ksm4j read the same arrays. */
+/** The layout of {@link RangeIndex}, written down a second time, because other copies of ksm4j read the same arrays. */
 final class IndexLayout {
 
     private static final int CAPACITY = 32;
@@ -30,7 +30,7 @@ final class IndexLayout {
         return levels;
     }
 
-    /** All ranges in their order, after a look at every block. */
+    /** Checks every block, and returns all ranges in order. */
     List<Entry> check() {
         List<Entry> ranges = new ArrayList<>();
         collect(top, levels(), ranges);
@@ -56,7 +56,7 @@ final class IndexLayout {
             collect(branch[1 + i], levels - 1, ranges);
         }
         assertThat(Arrays.copyOfRange(branch, 1 + entries.size(), branch.length))
-                .as("blocks that are no longer in use")
+                .as("unused elements")
                 .isEqualTo(new Object[CAPACITY - entries.size()]);
     }
 

@@ -21,15 +21,15 @@ import net.jqwik.api.Property;
 import net.jqwik.api.Provide;
 import net.jqwik.api.Tag;
 
-/** The index against a sorted list that is searched from the first to the last. */
+/** Compares the index with a sorted list that is searched linearly. */
 @Tag("more")
 class RangeIndexPropertiesTest {
 
     private static final Comparator<IndexLayout.Entry> ORDER =
             Comparator.comparingLong(IndexLayout.Entry::start).thenComparingLong(IndexLayout.Entry::node);
 
-    /** A time in which ranges come and go. The more addresses there are, the fewer ranges start at the same one. */
-    record Phase(long seed, int steps, int percentAdded, int addresses, int longest) {}
+    /** A phase in which ranges are added and removed. With more addresses, fewer ranges start at the same one. */
+    record Phase(long seed, int steps, int percentAdded, int addresses, int maxLength) {}
 
     @Provide
     Arbitrary<List<Phase>> phases() {
@@ -46,7 +46,7 @@ class RangeIndexPropertiesTest {
     }
 
     @Property(tries = 150, edgeCases = EdgeCasesMode.NONE)
-    void theIndexFindsWhatTheListFindsWhateverComesAndGoes(@ForAll("phases") List<Phase> phases) {
+    void theIndexAlwaysFindsTheSameRangesAsTheList(@ForAll("phases") List<Phase> phases) {
         Model model = new Model();
         for (Phase phase : phases) {
             model.run(phase);
@@ -55,7 +55,7 @@ class RangeIndexPropertiesTest {
         model.removeAll(new Random(1));
     }
 
-    /** The index and the list side by side. */
+    /** The index and the list that it is compared with. */
     private static final class Model {
         final Object[] shared = {RangeIndex.newTop(), RangeIndex.newSpares()};
         final RangeIndex index = new RangeIndex(shared, 0, 1);
@@ -68,13 +68,13 @@ class RangeIndexPropertiesTest {
             for (int i = 0; i < phase.steps(); i++) {
                 if (random.nextInt(100) < phase.percentAdded()) {
                     long start = random.nextInt(phase.addresses());
-                    add(start, start + 1 + random.nextInt(phase.longest()));
+                    add(start, start + 1 + random.nextInt(phase.maxLength()));
                 } else if (!unordered.isEmpty()) {
                     remove(random.nextInt(unordered.size()));
                 }
                 if (i % 50 == 0) {
                     long from = random.nextInt(phase.addresses());
-                    compare(from, from + 1 + random.nextInt(phase.longest()));
+                    compare(from, from + 1 + random.nextInt(phase.maxLength()));
                 }
             }
         }
@@ -97,7 +97,7 @@ class RangeIndexPropertiesTest {
             while (!unordered.isEmpty()) {
                 remove(order.nextInt(unordered.size()));
             }
-            assertThat(shared[0]).as("one leaf is left").isInstanceOf(long[].class);
+            assertThat(shared[0]).as("only one leaf remains").isInstanceOf(long[].class);
             assertThat(new IndexLayout(shared[0]).check()).isEmpty();
         }
 
@@ -109,7 +109,7 @@ class RangeIndexPropertiesTest {
             assertThat(overlapping(from, to, Integer.MAX_VALUE)).isEqualTo(expected);
             int some = expected.size() / 2 + 1;
             assertThat(overlapping(from, to, some))
-                    .as("a visitor that has seen enough")
+                    .as("a visitor that stops early")
                     .isEqualTo(expected.subList(0, Math.min(some, expected.size())));
         }
 
@@ -124,12 +124,12 @@ class RangeIndexPropertiesTest {
     }
 
     @Example
-    void fewBlocksLieAboveEachOtherAndMostAreRatherFullInWhateverOrderRangesCome() {
+    void theTreeStaysLowAndWellFilledForAnyOrderOfRanges() {
         Random random = new Random(1);
         int ranges = 100_000;
         requireLowAndFull(ranges, i -> i);
         requireLowAndFull(ranges, i -> ranges - i);
-        // Below the first, the kernel maps one region after the other at ever lower addresses.
+        // The kernel maps each region at a lower address than the one before, below the first one.
         requireLowAndFull(ranges, i -> i == 0 ? 0 : 2L * ranges - i);
         requireLowAndFull(ranges, i -> random.nextInt(ranges));
         requireLowAndFull(ranges, i -> 7);
@@ -170,7 +170,7 @@ class RangeIndexPropertiesTest {
     }
 
     @Example
-    void aRangeThatComesAndGoesNeverMakesNewBlocks() {
+    void addingAndRemovingTheSameRangeCreatesNoNewBlocks() {
         Model model = new Model();
         for (int i = 0; i < 10_000; i++) {
             model.add(i, i + 1);

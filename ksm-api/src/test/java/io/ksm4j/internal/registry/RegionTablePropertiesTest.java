@@ -37,7 +37,7 @@ import net.jqwik.api.ShrinkingMode;
 import net.jqwik.api.Tag;
 import net.jqwik.api.Tuple;
 
-/** The table against a model that is too simple to be wrong. One address is one page here. */
+/** Compares the table with a model that is too simple to be wrong. Here, one address is one page. */
 @Tag("more")
 class RegionTablePropertiesTest {
 
@@ -53,7 +53,7 @@ class RegionTablePropertiesTest {
         CLOSE
     }
 
-    /** What to do, with numbers that are taken modulo what there is at the time. */
+    /** An operation. Its numbers are taken modulo the number of existing objects. */
     record Step(Kind kind, int region, int from, int length) {}
 
     @Provide
@@ -75,7 +75,7 @@ class RegionTablePropertiesTest {
     }
 
     @Property(tries = 300, edgeCases = EdgeCasesMode.NONE, shrinking = ShrinkingMode.BOUNDED)
-    void theTableSaysWhatTheModelSaysAfterEveryStep(@ForAll("steps") List<Step> steps) {
+    void theTableAgreesWithTheModelAfterEveryStep(@ForAll("steps") List<Step> steps) {
         Tables tables = new Tables();
         for (Step step : steps) {
             tables.apply(step);
@@ -88,7 +88,7 @@ class RegionTablePropertiesTest {
         assertThat(new Layout(tables.table).check()).isZero();
     }
 
-    /** A region of the model: which pages it wants, and since when. */
+    /** A region of the model: the pages that it wants, and since when. */
     private static final class Region {
         private final Slot slot;
         private final int start;
@@ -113,12 +113,12 @@ class RegionTablePropertiesTest {
         }
     }
 
-    /** A node as both sides describe it. */
+    /** A node as described by both the table and the model. */
     private record Node(int base, long start, long end, boolean wanted, long since) {}
 
     private record Span(long start, long end, long since) {}
 
-    /** The table and the model side by side. */
+    /** The table and the model that it is compared with. */
     private static final class Tables {
         final RegionTable table = newTable();
         final List<Region> regions = new ArrayList<>();
@@ -175,7 +175,7 @@ class RegionTablePropertiesTest {
             region.slot.release(0, 0);
         }
 
-        /** What becomes one with its neighbours is as old as the oldest part. */
+        /** Joins a part with the pages next to it; the result is as old as the oldest part. */
         private void want(Region region, int from, int to) {
             long oldest = clock;
             int first = from;
@@ -310,7 +310,7 @@ class RegionTablePropertiesTest {
         }
     }
 
-    /** Layout 3, spelled out once more: other copies of ksm4j read the same arrays. */
+    /** Layout 3, written down a second time, because other copies of ksm4j read the same arrays. */
     private static final class Layout {
         private final long[] header;
         private final Object[] chunks;
@@ -323,7 +323,7 @@ class RegionTablePropertiesTest {
             index = new IndexLayout(table.shared()[8]);
         }
 
-        /** All but its state: start, end, since, base, and pieces or the next free node. */
+        /** The words of a node except its state: start, end, since, base, and pieces or the next free node. */
         private long word(long node, int word) {
             return ((long[]) chunks[(int) node / 1024])[1024 + (int) node % 1024 * 5 + word];
         }
@@ -332,7 +332,7 @@ class RegionTablePropertiesTest {
             return ((long[]) chunks[(int) node / 1024])[(int) node % 128 * 8 + (int) node % 1024 / 128];
         }
 
-        /** The index knows every node by its range, and every node is either in it or free. */
+        /** Checks that the index contains every node with its range, and that every other node is free. */
         int check() {
             Set<Long> seen = new HashSet<>();
             for (IndexLayout.Entry entry : index.check()) {
@@ -348,7 +348,7 @@ class RegionTablePropertiesTest {
                 assertThat((int) state(free)).isZero();
             }
             assertThat(header[2]).as("free nodes").isEqualTo(seen.size() - live);
-            assertThat(header[3]).as("promised nodes").isZero();
+            assertThat(header[3]).as("reserved nodes").isZero();
             assertThat(header[0]).as("nodes used").isEqualTo(seen.size() + 1);
             return live;
         }
@@ -359,17 +359,17 @@ class RegionTablePropertiesTest {
     }
 
     @Example
-    void slotsStayGoodWhileAHundredThousandRegionsComeAndGo() {
+    void slotsStayValidWhileAHundredThousandRegionsAreOpenedAndClosed() {
         RegionTable table = newTable();
         Random order = new Random(1);
         List<Slot> slots = new ArrayList<>();
         for (int i = 0; i < 100_000; i++) {
-            // Half in order, and half anywhere, on top of the others.
+            // One half in order, the other half at random addresses on top of the others.
             long start = i % 2 == 0 ? i * 10L : order.nextInt(1_000_000);
             slots.add(table.open(start, start + 1 + order.nextInt(30), 0, "owner"));
         }
         assertThat(new Layout(table).check()).isEqualTo(100_000);
-        // Slots taken before the table grew to many chunks are as good as new ones.
+        // Slots that were created before the table grew to many chunks are still valid.
         assertThat(slots).allMatch(slot -> slot.isOpen());
         Collections.shuffle(slots, order);
         for (Slot slot : slots.subList(0, 90_000)) {
@@ -380,7 +380,7 @@ class RegionTablePropertiesTest {
     }
 
     @Example
-    void nodesOfClosedRegionsAreUsedAgainUnderANewGeneration() {
+    void nodesOfClosedRegionsAreReusedWithANewGeneration() {
         RegionTable table = newTable();
         List<Slot> closed = new ArrayList<>();
         for (int round = 0; round < 20; round++) {
@@ -403,7 +403,7 @@ class RegionTablePropertiesTest {
     }
 
     @Example
-    void theSharedArraysHoldNothingButJdkTypes() {
+    void theSharedArraysContainOnlyJdkTypes() {
         RegionTable table = new RegionTable(RegionTable.newShared());
         for (int i = 0; i < 3000; i++) {
             Slot slot = table.open(4L * i, 4L * i + 6, 0, "owner " + i);
@@ -427,7 +427,7 @@ class RegionTablePropertiesTest {
         assertThat(reached).hasSizeGreaterThan(3000);
     }
 
-    /** Who works on a page writes its number there, and finds nobody else's. */
+    /** Each worker writes its number to the pages that it works on, and must not find the number of another one. */
     private static final class Pages {
         final AtomicIntegerArray worker = new AtomicIntegerArray(PAGES);
 
@@ -450,7 +450,7 @@ class RegionTablePropertiesTest {
     }
 
     @Example
-    void regionsThatOverlapAreNeverOwnedAtOnceAndNobodyWaitsForEver() throws Exception {
+    void overlappingRegionsAreNeverOwnedAtTheSameTimeAndNoThreadWaitsForever() throws Exception {
         RegionTable table = new RegionTable(RegionTable.newShared());
         Pages pages = new Pages();
         Random random = new Random(7);
@@ -516,7 +516,7 @@ class RegionTablePropertiesTest {
         slot.release(0, 0);
     }
 
-    /** Opened on top of the others while they may be owned without the lock, wanted, and closed. */
+    /** Opens a region on top of the others while they may be owned without the lock, marks it, and closes it. */
     private static void workOnNew(RegionTable table, Pages pages, int me, Random random) {
         int start = random.nextInt(PAGES);
         int end = Math.min(PAGES, start + 1 + random.nextInt(4));
