@@ -150,14 +150,14 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
                 length += freed.length();
             }
         }
-        if (length > 0 && kernel.mustLookBeforeUnmerging(length, unmerge)) {
+        if (length > 0 && kernel.mustCheckBeforeUnmerging(length, unmerge)) {
             UnmergeCheck check = kernel.unmergeCheck;
             check.takeTurn();
             try {
                 if (unmerge == Unmerge.STEPWISE) {
-                    Change.unmarkInSteps(whole());
+                    MarkChange.unmarkInSteps(whole());
                 } else {
-                    Change.requireRoom(whole());
+                    MarkChange.requireRoom(whole());
                 }
                 withdraw();
             } finally {
@@ -208,12 +208,12 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
             return null;
         }
         boolean closed = false;
-        FailedCall notTakenBack = null;
+        FailedCall failedUndo = null;
         try {
             // If the region wants nothing, as after opening has failed, closing needs no memory.
             List<AddressRange> freed = wantsSomething() ? wantedAlone() : null;
             if (freed != null && !freed.isEmpty() && isAlive() && !kernel.isOptedIn()) {
-                boolean told = true;
+                boolean mustUndo = true;
                 try {
                     FailedCall failed = hasGaps
                             ? kernel.adviseMapped(freed, Linux.MADV_UNMERGEABLE)
@@ -221,10 +221,10 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
                     if (failed != null) {
                         return failed;
                     }
-                    told = false;
+                    mustUndo = false;
                 } finally {
-                    if (told) {
-                        notTakenBack = kernel.undo(freed, Linux.MADV_MERGEABLE);
+                    if (mustUndo) {
+                        failedUndo = kernel.undo(freed, Linux.MADV_MERGEABLE);
                     }
                 }
             }
@@ -238,7 +238,7 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
             if (!closed) {
                 slot.release(0, 0);
             }
-            Kernel.report(notTakenBack);
+            Kernel.report(failedUndo);
         }
     }
 }

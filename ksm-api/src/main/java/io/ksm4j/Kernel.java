@@ -298,7 +298,7 @@ final class Kernel {
     }
 
     /** {@return whether to check for headroom before this many bytes are unmarked} */
-    boolean mustLookBeforeUnmerging(long length, Unmerge how) {
+    boolean mustCheckBeforeUnmerging(long length, Unmerge how) {
         return how != Unmerge.UNCHECKED && !recordsOnly && unmergeCheck.isDue(length);
     }
 

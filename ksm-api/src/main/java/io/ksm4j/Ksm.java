@@ -463,17 +463,18 @@ public final class Ksm {
     }
 
     private void mark(Collection<MergeRegion> regions, boolean mergeable, @Nullable Unmerge unmerge) {
-        List<Change.Part> parts = regions.stream().distinct().map(this::wholeOf).toList();
+        List<MarkChange.Part> parts =
+                regions.stream().distinct().map(this::wholeOf).toList();
         try {
             if (!parts.isEmpty()) {
-                Change.apply(parts, mergeable, unmerge == null ? unmergeOf(parts) : unmerge);
+                MarkChange.apply(parts, mergeable, unmerge == null ? unmergeOf(parts) : unmerge);
             }
         } finally {
             Reference.reachabilityFence(regions);
         }
     }
 
-    private static Unmerge unmergeOf(List<Change.Part> parts) {
+    private static Unmerge unmergeOf(List<MarkChange.Part> parts) {
         Unmerge first = parts.get(0).region().unmerge;
         return parts.stream().allMatch(part -> part.region().unmerge == first) ? first : Unmerge.CHECKED;
     }
@@ -615,8 +616,8 @@ public final class Ksm {
         return state;
     }
 
-    private Change.Part wholeOf(MergeRegion region) {
+    private MarkChange.Part wholeOf(MergeRegion region) {
         RegionState state = stateOf(region);
-        return new Change.Part(state, state.range.start(), state.range.end());
+        return new MarkChange.Part(state, state.range.start(), state.range.end());
     }
 }

@@ -109,7 +109,7 @@ final class RegionScan {
         /** Includes zero pages, which are not resident. Counted only if the process has any. */
         long present;
 
-        boolean mergedTold = true;
+        boolean mergedReported = true;
 
         /** Adds a whole mapping. */
         void add(Smaps mapping) {
@@ -118,7 +118,7 @@ final class RegionScan {
             merged += Math.max(mapping.ksm, 0);
             huge += mapping.huge;
             saved += savedBytes(mapping);
-            mergedTold &= mapping.ksm >= 0;
+            mergedReported &= mapping.ksm >= 0;
         }
 
         void add(Counts other) {
@@ -128,7 +128,7 @@ final class RegionScan {
             huge += other.huge;
             saved += other.saved;
             present += other.present;
-            mergedTold &= other.mergedTold;
+            mergedReported &= other.mergedReported;
         }
 
         /**
@@ -147,7 +147,7 @@ final class RegionScan {
             return new RegionStats(
                     resident,
                     marked,
-                    mergedTold ? OptionalLong.of(merged) : OptionalLong.empty(),
+                    mergedReported ? OptionalLong.of(merged) : OptionalLong.empty(),
                     ksmZeroBytes.isEmpty()
                             ? ksmZeroBytes
                             : OptionalLong.of(Math.min(ksmZeroBytes.getAsLong(), Math.max(0, present - resident))),

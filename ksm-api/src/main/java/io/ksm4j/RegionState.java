@@ -169,13 +169,13 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
     void markUnrecorded(boolean mergeable, Unmerge how) {
         if (mergeable && isAdopted() && !isMarked()) {
             // The mark may have to be verified, and the mapping may be split.
-            Change.applyAtOnce(whole(), true, null);
-        } else if (!mergeable && kernel.mustLookBeforeUnmerging(range.length(), how)) {
-            Change.unmarkAfterLook(whole(), how);
+            MarkChange.applyAtOnce(whole(), true, null);
+        } else if (!mergeable && kernel.mustCheckBeforeUnmerging(range.length(), how)) {
+            MarkChange.unmarkAfterCheck(whole(), how);
         } else {
             int errno = tryAdvise(mergeable);
             if (errno != 0) {
-                Change.applyAtOnce(
+                MarkChange.applyAtOnce(
                         whole(),
                         mergeable,
                         errno == NOT_OWNED ? null : FailedCall.madvise(advice(mergeable), range, errno));
@@ -207,14 +207,14 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         long flags = slot.words[slot.state];
         boolean wasMarked = (flags & Slot.MARKED) != 0;
         boolean isMarked = wasMarked;
-        boolean told = false;
+        boolean mustUndo = false;
         try {
             requireAlive();
-            told = true;
+            mustUndo = true;
             int errno = kernel.advise(range.start(), range.length(), advice(mergeable));
             if (errno == 0) {
                 isMarked = mergeable;
-                told = false;
+                mustUndo = false;
             }
             return errno;
         } finally {
@@ -222,7 +222,7 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
             boolean counted = isMarked == wasMarked;
             boolean released = false;
             try {
-                if (told && mergeable != wasMarked) {
+                if (mustUndo && mergeable != wasMarked) {
                     kernel.undo(range, advice(wasMarked));
                 }
                 if (isMarked != wasMarked) {
@@ -246,20 +246,20 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
 
     /** Marks or unmarks a part, where pages may be shared with other regions. */
     void mark(long from, long to, boolean mergeable, Unmerge how) {
-        Change.apply(List.of(part(from, to)), mergeable, how);
+        MarkChange.apply(List.of(part(from, to)), mergeable, how);
     }
 
     /** As {@link #mark(long, long, boolean, Unmerge)}, for {@link ClassPreloader}. */
     void markUnrecorded(long from, long to, boolean mergeable) {
-        Change.applyAtOnce(List.of(part(from, to)), mergeable, null);
+        MarkChange.applyAtOnce(List.of(part(from, to)), mergeable, null);
     }
 
-    final List<Change.Part> whole() {
+    final List<MarkChange.Part> whole() {
         return List.of(part(range.start(), range.end()));
     }
 
-    private Change.Part part(long from, long to) {
-        return new Change.Part(this, from, to);
+    private MarkChange.Part part(long from, long to) {
+        return new MarkChange.Part(this, from, to);
     }
 
     /** Throws an exception unless the memory still exists and belongs to this region. */

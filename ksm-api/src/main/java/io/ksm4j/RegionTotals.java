@@ -65,7 +65,7 @@ final class RegionTotals {
                 Pagemap pagemap = zeroPages ? kernel.proc.pagemap(kernel.pageSize) : null) {
             while (mapping.next()) {
                 // Every mapping shows which counters this kernel has, even where nothing is marked.
-                counts.mergedTold &= mapping.ksm >= 0;
+                counts.mergedReported &= mapping.ksm >= 0;
                 long size = mapping.end - mapping.start;
                 // If the kernel has no mark here, it has not accepted it, or this is other memory than the marked one.
                 long marked = mapping.mergeable ? wantedIn(mapping.start, mapping.end) : 0;

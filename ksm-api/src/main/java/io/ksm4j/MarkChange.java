@@ -25,7 +25,7 @@ import org.jspecify.annotations.Nullable;
  * kernel calls. Then change the table, which cannot fail; if the kernel has refused a call, undo the calls before it
  * instead.
  */
-final class Change implements Kernel.Attempt {
+final class MarkChange implements Kernel.Attempt {
 
     /**
      * A part of a region. Its bounds are page boundaries inside the region. The parts of one change are either one part
@@ -72,9 +72,9 @@ final class Change implements Kernel.Attempt {
     /** The number of parts for which the table has reserved nodes. */
     private int reserved;
 
-    private @Nullable FailedCall notTakenBack;
+    private @Nullable FailedCall failedUndo;
 
-    private Change(List<Part> parts, boolean mergeable, boolean verify, long @Nullable [] since) {
+    private MarkChange(List<Part> parts, boolean mergeable, boolean verify, long @Nullable [] since) {
         this.parts = parts;
         this.mergeable = mergeable;
         this.since = since;
@@ -111,8 +111,8 @@ final class Change implements Kernel.Attempt {
 
     static void applyUnrecorded(List<Part> parts, boolean mergeable, Unmerge how) {
         Kernel kernel = parts.get(0).region().kernel;
-        if (!mergeable && kernel.mustLookBeforeUnmerging(length(parts), how)) {
-            unmarkAfterLook(parts, how);
+        if (!mergeable && kernel.mustCheckBeforeUnmerging(length(parts), how)) {
+            unmarkAfterCheck(parts, how);
         } else {
             applyAtOnce(parts, mergeable, null);
         }
@@ -124,11 +124,11 @@ final class Change implements Kernel.Attempt {
      * @param failed the call with which the first attempt failed; null if there was none
      */
     static void applyAtOnce(List<Part> parts, boolean mergeable, @Nullable FailedCall failed) {
-        new Change(parts, mergeable, mergeable, null).run(failed);
+        new MarkChange(parts, mergeable, mergeable, null).run(failed);
     }
 
     /** Unmarks if there is enough memory to unmerge the pages. */
-    static void unmarkAfterLook(List<Part> parts, Unmerge how) {
+    static void unmarkAfterCheck(List<Part> parts, Unmerge how) {
         UnmergeCheck check = parts.get(0).region().kernel.unmergeCheck;
         check.takeTurn();
         try {
@@ -149,7 +149,7 @@ final class Change implements Kernel.Attempt {
      */
     static void unmarkInSteps(List<Part> parts) {
         List<List<Part>> steps = steps(parts);
-        List<Change> done = new ArrayList<>(steps.size());
+        List<MarkChange> done = new ArrayList<>(steps.size());
         long bytes = 0;
         try {
             for (int i = 0; i < steps.size(); i++) {
@@ -161,7 +161,7 @@ final class Change implements Kernel.Attempt {
                                 .flatMap(List::stream)
                                 .toList(),
                         bytes);
-                Change change = new Change(step, false, false, null);
+                MarkChange change = new MarkChange(step, false, false, null);
                 change.run(null);
                 done.add(change);
                 bytes += length(step);
@@ -236,7 +236,7 @@ final class Change implements Kernel.Attempt {
         try {
             List<Part> again = before.stream().map(Wanted::part).toList();
             long[] times = before.stream().mapToLong(Wanted::since).toArray();
-            new Change(again, true, false, times).run(null);
+            new MarkChange(again, true, false, times).run(null);
         } catch (KsmException | IllegalStateException e) {
             reason.addSuppressed(e);
         }
@@ -246,7 +246,7 @@ final class Change implements Kernel.Attempt {
         try {
             kernel.retrying(this, failed);
         } finally {
-            Kernel.report(notTakenBack);
+            Kernel.report(failedUndo);
         }
     }
 
@@ -286,7 +286,7 @@ final class Change implements Kernel.Attempt {
                 requireChangeable(region);
             }
             plan();
-            return tellAndCommit(mappings, buffer);
+            return callAndCommit(mappings, buffer);
         } finally {
             Slot.release(slots);
         }
@@ -380,10 +380,10 @@ final class Change implements Kernel.Attempt {
         return whole;
     }
 
-    private @Nullable FailedCall tellAndCommit(@Nullable Smaps mappings, NativeBuffers.@Nullable NativeBuffer buffer) {
-        boolean told = false;
+    private @Nullable FailedCall callAndCommit(@Nullable Smaps mappings, NativeBuffers.@Nullable NativeBuffer buffer) {
+        boolean mustUndo = false;
         try {
-            told = true;
+            mustUndo = true;
             FailedCall failed = kernel.batchAdvice.advise(
                     advised, mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE, buffer);
             if (failed != null) {
@@ -392,12 +392,12 @@ final class Change implements Kernel.Attempt {
             if (mappings != null) {
                 Kernel.requireTaken(mappings, verified);
             }
-            told = false;
+            mustUndo = false;
             commit();
             return null;
         } finally {
-            if (told) {
-                notTakenBack = kernel.undo(changed, mergeable ? Linux.MADV_UNMERGEABLE : Linux.MADV_MERGEABLE);
+            if (mustUndo) {
+                failedUndo = kernel.undo(changed, mergeable ? Linux.MADV_UNMERGEABLE : Linux.MADV_MERGEABLE);
             }
             if (reserved > 0) {
                 table.unreserve(reserved);
