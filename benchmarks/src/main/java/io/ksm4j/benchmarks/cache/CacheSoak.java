@@ -19,8 +19,8 @@ import java.util.concurrent.atomic.LongAdder;
 import java.util.stream.IntStream;
 
 /**
- * Soak test of the cache server: little memory, {@code ksmd} at full tilt, and clients that write, read, delete, let
- * keys expire and disconnect in the middle of a request. Every value that is read is checked.
+ * Soak test of the cache server: little memory, {@code ksmd} scanning as fast as possible, and clients that write,
+ * read, delete, let keys expire and disconnect in the middle of a request. Every value that is read is checked.
  */
 final class CacheSoak {
 
@@ -79,7 +79,7 @@ final class CacheSoak {
     }
 
     /**
-     * Runs the soak test once. {@code ksmd} must be running at full tilt.
+     * Runs the soak test once. {@code ksmd} must be scanning as fast as possible.
      *
      * @throws WrongValueException if a wrong value was read, something was leaked, or the server has logged a problem
      */

@@ -210,10 +210,10 @@ public final class HeapBenchmark implements PerformancePart {
                 %d JVMs with heaps of %d MiB (`-Xms` and `-Xmx`) load the same %d MiB in the same order with one thread,
                 then run one garbage collection. A record is a name and a value of %d to %d bytes. Where data is on the
                 heap, the whole process is opted in, so the JVM's own memory merges as well; where a JVM holds no data,
-                only its own memory merges. `ksmd` then runs at full tilt until a scan merges almost nothing more.
-                Numbers are means over the JVMs in MiB, except in the last three columns. *Resident* counts merged pages
-                in full; *proportional* counts a page shared by n processes as one n-th. *Saved by all* is the sum over
-                all JVMs in MiB. *Kernel's records* are 64 bytes for each page that `ksmd` scans.
+                only its own memory merges. `ksmd` then scans as fast as possible until a scan merges almost nothing
+                more. Numbers are means over the JVMs in MiB, except in the last three columns. *Resident* counts merged
+                pages in full; *proportional* counts a page shared by n processes as one n-th. *Saved by all* is the sum
+                over all JVMs in MiB. *Kernel's records* are 64 bytes for each page that `ksmd` scans.
 
                 The kernel compares whole pages, so equal data merges only if it lies at the same offset in its page in
                 each JVM. A region begins at a page boundary, so data written to it in the same order lies at the same

@@ -171,12 +171,13 @@ public final class KernelBenchmark implements PerformancePart {
     private static PartReport report(Map<String, List<Pair>> pairs, long mergeSize, long writeSize) {
         StringBuilder text = new StringBuilder(String.format(Locale.ROOT, """
                 The operations are those of the options P, D and C of `tools/testing/selftests/mm/ksm_tests.c`. Merging
-                is timed from the mark until `ksmd`, asleep before and then at full tilt, has made two full scans: the
-                first records each page, the second merges it. All pages are equal. Unmerging is `MADV_UNMERGEABLE` for
-                these pages; in Java it includes the check of the memory left. Then one byte is written to every second
-                of %d pages: before anything has merged, and after each page has merged with its neighbour, so that each
-                write makes the kernel copy a page. Java and C take turns and use the same memory layout. A ratio is the
-                median of the rounds' ratios; the first and third quartiles are in parentheses.
+                is timed from the mark until `ksmd`, which slept before and then scans as fast as possible, has made two
+                full scans: the first records each page, the second merges it. All pages are equal. Unmerging is
+                `MADV_UNMERGEABLE` for these pages; in Java it includes the check of the memory left. Then one byte is
+                written to every second of %d pages: before anything has merged, and after each page has merged with its
+                neighbour, so that each write makes the kernel copy a page. Java and C take turns and use the same
+                memory layout. A ratio is the median of the rounds' ratios; the first and third quartiles are in
+                parentheses.
 
                 | | MiB | C, MiB/s | Java, MiB/s | Java time / C time | Rounds |
                 | --- | --- | --- | --- | --- | --- |

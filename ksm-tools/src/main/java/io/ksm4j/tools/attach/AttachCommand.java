@@ -30,7 +30,7 @@ import picocli.CommandLine.Spec;
             "Opts a running JVM in or out as a whole, and registers the MXBeans of ksm4j in it.",
             "",
             "A Java heap gains little: objects have a different layout in every JVM, so hardly any two pages are equal,"
-                    + " except pages of zeros. The costs: ksmd scans all memory of the JVM and keeps 64 bytes of"
+                    + " except zero pages. The costs: ksmd scans all memory of the JVM and keeps 64 bytes of"
                     + " records for each page that it has scanned, and merged pages are copied on write. Try it, run"
                     + " ksm status PID after some scans, and opt out again if the profit is negative."
         },

@@ -28,7 +28,7 @@ record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTa
      *
      * @param pageSize the page size in bytes
      * @param maxPageSharing the maximum number of mappings that share a page
-     * @param useZeroPages whether pages of zeros are replaced by the kernel's zero page
+     * @param useZeroPages whether zero-filled pages are replaced by the kernel's zero page
      * @param acrossNodes whether pages of different NUMA nodes merge; the estimate assumes that they do
      */
     record Rules(long pageSize, long maxPageSharing, boolean useZeroPages, boolean acrossNodes) {}
@@ -81,7 +81,7 @@ record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTa
         return process.elsewhere + (withZeros > 1 ? keptOfZeros(process.zeros) : 0);
     }
 
-    /** Returns the page of zeros that is kept, unless it is the kernel's zero page. */
+    /** Returns the zero-filled page that is kept, unless it is the kernel's zero page. */
     private long keptOfZeros(long zeros) {
         return zeros > 0 && !rules.useZeroPages ? 1 : 0;
     }
@@ -103,7 +103,7 @@ record Estimate(Rules rules, List<OfProcess> processes, long contents, ContentTa
         return processes.stream().mapToLong(OfProcess::zeros).sum();
     }
 
-    /** Returns the pages of zeros that are kept if they merge like other pages. */
+    /** Returns the zero-filled pages that are kept if they merge like other pages. */
     private long copiesOfZeros() {
         return rules.useZeroPages || zeros() < 2 ? 0 : ContentTable.copies(zeros(), rules.maxPageSharing);
     }

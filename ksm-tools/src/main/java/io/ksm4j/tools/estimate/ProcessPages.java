@@ -104,7 +104,7 @@ final class ProcessPages implements AutoCloseable {
         }
     }
 
-    /** Returns the hash of a page of zeros. */
+    /** Returns the hash of a zero-filled page. */
     static long hashOfZeros(int pageSize) {
         return hash(new byte[pageSize], 0, pageSize);
     }

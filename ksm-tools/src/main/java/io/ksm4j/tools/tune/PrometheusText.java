@@ -26,7 +26,7 @@ final class PrometheusText {
         sample("ksm_kernel_pages{state=\"sharing\"}", machine.pagesSharing());
         sample("ksm_kernel_pages{state=\"unshared\"}", machine.pagesUnshared());
         sample("ksm_kernel_pages{state=\"volatile\"}", machine.pagesVolatile());
-        gauge("ksm_kernel_zero_pages", "Pages of zeros replaced by the zero page", machine.ksmZeroPages());
+        gauge("ksm_kernel_zero_pages", "Zero-filled pages replaced by the zero page", machine.ksmZeroPages());
         gauge("ksm_kernel_saved_bytes", "Memory that merging saves", machine.savedBytes());
         gauge("ksm_kernel_used_bytes", "Memory that merged pages occupy", machine.usedBytes());
         gauge("ksm_kernel_profit_bytes", "Memory saved, less the kernel's records", machine.profitBytes());
