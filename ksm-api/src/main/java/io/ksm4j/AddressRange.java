@@ -10,6 +10,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param start the address of the first byte; not negative, because user space ends below 2<sup>63</sup>
  * @param length the length in bytes, at least 1
+ * @since 0.1.0
  */
 public record AddressRange(long start, long length) implements Comparable<AddressRange>, Serializable {
 

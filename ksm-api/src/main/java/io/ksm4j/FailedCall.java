@@ -7,7 +7,11 @@ import java.io.Serializable;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
-/** The system call that caused a {@link KsmException}. Immutable. */
+/**
+ * The system call that caused a {@link KsmException}. Immutable.
+ *
+ * @since 0.1.0
+ */
 public final class FailedCall implements Serializable {
 
     private static final long serialVersionUID = 1;

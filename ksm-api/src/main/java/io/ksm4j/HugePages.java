@@ -9,6 +9,8 @@ package io.ksm4j;
  * few of them do, {@code khugepaged} later collapses them into a huge page again, which unmerges them; if more do than
  * {@code max_ptes_shared} allows, it leaves them alone. Use {@link #AVOID} for regions that are meant to merge. See <a
  * href="https://docs.kernel.org/admin-guide/mm/transhuge.html">Transparent Hugepage Support</a>.
+ *
+ * @since 0.1.0
  */
 public enum HugePages {
     /** Follows the setting in {@code /sys/kernel/mm/transparent_hugepage/enabled}. */

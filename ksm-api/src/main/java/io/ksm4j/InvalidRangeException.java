@@ -5,6 +5,8 @@ package io.ksm4j;
 /**
  * Thrown when an address range cannot belong to this process: it wraps around, reaches into the kernel's half of the
  * address space, does not start on a page boundary, or contains no whole page.
+ *
+ * @since 0.1.0
  */
 public final class InvalidRangeException extends KsmException {
 

@@ -46,6 +46,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @see <a href="https://docs.kernel.org/admin-guide/mm/ksm.html">Kernel Samepage Merging</a>, in the kernel
  *     documentation, and madvise(2)
+ * @since 0.1.0
  */
 public final class Ksm {
 

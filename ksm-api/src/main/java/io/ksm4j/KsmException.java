@@ -8,6 +8,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Thrown when a system call failed or could not be made. The message says which call, on which range, why, and what to
  * do about it. Subclasses distinguish the causes; this class itself stands for an errno that none of them covers.
+ *
+ * @since 0.1.0
  */
 public class KsmException extends RuntimeException {
 

@@ -5,6 +5,8 @@ package io.ksm4j;
 /**
  * Thrown when the process has no permission, or a security policy (seccomp, SELinux, AppArmor) forbids the operation.
  * Marking memory needs no privilege on an ordinary kernel.
+ *
+ * @since 0.1.0
  */
 public final class KsmPermissionException extends KsmException {
 

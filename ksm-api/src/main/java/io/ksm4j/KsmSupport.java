@@ -11,6 +11,7 @@ import java.util.List;
  * @param canMark whether this process can mark memory mergeable, tested on a page of its own
  * @param canMerge whether marked pages will merge: {@code canMark}, and {@code ksmd} is running
  * @param obstacles everything that prevents merging; empty if {@code canMerge}
+ * @since 0.1.0
  */
 public record KsmSupport(String backend, boolean canMark, boolean canMerge, List<Obstacle> obstacles) {
 
@@ -24,10 +25,15 @@ public record KsmSupport(String backend, boolean canMark, boolean canMerge, List
      *
      * @param kind the kind of obstacle, for programs
      * @param explanation what the obstacle is and how to remove it, for people
+     * @since 0.1.0
      */
     public record Obstacle(Kind kind, String explanation) {}
 
-    /** The kinds of obstacles. */
+    /**
+     * The kinds of obstacles.
+     *
+     * @since 0.1.0
+     */
     public enum Kind {
         /** The operating system has no Kernel Samepage Merging. */
         NOT_LINUX,

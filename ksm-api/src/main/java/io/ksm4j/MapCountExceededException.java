@@ -12,6 +12,8 @@ import io.ksm4j.internal.SystemProperties;
  * <p>A JVM that cannot map memory dies when it next loads a class, compiles a method or collects garbage. ksm4j
  * therefore keeps 256 mappings free; {@code -Dio.ksm4j.mappingReserve=N} changes that number, and 0 disables the
  * reserve. If the reserve is the reason, no system call was made, and {@link #failedCall()} is empty.
+ *
+ * @since 0.1.0
  */
 public final class MapCountExceededException extends KsmException {
 

@@ -10,6 +10,8 @@ import java.util.List;
  *
  * <p>ksm4j detects this from {@code VmFlags} in {@code /proc/self/smaps} and unmarks the rest of the range, so that
  * nothing has changed. In a process that is opted in as a whole, however, the rest stays mergeable.
+ *
+ * @since 0.1.0
  */
 public final class MarkNotTakenException extends KsmException {
 

@@ -2,7 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j;
 
-/** Whether a region is marked mergeable when it is opened, and whether it can be marked at all. */
+/**
+ * Whether a region is marked mergeable when it is opened, and whether it can be marked at all.
+ *
+ * @since 0.1.0
+ */
 public enum Marking {
     /** The region is marked mergeable when it is opened. */
     MERGEABLE,

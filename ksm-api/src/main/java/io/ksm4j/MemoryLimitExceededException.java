@@ -5,6 +5,8 @@ package io.ksm4j;
 /**
  * Thrown when a call needs more memory than a limit of the process or of the machine allows. Retrying does not help:
  * allocate less, or change the limit as the message says.
+ *
+ * @since 0.1.0
  */
 public final class MemoryLimitExceededException extends KsmException {
 

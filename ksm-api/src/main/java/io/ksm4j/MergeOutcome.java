@@ -14,10 +14,15 @@ import java.util.OptionalLong;
  * @param fullScans the number of full scans {@code ksmd} completed during the wait; empty if {@code /sys/kernel/mm/ksm}
  *     cannot be read
  * @param waited how long the wait took
+ * @since 0.1.0
  */
 public record MergeOutcome(End end, RegionStats stats, OptionalLong fullScans, Duration waited) {
 
-    /** Why waiting ended. */
+    /**
+     * Why waiting ended.
+     *
+     * @since 0.1.0
+     */
     public enum End {
         /** The requested share is merged. */
         REACHED,

@@ -37,6 +37,8 @@ import org.jspecify.annotations.Nullable;
  * {@link #address()} and {@link #owner()}. A {@code close} waits for methods running on other threads, with two
  * exceptions: while {@link #stats()} and {@link #unmarkedRanges()} read {@code /proc}, a concurrent close can let other
  * memory take the region's place.
+ *
+ * @since 0.1.0
  */
 public final class MergeRegion implements AutoCloseable {
 

@@ -14,6 +14,8 @@ import java.util.List;
  * <p>Marks are counted: where regions share pages, a page stays mergeable while at least one of them wants it. Whenever
  * no region is being changed, the registry agrees with {@code /proc/self/smaps}. It does not contain marks that were
  * set in other ways ({@code madvise} calls of other code, {@link ProcessMerging}).
+ *
+ * @since 0.1.0
  */
 public final class MergeRegistry {
 
@@ -35,6 +37,7 @@ public final class MergeRegistry {
      * @param range the range; other regions may want parts of it as well
      * @param owner the name of the region or, if it has none, of the thread that opened it
      * @param since when the range was marked
+     * @since 0.1.0
      */
     public record Mark(AddressRange range, String owner, Instant since) {}
 

@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A Java heap hardly merges, because objects have a different layout in every JVM, but {@code ksmd} scans it all the
  * same. Regions opened with {@link Marking#NEVER} are excluded. Other memory that holds secrets is not.
+ *
+ * @since 0.1.0
  */
 public final class ProcessMerging {
 

@@ -27,6 +27,7 @@ import java.util.Objects;
  *     Allocated memory is not verified, because it can always merge
  * @param unmerge how to check for memory before {@link MergeRegion#markUnmergeable()}, or {@link MergeRegion#close()}
  *     of adopted memory, copies merged pages; see {@link Unmerge}. Closing allocated memory copies nothing
+ * @since 0.1.0
  */
 public record RegionOptions(
         String name,

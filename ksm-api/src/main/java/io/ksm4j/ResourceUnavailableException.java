@@ -5,6 +5,8 @@ package io.ksm4j;
 /**
  * Thrown when the kernel is temporarily short of memory. ksm4j has already retried a few times with growing pauses; a
  * later attempt may succeed. A permanent limit is reported as {@link MemoryLimitExceededException}.
+ *
+ * @since 0.1.0
  */
 public final class ResourceUnavailableException extends KsmException {
 

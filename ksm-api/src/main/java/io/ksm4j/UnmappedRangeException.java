@@ -10,6 +10,8 @@ import java.util.List;
  *
  * <p>In a process that is opted in as a whole, ksm4j cannot tell what was mergeable before and does not revert it: a
  * failed mark leaves the mapped rest mergeable, and a failed unmark leaves it mergeable only where a region is marked.
+ *
+ * @since 0.1.0
  */
 public final class UnmappedRangeException extends KsmException {
 

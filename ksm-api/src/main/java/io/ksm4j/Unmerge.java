@@ -19,6 +19,8 @@ package io.ksm4j;
  * <p>Small unmarks skip the check: it is made once all threads together have unmarked 4 MiB since the last check that
  * succeeded. Large unmarks are checked one at a time, so that two of them do not count on the same memory. Closing an
  * allocated region frees its pages without copying, and fallback regions never merge, so neither is ever refused.
+ *
+ * @since 0.1.0
  */
 public enum Unmerge {
 

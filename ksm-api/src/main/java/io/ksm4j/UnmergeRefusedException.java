@@ -8,6 +8,8 @@ import io.ksm4j.internal.linux.MemoryLeft;
  * Thrown when merged pages were not unmerged because there is not enough memory for the copies, and the kernel would
  * have invoked the OOM killer on this machine or cgroup; or because a limit cannot be read. The memory is still marked
  * as before. See {@link Unmerge}.
+ *
+ * @since 0.1.0
  */
 public final class UnmergeRefusedException extends KsmException {
 

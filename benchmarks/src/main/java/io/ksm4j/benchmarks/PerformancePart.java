@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.benchmarks;
 
 /** The benchmark for one part of {@code docs/performance.md}. */

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.kernels;
 
 import static io.ksm4j.testsupport.Patience.PATIENCE;
@@ -36,7 +38,7 @@ import org.junit.jupiter.api.Test;
  * Records the kernel's files under a known load, as a tree below {@code /tmp/recording}. Each file is as the kernel
  * wrote it; {@code proc/1} is this process.
  *
- * <p>This process has marked 4096 pages with 64 contents, 1000 unique pages, 200 zero-filled pages, and 100 pages that it
+ * <p>This process has marked 4096 pages with 64 contents, 1000 unique pages, 200 zero-filled pages, and 100 pages it
  * keeps writing. {@code use_zero_pages} and {@code smart_scan} are 1 where the kernel has them, {@code pages_to_scan}
  * is 1000000, and {@code sleep_millisecs} is 20. {@code ksmd} has made seven full scans. No scan ended between the
  * first file and the last.

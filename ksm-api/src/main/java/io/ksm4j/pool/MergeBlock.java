@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Blocks are safe for use by multiple threads. If a block is closed while other threads read or write it, its pages
  * are freed once the last of them is done. A read that runs at the same time as a write of the same bytes returns a
  * mixture of old and new bytes.
+ *
+ * @since 0.1.0
  */
 public final class MergeBlock implements AutoCloseable {
 

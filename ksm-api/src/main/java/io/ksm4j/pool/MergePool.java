@@ -40,6 +40,8 @@ import org.jspecify.annotations.Nullable;
  * {@code docs/pool.md} has the measurements.
  *
  * <p>Pools are safe for use by multiple threads. A block that is never closed keeps its pages until the pool is closed.
+ *
+ * @since 0.1.0
  */
 public final class MergePool implements AutoCloseable {
 

@@ -6,6 +6,8 @@ import io.ksm4j.KsmException;
 
 /**
  * Thrown when a block does not fit into the remaining capacity of a {@link MergePool}. Closing other blocks makes room.
+ *
+ * @since 0.1.0
  */
 public final class PoolExhaustedException extends KsmException {
 

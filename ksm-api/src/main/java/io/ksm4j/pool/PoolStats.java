@@ -13,6 +13,7 @@ package io.ksm4j.pool;
  * @param regions the number of regions that hold the blocks
  * @param addressBytes the address space of these regions. It may exceed the capacity; parts without blocks use no
  *     memory
+ * @since 0.1.0
  */
 public record PoolStats(
         long capacityBytes, long usedBytes, long valueBytes, long blocks, int regions, long addressBytes) {

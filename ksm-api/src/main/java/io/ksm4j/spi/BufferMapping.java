@@ -14,10 +14,16 @@ import org.jspecify.annotations.Nullable;
  * A mapping whose views are buffers that cannot be revoked, like those of JNI's {@code NewDirectByteBuffer}. It counts
  * the buffers that are still reachable. Slices and duplicates keep their original buffer reachable, so watching that
  * one is enough.
+ *
+ * @since 0.1.0
  */
 public final class BufferMapping implements NativeMapping {
 
-    /** Creates direct buffers over native memory. */
+    /**
+     * Creates direct buffers over native memory.
+     *
+     * @since 0.1.0
+     */
     @FunctionalInterface
     public interface BufferFactory {
         /**

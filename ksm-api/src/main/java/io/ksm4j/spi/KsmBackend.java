@@ -14,6 +14,8 @@ import java.util.function.BooleanSupplier;
  * including virtual ones.
  *
  * <p>Backends are created by a {@link KsmBackendProvider}.
+ *
+ * @since 0.1.0
  */
 public interface KsmBackend {
 

@@ -5,6 +5,8 @@ package io.ksm4j.spi;
 /**
  * Creates one kind of {@link KsmBackend}. Providers are found by {@link java.util.ServiceLoader}. Creating a provider
  * and getting its name and priority must not load native code.
+ *
+ * @since 0.1.0
  */
 public interface KsmBackendProvider {
 

@@ -5,6 +5,8 @@ package io.ksm4j.spi;
 /**
  * An action that a module runs once in each program that uses ksm4j. Found by {@link java.util.ServiceLoader} when a
  * program first calls {@link io.ksm4j.Ksm#system()}, regardless of whether a backend works.
+ *
+ * @since 0.1.0
  */
 @FunctionalInterface
 public interface KsmStartup {

@@ -10,6 +10,8 @@ package io.ksm4j.spi;
  * <p>A Java {@code long} stands for {@code long}, {@code size_t}, {@code off_t} and pointers, all of which are 64 bits
  * wide on the platforms ksm4j supports. Variadic functions are declared with the arguments they are called with: on the
  * 64-bit ABIs of Linux, integers are passed the same way whether an argument is variadic or not.
+ *
+ * @since 0.1.0
  */
 public interface LibC {
 

@@ -4,7 +4,11 @@ package io.ksm4j.spi;
 
 import java.nio.ByteBuffer;
 
-/** A backend based on C functions that set errno for the calling thread, and on buffers that cannot be revoked. */
+/**
+ * A backend based on C functions that set errno for the calling thread, and on buffers that cannot be revoked.
+ *
+ * @since 0.1.0
+ */
 public abstract class LibCBackend implements KsmBackend {
 
     private final String name;

@@ -8,6 +8,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Java's access to one mapping. Every view keeps the owner of the mapping reachable. All methods must be safe for use
  * by multiple threads.
+ *
+ * @since 0.1.0
  */
 public interface NativeMapping {
 

@@ -23,10 +23,15 @@ import java.util.OptionalLong;
  * @param number the measured value; {@link Kind} says what it counts
  * @param limit the value that the number is compared with; 0 unless {@link Kind} says otherwise
  * @param explanation what the finding means and what to do, for people
+ * @since 0.1.0
  */
 public record Finding(Kind kind, Scope scope, double number, double limit, String explanation) {
 
-    /** What a finding applies to. */
+    /**
+     * What a finding applies to.
+     *
+     * @since 0.1.0
+     */
     public enum Scope {
         /** All memory that is marked on this machine, by any process. */
         MACHINE,
@@ -36,7 +41,11 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
         REGIONS
     }
 
-    /** The kinds of findings. */
+    /**
+     * The kinds of findings.
+     *
+     * @since 0.1.0
+     */
     public enum Kind {
         /**
          * {@code /sys/kernel/mm/ksm} does not exist: the kernel has no KSM, or a container hides it. The number is the

@@ -19,6 +19,7 @@ import java.util.OptionalLong;
  * @param copiesOnWrite the number of merged pages that were written to and therefore became private again
  *     ({@code cow_ksm} in {@code /proc/vmstat}, since Linux 5.19)
  * @param rmapItems the number of pages {@code ksmd} kept a record of at the later reading ({@link KsmStats#rmapItems})
+ * @since 0.1.0
  */
 public record KsmActivity(
         Duration duration,

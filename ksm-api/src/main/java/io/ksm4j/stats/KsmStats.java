@@ -50,6 +50,8 @@ import org.jspecify.annotations.Nullable;
  * <p>The formulas are those of the kernel document {@code Documentation/admin-guide/mm/ksm.rst}, as of Linux 6.18,
  * where a method refers to it. They count 64 bytes for each page that {@code ksmd} keeps a record of, as 64-bit kernels
  * do.
+ *
+ * @since 0.1.0
  */
 public final class KsmStats {
 

@@ -9,7 +9,11 @@ import java.lang.annotation.RetentionPolicy;
 import java.lang.annotation.Target;
 import javax.management.DescriptorKey;
 
-/** Documents an MBean attribute for JMX clients, in addition to its name and type. */
+/**
+ * Documents an MBean attribute for JMX clients, in addition to its name and type.
+ *
+ * @since 0.1.0
+ */
 @Documented
 @Retention(RetentionPolicy.RUNTIME)
 @Target(ElementType.METHOD)

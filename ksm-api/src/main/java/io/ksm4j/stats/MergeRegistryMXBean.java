@@ -8,6 +8,8 @@ import java.util.List;
  * The merge regions of this JVM for JConsole and other JMX clients, under the object name {@value #OBJECT_NAME}. It
  * covers the regions of all class loaders that have loaded ksm4j. Registered shortly after the first use of ksm4j,
  * unless {@code -Dio.ksm4j.jmx=false} is set.
+ *
+ * @since 0.1.0
  */
 public interface MergeRegistryMXBean {
 
@@ -37,7 +39,11 @@ public interface MergeRegistryMXBean {
     @Meaning(value = "Marked ranges, sorted by address, at most " + MAX_MARKS + " marks", units = "marks with bytes")
     List<MarkView> getMarks();
 
-    /** A marked range, in types available to any JMX client. */
+    /**
+     * A marked range, in types available to any JMX client.
+     *
+     * @since 0.1.0
+     */
     interface MarkView {
 
         /**

@@ -32,6 +32,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>The formulas are those of the kernel document {@code Documentation/admin-guide/mm/ksm.rst}, as of Linux 6.18,
  * section <i>Monitoring KSM profit</i>.
+ *
+ * @since 0.1.0
  */
 public final class ProcessKsmStats {
 

@@ -11,6 +11,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Values that this kernel does not provide are null, never 0. Reading one attribute reads all files;
  * {@code getAttributes} reads them once for all requested attributes, so that the values are consistent. Reading an
  * attribute fails like {@link ProcessKsmStats#read()}.
+ *
+ * @since 0.1.0
  */
 public interface ProcessKsmStatsMXBean {
 

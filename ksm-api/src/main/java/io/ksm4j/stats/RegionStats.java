@@ -26,6 +26,7 @@ import java.util.OptionalLong;
  *     mappings that share a page is counted as saving (n&minus;1)/n of it, so the savings of all of them add up to
  *     those of the machine. The kernel rounds {@code Pss} down to kilobytes per mapping, which may add up to 1 KiB per
  *     mapping
+ * @since 0.1.0
  */
 public record RegionStats(
         long residentBytes,

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.tck;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -50,6 +52,8 @@ import org.junit.jupiter.api.io.TempDir;
  *     }
  * }
  * }</pre>
+ *
+ * @since 0.1.0
  */
 @EnabledIfKsm
 public abstract class BackendContract extends RegionContract {

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.tck;
 
 import java.io.IOException;
@@ -23,6 +25,7 @@ import java.util.regex.Pattern;
  * @param name the file, {@code [anon:...]}, or empty
  * @param counters the counters that are not zero by name, such as {@code Rss}, in bytes
  * @param vmFlags two letters each: {@code mg} is mergeable, {@code hg} prefers huge pages, {@code nh} has no huge pages
+ * @since 0.1.0
  */
 public record Mapping(
         long start, long end, String permissions, String name, Map<String, Long> counters, Set<String> vmFlags) {

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.tck;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -41,6 +43,8 @@ import org.junit.jupiter.api.TestFactory;
  *
  * <p>The tests describe pages by pictures, one character for each page: {@code m} is mergeable, {@code .} is not
  * mergeable, and a space is not mapped.
+ *
+ * @since 0.1.0
  */
 public abstract class RegionContract {
 

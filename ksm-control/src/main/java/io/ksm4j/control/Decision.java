@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
 import java.time.Duration;
@@ -10,6 +12,7 @@ import java.time.Duration;
  * @param endsAtMark whether the pause ends early, within about 20 ms, when this JVM marks memory mergeable through
  *     ksm4j
  * @param reason the reason, as text for people
+ * @since 0.1.0
  */
 public record Decision(KsmSettings settings, Duration pause, boolean endsAtMark, String reason) {
 

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
 import io.ksm4j.KsmException;
@@ -22,6 +24,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
  *
  * <p>Any user may read the settings; only root may change them. Safe for use by multiple threads; concurrent changes
  * are applied in some order.
+ *
+ * @since 0.1.0
  */
 public final class KsmDaemon {
 

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
 import io.ksm4j.KsmException;
@@ -29,6 +31,8 @@ import java.util.concurrent.locks.ReentrantLock;
  * borrowed: share both or neither.
  *
  * <p>Safe for use by multiple threads.
+ *
+ * @since 0.1.0
  */
 public final class KsmSession implements AutoCloseable {
 

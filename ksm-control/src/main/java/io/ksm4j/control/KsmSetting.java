@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
 import java.util.Optional;
@@ -6,6 +8,8 @@ import java.util.Optional;
  * A writable setting of {@code ksmd}: a file in {@code /sys/kernel/mm/ksm}. The kernel document
  * {@code Documentation/admin-guide/mm/ksm.rst} describes what each setting does. The ranges are those that Linux 6.18
  * enforces, or stores without truncation.
+ *
+ * @since 0.1.0
  */
 public enum KsmSetting {
     /** 0: {@code ksmd} is stopped; 1: it scans; 2: it is stopped, and all merged pages are unmerged. */

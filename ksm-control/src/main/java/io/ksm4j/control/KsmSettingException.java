@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
 import io.ksm4j.KsmException;
@@ -5,6 +7,8 @@ import io.ksm4j.KsmException;
 /**
  * Thrown when a setting of {@code ksmd} cannot be changed. Settings that were changed in the same call have been
  * restored.
+ *
+ * @since 0.1.0
  */
 public abstract class KsmSettingException extends KsmException {
 

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
 import java.util.Collections;
@@ -14,6 +16,8 @@ import java.util.OptionalLong;
  *         .with(KsmSetting.SLEEP_MILLISECS, 20)
  *         .with(KsmSetting.RUN, 1);
  * }</pre>
+ *
+ * @since 0.1.0
  */
 public final class KsmSettings {
 

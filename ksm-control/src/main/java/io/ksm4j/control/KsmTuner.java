@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
 import io.ksm4j.KsmException;
@@ -29,6 +31,8 @@ import java.util.concurrent.TimeUnit;
  *
  * <p>Each decision is recorded as an event {@code io.ksm4j.TunerDecision} by Java Flight Recorder. Safe for use by
  * multiple threads.
+ *
+ * @since 0.1.0
  */
 public final class KsmTuner implements AutoCloseable {
 
@@ -45,6 +49,8 @@ public final class KsmTuner implements AutoCloseable {
      * Receives what a tuner does. It is called in the tuner's thread, and for the first decision in the thread that
      * calls {@link KsmTuner#start}. Whatever it throws is logged with the logger {@code io.ksm4j}, and otherwise
      * ignored.
+     *
+     * @since 0.1.0
      */
     @FunctionalInterface
     public interface Listener {

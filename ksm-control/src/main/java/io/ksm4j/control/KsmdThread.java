@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
 import io.ksm4j.internal.Descriptors;
@@ -14,6 +16,8 @@ import java.util.Optional;
 /**
  * The kernel thread {@code ksmd}, for its CPU time, which is the cost of merging. Any user may read it. Immutable, and
  * safe for use by multiple threads.
+ *
+ * @since 0.1.0
  */
 public final class KsmdThread {
 

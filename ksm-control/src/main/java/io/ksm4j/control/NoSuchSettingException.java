@@ -1,6 +1,12 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
-/** Thrown when this kernel does not have a setting, or a container hides it. */
+/**
+ * Thrown when this kernel does not have a setting, or a container hides it.
+ *
+ * @since 0.1.0
+ */
 public final class NoSuchSettingException extends KsmSettingException {
 
     private static final long serialVersionUID = 1;

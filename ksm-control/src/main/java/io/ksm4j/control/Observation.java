@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
 import java.time.Duration;
@@ -28,6 +30,7 @@ import java.util.OptionalLong;
  *     pages that merging saves
  * @param stalledPercent percentage of the last ten seconds in which some task waited for memory ({@code some avg10} in
  *     {@code /proc/pressure/memory}, since Linux 4.20), 0 to 100
+ * @since 0.1.0
  */
 public record Observation(
         Duration time,

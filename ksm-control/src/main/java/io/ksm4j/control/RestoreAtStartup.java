@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
 import io.ksm4j.spi.KsmStartup;
@@ -5,6 +7,8 @@ import io.ksm4j.spi.KsmStartup;
 /**
  * Lets every program that has this module restore what killed programs had borrowed, even if it never calls
  * {@link KsmDaemon}.
+ *
+ * @since 0.1.0
  */
 public final class RestoreAtStartup implements KsmStartup {
 

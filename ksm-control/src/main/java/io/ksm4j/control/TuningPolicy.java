@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.control;
 
 import java.time.Duration;
@@ -9,6 +11,8 @@ import java.util.Map;
  * <p>A policy may remember earlier observations, so each tuner needs a policy of its own. The policies of this
  * interface depend only on the observations: the same observations lead to the same decisions. They are not safe for
  * use by multiple threads; a tuner calls its policy from one thread at a time.
+ *
+ * @since 0.1.0
  */
 @FunctionalInterface
 public interface TuningPolicy {

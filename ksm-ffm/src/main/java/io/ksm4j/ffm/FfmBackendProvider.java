@@ -1,9 +1,15 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.ffm;
 
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
 
-/** Provides the FFM backend, which is preferred to all others on Java 22 and later. */
+/**
+ * Provides the FFM backend, which is preferred to all others on Java 22 and later.
+ *
+ * @since 0.1.0
+ */
 public final class FfmBackendProvider implements KsmBackendProvider {
 
     /** Called by {@link java.util.ServiceLoader}. */

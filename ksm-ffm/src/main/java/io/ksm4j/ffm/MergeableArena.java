@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.ffm;
 
 import io.ksm4j.Ksm;
@@ -20,6 +22,8 @@ import java.util.Objects;
  *   <tr><td>access after close</td><td colspan="2">throws {@link IllegalStateException}</td></tr>
  *   <tr><td>unreachable without close</td><td colspan="2">memory is reclaimed and reported as a leak</td></tr>
  * </table>
+ *
+ * @since 0.1.0
  */
 public final class MergeableArena implements Arena {
 

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.ffm;
 
 import io.ksm4j.Ksm;
@@ -5,7 +7,11 @@ import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import java.lang.foreign.MemorySegment;
 
-/** Converts regions to memory segments, and memory segments to regions. */
+/**
+ * Converts regions to memory segments, and memory segments to regions.
+ *
+ * @since 0.1.0
+ */
 public final class Segments {
 
     private Segments() {}

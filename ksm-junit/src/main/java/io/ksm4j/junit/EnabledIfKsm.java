@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.junit;
 
 import java.lang.annotation.Documented;
@@ -45,6 +47,7 @@ import org.junit.jupiter.api.parallel.ResourceLock;
  * <p>The class path of the tests must contain a backend of ksm4j, such as {@code io.ksm4j:ksm-ffm}, or {@code
  * io.ksm4j:ksm-jnr} on Java 17. If the kernel has KSM and no backend works, tests fail: otherwise they would be skipped
  * on every machine. Subclasses inherit the annotation.
+ * @since 0.1.0
  */
 @Target({ElementType.TYPE, ElementType.METHOD})
 @Retention(RetentionPolicy.RUNTIME)

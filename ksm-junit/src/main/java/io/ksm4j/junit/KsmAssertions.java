@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.junit;
 
 import io.ksm4j.AddressRange;
@@ -20,6 +22,8 @@ import java.util.List;
  * <p>Merging takes time. {@link RunningKsmd#awaitMerged} waits for it; call {@link RunningKsmd#awaitFullScans} before
  * an assertion that something did not merge. All assertions throw the exceptions of {@link MergeRegion#stats()} for
  * regions that are closed or cannot be read.
+ *
+ * @since 0.1.0
  */
 public final class KsmAssertions {
 

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.junit;
 
 import java.util.Optional;
@@ -8,6 +10,8 @@ import org.opentest4j.AssertionFailedError;
  * The conditions of {@link EnabledIfKsm} as methods, for other test engines than JUnit Jupiter and for tests that find
  * out only while they run what they need. If a condition is not met, the test is skipped with the reason, or fails with
  * {@code -Dksm.required=true}. Without a backend that works, tests fail on every kernel that has KSM.
+ *
+ * @since 0.1.0
  */
 public final class KsmAssumptions {
 

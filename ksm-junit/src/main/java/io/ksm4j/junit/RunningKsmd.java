@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.junit;
 
 import io.ksm4j.KsmException;
@@ -31,7 +33,7 @@ import org.jspecify.annotations.Nullable;
  * }
  * }</pre>
  *
- * <p>It checks every page in every scan, uses a whole processor, and merges zero-filled pages like any other pages: {@code
+ * <p>It checks every page in every scan, uses a whole processor, and merges zero-filled pages like any others: {@code
  * advisor_mode} none, {@code smart_scan} 0, {@code use_zero_pages} 0, {@code pages_to_scan} 1000000, {@code
  * sleep_millisecs} 0, {@code run} 1; settings that the kernel lacks are left out. The settings apply to the whole
  * machine. They are restored as described at {@link KsmSession}: when this object is closed, when the JVM exits without
@@ -39,6 +41,8 @@ import org.jspecify.annotations.Nullable;
  * {@code /run/ksm4j/ksmd.lock}.
  *
  * <p>This class is thread-safe.
+ *
+ * @since 0.1.0
  */
 public final class RunningKsmd implements AutoCloseable {
 

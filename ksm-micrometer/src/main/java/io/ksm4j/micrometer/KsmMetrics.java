@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.micrometer;
 
 import io.ksm4j.Ksm;
@@ -77,6 +79,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Nothing needs to be closed, and the binder need not be kept: the meters keep everything they need reachable. Safe
  * for use by multiple threads; a binder may be bound to several registries.
+ *
+ * @since 0.1.0
  */
 public final class KsmMetrics implements MeterBinder {
 

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.it.build;
 
 import static org.assertj.core.api.Assertions.assertThat;

@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.it.failures;
 
 import io.ksm4j.AddressRange;
@@ -432,7 +434,9 @@ final class Misuse {
 
         private void requireOwn(long[] content) {
             for (long word : content) {
-                require(word == 0 || word == onlyTag, () -> "a view shows another region's bytes: " + describe(content));
+                require(
+                        word == 0 || word == onlyTag,
+                        () -> "a view shows another region's bytes: " + describe(content));
             }
         }
 

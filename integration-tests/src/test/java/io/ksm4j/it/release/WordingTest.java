@@ -1,3 +1,5 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.it.release;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -38,7 +40,7 @@ class WordingTest {
         assertThat(script.output().lines())
                 .containsExactlyInAnyOrder(
                         "a.md:1: " + INSTEAD,
-                        "a.md:4: taken" + " apart" + " -> unmerged",
+                        "a.md:4: " + "taken" + " apart -> unmerged",
                         "A.java:1: " + INSTEAD,
                         "A.java:2: " + INSTEAD,
                         "script:2: " + INSTEAD,
