@@ -242,7 +242,7 @@ class RoomToUnmergeTest {
                 UnmergeRefusedException refusal = refused(region::markUnmergeable);
                 assertThat(refusal.unmarkedBytes()).isPositive().isLessThanOrEqualTo(ROOM);
                 assertThat(refusal.neededBytes()).isEqualTo(MERGED - refusal.unmarkedBytes());
-                assertThat(refusal).hasMessageContaining("after " + refusal.unmarkedBytes() + " bytes");
+                assertThat(refusal).hasMessageContaining("after unmarking " + refusal.unmarkedBytes() + " bytes");
                 assertThat(region.isMergeable()).isTrue();
                 assertThat(region.unmarkedRanges()).isEmpty();
                 assertThat(region.stats().mergedBytes().orElseThrow()).isGreaterThanOrEqualTo(refusal.neededBytes());
