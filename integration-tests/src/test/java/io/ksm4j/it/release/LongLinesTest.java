@@ -4,6 +4,7 @@ package io.ksm4j.it.release;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.it.fixtures.Aside;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -11,6 +12,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** No line has more columns than {@code .editorconfig} allows. */
+@Aside
 class LongLinesTest {
 
     private static final String COLUMNS_120 = "x".repeat(117) + "\u00e9yz";

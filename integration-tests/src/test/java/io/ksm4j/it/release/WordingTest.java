@@ -4,6 +4,7 @@ package io.ksm4j.it.release;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.it.fixtures.Aside;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -12,6 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Prose has none of the words of {@code libexec/wording.txt}. */
+@Aside
 class WordingTest {
 
     /** In two parts, so that the check passes over this file. */
