@@ -5,6 +5,7 @@ package io.ksm4j.it.tools;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.control.KsmDaemon;
+import io.ksm4j.control.KsmSession;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
 import io.ksm4j.it.fixtures.KsmProcess;
@@ -115,7 +116,15 @@ class TuneCommandTest {
         Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxr-xr-x"));
         KsmSettings before = settings();
 
-        EndedProcess tune = EndedProcess.run(KsmProcess.commandOfNobody(directory, "tune"));
+        EndedProcess tune;
+        // Others have borrowed settings, so the file of sessions exists.
+        KsmSettings unchanged = KsmSettings.EMPTY.with(
+                KsmSetting.SLEEP_MILLISECS,
+                before.get(KsmSetting.SLEEP_MILLISECS).orElseThrow());
+        try (KsmSession others = KsmDaemon.system().borrow(unchanged)) {
+            assertThat(others.settings()).isEqualTo(unchanged);
+            tune = EndedProcess.run(KsmProcess.commandOfNobody(directory, "tune"));
+        }
 
         assertThat(tune.exitStatus()).isEqualTo(1);
         assertThat(tune.output()).isEmpty();
