@@ -38,6 +38,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Predicate;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** The tuner with the real {@code ksmd}, which other tests cannot use at the same time. */
@@ -223,6 +224,7 @@ class KsmTunerTest {
         assertThat(STATE).hasContent(owed);
     }
 
+    @Tag("long")
     @Test
     void aProgramThatIsTerminatedOrExitsWhileItsTunerRunsRestores() throws IOException, InterruptedException {
         Map<String, String> before = files();

@@ -305,6 +305,7 @@ class RoomToUnmergeTest {
         }
     }
 
+    @Tag("long")
     @Test
     void cachedFilesDoNotReduceTheHeadroom(RunningKsmd ksmd) throws Exception {
         try (MemoryCgroup cgroup = MemoryCgroup.createWithNameInNoEncoding();

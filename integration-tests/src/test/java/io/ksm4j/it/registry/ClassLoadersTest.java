@@ -48,6 +48,7 @@ class ClassLoadersTest {
         run(List.of(), "bean");
     }
 
+    @Tag("long")
     @Test
     void theBeanIsAnsweredByAnotherCopyIfTheFirstCanLoadNoMoreClasses() {
         run(List.of(), "stopped-loaders");
@@ -104,6 +105,7 @@ class ClassLoadersTest {
     /**
      * The limit counts all processes of a user other than root, so the child runs as a user without other processes.
      */
+    @Tag("long")
     @Test
     @EnabledIfRoot
     void copiesShareOneRegistryIfNoThreadCouldBeCreatedAtFirst(@TempDir Path directory) throws Exception {
@@ -125,6 +127,7 @@ class ClassLoadersTest {
         assertEndedWell(ChildJvm.run(limited, home, PATIENCE, arguments));
     }
 
+    @Tag("long")
     @Test
     void copiesShareOneRegistryIfNoDescriptorWasFreeForTheMBean() {
         assertEndedWell(

@@ -21,6 +21,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -81,6 +82,7 @@ class ModulePathTest {
                 Path.of(System.getProperty("java.home")), backend, provider, "--enable-native-access=" + nativeModule);
     }
 
+    @Tag("long")
     @ParameterizedTest
     @CsvSource({"jna, io.ksm4j.jna.JnaBackendProvider", "jnr, io.ksm4j.jnr.JnrBackendProvider"})
     void onJdk17(String backend, String provider) throws Exception {
@@ -93,6 +95,7 @@ class ModulePathTest {
         assertMetricsWork(Path.of(System.getProperty("java.home")));
     }
 
+    @Tag("long")
     @EnabledIfKsmIsShown
     @Test
     void metricsOnJdk17() throws Exception {

@@ -59,7 +59,7 @@ class SmallRuntimeTest {
     @TempDir
     private Path directory;
 
-    @Tag("more")
+    @Tag("long")
     @Test
     void ksm4jWorksWithoutJmxAndFlightRecorder() throws Exception {
         Path runtime = link(Path.of(System.getProperty("java.home")));

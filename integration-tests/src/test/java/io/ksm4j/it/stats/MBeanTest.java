@@ -36,6 +36,7 @@ import javax.management.MBeanAttributeInfo;
 import javax.management.MBeanServer;
 import javax.management.ObjectName;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -283,6 +284,7 @@ class MBeanTest {
             }
             """;
 
+    @Tag("long")
     @EnabledIfKsmIsShown
     @Test
     void clientsReadEverythingWithoutOurClasses(@TempDir Path directory) throws IOException, JMException {

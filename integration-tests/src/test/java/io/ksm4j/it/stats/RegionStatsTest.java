@@ -35,6 +35,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -333,6 +334,7 @@ class RegionStatsTest {
         }
     }
 
+    @Tag("long")
     @Test
     void readingIsCorrectWhileAdjacentRegionsOpenAndClose() throws InterruptedException {
         Ksm ksm = Ksm.system();

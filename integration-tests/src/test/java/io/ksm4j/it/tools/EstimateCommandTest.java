@@ -280,6 +280,7 @@ class EstimateCommandTest {
         return kilobytes << 10;
     }
 
+    @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
     void pagesThatChangeAreLeftOut(RunningKsmd ksmd) throws Exception {

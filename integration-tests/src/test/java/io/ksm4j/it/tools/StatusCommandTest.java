@@ -25,6 +25,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -150,6 +151,7 @@ class StatusCommandTest {
         assertThat(EndedProcess.run(json).output()).endsWith("\"hiddenProcesses\": " + count + "}\n");
     }
 
+    @Tag("long")
     @Test
     @EnabledIfKsm
     void aProcessWhoseFirstThreadHasEndedStillRuns() throws Exception {
