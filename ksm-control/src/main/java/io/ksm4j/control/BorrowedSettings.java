@@ -13,6 +13,8 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,6 +27,9 @@ final class BorrowedSettings {
 
     private final SettingFiles files;
     private final SessionFile sessions;
+
+    /** Ids of leases that may be in the file. A session that failed before its lease was written has nothing to end. */
+    private final Set<String> recorded = ConcurrentHashMap.newKeySet();
 
     BorrowedSettings(SettingFiles files, SessionFile sessions) {
         this.files = files;
@@ -110,6 +115,7 @@ final class BorrowedSettings {
         });
         // The lease records what is written next, the found value what was written last: after a kill, the setting has
         // one of the two.
+        recorded.add(lease.id());
         sessions.write(state);
         Map<KsmSetting, RuntimeException> notRestored = settle(state);
         RuntimeException failure = takeFailureOf(current.with(wanted), notRestored);
@@ -124,12 +130,16 @@ final class BorrowedSettings {
     }
 
     /**
-     * Ends a lease, and restores its settings. If that fails, the lease counts as one of a program that has ended.
+     * Ends a lease, and restores its settings. Does nothing if the lease was never recorded. If restoring fails, the
+     * lease counts as one of a program that has ended.
      *
      * @param settings the settings of the lease
      * @throws KsmException if one of these settings cannot be restored; the others are
      */
     void end(Lease lease, KsmSettings settings) {
+        if (!recorded.contains(lease.id())) {
+            return;
+        }
         sessions.end(lease);
         sessions.locked(state -> {
             dropDead(state);
@@ -142,6 +152,7 @@ final class BorrowedSettings {
             return null;
         });
         sessions.forget(lease);
+        recorded.remove(lease.id());
     }
 
     private static int indexOf(Lease lease, State state) {

@@ -157,11 +157,6 @@ public final class KsmSession implements AutoCloseable {
         try {
             restore();
         } catch (KsmException | UncheckedIOException e) {
-            if (e instanceof KsmPermissionException && settings.equals(KsmSettings.EMPTY)) {
-                // Opening failed because the file may not be written, so nothing was borrowed. The file is that of
-                // others.
-                return;
-            }
             LOGGER.log(
                     Level.WARNING,
                     "could not restore settings of ksmd at exit; the next program that uses ksm4j tries again: "
