@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.it.docs;
 
+import static io.ksm4j.it.docs.ReadmeTest.matches;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
@@ -13,8 +14,6 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.regex.MatchResult;
-import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -109,14 +108,6 @@ class ArchitecturePagesTest {
                 .map(heading -> heading.toLowerCase(Locale.ROOT)
                         .replaceAll("[^a-z0-9 _-]", "")
                         .replace(' ', '-'))
-                .toList();
-    }
-
-    private static List<String> matches(String pattern, String text) {
-        return Pattern.compile(pattern)
-                .matcher(text)
-                .results()
-                .map((MatchResult match) -> match.group(1))
                 .toList();
     }
 

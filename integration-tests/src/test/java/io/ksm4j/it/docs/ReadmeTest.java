@@ -228,7 +228,8 @@ class ReadmeTest {
         return names;
     }
 
-    private static List<String> matches(String pattern, String text) {
+    /** {@return the first group of each match} */
+    static List<String> matches(String pattern, String text) {
         return Pattern.compile(pattern)
                 .matcher(text)
                 .results()
