@@ -20,7 +20,8 @@ record Script(int exitStatus, String output) {
 
     static Script run(Map<String, String> environment, Path script, String... arguments)
             throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(script.toString()));
+        // Not executed itself: while another thread starts a process, that has the copy of a script open for writing.
+        List<String> command = new ArrayList<>(List.of("bash", script.toString()));
         command.addAll(List.of(arguments));
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
         builder.environment().putAll(environment);
