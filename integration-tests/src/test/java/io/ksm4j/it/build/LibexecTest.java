@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.UUID;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -105,6 +106,7 @@ class LibexecTest {
         return home;
     }
 
+    @Tag("long")
     @Test
     void whereNoJava21CanBeFetchedItsTestsAreSkippedWithTheReason(@TempDir Path directory) throws IOException {
         List<String> bare = List.of("env", "-i", "HOME=" + directory, "PATH=" + directory + ":/usr/bin:/bin");

@@ -18,6 +18,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -57,6 +58,7 @@ class ModulesTest {
         assertThat(module.startsWith("ksm-")).isEqualTo(isPublished(module));
     }
 
+    @Tag("long")
     @Test
     void theBomHasAllPublishedModules() throws IOException {
         Set<String> published = new TreeSet<>();

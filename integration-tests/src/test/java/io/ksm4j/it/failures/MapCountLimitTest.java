@@ -49,6 +49,7 @@ class MapCountLimitTest {
     }
 
     /** A JVM that cannot map memory dies: here it would, while it loads the classes of the exception. */
+    @Tag("long")
     @Test
     @EnabledIfKsm
     void someMappingsAreReservedForTheJvm() throws IOException {

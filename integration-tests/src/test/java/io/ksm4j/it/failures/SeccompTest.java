@@ -16,7 +16,7 @@ import org.junit.jupiter.params.provider.FieldSource;
 @Aside
 class SeccompTest {
 
-    @Tag("more")
+    @Tag("long")
     @ParameterizedTest
     @FieldSource("io.ksm4j.it.fixtures.TestedBackends#SOME")
     @EnabledIfKsm

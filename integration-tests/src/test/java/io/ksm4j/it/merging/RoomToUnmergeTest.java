@@ -229,6 +229,7 @@ class RoomToUnmergeTest {
         }
     }
 
+    @Tag("long")
     @Test
     void aForgottenRegionStaysMarkedUntilThereIsHeadroom(RunningKsmd ksmd) throws Exception {
         assertEndsWell(ksmd, Forgotten.class, "told", "done");

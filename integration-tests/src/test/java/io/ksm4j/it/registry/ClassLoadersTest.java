@@ -43,6 +43,7 @@ class ClassLoadersTest {
         run(List.of(), "one-registry", first, second);
     }
 
+    @Tag("long")
     @Test
     void theBeanOutlivesTheCopyThatRegisteredItAndStartsAgainAfterTheLast() {
         run(List.of(), "bean");

@@ -29,6 +29,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Copies {@code samples/junit} and builds it like a user: by a separate Maven, with ksm4j from a local repository. */
 @EnabledIfKsm(control = true)
+@Tag("long")
 class JUnitSampleTest {
 
     private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
@@ -132,7 +133,6 @@ class JUnitSampleTest {
         assertThat(build.output()).contains("Tests run: 4, Failures: 0, Errors: 0, Skipped: 0");
     }
 
-    @Tag("long")
     @Test
     void testsThatCannotRunAreSkippedWithTheReason() throws Exception {
         Build build = build(HIDDEN);
@@ -143,7 +143,6 @@ class JUnitSampleTest {
                 .contains("tenantsShareEqualPrices(RunningKsmd) is skipped: " + REASON);
     }
 
-    @Tag("long")
     @Test
     void testsThatCannotRunFailWithTheReasonIfRequired() throws Exception {
         Build build = build(HIDDEN, "-Dksm.required=true");

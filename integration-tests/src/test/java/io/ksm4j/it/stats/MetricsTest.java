@@ -37,6 +37,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** The metrics that a Prometheus server would get from this machine. */
@@ -195,6 +196,7 @@ class MetricsTest {
         }
     }
 
+    @Tag("long")
     @Test
     void numbersOfRegionsAreCachedForTheirInterval() {
         double alreadyOpen = ksm.registry().openRegions();

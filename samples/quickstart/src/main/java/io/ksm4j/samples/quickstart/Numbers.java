@@ -84,6 +84,8 @@ public final class Numbers {
     }
 
     private void merge() throws InterruptedException {
+        // Read first: on a busy machine, ksmd may be done before the last region is filled.
+        KsmStats before = KsmStats.read();
         List<MergeRegion> copies = List.of(open("copy 1", SEED), open("copy 2", SEED), open("copy 3", SEED));
         open("unique", SEED + 1);
         MergeRegion busy = open("busy", SEED + 2);
@@ -91,7 +93,6 @@ public final class Numbers {
         // The JVM can exit if something fails before this thread is ended.
         writer.setDaemon(true);
         writer.start();
-        KsmStats before = KsmStats.read();
         MergeOutcome outcome = ksm.awaitMerged(copies, 1, TIMEOUT);
         System.out.printf(
                 Locale.ROOT,
