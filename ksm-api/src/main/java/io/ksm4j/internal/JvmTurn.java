@@ -48,8 +48,7 @@ public final class JvmTurn implements Closeable {
      * @throws IOException if the turn's file cannot be opened
      */
     public static @Nullable JvmTurn tryTake(Path lockFile) throws IOException {
-        FileChannel channel =
-                FileChannel.open(lockFile.resolveSibling(lockFile.getFileName() + SUFFIX), OPTIONS, OWNER_ONLY);
+        FileChannel channel = open(lockFile.resolveSibling(lockFile.getFileName() + SUFFIX));
         boolean taken = false;
         try {
             taken = channel.tryLock(ProcessHandle.current().pid(), 1, false) != null;
@@ -61,6 +60,18 @@ public final class JvmTurn implements Closeable {
             }
         }
         return taken ? new JvmTurn(channel) : null;
+    }
+
+    /**
+     * Opens a lock file for writing, and creates it if it is missing. Only its owner may open it, because anyone who
+     * may open a file for reading can lock it. It is never deleted: two programs could then hold locks on two files of
+     * the same name.
+     *
+     * @param lockFile the file, in a directory that only its owner may write
+     * @throws IOException if it cannot be opened, or is a symbolic link
+     */
+    public static FileChannel open(Path lockFile) throws IOException {
+        return FileChannel.open(lockFile, OPTIONS, OWNER_ONLY);
     }
 
     /** Releases the turn. */

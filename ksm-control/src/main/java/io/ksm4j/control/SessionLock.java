@@ -8,28 +8,15 @@ import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
-import java.nio.file.OpenOption;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.FileAttribute;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.Locale;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A lock file that excludes other programs, and other threads of this JVM. Safe for use by multiple threads.
- *
- * <p>The lock file is never deleted: two programs could then hold locks on two files of the same name.
  */
 final class SessionLock {
-
-    private static final Set<OpenOption> OPTIONS = Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-
-    /** Anyone who may open a file for reading can lock it, and make all programs wait. */
-    private static final FileAttribute<?> OWNER_ONLY =
-            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
     private static final long POLL_MILLIS = 10;
 
@@ -86,7 +73,7 @@ final class SessionLock {
                 pause(timeout);
                 turn = JvmTurn.tryTake(file);
             }
-            channel = FileChannel.open(file, OPTIONS, OWNER_ONLY);
+            channel = JvmTurn.open(file);
             while (!tryLock(channel)) {
                 pause(timeout);
             }

@@ -9,10 +9,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
-import java.nio.file.OpenOption;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -29,12 +26,6 @@ final class LockFile implements Closeable {
     static final Path DIRECTORY = Path.of("/run/ksm4j");
 
     static final Path FILE = DIRECTORY.resolve("ksmd.lock");
-
-    /** A user who may open a file for reading can lock it. */
-    private static final FileAttribute<?> OWNER_ONLY = attribute("rw-------");
-
-    private static final Set<OpenOption> OPTIONS =
-            Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
 
     private static final long PAUSE_MILLIS = 10;
 
@@ -59,7 +50,7 @@ final class LockFile implements Closeable {
             LockFile lock = new LockFile(awaitTurn());
             boolean locked = false;
             try {
-                lock.channel = FileChannel.open(FILE, OPTIONS, OWNER_ONLY);
+                lock.channel = JvmTurn.open(FILE);
                 lock.channel.lock();
                 locked = true;
                 return lock;
@@ -83,7 +74,8 @@ final class LockFile implements Closeable {
     }
 
     private static void prepare() throws IOException {
-        Files.createDirectories(DIRECTORY, attribute("rwxr-xr-x"));
+        Files.createDirectories(
+                DIRECTORY, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwxr-xr-x")));
         Set<PosixFilePermission> permissions = attributes(DIRECTORY).permissions();
         if (permissions.contains(PosixFilePermission.OTHERS_WRITE)
                 || permissions.contains(PosixFilePermission.GROUP_WRITE)) {
@@ -94,10 +86,6 @@ final class LockFile implements Closeable {
 
     private static PosixFileAttributes attributes(Path file) throws IOException {
         return Files.readAttributes(file, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
-    }
-
-    private static FileAttribute<?> attribute(String permissions) {
-        return PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(permissions));
     }
 
     @Override
