@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j;
 
+import io.ksm4j.stats.Finding;
 import java.util.List;
 
 /**
@@ -13,44 +14,10 @@ import java.util.List;
  * @param obstacles everything that prevents merging; empty if {@code canMerge}
  * @since 0.1.0
  */
-public record KsmSupport(String backend, boolean canMark, boolean canMerge, List<Obstacle> obstacles) {
+public record KsmSupport(String backend, boolean canMark, boolean canMerge, List<Finding> obstacles) {
 
     /** Creates a result with an unmodifiable copy of the list. */
     public KsmSupport {
         obstacles = List.copyOf(obstacles);
-    }
-
-    /**
-     * One reason that prevents merging.
-     *
-     * @param kind the kind of obstacle, for programs
-     * @param explanation what the obstacle is and how to remove it, for people
-     * @since 0.1.0
-     */
-    public record Obstacle(Kind kind, String explanation) {}
-
-    /**
-     * The kinds of obstacles.
-     *
-     * @since 0.1.0
-     */
-    public enum Kind {
-        /** The operating system has no Kernel Samepage Merging. */
-        NOT_LINUX,
-        /** The kernel was built without {@code CONFIG_KSM}. */
-        KERNEL_WITHOUT_KSM,
-        /** A seccomp filter or another policy forbids the {@code madvise} call. */
-        ADVICE_FORBIDDEN,
-        /** {@code ksmd} is stopped. */
-        DAEMON_STOPPED,
-        /** {@code ksmd} is stopped, and this process has no permission to start it. */
-        NO_PERMISSION_TO_START,
-        /**
-         * {@code /sys/kernel/mm/ksm} cannot be read, so whether {@code ksmd} is running is unknown. Some containers
-         * hide it.
-         */
-        DAEMON_UNKNOWN,
-        /** The regions are those of {@link Ksm#fallback()}, whose marks are recorded but have no effect. */
-        FALLBACK
     }
 }

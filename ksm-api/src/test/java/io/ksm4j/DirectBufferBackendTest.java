@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.ksm4j.stats.Finding;
 import java.lang.ref.Cleaner;
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -139,7 +140,7 @@ class DirectBufferBackendTest {
         assertThat(support.backend()).isEqualTo("fallback");
         assertThat(support.canMark()).isFalse();
         assertThat(support.canMerge()).isFalse();
-        assertThat(support.obstacles()).extracting(KsmSupport.Obstacle::kind).contains(KsmSupport.Kind.FALLBACK);
+        assertThat(support.obstacles()).extracting(Finding::kind).contains(Finding.Kind.FALLBACK);
     }
 
     @Test

@@ -14,6 +14,7 @@ import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
 import io.ksm4j.control.NoSuchSettingException;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.RegionStats;
 import io.ksm4j.tck.Mapping;
@@ -34,9 +35,7 @@ final class HiddenFiles {
         KsmSupport support = ksm.support();
         assertThat(support.canMark()).isTrue();
         assertThat(support.canMerge()).isFalse();
-        assertThat(support.obstacles())
-                .extracting(KsmSupport.Obstacle::kind)
-                .containsExactly(KsmSupport.Kind.DAEMON_UNKNOWN);
+        assertThat(support.obstacles()).extracting(Finding::kind).containsExactly(Finding.Kind.HIDDEN);
         long size = 4 * ksm.pageSize();
         try (MergeRegion region = ksm.allocate(size, Merging.SMALL_PAGES)) {
             PageContents.unique(ksm.pageSize()).fill(region.buffer(), page -> page);

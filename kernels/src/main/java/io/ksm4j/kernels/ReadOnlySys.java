@@ -15,6 +15,7 @@ import io.ksm4j.control.KsmSettings;
 import io.ksm4j.control.KsmTuner;
 import io.ksm4j.control.TuningPolicy;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.tck.Mapping;
 import io.ksm4j.testsupport.EndedProcess;
@@ -40,8 +41,8 @@ final class ReadOnlySys {
         assertThat(support.canMark()).isTrue();
         assertThat(support.canMerge()).isFalse();
         assertThat(support.obstacles())
-                .extracting(KsmSupport.Obstacle::kind)
-                .containsExactly(KsmSupport.Kind.NO_PERMISSION_TO_START);
+                .extracting(Finding::kind)
+                .containsExactly(Finding.Kind.KSMD_STOPPED, Finding.Kind.NO_PERMISSION);
         assertThat(KsmStats.read().run()).hasValue(0);
     }
 

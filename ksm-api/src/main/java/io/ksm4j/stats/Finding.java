@@ -12,7 +12,8 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /**
- * A reason why merging is not paying off, with the measured value. See {@link io.ksm4j.Ksm#advice()}.
+ * A reason why pages do not merge or merging does not pay off, with the measured value. See
+ * {@link io.ksm4j.Ksm#advice()} and {@link io.ksm4j.KsmSupport#obstacles}.
  *
  * <p>The rules are those of the kernel document {@code Documentation/admin-guide/mm/ksm.rst}, as of Linux 6.18. Where
  * the document calls a value high without giving a threshold, the limit is ksm4j's own, and {@link Kind} says so.
@@ -22,10 +23,11 @@ import java.util.OptionalLong;
  * @param scope what the finding applies to
  * @param number the measured value; {@link Kind} says what it counts
  * @param limit the value that the number is compared with; 0 unless {@link Kind} says otherwise
- * @param explanation what the finding means and what to do, for people
+ * @param reason what was found, for people
+ * @param remedy what to do about it, for people; empty if there is no remedy
  * @since 0.1.0
  */
-public record Finding(Kind kind, Scope scope, double number, double limit, String explanation) {
+public record Finding(Kind kind, Scope scope, double number, double limit, String reason, String remedy) {
 
     /**
      * What a finding applies to.
@@ -47,9 +49,21 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
      * @since 0.1.0
      */
     public enum Kind {
+        /** The operating system has no Kernel Samepage Merging. The number is 0. */
+        NOT_LINUX,
+        /** The kernel was built without {@code CONFIG_KSM}. The number is the errno of {@code madvise}. */
+        KERNEL_WITHOUT_KSM,
+        /** A seccomp filter or another policy forbids the call. The number is the errno of {@code madvise}. */
+        ADVICE_FORBIDDEN,
         /**
-         * {@code /sys/kernel/mm/ksm} does not exist: the kernel has no KSM, or a container hides it. The number is the
-         * number of lines in the process's {@code ksm_stat}; if it is greater than 0, the kernel has KSM.
+         * The regions are those of {@link io.ksm4j.Ksm#fallback()}, whose marks are recorded but have no effect. The
+         * number is 0.
+         */
+        FALLBACK,
+        /**
+         * {@code /sys/kernel/mm/ksm} cannot be read, so whether {@code ksmd} is running is unknown: the kernel has no
+         * KSM, or a container hides it. The number is the number of lines in the process's {@code ksm_stat}; if it is
+         * greater than 0, the kernel has KSM.
          */
         HIDDEN,
         /** {@code ksmd} is stopped. The number is the setting {@code run}, the limit 1. */
@@ -95,6 +109,11 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
         HUGE_PAGES
     }
 
+    /** {@return reason and remedy as one text} */
+    public String explanation() {
+        return remedy.isEmpty() ? reason : reason + ": " + remedy;
+    }
+
     /** The size of the record of one page on 64-bit kernels, according to the document. */
     private static final double RECORD_BYTES = 64;
 
@@ -135,8 +154,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         "this process has no permission to change ksmd's settings, as "
                                 + (settingFindings == 1
                                         ? "1 finding recommends"
-                                        : settingFindings + " findings recommend")
-                                + ": run as root, on the host if this is a container"));
+                                        : settingFindings + " findings recommend"),
+                        "run as root, on the host if this is a container"));
             }
         }
         boolean judgesMachine = isEnough(machine.rmapItems(), machine.pageSize());
@@ -175,9 +194,12 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 0,
                 lines > 0
                         ? "/sys/kernel/mm/ksm is hidden, although the kernel has KSM, as the " + lines
-                                + " lines of ksm_stat show: mount the host's /sys read-only into the container"
-                        : "/sys/kernel/mm/ksm does not exist: the kernel was built without CONFIG_KSM, or a container"
-                                + " hides it");
+                                + " lines of ksm_stat show"
+                        : "/sys/kernel/mm/ksm does not exist, because the kernel was built without CONFIG_KSM or a"
+                                + " container hides it",
+                lines > 0
+                        ? "mount the host's /sys read-only into the container"
+                        : "use a kernel with CONFIG_KSM=y; in a container, mount the host's /sys read-only");
     }
 
     private static Optional<Finding> stopped(KsmStats machine) {
@@ -190,8 +212,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 Scope.MACHINE,
                 run.getAsLong(),
                 1,
-                "ksmd is stopped (run is " + run.getAsLong()
-                        + "), so nothing merges: write 1 to /sys/kernel/mm/ksm/run"));
+                "ksmd is stopped (run is " + run.getAsLong() + "), so nothing merges",
+                "write 1 to /sys/kernel/mm/ksm/run"));
     }
 
     private static Optional<Finding> slowScan(KsmStats machine, Duration life) {
@@ -206,7 +228,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                     Scope.MACHINE,
                     Double.POSITIVE_INFINITY,
                     seconds(life),
-                    "ksmd scans no pages because pages_to_scan is 0: raise it"));
+                    "ksmd scans no pages because pages_to_scan is 0",
+                    "raise it"));
         }
         double seconds = 2 * seconds(scan.orElseThrow());
         return finding(
@@ -217,8 +240,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 seconds(life),
                 "merging takes two full scans, which is %.1f s with the current settings"
                         + (skipsPages(machine) ? " (or less, because smart_scan skips old pages)" : "")
-                        + ", but data lives only %.1f s: raise pages_to_scan, lower sleep_millisecs, or mark less"
-                        + " memory");
+                        + ", but data lives only %.1f s",
+                "raise pages_to_scan, lower sleep_millisecs, or mark less memory");
     }
 
     private static double seconds(Duration duration) {
@@ -237,8 +260,9 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         0,
                         "%.0f contents have more copies than the "
                                 + machine.maxPageSharing().orElse(0)
-                                + " that may share one page, and are stored more than once: raise max_page_sharing if"
-                                + " that matters; this requires setting run to 2 first, which unmerges all pages");
+                                + " that may share one page, and are stored more than once",
+                        "raise max_page_sharing if that matters; this requires setting run to 2 first, which unmerges"
+                                + " all pages");
     }
 
     private static Optional<Finding> negativeProfit(Scope scope, OptionalLong profit) {
@@ -250,8 +274,8 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         scope,
                         (double) profit.getAsLong(),
                         0,
-                        "merging costs " + ByteCount.text(-profit.getAsLong())
-                                + " more than it saves: unmark memory that has no copies");
+                        "merging costs " + ByteCount.text(-profit.getAsLong()) + " more than it saves",
+                        "unmark memory that has no copies");
     }
 
     /**
@@ -280,13 +304,12 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         scope,
                         ratio.getAsDouble(),
                         pageSize / RECORD_BYTES,
-                        (Double.isInfinite(ratio.getAsDouble())
-                                        ? "ksmd has scanned "
-                                                + ByteCount.text(pages.orElse(0) * pageSize)
-                                                + ", and none of it has merged"
-                                        : "ksmd scans %.1f pages for each page it merges; at %.0f its records cost as"
-                                                + " much as merging saves")
-                                + ": mark only memory that has copies; just after a start, wait for two full scans");
+                        Double.isInfinite(ratio.getAsDouble())
+                                ? "ksmd has scanned " + ByteCount.text(pages.orElse(0) * pageSize)
+                                        + ", and none of it has merged"
+                                : "ksmd scans %.1f pages for each page it merges; at %.0f its records cost as much as"
+                                        + " merging saves",
+                        "mark only memory that has copies; just after a start, wait for two full scans");
     }
 
     private static Optional<Finding> volatilePages(KsmStats machine) {
@@ -302,9 +325,9 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                         Math.round(100 * share.getAsDouble()) + " %% of the marked pages changed between two scans"
                                 + (skipsPages(machine)
                                         ? ", or were skipped by smart_scan because they had not merged"
-                                        : "")
-                                + ": mark memory that has copies and is only read after it was loaded; just after a"
-                                + " start, wait for two full scans");
+                                        : ""),
+                        "mark memory that has copies and is only read after it was loaded; just after a start, wait"
+                                + " for two full scans");
     }
 
     private static Optional<Finding> hugePages(RegionStats regions) {
@@ -315,15 +338,16 @@ public record Finding(Kind kind, Scope scope, double number, double limit, Strin
                 (double) regions.hugeBytes(),
                 0,
                 ByteCount.text(regions.hugeBytes())
-                        + " of marked memory is in huge pages, which do not merge until ksmd has split them: open"
-                        + " regions with HugePages.AVOID");
+                        + " of marked memory is in huge pages, which do not merge until ksmd has split them",
+                "open regions with HugePages.AVOID");
     }
 
-    /** The first number formatted into the text is the measured value; the second, if there is one, is the limit. */
+    /** The first number formatted into the reason is the measured value; the second, if there is one, is the limit. */
     private static Optional<Finding> finding(
-            boolean holds, Kind kind, Scope scope, double number, double limit, String text) {
+            boolean holds, Kind kind, Scope scope, double number, double limit, String reason, String remedy) {
         return holds
-                ? Optional.of(new Finding(kind, scope, number, limit, String.format(Locale.ROOT, text, number, limit)))
+                ? Optional.of(new Finding(
+                        kind, scope, number, limit, String.format(Locale.ROOT, reason, number, limit), remedy))
                 : Optional.empty();
     }
 }

@@ -21,6 +21,7 @@ import io.ksm4j.UnmappedRangeException;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -492,11 +493,8 @@ public abstract class BackendContract extends RegionContract {
         assertThat(support.backend()).isEqualTo(backend().name()).isEqualTo(ksm().backend());
         assertThat(support.canMark()).isTrue();
         assertThat(support.obstacles())
-                .extracting(KsmSupport.Obstacle::kind)
-                .isSubsetOf(
-                        KsmSupport.Kind.DAEMON_STOPPED,
-                        KsmSupport.Kind.NO_PERMISSION_TO_START,
-                        KsmSupport.Kind.DAEMON_UNKNOWN);
+                .extracting(Finding::kind)
+                .isSubsetOf(Finding.Kind.KSMD_STOPPED, Finding.Kind.NO_PERMISSION, Finding.Kind.HIDDEN);
     }
 
     @Test

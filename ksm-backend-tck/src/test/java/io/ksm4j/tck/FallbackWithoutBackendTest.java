@@ -6,10 +6,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import io.ksm4j.Ksm;
-import io.ksm4j.KsmSupport.Kind;
-import io.ksm4j.KsmSupport.Obstacle;
 import io.ksm4j.KsmUnsupportedException;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.stats.Finding;
+import io.ksm4j.stats.Finding.Kind;
 import io.ksm4j.stats.RegionStats;
 import org.junit.jupiter.api.Test;
 
@@ -36,7 +36,7 @@ class FallbackWithoutBackendTest extends RegionContract {
     void saysThatNothingWillMerge() {
         assertThat(ksm().support().canMark()).isFalse();
         assertThat(ksm().support().canMerge()).isFalse();
-        assertThat(ksm().support().obstacles()).extracting(Obstacle::kind).contains(Kind.FALLBACK);
+        assertThat(ksm().support().obstacles()).extracting(Finding::kind).contains(Kind.FALLBACK);
         assertThat(allocate(2, RegionOptions.DEFAULT).stats()).isEqualTo(RegionStats.NONE);
     }
 

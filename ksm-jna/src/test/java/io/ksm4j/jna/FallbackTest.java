@@ -5,10 +5,10 @@ package io.ksm4j.jna;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
-import io.ksm4j.KsmSupport.Kind;
-import io.ksm4j.KsmSupport.Obstacle;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.stats.Finding;
+import io.ksm4j.stats.Finding.Kind;
 import io.ksm4j.stats.RegionStats;
 import io.ksm4j.tck.Mapping;
 import io.ksm4j.tck.RegionContract;
@@ -43,7 +43,7 @@ class FallbackTest extends RegionContract {
     void reportsThatNothingWillMerge() {
         assertThat(ksm().support().canMark()).isFalse();
         assertThat(ksm().support().canMerge()).isFalse();
-        assertThat(ksm().support().obstacles()).extracting(Obstacle::kind).contains(Kind.FALLBACK);
+        assertThat(ksm().support().obstacles()).extracting(Finding::kind).contains(Kind.FALLBACK);
         try (MergeRegion region = ksm().allocate(1)) {
             assertThat(region.stats()).isEqualTo(RegionStats.NONE);
         }

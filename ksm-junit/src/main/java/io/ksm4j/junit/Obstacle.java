@@ -7,6 +7,7 @@ import io.ksm4j.KsmSupport;
 import io.ksm4j.KsmUnsupportedException;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.internal.linux.KernelConfig;
+import io.ksm4j.stats.Finding;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
@@ -41,7 +42,7 @@ record Obstacle(String reason, boolean isOfTheBuild) {
                     ? Optional.empty()
                     : Optional.of(new Obstacle(
                             support.obstacles().stream()
-                                    .map(KsmSupport.Obstacle::explanation)
+                                    .map(Finding::explanation)
                                     .collect(Collectors.joining("; ")),
                             false));
         } catch (KsmUnsupportedException e) {

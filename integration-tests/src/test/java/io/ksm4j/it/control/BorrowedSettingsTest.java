@@ -244,7 +244,7 @@ class BorrowedSettingsTest {
                 .contains("directory rwxr-xr-x, file rw-r--r--\n")
                 .contains("close: cannot lock /run/ksm4j/lock: " + Descriptors.USED_UP)
                 .contains("stats of the region: cannot read /proc/self/smaps: " + Descriptors.USED_UP)
-                .contains("support: [Obstacle[kind=DAEMON_UNKNOWN, explanation="
+                .contains("support: [Finding[kind=HIDDEN, scope=MACHINE, number=0.0, limit=0.0, reason="
                         + "/sys/kernel/mm/ksm/run cannot be read, so ksmd may run or not: "
                         + Descriptors.USED_UP)
                 .contains("stats of the kernel: cannot read /sys/kernel/mm/ksm/")

@@ -22,6 +22,7 @@ import io.ksm4j.it.fixtures.Mappings;
 import io.ksm4j.it.fixtures.SeccompFilter;
 import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.stats.Finding;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.LinkedHashMap;
@@ -311,15 +312,15 @@ final class RefusedCalls {
         new SeccompFilter()
                 .answer(EPERM, SeccompFilter.MADVISE, 2, MADV_MERGEABLE)
                 .install(BACKEND);
-        cannotMark(KsmSupport.Kind.ADVICE_FORBIDDEN, "EPERM", EPERM, KsmPermissionException.class);
+        cannotMark(Finding.Kind.ADVICE_FORBIDDEN, "EPERM", EPERM, KsmPermissionException.class);
         new SeccompFilter()
                 .answer(EINVAL, SeccompFilter.MADVISE, 2, MADV_MERGEABLE)
                 .install(BACKEND);
-        cannotMark(KsmSupport.Kind.KERNEL_WITHOUT_KSM, "CONFIG_KSM", EINVAL, KsmUnsupportedException.class);
+        cannotMark(Finding.Kind.KERNEL_WITHOUT_KSM, "CONFIG_KSM", EINVAL, KsmUnsupportedException.class);
     }
 
     private static void cannotMark(
-            KsmSupport.Kind kind, String explanation, int errno, Class<? extends KsmException> type) {
+            Finding.Kind kind, String explanation, int errno, Class<? extends KsmException> type) {
         KsmSupport support = Ksm.system().support();
         assertThat(support.canMark()).isFalse();
         assertThat(support.canMerge()).isFalse();

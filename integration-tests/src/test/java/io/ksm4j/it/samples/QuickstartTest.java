@@ -174,7 +174,9 @@ class QuickstartTest {
 
         assertThat(quick.exitCode()).as(quick.output()).isZero();
         assertThat(settings()).containsEntry("run", "0\n");
-        assertThat(quick.output()).contains("nothing will merge here").contains("this process may not start it");
+        assertThat(quick.output())
+                .contains("nothing will merge here")
+                .contains("this process has no permission to start ksmd");
         assertThat(quick.lastLine()).isEqualTo("saved 0 MiB of 16.02 MiB in 0.0 s (backend ffm)");
     }
 

@@ -5,14 +5,13 @@ package io.ksm4j.tools.doctor;
 import io.ksm4j.Ksm;
 import io.ksm4j.KsmException;
 import io.ksm4j.KsmSupport;
-import io.ksm4j.KsmSupport.Obstacle;
+import io.ksm4j.stats.Finding;
 import io.ksm4j.tools.linux.BackendSearch;
 import io.ksm4j.tools.linux.ProcessStatus;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 
 /** Checks what this JVM can do, by trying it. */
 final class JvmChecks {
@@ -73,17 +72,11 @@ final class JvmChecks {
         if (support.canMark()) {
             return Check.ok("advice", "the kernel accepts madvise(MADV_MERGEABLE)");
         }
-        Optional<Obstacle> obstacle = support.obstacles().stream()
-                .filter(found -> found.kind() == KsmSupport.Kind.ADVICE_FORBIDDEN)
-                .findFirst();
-        return obstacle.map(found -> Check.failed(
-                        "advice",
-                        found.explanation() + seccomp(),
-                        "allow madvise and prctl in the profile (docker run --security-opt seccomp=PROFILE)"))
-                .orElseGet(() -> Check.failed(
-                        "advice",
-                        support.obstacles().get(0).explanation(),
-                        "boot a kernel with CONFIG_KSM=y (zgrep CONFIG_KSM /proc/config.gz)"));
+        Finding obstacle = support.obstacles().get(0);
+        return Check.failed(
+                "advice",
+                obstacle.kind() == Finding.Kind.ADVICE_FORBIDDEN ? obstacle.reason() + seccomp() : obstacle.reason(),
+                obstacle.remedy());
     }
 
     private static String seccomp() {

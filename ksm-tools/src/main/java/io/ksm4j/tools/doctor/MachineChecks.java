@@ -147,8 +147,7 @@ final class MachineChecks {
     }
 
     /**
-     * Applies the library's rules to the machine's counters. In all its explanations, the cure follows the first colon.
-     * While {@code ksmd} is stopped, the counters are outdated.
+     * Applies the library's rules to the machine's counters. While {@code ksmd} is stopped, the counters are outdated.
      */
     private List<Check> findings() {
         List<Check> checks = new ArrayList<>();
@@ -157,12 +156,11 @@ final class MachineChecks {
             if (finding.scope() == Finding.Scope.MACHINE
                     && finding.kind() != Finding.Kind.KSMD_STOPPED
                     && (runs || finding.kind() == Finding.Kind.MAX_PAGE_SHARING)) {
-                String[] parts = finding.explanation().split(": ", 2);
                 checks.add(new Check(
                         finding.kind().name().toLowerCase(Locale.ROOT).replace('_', '-'),
                         Verdict.WARNING,
-                        parts[0],
-                        parts.length > 1 ? parts[1] : ""));
+                        finding.reason(),
+                        finding.remedy()));
             }
         }
         return checks;

@@ -3,10 +3,10 @@
 package io.ksm4j.samples.tenants;
 
 import io.ksm4j.Ksm;
-import io.ksm4j.KsmSupport.Obstacle;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmTuner;
 import io.ksm4j.control.TuningPolicy;
+import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmStats;
 import java.time.Duration;
 import java.util.concurrent.CountDownLatch;
@@ -45,7 +45,7 @@ final class KsmdControl {
                     + now.sleepMillisecs().orElse(0) + " ms";
         }
         return "ksmd: nothing will merge here: "
-                + ksm.support().obstacles().stream().map(Obstacle::explanation).collect(Collectors.joining("; "));
+                + ksm.support().obstacles().stream().map(Finding::explanation).collect(Collectors.joining("; "));
     }
 
     /** Waits until nothing more can merge, and returns whether that was reached before the limit. */
