@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -60,32 +61,8 @@ public final class KsmStats {
     private static final String VMSTAT = "proc/vmstat";
     private static final String ADVISOR_MODE = "advisor_mode";
 
-    /** The files that contain a single number. */
-    private static final Set<String> NUMBERS = Set.of(
-            "advisor_max_cpu",
-            "advisor_max_pages_to_scan",
-            "advisor_min_pages_to_scan",
-            "advisor_target_scan_time",
-            "full_scans",
-            "general_profit",
-            "ksm_zero_pages",
-            "max_kernel_pages",
-            "max_page_sharing",
-            "merge_across_nodes",
-            "pages_scanned",
-            "pages_shared",
-            "pages_sharing",
-            "pages_skipped",
-            "pages_to_scan",
-            "pages_unshared",
-            "pages_volatile",
-            "run",
-            "sleep_millisecs",
-            "smart_scan",
-            "stable_node_chains",
-            "stable_node_chains_prune_millisecs",
-            "stable_node_dups",
-            "use_zero_pages");
+    /** The files that contain a single number. The lines of {@code /proc/vmstat} have names that no file has. */
+    private static final Set<String> NUMBERS = numbers();
 
     /**
      * This machine's files, once they have been listed. They do not change while the machine runs, and listing them
@@ -173,6 +150,14 @@ public final class KsmStats {
         return new KsmStats(root, PageSize.require(pageSize), list(root.resolve(KSM)));
     }
 
+    private static Set<String> numbers() {
+        Set<String> names = new HashSet<>();
+        for (KsmCounter counter : KsmCounter.values()) {
+            counter.file().ifPresent(names::add);
+        }
+        return names;
+    }
+
     private static @Nullable List<Path> list(Path directory) {
         try (DirectoryStream<Path> entries = Files.newDirectoryStream(directory, Files::isRegularFile)) {
             List<Path> files = new ArrayList<>();
@@ -226,8 +211,8 @@ public final class KsmStats {
         return Optional.of(line.substring(open + 1, close));
     }
 
-    private OptionalLong count(String name) {
-        return KernelText.count(root, files.get(name));
+    OptionalLong count(KsmCounter counter) {
+        return KernelText.count(root, files.get(counter.file().orElseThrow()));
     }
 
     /**
@@ -267,7 +252,7 @@ public final class KsmStats {
      * @return 0: stopped; 1: scanning and merging; 2: stopped, with all pages unmerged
      */
     public OptionalLong run() {
-        return count("run");
+        return count(KsmCounter.RUN);
     }
 
     /**
@@ -276,7 +261,7 @@ public final class KsmStats {
      * @return pages
      */
     public OptionalLong pagesToScan() {
-        return count("pages_to_scan");
+        return count(KsmCounter.PAGES_TO_SCAN);
     }
 
     /**
@@ -285,7 +270,7 @@ public final class KsmStats {
      * @return milliseconds
      */
     public OptionalLong sleepMillisecs() {
-        return count("sleep_millisecs");
+        return count(KsmCounter.SLEEP_MILLISECS);
     }
 
     /**
@@ -295,7 +280,7 @@ public final class KsmStats {
      * @return 1 if they are, 0 if not
      */
     public OptionalLong mergeAcrossNodes() {
-        return count("merge_across_nodes");
+        return count(KsmCounter.MERGE_ACROSS_NODES);
     }
 
     /**
@@ -304,7 +289,7 @@ public final class KsmStats {
      * @return mappings per page, at least 2
      */
     public OptionalLong maxPageSharing() {
-        return count("max_page_sharing");
+        return count(KsmCounter.MAX_PAGE_SHARING);
     }
 
     /**
@@ -314,7 +299,7 @@ public final class KsmStats {
      * @return 1 if they are, 0 if not
      */
     public OptionalLong useZeroPages() {
-        return count("use_zero_pages");
+        return count(KsmCounter.USE_ZERO_PAGES);
     }
 
     /**
@@ -323,7 +308,7 @@ public final class KsmStats {
      * @return 1 if they are, 0 if not
      */
     public OptionalLong smartScan() {
-        return count("smart_scan");
+        return count(KsmCounter.SMART_SCAN);
     }
 
     /**
@@ -333,7 +318,7 @@ public final class KsmStats {
      * @return pages; 0 means no limit
      */
     public OptionalLong maxKernelPages() {
-        return count("max_kernel_pages");
+        return count(KsmCounter.MAX_KERNEL_PAGES);
     }
 
     /**
@@ -343,7 +328,7 @@ public final class KsmStats {
      * @return milliseconds
      */
     public OptionalLong stableNodeChainsPruneMillisecs() {
-        return count("stable_node_chains_prune_millisecs");
+        return count(KsmCounter.STABLE_NODE_CHAINS_PRUNE_MILLISECS);
     }
 
     /**
@@ -362,7 +347,7 @@ public final class KsmStats {
      * @return percent
      */
     public OptionalLong advisorMaxCpu() {
-        return count("advisor_max_cpu");
+        return count(KsmCounter.ADVISOR_MAX_CPU);
     }
 
     /**
@@ -371,7 +356,7 @@ public final class KsmStats {
      * @return seconds
      */
     public OptionalLong advisorTargetScanTime() {
-        return count("advisor_target_scan_time");
+        return count(KsmCounter.ADVISOR_TARGET_SCAN_TIME);
     }
 
     /**
@@ -381,7 +366,7 @@ public final class KsmStats {
      * @return pages
      */
     public OptionalLong advisorMinPagesToScan() {
-        return count("advisor_min_pages_to_scan");
+        return count(KsmCounter.ADVISOR_MIN_PAGES_TO_SCAN);
     }
 
     /**
@@ -391,7 +376,7 @@ public final class KsmStats {
      * @return pages
      */
     public OptionalLong advisorMaxPagesToScan() {
-        return count("advisor_max_pages_to_scan");
+        return count(KsmCounter.ADVISOR_MAX_PAGES_TO_SCAN);
     }
 
     /**
@@ -400,7 +385,7 @@ public final class KsmStats {
      * @return pages
      */
     public OptionalLong pagesShared() {
-        return count("pages_shared");
+        return count(KsmCounter.PAGES_SHARED);
     }
 
     /**
@@ -409,7 +394,7 @@ public final class KsmStats {
      * @return pages
      */
     public OptionalLong pagesSharing() {
-        return count("pages_sharing");
+        return count(KsmCounter.PAGES_SHARING);
     }
 
     /**
@@ -420,7 +405,7 @@ public final class KsmStats {
      * @return pages
      */
     public OptionalLong pagesUnshared() {
-        return count("pages_unshared");
+        return count(KsmCounter.PAGES_UNSHARED);
     }
 
     /**
@@ -430,7 +415,7 @@ public final class KsmStats {
      * @return pages
      */
     public OptionalLong pagesVolatile() {
-        return count("pages_volatile");
+        return count(KsmCounter.PAGES_VOLATILE);
     }
 
     /**
@@ -439,7 +424,7 @@ public final class KsmStats {
      * @return pages
      */
     public OptionalLong pagesScanned() {
-        return count("pages_scanned");
+        return count(KsmCounter.PAGES_SCANNED);
     }
 
     /**
@@ -449,7 +434,7 @@ public final class KsmStats {
      * @return pages
      */
     public OptionalLong pagesSkipped() {
-        return count("pages_skipped");
+        return count(KsmCounter.PAGES_SKIPPED);
     }
 
     /**
@@ -458,7 +443,7 @@ public final class KsmStats {
      * @return scans
      */
     public OptionalLong fullScans() {
-        return count("full_scans");
+        return count(KsmCounter.FULL_SCANS);
     }
 
     /**
@@ -468,7 +453,7 @@ public final class KsmStats {
      * @return chains
      */
     public OptionalLong stableNodeChains() {
-        return count("stable_node_chains");
+        return count(KsmCounter.STABLE_NODE_CHAINS);
     }
 
     /**
@@ -477,7 +462,7 @@ public final class KsmStats {
      * @return pages
      */
     public OptionalLong stableNodeDups() {
-        return count("stable_node_dups");
+        return count(KsmCounter.STABLE_NODE_DUPS);
     }
 
     /**
@@ -487,7 +472,7 @@ public final class KsmStats {
      * @return pages
      */
     public OptionalLong ksmZeroPages() {
-        return count("ksm_zero_pages");
+        return count(KsmCounter.KSM_ZERO_PAGES);
     }
 
     /**

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.stats;
 
+import io.ksm4j.internal.CounterText;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -14,6 +15,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @since 0.1.0
  */
+@SuppressWarnings("exports") // The compiler replaces the constants by their values.
 public interface ProcessKsmStatsMXBean {
 
     /** The object name in the platform MBean server. */
@@ -24,24 +26,22 @@ public interface ProcessKsmStatsMXBean {
     long getPid();
 
     /** {@return the value of {@link ProcessKsmStats#rmapItems}; null if it is absent} */
-    @Meaning(value = "Pages of the process that ksmd keeps a record of", units = "pages")
+    @Meaning(value = CounterText.PROCESS_RMAP_ITEMS, units = "pages")
     @Nullable
     Long getRmapItems();
 
     /** {@return the value of {@link ProcessKsmStats#mergingPages}; null if it is absent} */
-    @Meaning(value = "Pages of the process that are merged", units = "pages")
+    @Meaning(value = CounterText.PROCESS_MERGING_PAGES, units = "pages")
     @Nullable
     Long getMergingPages();
 
     /** {@return the value of {@link ProcessKsmStats#zeroPages}; null if it is absent} */
-    @Meaning(value = "Zero-filled pages of the process that were replaced by the kernel's zero page", units = "pages")
+    @Meaning(value = CounterText.PROCESS_ZERO_PAGES, units = "pages")
     @Nullable
     Long getZeroPages();
 
     /** {@return the value of {@link ProcessKsmStats#processProfit}; null if it is absent} */
-    @Meaning(
-            value = "What merging this process saves minus what it costs, as computed by the kernel; may be negative",
-            units = "bytes")
+    @Meaning(value = CounterText.PROCESS_PROFIT, units = "bytes")
     @Nullable
     Long getProcessProfit();
 
@@ -56,12 +56,12 @@ public interface ProcessKsmStatsMXBean {
     Boolean getMergeable();
 
     /** {@return the value of {@link ProcessKsmStats#mergedBytes}; null if it is absent} */
-    @Meaning(value = "What the merged pages of the process would occupy if they were not merged", units = "bytes")
+    @Meaning(value = CounterText.PROCESS_MERGED_BYTES, units = "bytes")
     @Nullable
     Long getMergedBytes();
 
     /** {@return the value of {@link ProcessKsmStats#profitBytes}; null if it is absent} */
-    @Meaning(value = "MergedBytes minus 64 bytes for each of RmapItems; may be negative", units = "bytes")
+    @Meaning(value = CounterText.PROCESS_PROFIT_BYTES, units = "bytes")
     @Nullable
     Long getProfitBytes();
 

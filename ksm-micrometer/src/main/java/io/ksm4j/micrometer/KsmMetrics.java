@@ -4,6 +4,8 @@ package io.ksm4j.micrometer;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegistry;
+import io.ksm4j.internal.CounterText;
+import io.ksm4j.stats.KsmCounter;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.stats.RegionStats;
@@ -196,72 +198,23 @@ public final class KsmMetrics implements MeterBinder {
     }
 
     private static void bindKernel(MeterGroup<KsmStats> kernel) {
-        String records = "Pages that ksmd keeps a record of";
-        kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesShared, "state", "shared");
-        kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesSharing, "state", "sharing");
-        kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesUnshared, "state", "unshared");
-        kernel.gauge("ksm.kernel.pages", PAGES, records, KsmStats::pagesVolatile, "state", "volatile");
-        kernel.gauge("ksm.kernel.zero", PAGES, "Pages replaced by the kernel's zero page", KsmStats::ksmZeroPages);
-
-        kernel.gauge("ksm.kernel.saved", BaseUnits.BYTES, "Memory that merging saves", KsmStats::savedBytes);
-        kernel.gauge("ksm.kernel.used", BaseUnits.BYTES, "Memory that merged pages occupy", KsmStats::usedBytes);
-        kernel.gauge(
-                "ksm.kernel.profit",
-                BaseUnits.BYTES,
-                "Memory that merging saves, less the memory that its records occupy",
-                KsmStats::profitBytes);
-
-        kernel.ratio(
-                "ksm.kernel.sharing",
-                "How many pages each merged page saves, on average",
-                KsmStats::sharingRatio,
-                KsmStats::rmapItems);
-        kernel.ratio(
-                "ksm.kernel.wasted",
-                "Pages without a duplicate, for each page saved",
-                KsmStats::wastedEffort,
-                KsmStats::rmapItems);
-        kernel.ratio(
-                "ksm.kernel.volatile",
-                "Share of pages that change too fast to merge",
-                KsmStats::volatileShare,
-                KsmStats::rmapItems);
-
-        kernel.gauge(
-                "ksm.kernel.run",
-                null,
-                "0: ksmd is stopped, 1: it scans, 2: it is stopped, and all pages are unmerged",
-                KsmStats::run);
-        kernel.gauge("ksm.kernel.scan.batch", PAGES, "Pages that ksmd scans before it sleeps", KsmStats::pagesToScan);
-        kernel.milliseconds("ksm.kernel.scan.sleep", "How long ksmd sleeps between batches", KsmStats::sleepMillisecs);
-
-        kernel.counter("ksm.kernel.full.scans", "scans", "Scans of all mergeable memory", KsmStats::fullScans);
-        kernel.counter("ksm.kernel.scanned", PAGES, "Pages that ksmd has scanned", KsmStats::pagesScanned);
-        kernel.counter("ksm.kernel.skipped", PAGES, "Pages that ksmd has skipped", KsmStats::pagesSkipped);
-        String copied = "Merged pages that had to be copied";
-        kernel.counter("ksm.kernel.copied", PAGES, copied, KsmStats::cowKsm, "cause", "write");
-        kernel.counter("ksm.kernel.copied", PAGES, copied, KsmStats::ksmSwpinCopy, "cause", "swapin");
+        for (KsmCounter counter : KsmCounter.values()) {
+            boolean isProvided = counter.unit().equals("ratio")
+                    ? kernel.first().rmapItems().isPresent()
+                    : counter.value(kernel.first()).isPresent();
+            counter.metric().ifPresent(metric -> kernel.add(counter, metric, counter::value, isProvided));
+        }
     }
 
     private static void bindProcess(MeterGroup<ProcessKsmStats> process) {
-        String pages = "Pages of this process that are merged or replaced by the kernel's zero page";
+        String pages = CounterText.PROCESS_PAGES;
         process.gauge("ksm.process.pages", PAGES, pages, ProcessKsmStats::mergingPages, "state", "merged");
         process.gauge("ksm.process.pages", PAGES, pages, ProcessKsmStats::zeroPages, "state", "zero");
         process.gauge(
-                "ksm.process.merged",
-                BaseUnits.BYTES,
-                "Memory that the merged pages of this process would occupy without merging",
-                ProcessKsmStats::mergedBytes);
+                "ksm.process.merged", BaseUnits.BYTES, CounterText.PROCESS_MERGED_BYTES, ProcessKsmStats::mergedBytes);
         process.gauge(
-                "ksm.process.profit",
-                BaseUnits.BYTES,
-                "Memory that the merged pages of this process would occupy without merging, less that of their records",
-                ProcessKsmStats::profitBytes);
-        process.gauge(
-                "ksm.process.rmap.items",
-                "items",
-                "Pages of this process that ksmd keeps a record of",
-                ProcessKsmStats::rmapItems);
+                "ksm.process.profit", BaseUnits.BYTES, CounterText.PROCESS_PROFIT_BYTES, ProcessKsmStats::profitBytes);
+        process.gauge("ksm.process.rmap.items", "items", CounterText.PROCESS_RMAP_ITEMS, ProcessKsmStats::rmapItems);
     }
 
     private void bindMarks(MeterRegistry registry, MergeRegistry marks) {

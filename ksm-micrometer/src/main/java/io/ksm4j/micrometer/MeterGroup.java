@@ -2,12 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.micrometer;
 
+import io.ksm4j.stats.KsmCounter;
 import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Tags;
 import io.micrometer.core.instrument.TimeGauge;
-import java.util.OptionalDouble;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.LongAccumulator;
@@ -25,77 +26,84 @@ import org.jspecify.annotations.Nullable;
  */
 record MeterGroup<T>(MeterRegistry registry, Tags tags, CachedReading<T> reading, T first) {
 
+    /**
+     * Registers a gauge, which is NaN while there is no number.
+     *
+     * @param number the number; empty if the kernel does not provide it
+     */
+    void gauge(String name, @Nullable String unit, String description, Function<T, OptionalLong> number) {
+        gauge(name, unit, description, number, "", "");
+    }
+
     void gauge(
             String name,
             @Nullable String unit,
             String description,
             Function<T, OptionalLong> number,
-            String... moreTags) {
-        if (isPresent(number)) {
-            Gauge.builder(name, () -> value(number))
-                    .tags(tags.and(moreTags))
+            String tagKey,
+            String tagValue) {
+        if (number.apply(first).isPresent()) {
+            Gauge.builder(name, () -> value(numbers -> boxed(number.apply(numbers))))
+                    .tags(tags(tagKey, tagValue))
                     .baseUnit(unit)
-                    .description(description)
-                    .register(registry);
-        }
-    }
-
-    void milliseconds(String name, String description, Function<T, OptionalLong> number) {
-        if (isPresent(number)) {
-            TimeGauge.builder(name, () -> value(number), TimeUnit.MILLISECONDS)
-                    .tags(tags)
                     .description(description)
                     .register(registry);
         }
     }
 
     /**
-     * Registers a ratio.
+     * Registers a number of the kernel under the name in its table.
      *
-     * @param ratio the ratio; empty if it is 0 to 0 now
-     * @param operands present if the kernel provides what the ratio is calculated from
+     * @param counter the entry of the table
+     * @param number its number; for a ratio it is empty while that is 0 to 0
+     * @param isProvided whether this kernel provides the number, or what a ratio is calculated from
      */
-    void ratio(String name, String description, Function<T, OptionalDouble> ratio, Function<T, OptionalLong> operands) {
-        if (isPresent(operands)) {
-            Gauge.builder(name, () -> {
-                        T numbers = reading.get();
-                        return numbers == null
-                                ? Double.NaN
-                                : ratio.apply(numbers).orElse(Double.NaN);
-                    })
-                    .tags(tags)
-                    .baseUnit("ratio")
-                    .description(description)
-                    .register(registry);
+    void add(KsmCounter counter, KsmCounter.Metric metric, Function<T, Optional<Number>> number, boolean isProvided) {
+        if (!isProvided) {
+            return;
         }
-    }
-
-    void counter(String name, String unit, String description, Function<T, OptionalLong> number, String... moreTags) {
-        if (isPresent(number)) {
+        Tags all = tags(metric.tagKey(), metric.tagValue());
+        if (counter.kind() == KsmCounter.Kind.COUNTER) {
             // Registries lose count if a counter decreases or is not a number for a while.
-            LongAccumulator max =
-                    new LongAccumulator(Math::max, number.apply(first).getAsLong());
-            FunctionCounter.builder(name, max, weaklyHeld -> {
+            LongAccumulator max = new LongAccumulator(
+                    Math::max, number.apply(first).map(Number::longValue).orElse(0L));
+            FunctionCounter.builder(metric.name(), max, weaklyHeld -> {
                         T numbers = reading.get();
                         if (numbers != null) {
-                            number.apply(numbers).ifPresent(max::accumulate);
+                            number.apply(numbers).ifPresent(value -> max.accumulate(value.longValue()));
                         }
                         return max.get();
                     })
-                    .tags(tags.and(moreTags))
-                    .baseUnit(unit)
-                    .description(description)
+                    .tags(all)
+                    .baseUnit(counter.unit())
+                    .description(metric.description())
+                    .register(registry);
+        } else if (counter.unit().equals("ms")) {
+            TimeGauge.builder(metric.name(), () -> value(number), TimeUnit.MILLISECONDS)
+                    .tags(all)
+                    .description(metric.description())
+                    .register(registry);
+        } else {
+            Gauge.builder(metric.name(), () -> value(number))
+                    .tags(all)
+                    .baseUnit(counter == KsmCounter.RUN ? null : counter.unit())
+                    .description(metric.description())
                     .register(registry);
         }
     }
 
-    private boolean isPresent(Function<T, OptionalLong> number) {
-        return number.apply(first).isPresent();
+    private Tags tags(String key, String value) {
+        return key.isEmpty() ? tags : tags.and(key, value);
     }
 
-    private double value(Function<T, OptionalLong> number) {
+    private static Optional<Number> boxed(OptionalLong number) {
+        return number.isPresent() ? Optional.of(number.getAsLong()) : Optional.empty();
+    }
+
+    private double value(Function<T, Optional<Number>> number) {
         T numbers = reading.get();
-        OptionalLong value = numbers == null ? OptionalLong.empty() : number.apply(numbers);
-        return value.isPresent() ? value.getAsLong() : Double.NaN;
+        return numbers == null
+                ? Double.NaN
+                : number.apply(numbers).map(Number::doubleValue).orElse(Double.NaN);
     }
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.internal.management;
 
+import io.ksm4j.internal.CounterText;
 import io.ksm4j.internal.registry.RegionTable;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
@@ -33,82 +34,83 @@ abstract class StatisticsEvent extends Event {
     static final class KernelStatistics extends StatisticsEvent {
 
         @Label("Run")
-        @Description("State of ksmd: 0 stopped, 1 running, 2 stopped with all pages unmerged")
+        @Description(CounterText.RUN)
         long run;
 
         @Label("Pages to Scan")
-        @Description("Number of pages that ksmd scans before it sleeps")
+        @Description(CounterText.PAGES_TO_SCAN)
         long pagesToScan;
 
         @Label("Sleep Time")
-        @Description("How long ksmd sleeps between two batches of pages")
+        @Description(CounterText.SLEEP_MILLISECS)
         @Timespan(Timespan.MILLISECONDS)
         long sleepMillisecs;
 
         @Label("Pages Shared")
-        @Description("Page frames that are shared by several pages")
+        @Description(CounterText.PAGES_SHARED)
         long pagesShared;
 
         @Label("Pages Sharing")
-        @Description("Additional pages that use these page frames: the number of pages saved")
+        @Description(CounterText.PAGES_SHARING)
         long pagesSharing;
 
         @Label("Pages Unshared")
-        @Description("Pages without an identical page")
+        @Description(CounterText.PAGES_UNSHARED)
         long pagesUnshared;
 
         @Label("Pages Volatile")
-        @Description("Pages that change too fast to be merged")
+        @Description(CounterText.PAGES_VOLATILE)
         long pagesVolatile;
 
         @Label("Zero Pages")
-        @Description("Zero-filled pages that were replaced by the kernel's zero page")
+        @Description(CounterText.KSM_ZERO_PAGES)
         long ksmZeroPages;
 
         @Label("Pages Scanned")
-        @Description("Number of pages that ksmd has scanned since the machine started")
+        @Description(CounterText.PAGES_SCANNED)
         long pagesScanned;
 
         @Label("Pages Skipped")
-        @Description("Number of pages that smart_scan has skipped since the machine started")
+        @Description(CounterText.PAGES_SKIPPED)
         long pagesSkipped;
 
         @Label("Full Scans")
-        @Description("Number of full scans since the machine started")
+        @Description(CounterText.FULL_SCANS)
         long fullScans;
 
         @Label("Chains")
-        @Description("Contents that need more than one page frame because of max_page_sharing")
+        @Description(CounterText.STABLE_NODE_CHAINS)
         long stableNodeChains;
 
         @Label("Pages in Chains")
-        @Description("Page frames of these contents")
+        @Description(CounterText.STABLE_NODE_DUPS)
         long stableNodeDups;
 
         @Label("Pages Copied on Write")
-        @Description("Merged pages that were copied because of a write since the machine started")
+        @Description(CounterText.COW_KSM)
         long cowKsm;
 
         @Label("Pages Copied from Swap")
-        @Description("Merged pages that had to be copied when they were swapped in since the machine started")
+        @Description(CounterText.KSM_SWPIN_COPY)
         long ksmSwpinCopy;
 
         @Label("Saved Size")
+        @Description(CounterText.SAVED_BYTES)
         @DataAmount
         long savedBytes;
 
         @Label("Used Size")
-        @Description("Memory that merged pages occupy")
+        @Description(CounterText.USED_BYTES)
         @DataAmount
         long usedBytes;
 
         @Label("Profit by the Kernel")
-        @Description("general_profit (Linux 6.4 and later)")
+        @Description(CounterText.GENERAL_PROFIT)
         @DataAmount
         long generalProfit;
 
         @Label("Profit")
-        @Description("Saved memory minus 64 bytes for each page that ksmd keeps a record of; may be negative")
+        @Description(CounterText.PROFIT_BYTES)
         @DataAmount
         long profitBytes;
 
@@ -144,28 +146,29 @@ abstract class StatisticsEvent extends Event {
     static final class ProcessStatistics extends StatisticsEvent {
 
         @Label("Pages Known")
-        @Description("Pages of the process that ksmd keeps a record of")
+        @Description(CounterText.PROCESS_RMAP_ITEMS)
         long rmapItems;
 
         @Label("Pages Merged")
+        @Description(CounterText.PROCESS_MERGING_PAGES)
         long mergingPages;
 
         @Label("Zero Pages")
-        @Description("Zero-filled pages that were replaced by the kernel's zero page")
+        @Description(CounterText.PROCESS_ZERO_PAGES)
         long zeroPages;
 
         @Label("Merged Size")
-        @Description("Memory that the merged pages would occupy without merging")
+        @Description(CounterText.PROCESS_MERGED_BYTES)
         @DataAmount
         long mergedBytes;
 
         @Label("Profit by the Kernel")
-        @Description("ksm_process_profit (Linux 6.4 and later)")
+        @Description(CounterText.PROCESS_PROFIT)
         @DataAmount
         long processProfit;
 
         @Label("Profit")
-        @Description("Merged memory minus 64 bytes for each page that ksmd keeps a record of; may be negative")
+        @Description(CounterText.PROCESS_PROFIT_BYTES)
         @DataAmount
         long profitBytes;
 
