@@ -15,6 +15,9 @@ public final class StackRoom {
      */
     private static final int CHANGE = 256;
 
+    /** Taking or giving back pages of a pool nests about ten calls. */
+    private static final int BLOCK = 96;
+
     /** Looking up something in the table, and unlocking it. */
     private static final int LOOKUP = 48;
 
@@ -23,6 +26,11 @@ public final class StackRoom {
     /** Checks before taking a lock that there is room for a lookup under it, and for unlocking. */
     public static void requireForLock() {
         descend(LOOKUP);
+    }
+
+    /** Checks before changing a pool that there is room for that. Opening a region checks on its own. */
+    public static void requireForBlock() {
+        descend(BLOCK);
     }
 
     /** Checks before taking ownership of regions that there is room for changing and releasing them. */

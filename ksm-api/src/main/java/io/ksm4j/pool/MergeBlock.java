@@ -6,15 +6,18 @@ import io.ksm4j.internal.StackRoom;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
+import java.nio.ReadOnlyBufferException;
 import java.util.Objects;
-import org.jspecify.annotations.Nullable;
 
 /**
- * A value in a {@link MergePool}. The block starts on a page boundary and the rest of its last page is zero, so that
- * blocks with equal bytes have equal pages.
+ * A value in a {@link MergePool}. The value starts on a page boundary, and the rest of its last page is zero, so that
+ * values with equal bytes have equal pages.
  *
  * <p>Bytes are copied in and out. There are no views of a block, because a view could outlive the block and expose the
- * bytes of the next one.
+ * bytes of the next one, and because blocks of a deduplicating pool share pages.
+ *
+ * <p>A block is either open for writing, as {@link MergePool#allocate} returns it, or sealed. A block that
+ * {@link MergePool#store(byte[])} returns is sealed if the pool deduplicates.
  *
  * <p>Blocks are safe for use by multiple threads. If a block is closed while other threads read or write it, its pages
  * are freed once the last of them is done. A read that runs at the same time as a write of the same bytes returns a
@@ -22,50 +25,113 @@ import org.jspecify.annotations.Nullable;
  *
  * @since 0.1.0
  */
-public final class MergeBlock implements AutoCloseable {
+public abstract sealed class MergeBlock implements AutoCloseable {
 
-    private static final VarHandle USERS;
+    private static final VarHandle STATE;
 
     static {
         try {
-            USERS = MethodHandles.lookup().findVarHandle(MergeBlock.class, "users", int.class);
+            STATE = MethodHandles.lookup().findVarHandle(MergeBlock.class, "state", int.class);
         } catch (ReflectiveOperationException e) {
             throw new ExceptionInInitializerError(e);
         }
     }
 
-    private static final int CLOSED = Integer.MIN_VALUE;
-
-    private final int size;
-
-    /**
-     * Where the block is placed, or is to be placed. Changed by chunks under their lock, and not once other threads can
-     * see the block.
+    /*
+     * The state word. A block has 24 bytes on the heap, of which the word has 4:
+     *
+     *    31      30      29        28            12 11             0
+     *   +-------+-------+---------+----------------+---------------+
+     *   |closed |sealed |sealing  | size of OnePiece| users         |
+     *   +-------+-------+---------+----------------+---------------+
+     *
+     * Users are the threads that read, write or seal the block at this moment. The last one frees a closed block.
      */
-    Chunk chunk;
+    private static final int CLOSED = 1 << 31;
+    private static final int SEALED = 1 << 30;
+    private static final int SEALING = 1 << 29;
+    private static final int SIZE_SHIFT = 12;
+    private static final int USERS = (1 << SIZE_SHIFT) - 1;
+    private static final int SIZE = (1 << 17) - 1;
 
-    /** {@link FreePages#NONE} as long as the block has no pages. */
-    int firstPage = FreePages.NONE;
+    /** The largest value that {@link OnePiece} can have. */
+    static final int MAX_ONE_PIECE = 1 << 16;
 
-    /** The next of the blocks that could not be freed yet. */
-    @Nullable
-    MergeBlock nextUnfreed;
+    final BlockStore store;
 
-    /**
-     * The number of threads that are reading or writing the bytes, with {@link #CLOSED} added once no more may start.
-     */
-    @SuppressWarnings("UnusedVariable") // Accessed through USERS.
-    private volatile int users;
+    private volatile int state;
 
-    MergeBlock(Chunk chunk, int size) {
-        this.chunk = chunk;
-        this.size = size;
+    private MergeBlock(BlockStore store, int state) {
+        this.store = store;
+        this.state = state;
+    }
+
+    /** Creates a block that has no memory yet. */
+    static MergeBlock create(BlockStore store, int size) {
+        int pieces = store.pieces(size);
+        return pieces <= 1 && size <= MAX_ONE_PIECE ? new OnePiece(store, size) : new ManyPieces(store, size, pieces);
+    }
+
+    /** A block of at most one piece. */
+    private static final class OnePiece extends MergeBlock {
+
+        private int piece = Pieces.NONE;
+
+        OnePiece(BlockStore store, int size) {
+            super(store, size << SIZE_SHIFT);
+        }
+
+        @Override
+        public int size() {
+            return super.state >>> SIZE_SHIFT & SIZE;
+        }
+
+        @Override
+        int piece(int index) {
+            return piece;
+        }
+
+        @Override
+        void setPiece(int index, int piece) {
+            this.piece = piece;
+        }
+    }
+
+    /** A block of any number of pieces. */
+    private static final class ManyPieces extends MergeBlock {
+
+        private final int size;
+        private final int[] pieces;
+
+        ManyPieces(BlockStore store, int size, int pieces) {
+            super(store, 0);
+            this.size = size;
+            this.pieces = new int[pieces];
+        }
+
+        @Override
+        public int size() {
+            return size;
+        }
+
+        @Override
+        int piece(int index) {
+            return pieces[index];
+        }
+
+        @Override
+        void setPiece(int index, int piece) {
+            pieces[index] = piece;
+        }
     }
 
     /** {@return the size of the value in bytes, as requested; also after close} */
-    public int size() {
-        return size;
-    }
+    public abstract int size();
+
+    abstract int piece(int index);
+
+    /** Sets a piece, before other threads can see the block, or while it is sealed. */
+    abstract void setPiece(int index, int piece);
 
     /**
      * Copies bytes into the block.
@@ -73,16 +139,15 @@ public final class MergeBlock implements AutoCloseable {
      * @param offset the offset in the block of the first byte
      * @param source the bytes from its position to its limit; afterwards its position equals its limit
      * @throws IndexOutOfBoundsException if the bytes do not fit. Nothing is copied
-     * @throws IllegalStateException if the block or the pool is closed
+     * @throws ReadOnlyBufferException if the block is sealed. Nothing is copied
+     * @throws IllegalStateException if the block or the pool is closed, or another thread is sealing the block
      */
     public void put(int offset, ByteBuffer source) {
         int length = source.remaining();
-        Objects.checkFromIndexSize(offset, length, size);
-        enter();
+        Objects.checkFromIndexSize(offset, length, size());
+        enter(true);
         try {
-            if (length > 0) {
-                chunk.memory.put(start() + offset, source, source.position(), length);
-            }
+            store.write(this, offset, source, length);
         } finally {
             leave();
         }
@@ -95,7 +160,8 @@ public final class MergeBlock implements AutoCloseable {
      * @param offset the offset in the block of the first byte
      * @param source the bytes
      * @throws IndexOutOfBoundsException if the bytes do not fit. Nothing is copied
-     * @throws IllegalStateException if the block or the pool is closed
+     * @throws ReadOnlyBufferException if the block is sealed. Nothing is copied
+     * @throws IllegalStateException if the block or the pool is closed, or another thread is sealing the block
      */
     public void put(int offset, byte[] source) {
         put(offset, ByteBuffer.wrap(source));
@@ -107,21 +173,20 @@ public final class MergeBlock implements AutoCloseable {
      * @param offset the offset in the block of the first byte
      * @param target filled from its position to its limit; afterwards its position equals its limit
      * @throws IndexOutOfBoundsException if the block does not contain that many bytes. Nothing is copied
-     * @throws java.nio.ReadOnlyBufferException if the target is read-only
-     * @throws IllegalStateException if the block or the pool is closed. Bytes that were already copied are meaningless
+     * @throws ReadOnlyBufferException if the target is read-only
+     * @throws IllegalStateException if the block or the pool is closed, or another thread is sealing the block. Bytes
+     *     that were already copied are meaningless
      */
     public void get(int offset, ByteBuffer target) {
         int length = target.remaining();
-        Objects.checkFromIndexSize(offset, length, size);
-        enter();
+        Objects.checkFromIndexSize(offset, length, size());
+        enter(false);
         try {
-            if (length > 0) {
-                target.put(target.position(), chunk.memory, start() + offset, length);
-            }
+            store.read(this, offset, target, length);
             // Memory that was closed during the copy may have read as zeros. If the pool is still open after the fence,
             // everything before it was read while the memory was open.
             VarHandle.acquireFence();
-            chunk.pool.requireOpen();
+            store.pages.requireOpen();
         } finally {
             leave();
         }
@@ -132,55 +197,102 @@ public final class MergeBlock implements AutoCloseable {
      * Copies all bytes out of the block.
      *
      * @return a new array
-     * @throws IllegalStateException if the block or the pool is closed
+     * @throws IllegalStateException if the block or the pool is closed, or another thread is sealing the block
      */
     public byte[] toByteArray() {
-        byte[] bytes = new byte[size];
+        byte[] bytes = new byte[size()];
         get(0, ByteBuffer.wrap(bytes));
         return bytes;
     }
 
-    private int start() {
-        return firstPage * chunk.pool.pageSize;
-    }
-
-    int pages() {
-        return chunk.pool.pages(size);
-    }
-
-    private void enter() {
+    /**
+     * Makes the block read-only. If the pool deduplicates, the block shares equal pages with other blocks from now on.
+     * Sealing a sealed block has no effect.
+     *
+     * @throws IllegalStateException if the block or the pool is closed, or another thread is reading, writing or
+     * sealing the block. The block is not sealed
+     */
+    public void seal() {
+        StackRoom.requireForBlock();
         int now;
         do {
-            now = (int) USERS.getVolatile(this);
-            if (now < 0) {
-                throw new IllegalStateException("a block of pool " + chunk.pool + " is closed");
+            now = state;
+            if (now >= 0 && (now & SEALED) != 0) {
+                return;
             }
-        } while (!USERS.weakCompareAndSet(this, now, now + 1));
-        if (!chunk.pool.isOpen()) {
+            requireUsable(now);
+            if ((now & USERS) != 0) {
+                throw new IllegalStateException(
+                        "a block of pool " + store.pages + " cannot be sealed while another thread reads or writes it");
+            }
+        } while (!STATE.weakCompareAndSet(this, now, (now | SEALING) + 1));
+        try {
+            store.pages.requireOpen();
+            store.share(this);
+            STATE.getAndBitwiseOr(this, SEALED);
+        } finally {
+            STATE.getAndBitwiseAnd(this, ~SEALING);
             leave();
-            throw chunk.pool.closedException();
+        }
+    }
+
+    /** {@return whether the block is sealed} */
+    public boolean isSealed() {
+        return (state & SEALED) != 0;
+    }
+
+    /** Called before other threads can see the block. */
+    void setSealed() {
+        state |= SEALED;
+    }
+
+    private void enter(boolean toWrite) {
+        int now;
+        do {
+            now = state;
+            while ((now & USERS) == USERS) {
+                Thread.onSpinWait();
+                now = state;
+            }
+            requireUsable(now);
+            if (toWrite && (now & SEALED) != 0) {
+                throw new ReadOnlyBufferException();
+            }
+        } while (!STATE.weakCompareAndSet(this, now, now + 1));
+        if (!store.pages.isOpen()) {
+            leave();
+            throw store.pages.closedException();
+        }
+    }
+
+    private void requireUsable(int now) {
+        if (now < 0) {
+            throw new IllegalStateException("a block of pool " + store.pages + " is closed");
+        }
+        if ((now & SEALING) != 0) {
+            throw new IllegalStateException("a block of pool " + store.pages + " is being sealed by another thread");
         }
     }
 
     private void leave() {
-        if ((int) USERS.getAndAdd(this, -1) - 1 == CLOSED) {
-            chunk.pool.free(this);
+        int before = (int) STATE.getAndAdd(this, -1);
+        if (before < 0 && (before & USERS) == 1) {
+            store.free(this);
         }
     }
 
     /**
-     * Closes the block and frees its pages, which another block may then use. Closing a closed block has no effect.
+     * Closes the block and frees its pages, which another block may then use. A page that other blocks share is freed
+     * with the last of them. Closing a closed block has no effect.
      *
-     * <p>If other threads are reading or writing the block, the last of them frees the pages. If freeing them fails,
-     * for example for lack of heap memory, the block is closed nevertheless, and the pool tries again when a block is
-     * next allocated.
+     * <p>If other threads are reading or writing the block, the last of them frees the pages.
      */
     @Override
     public void close() {
-        StackRoom.requireForChange();
-        int before = (int) USERS.getAndBitwiseOr(this, CLOSED);
-        if (before == 0) {
-            chunk.pool.free(this);
+        StackRoom.requireForBlock();
+        int before = (int) STATE.getAndBitwiseOr(this, CLOSED);
+        if (before >= 0 && (before & USERS) == 0) {
+            store.free(this);
         }
     }
 }

@@ -5,142 +5,238 @@ package io.ksm4j.pool;
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.KsmException;
+import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.internal.StackRoom;
 import io.ksm4j.stats.RegionStats;
-import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
-import java.util.Arrays;
+import java.security.SecureRandom;
 import java.util.List;
 import java.util.Objects;
-import java.util.concurrent.atomic.AtomicLong;
-import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A pool of off-heap blocks for values that should merge. Equal values are stored in equal pages: each block starts on
- * a page boundary, the rest of its last page is zero, and its pages contain nothing else.
+ * A pool of off-heap blocks for values of which there are copies. Equal values are stored in equal pages: each block
+ * starts on a page boundary, the rest of its last page is zero, and its pages contain nothing else.
  *
  * <pre>{@code
- * try (MergePool pool = MergePool.create(Ksm.system(), 1L << 30)) {
+ * try (MergePool pool = MergePool.builder(Ksm.systemOrFallback(), 1L << 30)
+ *         .deduplication(Deduplication.ON_STORE)
+ *         .build()) {
  *     MergeBlock block = pool.store(bytes);
  *     byte[] copy = block.toByteArray();
  *     block.close();
  * }
  * }</pre>
  *
- * <p>The blocks are placed in a few regions, so that many blocks need few mappings. Closing a block frees its pages at
- * once, and a new block is filled with zeros. The pool is bounded: the size of its blocks, in whole pages and before
- * merging, never exceeds its capacity.
+ * <p><b>Sharing.</b> With {@link Deduplication#ON_STORE}, a value that is stored shares the pages that the pool
+ * contains already, page by page: two values that differ in one page share all others. Bytes are always compared, so no
+ * two different pages are ever shared. It works at once, on any kernel, without privileges. In addition, the kernel's
+ * {@code ksmd} merges the pages with those of other processes, if it runs. A {@link MergeDomain} restricts who shares.
  *
- * <p>Every block uses whole pages, so small values waste most of a page. With pages of 4 KiB, a pool saves memory for
- * values of about 3 KiB and more if there are two copies of each value, and of 1 KiB and more if there are eight.
- * {@code docs/pool.md} has the measurements.
+ * <p><b>Memory.</b> The blocks are placed in a few regions, so that many blocks need few mappings. The pool is bounded:
+ * the pages of its blocks, each counted once and before the kernel merges them, never exceed its capacity. The pages of
+ * closed blocks return to the kernel at once, or stay with the pool for the next blocks, up to a share of the capacity
+ * ({@link Builder#retainedShare}). A new block never shows the bytes of an old one.
  *
- * <p>Pools are safe for use by multiple threads. A block that is never closed keeps its pages until the pool is closed.
+ * <p>In the layout {@link Layout#PAGES} every block uses whole pages, so small values waste most of a page;
+ * {@link Layout#PACKED} places them side by side, where the kernel does not merge them. {@code docs/pool.md} says which
+ * to use for which values, with measurements.
+ *
+ * <p>Pools are safe for use by multiple threads. A block that is never closed keeps its pages until the pool is cleared
+ * or closed.
  *
  * @since 0.1.0
  */
 public final class MergePool implements AutoCloseable {
 
-    /** The maximum size of a region: a larger one would need more than one buffer. */
-    private static final long MAX_REGION_BYTES = 1L << 30;
-
-    private static final long MIN_REGION_BYTES = 16L << 20;
-    private static final int MAX_INITIAL_REGIONS = 32;
-
-    private final Ksm ksm;
-    private final RegionOptions options;
-    private final long capacity;
-    private final long regionBytes;
-    final int pageSize;
-
-    private final AtomicLong usedPages = new AtomicLong();
-
     /**
-     * The first of the closed blocks that still have their pages, because freeing them failed; it links to the others.
+     * Settings of a pool. Not safe for use by multiple threads.
+     *
+     * @since 0.1.0
      */
-    private final AtomicReference<@Nullable MergeBlock> unfreed = new AtomicReference<>();
+    public static final class Builder {
 
-    /** Held by the one thread that maps another region. Other threads wait for it. */
-    private final ReentrantLock growing = new ReentrantLock();
+        private final Ksm ksm;
+        private final long capacityBytes;
+        private RegionOptions options = RegionOptions.DEFAULT.withHugePages(HugePages.AVOID);
+        private Deduplication deduplication = Deduplication.NONE;
+        private MergeDomain domain = MergeDomain.everybody();
+        private Layout layout = Layout.PAGES;
+        private double retainedShare = 0.125;
+        private IntFunction<ContentHash> hashes = pageSize -> new KeyedContentHash(pageSize, new SecureRandom());
 
-    /** Replaced by a longer array to add a region; an array is never modified. */
-    private volatile Chunk[] chunks;
-
-    private volatile boolean open = true;
-
-    private MergePool(Ksm ksm, long capacity, RegionOptions options) {
-        this.ksm = ksm;
-        this.options = options;
-        this.pageSize = Math.toIntExact(ksm.pageSize());
-        this.capacity = capacity / pageSize * pageSize;
-        // Two per processor keep contention low; the maximum keeps the number of mappings small.
-        int maxRegions = Math.min(2 * Runtime.getRuntime().availableProcessors(), MAX_INITIAL_REGIONS);
-        long each = Math.max(MIN_REGION_BYTES, Math.min(capacity / maxRegions, MAX_REGION_BYTES));
-        this.regionBytes = (each + pageSize - 1) / pageSize * pageSize;
-        Chunk[] first = new Chunk[(int) Math.max(1, Math.min(maxRegions, capacity / regionBytes))];
-        int made = 0;
-        try {
-            while (made < first.length) {
-                first[made] = newChunk(regionBytes);
-                made++;
-            }
-        } catch (RuntimeException | Error e) {
-            for (int i = 0; i < made; i++) {
-                Failures.close(first[i].region, e);
-            }
-            throw e;
+        private Builder(Ksm ksm, long capacityBytes) {
+            this.ksm = ksm;
+            this.capacityBytes = capacityBytes;
         }
-        this.chunks = first;
+
+        /**
+         * Sets the options of the regions; their name becomes the name of the pool. By default regions are marked
+         * mergeable and use no huge pages, because those do not merge.
+         *
+         * @param options the options; {@code populate} must be false, because a pool's pages are created when they are
+         *     written
+         * @return this
+         * @throws IllegalArgumentException if {@code options} would populate the regions
+         */
+        public Builder options(RegionOptions options) {
+            if (options.populate()) {
+                throw new IllegalArgumentException(
+                        "the regions of a pool must not be populated: its pages are created when they are written");
+            }
+            this.options = options;
+            return this;
+        }
+
+        /**
+         * Sets when equal pages of the pool share memory. {@link Deduplication#NONE} by default.
+         *
+         * @param deduplication when
+         * @return this
+         */
+        public Builder deduplication(Deduplication deduplication) {
+            this.deduplication = Objects.requireNonNull(deduplication, "deduplication");
+            return this;
+        }
+
+        /**
+         * Sets with whom the pool may share pages. {@link MergeDomain#everybody()} by default.
+         *
+         * @param domain the domain, which may be closed once the pool is built
+         * @return this
+         */
+        public Builder domain(MergeDomain domain) {
+            this.domain = Objects.requireNonNull(domain, "domain");
+            return this;
+        }
+
+        /**
+         * Sets how values are placed. {@link Layout#PAGES} by default.
+         *
+         * @param layout the layout
+         * @return this
+         */
+        public Builder layout(Layout layout) {
+            this.layout = Objects.requireNonNull(layout, "layout");
+            return this;
+        }
+
+        /**
+         * Sets how many free pages stay with the pool for the next blocks. Taking such a page causes no page fault,
+         * which takes longer than copying the bytes. What exceeds the maximum returns to the kernel in bulk, in a
+         * thread of the pool's own, and all of it once the process could use less memory than it occupies. An eighth by
+         * default.
+         *
+         * @param share the maximum as a share of the capacity: 0, for none, to 1
+         * @return this
+         * @throws IllegalArgumentException if the share is out of range
+         */
+        public Builder retainedShare(double share) {
+            if (!(share >= 0 && share <= 1)) {
+                throw new IllegalArgumentException("share " + share + " is not between 0 and 1");
+            }
+            this.retainedShare = share;
+            return this;
+        }
+
+        /** For tests with pages that collide. */
+        Builder hashes(IntFunction<ContentHash> hashes) {
+            this.hashes = hashes;
+            return this;
+        }
+
+        /**
+         * Creates the pool.
+         *
+         * @return an empty pool
+         * @throws IllegalArgumentException if the capacity is less than a page, or more than 2^31 - 1 pages, or more
+         *     than 32 GiB in the layout {@link Layout#PACKED}
+         * @throws IllegalStateException if the domain is closed
+         * @throws KsmException as {@link Ksm#allocate(long, RegionOptions)}
+         */
+        public MergePool build() {
+            long pageSize = ksm.pageSize();
+            if (capacityBytes < pageSize) {
+                throw new IllegalArgumentException(
+                        "capacity " + capacityBytes + " is less than a page of " + pageSize + " bytes");
+            }
+            boolean isPacked = layout == Layout.PACKED;
+            int maxPages = isPacked ? Slots.maxPages(Math.toIntExact(pageSize)) : Integer.MAX_VALUE;
+            if (capacityBytes / pageSize > maxPages) {
+                throw new IllegalArgumentException("capacity " + capacityBytes + " is more than " + maxPages
+                        + " pages, the maximum of the layout " + layout);
+            }
+            RegionOptions marked = isPacked && options.marking() == Marking.MERGEABLE
+                    ? options.withMarking(Marking.UNMERGEABLE)
+                    : options;
+            ContentHash hash = deduplication == Deduplication.ON_STORE ? hashes.apply(Math.toIntExact(pageSize)) : null;
+            Pad pad = domain.pad(Math.toIntExact(pageSize));
+            return new MergePool(new PoolSettings(ksm, capacityBytes, marked, hash, pad, isPacked, retainedShare));
+        }
+    }
+
+    private final PoolSettings settings;
+
+    /** The maximum size of a block. */
+    private final long maxSize;
+
+    /** Held while the store is replaced or closed. */
+    private final ReentrantLock closing = new ReentrantLock();
+
+    private volatile BlockStore store;
+
+    private MergePool(PoolSettings settings) {
+        this.settings = settings;
+        this.maxSize =
+                Math.min(settings.capacityBytes() / settings.pageSize() * settings.pageSize(), Pages.MAX_REGION_BYTES);
+        this.store = new BlockStore(settings);
     }
 
     /**
-     * Creates a pool whose regions are marked mergeable and use no huge pages, because those do not merge.
+     * Returns a builder of a pool.
+     *
+     * @param ksm allocates the regions
+     * @param capacityBytes the maximum size of the pages of all blocks together, in bytes; at least a page
+     * @return a builder
+     */
+    public static Builder builder(Ksm ksm, long capacityBytes) {
+        return new Builder(ksm, capacityBytes);
+    }
+
+    /**
+     * Creates a pool that does not deduplicate and retains no free pages. Its regions are marked mergeable and use no
+     * huge pages, because those do not merge.
      *
      * @param ksm allocates the regions
      * @param capacityBytes the maximum size of all blocks together, in whole pages and before merging
      * @return an empty pool
-     * @throws IllegalArgumentException if the capacity is less than a page
+     * @throws IllegalArgumentException as {@link Builder#build}
      * @throws KsmException as {@link Ksm#allocate(long, RegionOptions)}
      */
     public static MergePool create(Ksm ksm, long capacityBytes) {
-        return create(ksm, capacityBytes, RegionOptions.DEFAULT.withHugePages(HugePages.AVOID));
+        return builder(ksm, capacityBytes).retainedShare(0).build();
     }
 
     /**
-     * Creates a pool.
+     * Creates a pool that does not deduplicate and retains no free pages.
      *
      * @param ksm allocates the regions
      * @param capacityBytes the maximum size of all blocks together, in whole pages and before merging
-     * @param options the options of the regions; their name becomes the name of the pool. {@code populate} must be
-     *     false, because a pool's pages are created when they are written
+     * @param options as {@link Builder#options}
      * @return an empty pool
-     * @throws IllegalArgumentException if the capacity is less than a page, or {@code options} would populate the
-     *     regions
+     * @throws IllegalArgumentException as {@link Builder#build} and {@link Builder#options}
      * @throws KsmException as {@link Ksm#allocate(long, RegionOptions)}
      */
     public static MergePool create(Ksm ksm, long capacityBytes, RegionOptions options) {
-        Objects.requireNonNull(options, "options");
-        if (capacityBytes < ksm.pageSize()) {
-            throw new IllegalArgumentException(
-                    "capacity " + capacityBytes + " is less than a page of " + ksm.pageSize() + " bytes");
-        }
-        if (options.populate()) {
-            throw new IllegalArgumentException(
-                    "the regions of a pool must not be populated: its pages are created when they are written");
-        }
-        return new MergePool(ksm, capacityBytes, options);
-    }
-
-    private Chunk newChunk(long bytes) {
-        return Chunk.map(this, ksm, bytes, options);
+        return builder(ksm, capacityBytes).options(options).retainedShare(0).build();
     }
 
     /**
-     * Allocates a block of zeros.
+     * Allocates a block of zeros that can be written. It shares no page with other blocks until it is sealed.
      *
      * @param size the size in bytes: 0 to the pool's capacity, and at most 1 GiB
      * @return an open block
@@ -150,59 +246,42 @@ public final class MergePool implements AutoCloseable {
      * @throws IllegalStateException if the pool is closed
      */
     public MergeBlock allocate(int size) {
-        if (size < 0 || size > Math.min(capacity, MAX_REGION_BYTES)) {
-            throw new IllegalArgumentException(
-                    "a block of this pool has 0 to " + Math.min(capacity, MAX_REGION_BYTES) + " bytes, not " + size);
-        }
-        StackRoom.requireForChange();
-        requireOpen();
-        freeUnfreed();
-        int pages = pages(size);
-        // Created first, because what follows needs no heap memory.
-        MergeBlock block = new MergeBlock(chunks[0], size);
-        reserve(pages);
-        boolean done = false;
-        try {
-            take(block);
-            done = true;
-        } finally {
-            if (!done) {
-                free(block);
-            }
-        }
-        // Any thread that gets the block sees where it is placed, even if it was passed on through a data race.
-        VarHandle.releaseFence();
-        return block;
+        requireSize(size);
+        StackRoom.requireForBlock();
+        BlockStore store = this.store;
+        store.pages.requireOpen();
+        return store.allocate(size);
     }
 
     /**
-     * Allocates a block of the size of a value, and copies the value into it.
+     * Stores a value. If the pool deduplicates, the block is sealed, and shares the pages that the pool contains
+     * already.
      *
      * @param value the bytes from its position to its limit; afterwards its position equals its limit
      * @return an open block that contains the bytes
-     * @throws IllegalArgumentException as {@link #allocate}
-     * @throws PoolExhaustedException as {@link #allocate}
+     * @throws IllegalArgumentException if the value is too large, as in {@link #allocate}
+     * @throws PoolExhaustedException if the pages that the pool does not contain yet do not fit into the remaining
+     *     capacity. Nothing has changed
      * @throws KsmException as {@link #allocate}
      * @throws IllegalStateException if the pool is closed
      */
     public MergeBlock store(ByteBuffer value) {
-        MergeBlock block = allocate(value.remaining());
-        try {
-            block.put(0, value);
-        } catch (RuntimeException | Error e) {
-            Failures.close(block, e);
-            throw e;
-        }
+        requireSize(value.remaining());
+        StackRoom.requireForBlock();
+        BlockStore store = this.store;
+        store.pages.requireOpen();
+        MergeBlock block = store.store(value);
+        value.position(value.limit());
         return block;
     }
 
     /**
-     * Allocates a block of the size of a value, and copies the value into it.
+     * Stores a value, as {@link #store(ByteBuffer)}.
      *
      * @param value the bytes
      * @return an open block that contains the bytes
-     * @throws IllegalArgumentException as {@link #allocate}
-     * @throws PoolExhaustedException as {@link #allocate}
+     * @throws IllegalArgumentException if the value is too large, as in {@link #allocate}
+     * @throws PoolExhaustedException as {@link #store(ByteBuffer)}
      * @throws KsmException as {@link #allocate}
      * @throws IllegalStateException if the pool is closed
      */
@@ -210,103 +289,41 @@ public final class MergePool implements AutoCloseable {
         return store(ByteBuffer.wrap(value));
     }
 
-    int pages(int size) {
-        return (int) (((long) size + pageSize - 1) / pageSize);
-    }
-
-    private void reserve(int pages) {
-        long maxPages = capacity / pageSize;
-        long used;
-        do {
-            used = usedPages.get();
-            if (used + pages > maxPages) {
-                throw new PoolExhaustedException(
-                        "pool " + this + " has no room for " + pages + " pages: its blocks use " + used + " of "
-                                + maxPages + "; close some, or create a larger pool");
-            }
-        } while (!usedPages.compareAndSet(used, used + pages));
-    }
-
-    private void take(MergeBlock block) {
-        while (true) {
-            Chunk[] all = chunks;
-            // Threads start at different regions, and try all of them before waiting for one that is in use.
-            int start = (int) ((Thread.currentThread().getId() * 0x9e3779b97f4a7c15L) >>> 33) % all.length;
-            for (int i = 0; i < all.length; i++) {
-                if (all[(start + i) % all.length].tryTake(block)) {
-                    return;
-                }
-            }
-            for (Chunk chunk : all) {
-                if (chunk.take(block)) {
-                    return;
-                }
-            }
-            grow(all, block.pages());
+    private void requireSize(int size) {
+        if (size < 0 || size > maxSize) {
+            throw new IllegalArgumentException("a block of this pool has 0 to " + maxSize + " bytes, not " + size);
         }
     }
 
     /**
-     * Adds a region if the free runs of pages are too short. Reserving more address space is free, and the bound on
-     * pages still holds. Regions are never removed, not even those added for a large block: where buffers cannot be
-     * revoked, the addresses of closed regions would accumulate until the buffers are collected.
+     * Closes all blocks at once and frees their memory. The time depends on the number of regions and on the memory,
+     * not on the number of blocks. Blocks that other threads store at the same time are closed as well, or are stored
+     * in the empty pool. For a moment the pool may occupy the memory of old and of new blocks.
+     *
+     * @throws IllegalStateException if the pool is closed; or as {@link MergeRegion#close()}, when the pool is empty
+     *     nevertheless
+     * @throws KsmException if the regions of the empty pool cannot be allocated, when nothing has changed; or as
+     *     {@link MergeRegion#close()}, when the pool is empty nevertheless
      */
-    private void grow(Chunk[] known, int pages) {
-        growing.lock();
+    public void clear() {
+        StackRoom.requireForOpening();
+        closing.lock();
         try {
-            if (chunks.length > known.length) {
-                return;
-            }
-            Chunk[] more = Arrays.copyOf(known, known.length + 1);
-            // Rounded up, so that slightly larger blocks fit there later.
-            long needed = Long.highestOneBit(2L * pages * pageSize - 1);
-            Chunk chunk = newChunk(Math.max(regionBytes, needed));
-            more[known.length] = chunk;
-            chunks = more;
-            if (!open) {
-                // close() does not wait for this thread, and may have missed the new region.
-                chunk.region.close();
-            }
-            requireOpen();
+            BlockStore old = store;
+            old.pages.requireOpen();
+            BlockStore empty = new BlockStore(settings);
+            empty.previous = old;
+            store = empty;
         } finally {
-            growing.unlock();
+            closing.unlock();
         }
+        throwIfFailed(closePrevious());
     }
 
-    /** Frees what {@link #allocate} reserved and took. If that fails, the next allocation tries again. */
-    void free(MergeBlock block) {
-        boolean done = false;
-        try {
-            if (block.firstPage != FreePages.NONE) {
-                block.chunk.giveBack(block);
-            }
-            usedPages.addAndGet(-block.pages());
-            done = true;
-        } finally {
-            if (!done) {
-                MergeBlock first;
-                do {
-                    first = unfreed.get();
-                    block.nextUnfreed = first;
-                } while (!unfreed.compareAndSet(first, block));
-            }
-        }
-    }
-
-    private void freeUnfreed() {
-        if (unfreed.get() == null) {
-            return;
-        }
-        MergeBlock block = unfreed.getAndSet(null);
-        while (block != null) {
-            MergeBlock next = block.nextUnfreed;
-            try {
-                free(block);
-            } catch (RuntimeException | Error e) {
-                // free() has put it back into the list.
-            }
-            block = next;
-        }
+    /** Returns the free pages that the pool retains to the kernel, at once. Has no effect on a closed pool. */
+    public void trim() {
+        StackRoom.requireForBlock();
+        store.pages.trim();
     }
 
     /**
@@ -315,21 +332,21 @@ public final class MergePool implements AutoCloseable {
      * @return the statistics
      */
     public PoolStats stats() {
-        Chunk[] all = chunks;
-        long blocks = 0;
-        long valueBytes = 0;
-        long address = 0;
-        for (Chunk chunk : all) {
-            blocks += chunk.blocks();
-            valueBytes += chunk.valueBytes();
-            address += chunk.region.size();
-        }
-        return new PoolStats(capacity, usedPages.get() * pageSize, valueBytes, blocks, all.length, address);
+        return store.stats();
     }
 
     /**
-     * Reads how much memory the pool's pages occupy and save, as the total over its regions. The cost is that of
-     * {@link Ksm#stats(java.util.Collection)}.
+     * Returns {@link PoolStats#usedBytes}, which is one read of a variable. Works after close, too.
+     *
+     * @return bytes of whole pages
+     */
+    public long usedBytes() {
+        return store.pages.usedBytes();
+    }
+
+    /**
+     * Reads how much memory the pool's pages occupy, and how much {@code ksmd} saves, as the total over its regions.
+     * The cost is that of {@link Ksm#stats(java.util.Collection)}.
      *
      * @return the statistics
      * @throws IllegalStateException if the pool is closed before or during the call
@@ -337,25 +354,15 @@ public final class MergePool implements AutoCloseable {
      * @throws java.io.UncheckedIOException if {@code /proc} cannot be read
      */
     public RegionStats mergeStats() {
-        requireOpen();
-        List<MergeRegion> regions =
-                Arrays.stream(chunks).map(chunk -> chunk.region).toList();
-        return ksm.stats(regions).values().stream().reduce(RegionStats.NONE, RegionStats::plus);
+        BlockStore store = this.store;
+        store.pages.requireOpen();
+        return settings.ksm().stats(store.pages.regions()).values().stream()
+                .reduce(RegionStats.NONE, RegionStats::plus);
     }
 
     /** {@return whether the pool is open; false as soon as {@link #close()} has begun} */
     public boolean isOpen() {
-        return open;
-    }
-
-    void requireOpen() {
-        if (!open) {
-            throw closedException();
-        }
-    }
-
-    IllegalStateException closedException() {
-        return new IllegalStateException("pool " + this + " is closed");
+        return store.pages.isOpen();
     }
 
     /**
@@ -368,11 +375,46 @@ public final class MergePool implements AutoCloseable {
      */
     @Override
     public void close() {
-        open = false;
-        Throwable failed = null;
-        for (Chunk chunk : chunks) {
-            failed = Failures.close(chunk.region, failed);
+        Throwable failed;
+        closing.lock();
+        try {
+            failed = store.pages.close();
+        } finally {
+            closing.unlock();
         }
+        Throwable alsoFailed = closePrevious();
+        Pad pad = settings.pad();
+        if (pad != null) {
+            pad.clear();
+        }
+        throwIfFailed(failed == null ? alsoFailed : failed);
+    }
+
+    /** Closes stores that were replaced, also those that could not be closed before; returns a failure, or null. */
+    private @Nullable Throwable closePrevious() {
+        closing.lock();
+        try {
+            BlockStore current = store;
+            Throwable failed = null;
+            for (BlockStore old = current.previous; old != null; old = old.previous) {
+                Throwable failure = old.pages.close();
+                failed = failed == null ? failure : failed;
+            }
+            if (failed == null) {
+                current.previous = null;
+            }
+            return failed;
+        } finally {
+            closing.unlock();
+        }
+    }
+
+    /** For tests that look at the memory. */
+    List<MergeRegion> regions() {
+        return store.pages.regions();
+    }
+
+    private static void throwIfFailed(@Nullable Throwable failed) {
         if (failed instanceof RuntimeException exception) {
             throw exception;
         }
@@ -384,6 +426,6 @@ public final class MergePool implements AutoCloseable {
     /** {@return the name and the capacity of the pool} */
     @Override
     public String toString() {
-        return (options.name().isEmpty() ? "" : options.name() + " ") + "of " + capacity + " bytes";
+        return store.pages.toString();
     }
 }

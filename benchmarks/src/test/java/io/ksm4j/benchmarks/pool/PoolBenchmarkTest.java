@@ -18,6 +18,10 @@ class PoolBenchmarkTest {
         try (RunningKsmd ksmd = RunningKsmd.start()) {
             PoolBenchmark pool = new PoolBenchmark(ksmd);
             assertThat(pool.time(1, 10)).containsPattern("target pool.allocate-and-free-us measured \\S+ goal 2.0 ");
+            assertThat(pool.sharing(1, 64))
+                    .contains("| store what is there already, and close it | ")
+                    .containsPattern("target pool.store-present-4k-cold-us measured \\S+ goal 3.0 ")
+                    .containsPattern("target pool.eight-tenants-to-one measured 1.000 goal 1.02 met");
             assertThat(pool.memory(List.of(65536), List.of(1, 4)))
                     .containsPattern("(?m)^\\| 65536 \\| 1.00 \\| 1.0\\d \\| 0.2\\d \\|$");
         }

@@ -80,6 +80,8 @@ class ModuleBoundariesTest {
                         "java.time..",
                         "java.security",
                         "java.util..",
+                        "javax.crypto",
+                        "javax.crypto.spec",
                         "javax.management..",
                         "javax.security.auth",
                         "jdk.jfr"));

@@ -4,6 +4,7 @@ package io.ksm4j.it.docs;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.stats.KsmCounter;
 import io.ksm4j.stats.KsmStatsMXBean;
 import io.ksm4j.stats.MergeRegistryMXBean;
 import io.ksm4j.stats.ProcessKsmStatsMXBean;
@@ -46,10 +47,28 @@ class MetricsPageTest {
 
     @Test
     void everyMeterIsListed() throws IOException {
-        Path source = ROOT.resolve("ksm-micrometer/src/main/java/io/ksm4j/micrometer/KsmMetrics.java");
+        Path sources = ROOT.resolve("ksm-micrometer/src/main/java/io/ksm4j/micrometer");
+        Set<String> meters = found(METER, Files.readString(sources.resolve("KsmMetrics.java")));
+        meters.addAll(found(METER, Files.readString(sources.resolve("PoolMetrics.java"))));
+        Arrays.stream(KsmCounter.values())
+                .flatMap(counter -> counter.metric().stream())
+                .forEach(metric -> meters.add(metric.name()));
         assertThat(found(FIRST_CELL, section("## Micrometer", "\n## ")))
-                .isEqualTo(found(METER, Files.readString(source)))
+                .isEqualTo(meters)
                 .isNotEmpty();
+    }
+
+    @Test
+    void numbersOfTheKernelAreDescribedAsInTheirTable() throws IOException {
+        String meters = section("## Micrometer", "\n## ");
+        String attributes = section("### `io.ksm4j:type=KsmStats`", "\n##");
+        for (KsmCounter counter : KsmCounter.values()) {
+            assertThat(attributes).contains(" | " + counter.unit() + " | " + counter.description() + " |\n");
+            counter.metric()
+                    .ifPresent(metric -> assertThat(meters)
+                            .contains("| `" + metric.name() + "` | ")
+                            .contains(" | " + metric.description()));
+        }
     }
 
     @Test

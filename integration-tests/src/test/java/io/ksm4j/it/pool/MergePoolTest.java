@@ -11,7 +11,9 @@ import io.ksm4j.RegionOptions;
 import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.junit.RunningKsmd;
+import io.ksm4j.pool.Deduplication;
 import io.ksm4j.pool.MergeBlock;
+import io.ksm4j.pool.MergeDomain;
 import io.ksm4j.pool.MergePool;
 import io.ksm4j.pool.PoolExhaustedException;
 import io.ksm4j.pool.PoolStats;
@@ -75,6 +77,39 @@ class MergePoolTest {
                 }
             }
             assertThat(pool.stats().usedBytes()).isZero();
+        }
+    }
+
+    @ParameterizedTest
+    @FieldSource("BACKENDS")
+    void equalValuesShareMemoryAtOnce(String backend) {
+        Ksm ksm = Ksm.with(TestedBackends.open(backend));
+        try (MergeDomain domain = MergeDomain.ofProcess()) {
+            for (MergeDomain who : List.of(MergeDomain.everybody(), domain)) {
+                try (MergePool pool = MergePool.builder(ksm, 1000L * PAGE)
+                        .deduplication(Deduplication.ON_STORE)
+                        .domain(who)
+                        .build()) {
+                    byte[] value = random(5, 7 * PAGE + 3);
+                    List<MergeBlock> blocks = new ArrayList<>();
+                    for (int i = 0; i < 100; i++) {
+                        blocks.add(pool.store(value));
+                    }
+                    assertThat(pool.stats().usedBytes()).isEqualTo(8L * PAGE);
+                    assertThat(pool.mergeStats().residentBytes()).isEqualTo(8L * PAGE);
+                    assertThat(blocks)
+                            .allSatisfy(block -> assertThat(block.toByteArray()).isEqualTo(value));
+                    MergeBlock built = pool.allocate(value.length);
+                    built.put(0, value);
+                    built.seal();
+                    blocks.forEach(MergeBlock::close);
+                    assertThat(built.toByteArray()).isEqualTo(value);
+                    assertThat(pool.stats().usedBytes()).isEqualTo(8L * PAGE);
+                    built.close();
+                    pool.trim();
+                    assertThat(pool.mergeStats().residentBytes()).isZero();
+                }
+            }
         }
     }
 
