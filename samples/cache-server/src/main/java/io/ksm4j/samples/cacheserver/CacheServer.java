@@ -10,7 +10,8 @@ import io.ksm4j.RegionOptions;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.control.KsmTuner;
 import io.ksm4j.control.TuningPolicy;
-import io.ksm4j.pool.MergePool;
+import io.ksm4j.pool.Deduplication;
+import io.ksm4j.pool.MergeDomain;
 import io.netty.bootstrap.ServerBootstrap;
 import io.netty.channel.AdaptiveRecvByteBufAllocator;
 import io.netty.channel.Channel;
@@ -67,24 +68,25 @@ public final class CacheServer implements AutoCloseable {
     private @Nullable KsmTuner tuner;
     private boolean closed;
 
-    private CacheServer(Options options) {
+    private CacheServer(Options options) throws IOException {
         this.options = options;
-        MergePool pool = MergePool.create(
-                ksm,
-                options.maxMemory,
-                RegionOptions.DEFAULT
-                        .withName("cache-server")
-                        .withMarking(merges() ? Marking.MERGEABLE : Marking.UNMERGEABLE)
-                        .withHugePages(HugePages.AVOID));
-        store = new Store(pool, ksm.pageSize(), options.databases);
-        sampler = new MergingSampler(pool);
+        RegionOptions regions = RegionOptions.DEFAULT
+                .withName("cache-server")
+                .withMarking(merges() ? Marking.MERGEABLE : Marking.UNMERGEABLE)
+                .withHugePages(HugePages.AVOID);
+        Deduplication deduplication = options.dedup == Options.Dedup.ON ? Deduplication.ON_STORE : Deduplication.NONE;
+        Map<Integer, MergeDomain> domains =
+                options.tenantSecrets == null ? Map.of() : TenantSecrets.read(options.tenantSecrets, options.databases);
+        TenantPools pools = new TenantPools(ksm, options.maxMemory, regions, deduplication, options.databases, domains);
+        store = new Store(pools);
+        sampler = new MergingSampler(store);
         configuration.put("appendonly", "no");
         configuration.put("databases", Integer.toString(options.databases));
         configuration.put("maxmemory", Long.toString(options.maxMemory));
         configuration.put("maxmemory-policy", "allkeys-lfu");
         configuration.put("save", "");
         commands = new Commands(store, this::snapshot, configuration);
-        limits = new RequestLimits(pool.stats().capacityBytes(), options.timeout);
+        limits = new RequestLimits(pools.capacityBytes(), options.timeout);
         group = new MultiThreadIoEventLoopGroup(options.ioThreads, NioIoHandler.newFactory());
     }
 
@@ -195,8 +197,8 @@ public final class CacheServer implements AutoCloseable {
     }
 
     /**
-     * Answers all requests that have been read, disconnects the clients, frees the memory, and restores the settings of
-     * {@code ksmd}. A second call has no effect.
+     * Answers all requests that have been read, disconnects the clients, and frees the memory. The settings of
+     * {@code ksmd} are restored first. A second call has no effect.
      */
     @Override
     public synchronized void close() {
@@ -204,6 +206,10 @@ public final class CacheServer implements AutoCloseable {
             return;
         }
         closed = true;
+        // First, because these settings belong to the whole machine.
+        if (tuner != null) {
+            tuner.close();
+        }
         if (listener != null) {
             listener.close().awaitUninterruptibly();
         }
@@ -223,9 +229,6 @@ public final class CacheServer implements AutoCloseable {
         group.shutdownGracefully(0, SECONDS_TO_FINISH, TimeUnit.SECONDS).awaitUninterruptibly();
         sampler.close();
         store.close();
-        if (tuner != null) {
-            tuner.close();
-        }
     }
 
     /**

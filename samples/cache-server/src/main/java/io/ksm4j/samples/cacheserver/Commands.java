@@ -268,6 +268,11 @@ final class Commands {
                         "maxmemory:" + now.pool().capacityBytes(),
                         "maxmemory_policy:" + configuration.get("maxmemory-policy"),
                         "value_bytes:" + now.pool().valueBytes(),
+                        "logical_bytes:" + now.pool().logicalBytes(),
+                        "shared_bytes:" + now.pool().sharedBytes(),
+                        "shared_stores:" + now.pool().sharedStores(),
+                        "retained_bytes:" + now.pool().retainedBytes(),
+                        "index_bytes:" + now.pool().indexBytes(),
                         "wasted_bytes:" + now.pool().wastedBytes());
             case "stats" ->
                 List.of(

@@ -3,7 +3,6 @@
 package io.ksm4j.samples.cacheserver;
 
 import io.ksm4j.KsmException;
-import io.ksm4j.pool.MergePool;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
@@ -32,7 +31,7 @@ final class MergingSampler implements AutoCloseable {
 
     private static final int IDLE_INTERVAL_SECONDS = 10;
 
-    private final MergePool pool;
+    private final Store store;
     private final Optional<ProcessHandle> ksmd = findKsmd();
     private final ScheduledExecutorService executor = Executors.newSingleThreadScheduledExecutor(task -> {
         Thread thread = new Thread(task, "ksm-sampler");
@@ -46,8 +45,8 @@ final class MergingSampler implements AutoCloseable {
     private long lastSampleNanos = System.nanoTime();
     private Optional<Duration> lastCpuTime = cpuTime();
 
-    MergingSampler(MergePool pool) {
-        this.pool = pool;
+    MergingSampler(Store store) {
+        this.store = store;
         ScheduledFuture<?> unused = executor.scheduleWithFixedDelay(this::tick, 0, 1, TimeUnit.SECONDS);
     }
 
@@ -71,7 +70,7 @@ final class MergingSampler implements AutoCloseable {
     }
 
     private Sample sample() {
-        RegionStats regions = pool.mergeStats();
+        RegionStats regions = store.mergeStats();
         long requestedBytes = regions.residentBytes() + regions.zeroBytes().orElse(0);
         long saved = regions.savedBytes() + regions.zeroBytes().orElse(0);
         KsmStats machine = KsmStats.read();

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -23,6 +24,12 @@ final class Options {
 
     /** Whether the regions of the pool are marked. */
     enum Merge {
+        ON,
+        OFF
+    }
+
+    /** Whether the pool deduplicates. */
+    enum Dedup {
         ON,
         OFF
     }
@@ -49,7 +56,8 @@ final class Options {
             converter = Bytes.class,
             defaultValue = "1g",
             description =
-                    "memory for values in whole pages before merging; suffix k, m or g (default: ${DEFAULT-VALUE})")
+                    "memory for keys and values, in whole pages; pages that values share count once; suffix k, m or g"
+                            + " (default: ${DEFAULT-VALUE})")
     long maxMemory;
 
     @Option(
@@ -66,6 +74,20 @@ final class Options {
 
     @Option(names = "--merge", paramLabel = "on|off", description = "whether values may merge (default: on)")
     Merge merge = Merge.ON;
+
+    @Option(
+            names = "--dedup",
+            paramLabel = "on|off",
+            description = "whether values share equal pages as soon as they are stored (default: on)")
+    Dedup dedup = Dedup.ON;
+
+    @Option(
+            names = "--tenant-secrets",
+            paramLabel = "FILE",
+            description = "lines with a database and a secret of at least 32 hexadecimal digits; databases share memory"
+                    + " only with those that have the same secret (default: all databases share)")
+    @Nullable
+    Path tenantSecrets;
 
     @Option(
             names = "--ksmd",

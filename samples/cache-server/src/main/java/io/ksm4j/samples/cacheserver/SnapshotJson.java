@@ -34,6 +34,10 @@ final class SnapshotJson {
                         + object(
                                 "\"capacityBytes\":" + pool.capacityBytes(),
                                 "\"usedBytes\":" + pool.usedBytes(),
+                                "\"logicalBytes\":" + pool.logicalBytes(),
+                                "\"sharedStores\":" + pool.sharedStores(),
+                                "\"retainedBytes\":" + pool.retainedBytes(),
+                                "\"indexBytes\":" + pool.indexBytes(),
                                 "\"valueBytes\":" + pool.valueBytes(),
                                 "\"wastedBytes\":" + pool.wastedBytes()),
                 "\"merging\":" + object(merging(snapshot)),

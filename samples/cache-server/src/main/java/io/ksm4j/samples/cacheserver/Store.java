@@ -11,6 +11,8 @@ import com.github.benmanes.caffeine.cache.Scheduler;
 import io.ksm4j.pool.MergeBlock;
 import io.ksm4j.pool.MergePool;
 import io.ksm4j.pool.PoolExhaustedException;
+import io.ksm4j.pool.PoolStats;
+import io.ksm4j.stats.RegionStats;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import java.nio.charset.StandardCharsets;
@@ -18,16 +20,25 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Stores keys on the heap and values in a pool. Caffeine decides which entries are evicted, and when entries expire.
+ * Stores keys on the heap and values in pools. Caffeine decides which entries are evicted, and when entries expire.
  *
- * <p>A block belongs to one entry, which enters the cache once and leaves it once; then {@link #removed} closes the
- * block. A reader that finds the block closed looks up the key again. Thread-safe.
+ * <p>A block belongs to one entry, which enters the cache once and leaves it once; then {@link Contents#removed} closes
+ * the block. Blocks are never overwritten, because they share pages. A reader that finds the block closed looks up the
+ * key again.
+ *
+ * <p><b>The maximum.</b> Caffeine weighs an entry by all pages of its value, but pages that values share are held once.
+ * So the maximum weight is what the entries weigh now, plus the memory that is left: a value that shares nothing then
+ * still fits. It is set again whenever a part of that memory may have been used.
+ *
+ * <p>Thread-safe.
  */
 final class Store implements AutoCloseable {
 
@@ -73,22 +84,6 @@ final class Store implements AutoCloseable {
             this.deadline = deadline;
         }
 
-        /** Reads the value. A concurrent overwrite is seen completely or not at all. */
-        synchronized void read(Reader reader) {
-            reader.read(block);
-        }
-
-        /**
-         * Writes a value of the same length into the block, which avoids returning its pages and allocating new ones.
-         */
-        synchronized boolean overwrite(ByteBuf value) {
-            if (block.size() != value.readableBytes()) {
-                return false;
-            }
-            block.put(0, value.nioBuffer());
-            return true;
-        }
-
         Duration timeToLive() {
             return deadline == NEVER ? FOREVER : Duration.ofMillis(Math.max(0, deadline - now()));
         }
@@ -96,25 +91,35 @@ final class Store implements AutoCloseable {
 
     private record Tenant(LongAdder keys, LongAdder valueBytes) {}
 
-    private final MergePool pool;
+    private final TenantPools source;
     private final long maxBytes;
     private final long pageSize;
-    private final Cache<Key, Entry> cache;
-    private final List<Tenant> tenants;
     private final LongAdder hits = new LongAdder();
     private final LongAdder misses = new LongAdder();
     private final LongAdder evicted = new LongAdder();
     private final LongAdder expired = new LongAdder();
+    private volatile Contents contents;
 
-    /** Creates a store. Closing the store closes the pool. */
-    Store(MergePool pool, long pageSize, int tenants) {
-        this.pool = pool;
-        this.pageSize = pageSize;
-        this.maxBytes = pool.stats().capacityBytes();
-        this.tenants = IntStream.range(0, tenants)
+    /** Creates a store. Closing the store closes its pools. */
+    Store(TenantPools source) {
+        this.source = source;
+        this.pageSize = source.pageSize();
+        this.maxBytes = source.capacityBytes();
+        this.contents = new Contents();
+    }
+
+    /** Everything between two calls of {@link #clear()}, which is replaced as a whole. */
+    private final class Contents {
+
+        private final List<TenantPools.Pools> poolsOfTenant = source.open();
+        private final List<MergePool> pools = poolsOfTenant.stream()
+                .flatMap(TenantPools.Pools::stream)
+                .distinct()
+                .toList();
+        private final List<Tenant> tenants = IntStream.range(0, source.tenants())
                 .mapToObj(index -> new Tenant(new LongAdder(), new LongAdder()))
                 .toList();
-        this.cache = Caffeine.newBuilder()
+        private final Cache<Key, Entry> cache = Caffeine.newBuilder()
                 .maximumWeight(maxBytes)
                 .weigher(this::weight)
                 .expireAfter(Expiry.writing((Key key, Entry entry) -> entry.timeToLive()))
@@ -123,6 +128,137 @@ final class Store implements AutoCloseable {
                 .executor(Runnable::run)
                 .scheduler(Scheduler.systemScheduler())
                 .build();
+
+        /** How many bytes may be stored until the maximum weight is set again. */
+        private final AtomicLong untilAdjusted = new AtomicLong();
+
+        private int weight(Key key, Entry entry) {
+            return (int) Math.min(Integer.MAX_VALUE, needed(key, entry.block.size()));
+        }
+
+        private Entry newEntry(Key key, ByteBuf value, long deadline) {
+            Entry entry = new Entry(newBlock(key, value), deadline);
+            Tenant tenant = tenants.get(key.tenant);
+            tenant.keys.increment();
+            tenant.valueBytes.add(entry.block.size());
+            return entry;
+        }
+
+        private MergeBlock newBlock(Key key, ByteBuf value) {
+            long needed = needed(key, value.readableBytes());
+            if (needed > maxBytes) {
+                throw new NoRoomException();
+            }
+            if (untilAdjusted.addAndGet(-needed) <= 0) {
+                adjustMaximum();
+            }
+            while (true) {
+                try {
+                    return poolsOfTenant
+                            .get(key.tenant)
+                            .forValue(value.readableBytes())
+                            .store(value.nioBuffer());
+                } catch (PoolExhaustedException e) {
+                    if (!evict(rounded(value.readableBytes()))) {
+                        throw new NoRoomException();
+                    }
+                }
+            }
+        }
+
+        private void adjustMaximum() {
+            var eviction = cache.policy().eviction().orElseThrow();
+            long weight = eviction.weightedSize().orElseThrow();
+            PoolStats stats = poolStats(pools);
+            long heap = Math.max(0, weight - stats.logicalBytes());
+            long left = maxBytes - stats.usedBytes() - stats.retainedBytes() - heap;
+            untilAdjusted.set(Math.max(left / 4, maxBytes / 1024));
+            if (left < 0) {
+                // What the coldest entries share with others is not freed, so more of them must go the next time.
+                pools.forEach(MergePool::trim);
+                left = Math.min(0, left + stats.retainedBytes());
+            }
+            eviction.setMaximum(Math.max(0, weight + left));
+        }
+
+        /** Evicts entries before Caffeine would; returns false if there are none left. */
+        private boolean evict(long bytes) {
+            cache.cleanUp();
+            long[] found = {0};
+            List<CacheEntry<Key, Entry>> coldest = cache.policy()
+                    .eviction()
+                    .orElseThrow()
+                    .coldest(all -> all.takeWhile(entry -> {
+                                boolean more = found[0] < bytes;
+                                found[0] += rounded(entry.getValue().block.size());
+                                return more;
+                            })
+                            .toList());
+            for (CacheEntry<Key, Entry> entry : coldest) {
+                if (cache.asMap().remove(entry.getKey(), entry.getValue())) {
+                    evicted.increment();
+                }
+            }
+            return !coldest.isEmpty();
+        }
+
+        /** Discards an entry that was in the cache. No other code does this. */
+        private void removed(@Nullable Key key, @Nullable Entry entry, RemovalCause cause) {
+            if (key == null || entry == null) {
+                throw new IllegalStateException("keys and values are held strongly");
+            }
+            if (cause == RemovalCause.SIZE) {
+                evicted.increment();
+            } else if (cause == RemovalCause.EXPIRED) {
+                expired.increment();
+            }
+            discard(key, entry);
+        }
+
+        private void discard(Key key, Entry entry) {
+            Tenant tenant = tenants.get(key.tenant);
+            tenant.keys.decrement();
+            tenant.valueBytes.add(-entry.block.size());
+            entry.block.close();
+        }
+
+        /** Reads a value, and returns false if the entry is no longer in the cache. */
+        private boolean read(Key key, Entry entry, Reader reader) {
+            try {
+                reader.read(entry.block);
+                return true;
+            } catch (IllegalStateException e) {
+                if (contents == this && cache.getIfPresent(key) == entry) {
+                    throw e;
+                }
+                return false;
+            }
+        }
+
+        /** Replaces the current entry, or none, if the predicate allows it; otherwise discards the new entry. */
+        private boolean replace(Key key, Entry entry, Predicate<@Nullable Entry> mayReplace) {
+            Entry now = null;
+            try {
+                now = cache.asMap().compute(key, (k, old) -> {
+                    if (!mayReplace.test(old)) {
+                        return old;
+                    }
+                    if (entry.deadline == SAME) {
+                        entry.deadline = old == null ? NEVER : old.deadline;
+                    }
+                    return entry;
+                });
+            } finally {
+                if (now != entry) {
+                    discard(key, entry);
+                }
+            }
+            return now == entry;
+        }
+
+        private void close() {
+            pools.forEach(MergePool::close);
+        }
     }
 
     /** Returns milliseconds of a monotonic clock. */
@@ -130,43 +266,45 @@ final class Store implements AutoCloseable {
         return TimeUnit.NANOSECONDS.toMillis(System.nanoTime());
     }
 
-    private int weight(Key key, Entry entry) {
-        return (int) Math.min(Integer.MAX_VALUE, needed(key, entry.block.size()));
-    }
-
     private long needed(Key key, long valueBytes) {
-        return wholePages(valueBytes) + key.bytes() + ENTRY_BYTES;
+        return rounded(valueBytes) + key.bytes() + ENTRY_BYTES;
     }
 
-    private long wholePages(long bytes) {
-        return (bytes + pageSize - 1) / pageSize * pageSize;
+    /** Returns how much memory a value takes that shares nothing; for values below a page, about that. */
+    private long rounded(long bytes) {
+        return bytes < pageSize
+                ? Math.min(pageSize, bytes + bytes / 8 + 16)
+                : (bytes + pageSize - 1) / pageSize * pageSize;
+    }
+
+    /** Performs an action, again if the contents were replaced and their pools closed since it began. */
+    private <T> T withContents(Function<Contents, T> action) {
+        while (true) {
+            Contents now = contents;
+            try {
+                return action.apply(now);
+            } catch (IllegalStateException e) {
+                if (now == contents) {
+                    throw e;
+                }
+            }
+        }
     }
 
     /** Reads the value of a key, and returns whether there is such a key. */
     boolean get(Key key, Reader reader) {
-        Entry entry = cache.getIfPresent(key);
-        while (entry != null && !read(key, entry, reader)) {
-            entry = cache.getIfPresent(key);
+        Contents now = contents;
+        Entry entry = now.cache.getIfPresent(key);
+        while (entry != null && !now.read(key, entry, reader)) {
+            now = contents;
+            entry = now.cache.getIfPresent(key);
         }
         (entry == null ? misses : hits).increment();
         return entry != null;
     }
 
-    /** Reads a value, and returns false if the entry is no longer in the cache. */
-    private boolean read(Key key, Entry entry, Reader reader) {
-        try {
-            entry.read(reader);
-            return true;
-        } catch (IllegalStateException e) {
-            if (cache.getIfPresent(key) == entry) {
-                throw e;
-            }
-            return false;
-        }
-    }
-
     boolean contains(Key key) {
-        boolean present = cache.getIfPresent(key) != null;
+        boolean present = contents.cache.getIfPresent(key) != null;
         (present ? hits : misses).increment();
         return present;
     }
@@ -177,9 +315,14 @@ final class Store implements AutoCloseable {
      * @throws NoRoomException if it does not fit, even if all other entries are evicted
      */
     void set(Key key, ByteBuf value, long deadline) {
-        if (!overwrite(key, value, deadline)) {
-            cache.put(key, newEntry(key, value, deadline));
+        if (deadline == SAME) {
+            set(key, value, deadline, Condition.ALWAYS);
+            return;
         }
+        withContents(now -> {
+            now.cache.put(key, now.newEntry(key, value, deadline));
+            return true;
+        });
     }
 
     /**
@@ -189,47 +332,11 @@ final class Store implements AutoCloseable {
      * @throws NoRoomException if it does not fit, even if all other entries are evicted
      */
     boolean set(Key key, ByteBuf value, long deadline, Condition condition) {
-        if (condition != Condition.ABSENT && overwrite(key, value, deadline)) {
-            return true;
-        }
         Predicate<@Nullable Entry> mayReplace =
                 old -> condition != (old == null ? Condition.PRESENT : Condition.ABSENT);
         // Checked first, so that nothing is evicted for a value that is then not stored.
-        return mayReplace.test(cache.getIfPresent(key)) && replace(key, newEntry(key, value, deadline), mayReplace);
-    }
-
-    /** Replaces the current entry, or none, if the predicate allows it; otherwise discards the new entry. */
-    private boolean replace(Key key, Entry entry, Predicate<@Nullable Entry> mayReplace) {
-        Entry now = null;
-        try {
-            now = cache.asMap().compute(key, (k, old) -> {
-                if (!mayReplace.test(old)) {
-                    return old;
-                }
-                if (entry.deadline == SAME) {
-                    entry.deadline = old == null ? NEVER : old.deadline;
-                }
-                return entry;
-            });
-        } finally {
-            if (now != entry) {
-                discard(key, entry);
-            }
-        }
-        return now == entry;
-    }
-
-    /** Overwrites the value in place. Returns false if there is no such key, or if its value has a different length. */
-    private boolean overwrite(Key key, ByteBuf value, long deadline) {
-        boolean[] overwritten = {false};
-        cache.asMap().computeIfPresent(key, (k, entry) -> {
-            overwritten[0] = entry.overwrite(value);
-            if (overwritten[0] && deadline != SAME) {
-                entry.deadline = deadline;
-            }
-            return entry;
-        });
-        return overwritten[0];
+        return withContents(now -> mayReplace.test(now.cache.getIfPresent(key))
+                && now.replace(key, now.newEntry(key, value, deadline), mayReplace));
     }
 
     /**
@@ -245,20 +352,23 @@ final class Store implements AutoCloseable {
         if (needed > maxBytes) {
             throw new NoRoomException();
         }
-        List<Entry> entries = new ArrayList<>(keys.size());
-        try {
-            for (int i = 0; i < keys.size(); i++) {
-                entries.add(newEntry(keys.get(i), values.get(i), NEVER));
+        withContents(now -> {
+            List<Entry> entries = new ArrayList<>(keys.size());
+            try {
+                for (int i = 0; i < keys.size(); i++) {
+                    entries.add(now.newEntry(keys.get(i), values.get(i), NEVER));
+                }
+            } catch (RuntimeException | Error e) {
+                for (int i = 0; i < entries.size(); i++) {
+                    now.discard(keys.get(i), entries.get(i));
+                }
+                throw e;
             }
-        } catch (RuntimeException | Error e) {
             for (int i = 0; i < entries.size(); i++) {
-                discard(keys.get(i), entries.get(i));
+                now.cache.put(keys.get(i), entries.get(i));
             }
-            throw e;
-        }
-        for (int i = 0; i < entries.size(); i++) {
-            cache.put(keys.get(i), entries.get(i));
-        }
+            return true;
+        });
     }
 
     /**
@@ -270,22 +380,20 @@ final class Store implements AutoCloseable {
      * @throws NoRoomException if the sum does not fit, even if all other entries are evicted
      */
     long increment(Key key) {
-        while (true) {
-            Entry old = cache.getIfPresent(key);
-            String[] text = {"0"};
-            if (old != null && !read(key, old, block -> text[0] = shortText(block))) {
-                continue;
+        return withContents(now -> {
+            while (true) {
+                Entry old = now.cache.getIfPresent(key);
+                String[] text = {"0"};
+                if (old != null && !now.read(key, old, block -> text[0] = shortText(block))) {
+                    continue;
+                }
+                long sum = Math.addExact(RedisInteger.parse(text[0]), 1);
+                ByteBuf value = Unpooled.copiedBuffer(Long.toString(sum), StandardCharsets.US_ASCII);
+                if (now.replace(key, now.newEntry(key, value, SAME), current -> current == old)) {
+                    return sum;
+                }
             }
-            long sum = Math.addExact(RedisInteger.parse(text[0]), 1);
-            ByteBuf value = Unpooled.copiedBuffer(Long.toString(sum), StandardCharsets.US_ASCII);
-            // The value may have been overwritten in place since it was read.
-            if (replace(
-                    key,
-                    newEntry(key, value, SAME),
-                    now -> now == old && (now == null || shortText(now.block).equals(text[0])))) {
-                return sum;
-            }
-        }
+        });
     }
 
     /** Returns a value as text; empty if it is too long for a number. */
@@ -298,7 +406,7 @@ final class Store implements AutoCloseable {
         if (deadline <= now()) {
             return delete(key);
         }
-        return cache.asMap().computeIfPresent(key, (k, entry) -> {
+        return contents.cache.asMap().computeIfPresent(key, (k, entry) -> {
                     entry.deadline = deadline;
                     return entry;
                 })
@@ -308,99 +416,67 @@ final class Store implements AutoCloseable {
     /** Returns the deadline of a key, or null if there is no such key. */
     @Nullable
     Long deadline(Key key) {
-        Entry entry = cache.getIfPresent(key);
+        Entry entry = contents.cache.getIfPresent(key);
         return entry == null ? null : entry.deadline;
     }
 
     boolean delete(Key key) {
-        return cache.asMap().remove(key) != null;
+        return contents.cache.asMap().remove(key) != null;
     }
 
+    /**
+     * Removes everything, regardless of how much that is. Another thread returns the memory to the kernel, because no
+     * client should have to wait for it.
+     */
     void clear() {
-        cache.invalidateAll();
+        Contents old = contents;
+        contents = new Contents();
+        Thread closing = new Thread(old::close, "flush");
+        closing.setDaemon(true);
+        closing.start();
     }
 
     void clear(int tenant) {
-        cache.asMap().keySet().removeIf(key -> key.tenant == tenant);
+        contents.cache.asMap().keySet().removeIf(key -> key.tenant == tenant);
     }
 
     int tenants() {
-        return tenants.size();
+        return source.tenants();
     }
 
     long keys(int tenant) {
-        return tenants.get(tenant).keys.sum();
+        return contents.tenants.get(tenant).keys.sum();
     }
 
-    private Entry newEntry(Key key, ByteBuf value, long deadline) {
-        Entry entry = new Entry(newBlock(key, value), deadline);
-        Tenant tenant = tenants.get(key.tenant);
-        tenant.keys.increment();
-        tenant.valueBytes.add(entry.block.size());
-        return entry;
+    private PoolStats poolStats(List<MergePool> pools) {
+        List<PoolStats> all = pools.stream().map(MergePool::stats).toList();
+        return new PoolStats(
+                maxBytes,
+                all.stream().mapToLong(PoolStats::usedBytes).sum(),
+                all.stream().mapToLong(PoolStats::logicalBytes).sum(),
+                all.stream().mapToLong(PoolStats::valueBytes).sum(),
+                all.stream().mapToLong(PoolStats::blocks).sum(),
+                all.stream().mapToLong(PoolStats::sharedStores).sum(),
+                all.stream().mapToLong(PoolStats::retainedBytes).sum(),
+                all.stream().mapToLong(PoolStats::indexBytes).sum(),
+                all.stream().mapToInt(PoolStats::regions).sum(),
+                all.stream().mapToLong(PoolStats::addressBytes).sum());
     }
 
-    private MergeBlock newBlock(Key key, ByteBuf value) {
-        if (needed(key, value.readableBytes()) > maxBytes) {
-            throw new NoRoomException();
-        }
-        while (true) {
-            try {
-                return pool.store(value.nioBuffer());
-            } catch (PoolExhaustedException e) {
-                if (!evict(wholePages(value.readableBytes()))) {
-                    throw new NoRoomException();
-                }
-            }
-        }
-    }
-
-    /** Evicts entries before Caffeine would; returns false if there are none left. */
-    private boolean evict(long bytes) {
-        cache.cleanUp();
-        long[] found = {0};
-        List<CacheEntry<Key, Entry>> coldest = cache.policy()
-                .eviction()
-                .orElseThrow()
-                .coldest(all -> all.takeWhile(entry -> {
-                            boolean more = found[0] < bytes;
-                            found[0] += wholePages(entry.getValue().block.size());
-                            return more;
-                        })
-                        .toList());
-        for (CacheEntry<Key, Entry> entry : coldest) {
-            if (cache.asMap().remove(entry.getKey(), entry.getValue())) {
-                evicted.increment();
-            }
-        }
-        return !coldest.isEmpty();
-    }
-
-    /** Discards an entry that was in the cache. No other code does this. */
-    private void removed(@Nullable Key key, @Nullable Entry entry, RemovalCause cause) {
-        if (key == null || entry == null) {
-            throw new IllegalStateException("keys and values are held strongly");
-        }
-        if (cause == RemovalCause.SIZE) {
-            evicted.increment();
-        } else if (cause == RemovalCause.EXPIRED) {
-            expired.increment();
-        }
-        discard(key, entry);
-    }
-
-    private void discard(Key key, Entry entry) {
-        Tenant tenant = tenants.get(key.tenant);
-        tenant.keys.decrement();
-        tenant.valueBytes.add(-entry.block.size());
-        entry.block.close();
+    /** Reads how much memory the values occupy. */
+    RegionStats mergeStats() {
+        return withContents(
+                now -> now.pools.stream().map(MergePool::mergeStats).reduce(RegionStats.NONE, RegionStats::plus));
     }
 
     /** Returns a snapshot with the numbers of this store and the given ones. */
     Snapshot snapshot(long uptimeSeconds, long commands, int clients, Snapshot.Merging merging, Snapshot.Ksmd ksmd) {
-        List<Snapshot.Tenant> filled = IntStream.range(0, tenants.size())
+        Contents now = contents;
+        List<Snapshot.Tenant> filled = IntStream.range(0, tenants())
                 .mapToObj(index -> new Snapshot.Tenant(
-                        index, keys(index), tenants.get(index).valueBytes.sum()))
+                        index,
+                        now.tenants.get(index).keys.sum(),
+                        now.tenants.get(index).valueBytes.sum()))
                 .filter(tenant -> tenant.keys() > 0)
                 .toList();
         return new Snapshot(
@@ -413,7 +489,7 @@ final class Store implements AutoCloseable {
                 evicted.sum(),
                 expired.sum(),
                 clients,
-                pool.stats(),
+                poolStats(now.pools),
                 merging,
                 ksmd);
     }
@@ -421,7 +497,7 @@ final class Store implements AutoCloseable {
     /** Frees all memory. There must be no clients any more. */
     @Override
     public void close() {
-        cache.invalidateAll();
-        pool.close();
+        contents.close();
+        source.close();
     }
 }

@@ -8,8 +8,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
@@ -17,6 +21,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import redis.clients.jedis.Jedis;
 import redis.clients.jedis.params.SetParams;
 
@@ -101,9 +106,9 @@ class EvictionTest {
         try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m");
                 Jedis jedis = running.jedis()) {
             for (int i = 0; i < 900; i++) {
-                jedis.set("key" + i, "x".repeat(4000));
+                jedis.set("key" + i, i + "x".repeat(4000));
             }
-            byte[] large = new byte[(4 << 20) - 4096];
+            byte[] large = random((4 << 20) - 4096);
 
             assertThat(jedis.set("large".getBytes(StandardCharsets.US_ASCII), large))
                     .isEqualTo("OK");
@@ -114,14 +119,20 @@ class EvictionTest {
         }
     }
 
+    private static byte[] random(int length) {
+        byte[] bytes = new byte[length];
+        new Random(length).nextBytes(bytes);
+        return bytes;
+    }
+
     @Test
     void evictsNothingForAConditionalSetThatFails() throws IOException {
         try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m");
                 Jedis jedis = running.jedis()) {
             for (int i = 0; i < 700; i++) {
-                jedis.set("key" + i, "x".repeat(4000));
+                jedis.set("key" + i, i + "x".repeat(4000));
             }
-            byte[] large = new byte[3 << 20];
+            byte[] large = random(3 << 20);
             byte[] present = "key0".getBytes(StandardCharsets.US_ASCII);
             byte[] absent = "none".getBytes(StandardCharsets.US_ASCII);
 
@@ -152,6 +163,106 @@ class EvictionTest {
                     .hasMessageStartingWith("OOM ");
             assertThat(jedis.exists("a", "b")).isZero();
             assertThat(jedis.get("key")).isEqualTo("value");
+        }
+    }
+
+    /** As many tenants with the same values as would never fit side by side. */
+    @Test
+    void equalValuesOfTenantsTakeTheRoomOfOne() throws IOException {
+        int tenants = 8;
+        int values = 400;
+        try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m");
+                Jedis jedis = running.jedis()) {
+            List<byte[]> data = new ArrayList<>();
+            for (int i = 0; i < values; i++) {
+                data.add(Arrays.copyOf(value(i, 0, i), 4096));
+            }
+            for (int tenant = 0; tenant < tenants; tenant++) {
+                jedis.select(tenant);
+                for (int i = 0; i < values; i++) {
+                    jedis.set(("k" + i).getBytes(StandardCharsets.US_ASCII), data.get(i));
+                }
+            }
+            for (int tenant = 0; tenant < tenants; tenant++) {
+                jedis.select(tenant);
+                for (int i = 0; i < values; i++) {
+                    assertThat(jedis.get(("k" + i).getBytes(StandardCharsets.US_ASCII)))
+                            .isEqualTo(data.get(i));
+                }
+            }
+            Snapshot now = running.server.snapshot();
+            assertThat(now.evictedKeys()).isZero();
+            assertThat(now.pool().logicalBytes()).isEqualTo((long) tenants * values * 4096);
+            assertThat(now.pool().usedBytes()).isEqualTo(values * 4096L);
+        }
+    }
+
+    @Test
+    void smallValuesDoNotTakeAPageEach() throws IOException {
+        try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m");
+                Jedis jedis = running.jedis()) {
+            for (int i = 0; i < 5000; i++) {
+                jedis.set("k" + i, "value " + i);
+            }
+            assertThat(running.server.snapshot().evictedKeys()).isZero();
+            assertThat(running.server.snapshot().pool().usedBytes()).isLessThan(5000 * 32L);
+        }
+    }
+
+    @Test
+    void withoutDeduplicationTheyDoNotFit() throws IOException {
+        try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m", "--dedup", "off");
+                Jedis jedis = running.jedis()) {
+            for (int i = 0; i < 2000; i++) {
+                jedis.set("key" + i, "x".repeat(4000));
+            }
+            assertThat(running.server.snapshot().evictedKeys()).isPositive();
+            assertThat(running.server.snapshot().pool().sharedStores()).isZero();
+        }
+    }
+
+    @Test
+    void tenantsShareWithThoseOfTheSameSecretOnly(@TempDir Path directory) throws IOException {
+        String secret = "0123456789abcdef0123456789abcdef";
+        Path file = Files.writeString(
+                directory.resolve("secrets"),
+                "# a comment\n\n1 " + secret + "\n2 " + secret + "\n3 ff" + secret + "\n");
+        try (ServerUnderTest running = new ServerUnderTest("--tenant-secrets", file.toString());
+                Jedis jedis = running.jedis()) {
+            for (int tenant = 0; tenant < 5; tenant++) {
+                jedis.select(tenant);
+                jedis.set("key", "x".repeat(4000));
+            }
+            assertThat(running.server.snapshot().pool().usedBytes())
+                    .as("0 with 4, 1 with 2, and 3 alone")
+                    .isEqualTo(3 * 4096);
+            for (int tenant = 0; tenant < 5; tenant++) {
+                jedis.select(tenant);
+                assertThat(jedis.get("key")).isEqualTo("x".repeat(4000));
+            }
+            jedis.flushAll();
+            jedis.set("key", "value");
+            assertThat(jedis.get("key")).isEqualTo("value");
+        }
+    }
+
+    @Test
+    void aFileOfSecretsWithAnythingElseIsRefused(@TempDir Path directory) throws IOException {
+        String secret = "0123456789abcdef0123456789abcdef";
+        for (String line : List.of(
+                "16 " + secret,
+                "-1 " + secret,
+                "x " + secret,
+                "1",
+                "1 " + secret.substring(2),
+                "1 " + secret + " 2",
+                "1 " + secret.replace('0', 'g'),
+                "1 " + secret + "\n1 " + secret)) {
+            Path file = Files.writeString(directory.resolve("secrets"), line + "\n");
+            assertThatThrownBy(() -> new ServerUnderTest("--tenant-secrets", file.toString()))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageContaining("line ")
+                    .hasMessageNotContaining(secret);
         }
     }
 }

@@ -6,6 +6,7 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.ksm4j.MergeRegistry;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.Socket;
@@ -18,6 +19,8 @@ import redis.clients.jedis.Jedis;
 final class ServerUnderTest implements AutoCloseable {
 
     final CacheServer server;
+
+    private final long openBefore = MergeRegistry.system().openRegions();
 
     ServerUnderTest(String... options) throws IOException {
         this(Duration.ofMinutes(1), options);
@@ -57,7 +60,7 @@ final class ServerUnderTest implements AutoCloseable {
         } finally {
             server.close();
         }
-        assertThat(server.snapshot().pool().blocks()).isZero();
+        assertThat(MergeRegistry.system().openRegions()).isEqualTo(openBefore);
     }
 
     /** A client that sends and reads raw bytes. */

@@ -23,7 +23,7 @@ class SnapshotJsonTest {
             7,
             5,
             2,
-            new PoolStats(1L << 30, 65_536, 50_000, 12, 1, 1L << 26),
+            new PoolStats(1L << 30, 65_536, 98_304, 50_000, 12, 8, 4096, 512, 1, 1L << 26),
             new Snapshot.Merging(65_536, 40_960, 24_576),
             new Snapshot.Ksmd(true, OptionalDouble.of(0.125), OptionalLong.of(41), OptionalLong.of(6)));
 
@@ -33,7 +33,8 @@ class SnapshotJsonTest {
                 {"time":1700000000123,"uptimeSeconds":75,"keys":12,\
                 "tenants":[{"index":0,"keys":8,"valueBytes":30000},{"index":3,"keys":4,"valueBytes":20000}],\
                 "hits":900,"misses":100,"commands":2000,"evictedKeys":7,"expiredKeys":5,"connectedClients":2,\
-                "pool":{"capacityBytes":1073741824,"usedBytes":65536,"valueBytes":50000,"wastedBytes":15536},\
+                "pool":{"capacityBytes":1073741824,"usedBytes":65536,"logicalBytes":98304,\
+                "sharedStores":8,"retainedBytes":4096,"indexBytes":512,"valueBytes":50000,"wastedBytes":48304},\
                 "merging":{"requestedBytes":65536,"residentBytes":40960,"savedBytes":24576},\
                 "ksmd":{"running":true,"coreShare":0.1250,"fullScans":41,"pagesSharing":6}}""");
     }

@@ -19,7 +19,7 @@ final class Snapshots {
             0,
             0,
             0,
-            new PoolStats(1L << 30, 0, 0, 0, 0, 0),
+            new PoolStats(1L << 30, 0, 0, 0, 0, 0, 0, 0, 0, 0),
             Snapshot.Merging.NONE,
             Snapshot.Ksmd.UNKNOWN);
 

@@ -257,7 +257,7 @@ class StatusPageInBrowserTest {
                 7,
                 5,
                 2,
-                new PoolStats(1L << 30, 512 << 20, 384 << 20, 131_072, 8, 1L << 30),
+                new PoolStats(1L << 30, 512 << 20, 512 << 20, 384 << 20, 131_072, 0, 0, 0, 8, 1L << 30),
                 new Snapshot.Merging(512 << 20, 72 << 20, 440 << 20),
                 ksm
                         ? new Snapshot.Ksmd(

@@ -6,10 +6,12 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
-import io.ksm4j.pool.MergePool;
+import io.ksm4j.RegionOptions;
+import io.ksm4j.pool.Deduplication;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import java.nio.charset.StandardCharsets;
+import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -27,10 +29,11 @@ class StoreTest {
     @Test
     void incrementDoesNotLoseConcurrentWrites() throws Exception {
         Ksm ksm = Ksm.systemOrFallback();
+        TenantPools pools = new TenantPools(ksm, 1 << 20, RegionOptions.DEFAULT, Deduplication.ON_STORE, 1, Map.of());
         Key key = new Key(0, bytes("n"));
         AtomicBoolean enough = new AtomicBoolean();
         ExecutorService thread = Executors.newSingleThreadExecutor();
-        try (Store store = new Store(MergePool.create(ksm, 1 << 20), ksm.pageSize(), 1)) {
+        try (Store store = new Store(pools)) {
             Future<?> counting = thread.submit(() -> {
                 while (!enough.get()) {
                     store.increment(key);
@@ -38,7 +41,6 @@ class StoreTest {
             });
             try {
                 for (int i = 0; i < 20_000; i++) {
-                    // All have the same length, so that they are overwritten in place.
                     long number = 1_000_000_000 + i * 100_000L;
                     store.set(key, bytes(Long.toString(number)), Store.NEVER);
                     assertThat(store.increment(key)).isBetween(number + 1, number + 99_999);
