@@ -71,8 +71,10 @@ final class MergingSampler implements AutoCloseable {
 
     private Sample sample() {
         RegionStats regions = store.mergeStats();
-        long requestedBytes = regions.residentBytes() + regions.zeroBytes().orElse(0);
-        long saved = regions.savedBytes() + regions.zeroBytes().orElse(0);
+        // Values that share pages have requested them, too.
+        long shared = store.sharedBytes();
+        long requestedBytes = regions.residentBytes() + regions.zeroBytes().orElse(0) + shared;
+        long saved = regions.savedBytes() + regions.zeroBytes().orElse(0) + shared;
         KsmStats machine = KsmStats.read();
         return new Sample(
                 new Snapshot.Merging(requestedBytes, requestedBytes - saved, saved),

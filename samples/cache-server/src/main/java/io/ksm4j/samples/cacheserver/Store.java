@@ -21,6 +21,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Function;
 import java.util.function.Predicate;
@@ -98,14 +99,14 @@ final class Store implements AutoCloseable {
     private final LongAdder misses = new LongAdder();
     private final LongAdder evicted = new LongAdder();
     private final LongAdder expired = new LongAdder();
-    private volatile Contents contents;
+    private final AtomicReference<Contents> contents;
 
     /** Creates a store. Closing the store closes its pools. */
     Store(TenantPools source) {
         this.source = source;
         this.pageSize = source.pageSize();
         this.maxBytes = source.capacityBytes();
-        this.contents = new Contents();
+        this.contents = new AtomicReference<>(new Contents());
     }
 
     /** Everything between two calls of {@link #clear()}, which is replaced as a whole. */
@@ -137,7 +138,17 @@ final class Store implements AutoCloseable {
         }
 
         private Entry newEntry(Key key, ByteBuf value, long deadline) {
-            Entry entry = new Entry(newBlock(key, value), deadline);
+            MergeBlock block = newBlock(key, value);
+            Entry entry;
+            boolean done = false;
+            try {
+                entry = new Entry(block, deadline);
+                done = true;
+            } finally {
+                if (!done) {
+                    block.close();
+                }
+            }
             Tenant tenant = tenants.get(key.tenant);
             tenant.keys.increment();
             tenant.valueBytes.add(entry.block.size());
@@ -159,7 +170,7 @@ final class Store implements AutoCloseable {
                             .forValue(value.readableBytes())
                             .store(value.nioBuffer());
                 } catch (PoolExhaustedException e) {
-                    if (!evict(rounded(value.readableBytes()))) {
+                    if (!evict(value.readableBytes())) {
                         throw new NoRoomException();
                     }
                 }
@@ -181,15 +192,21 @@ final class Store implements AutoCloseable {
             eviction.setMaximum(Math.max(0, weight + left));
         }
 
-        /** Evicts entries before Caffeine would; returns false if there are none left. */
+        /**
+         * Evicts entries before Caffeine would, of the kind of values that has no room.
+         *
+         * @return false if there are none left
+         */
         private boolean evict(long bytes) {
             cache.cleanUp();
+            boolean isSmall = bytes < pageSize;
             long[] found = {0};
             List<CacheEntry<Key, Entry>> coldest = cache.policy()
                     .eviction()
                     .orElseThrow()
-                    .coldest(all -> all.takeWhile(entry -> {
-                                boolean more = found[0] < bytes;
+                    .coldest(all -> all.filter(entry -> entry.getValue().block.size() < pageSize == isSmall)
+                            .takeWhile(entry -> {
+                                boolean more = found[0] < rounded(bytes);
                                 found[0] += rounded(entry.getValue().block.size());
                                 return more;
                             })
@@ -228,7 +245,7 @@ final class Store implements AutoCloseable {
                 reader.read(entry.block);
                 return true;
             } catch (IllegalStateException e) {
-                if (contents == this && cache.getIfPresent(key) == entry) {
+                if (contents.get() == this && cache.getIfPresent(key) == entry) {
                     throw e;
                 }
                 return false;
@@ -280,11 +297,11 @@ final class Store implements AutoCloseable {
     /** Performs an action, again if the contents were replaced and their pools closed since it began. */
     private <T> T withContents(Function<Contents, T> action) {
         while (true) {
-            Contents now = contents;
+            Contents now = contents.get();
             try {
                 return action.apply(now);
             } catch (IllegalStateException e) {
-                if (now == contents) {
+                if (now == contents.get()) {
                     throw e;
                 }
             }
@@ -293,10 +310,10 @@ final class Store implements AutoCloseable {
 
     /** Reads the value of a key, and returns whether there is such a key. */
     boolean get(Key key, Reader reader) {
-        Contents now = contents;
+        Contents now = contents.get();
         Entry entry = now.cache.getIfPresent(key);
         while (entry != null && !now.read(key, entry, reader)) {
-            now = contents;
+            now = contents.get();
             entry = now.cache.getIfPresent(key);
         }
         (entry == null ? misses : hits).increment();
@@ -304,7 +321,7 @@ final class Store implements AutoCloseable {
     }
 
     boolean contains(Key key) {
-        boolean present = contents.cache.getIfPresent(key) != null;
+        boolean present = contents.get().cache.getIfPresent(key) != null;
         (present ? hits : misses).increment();
         return present;
     }
@@ -342,8 +359,7 @@ final class Store implements AutoCloseable {
     /**
      * Stores many values.
      *
-     * @throws NoRoomException if they do not all fit, even if all other entries are evicted; then none is stored and
-     *     none is evicted
+     * @throws NoRoomException if they do not all fit, even if all other entries are evicted; then none is stored
      */
     void setAll(List<Key> keys, List<ByteBuf> values) {
         long needed = IntStream.range(0, keys.size())
@@ -385,6 +401,9 @@ final class Store implements AutoCloseable {
                 Entry old = now.cache.getIfPresent(key);
                 String[] text = {"0"};
                 if (old != null && !now.read(key, old, block -> text[0] = shortText(block))) {
+                    if (now != contents.get()) {
+                        throw new IllegalStateException("the contents were replaced");
+                    }
                     continue;
                 }
                 long sum = Math.addExact(RedisInteger.parse(text[0]), 1);
@@ -406,7 +425,7 @@ final class Store implements AutoCloseable {
         if (deadline <= now()) {
             return delete(key);
         }
-        return contents.cache.asMap().computeIfPresent(key, (k, entry) -> {
+        return contents.get().cache.asMap().computeIfPresent(key, (k, entry) -> {
                     entry.deadline = deadline;
                     return entry;
                 })
@@ -416,12 +435,12 @@ final class Store implements AutoCloseable {
     /** Returns the deadline of a key, or null if there is no such key. */
     @Nullable
     Long deadline(Key key) {
-        Entry entry = contents.cache.getIfPresent(key);
+        Entry entry = contents.get().cache.getIfPresent(key);
         return entry == null ? null : entry.deadline;
     }
 
     boolean delete(Key key) {
-        return contents.cache.asMap().remove(key) != null;
+        return contents.get().cache.asMap().remove(key) != null;
     }
 
     /**
@@ -429,15 +448,18 @@ final class Store implements AutoCloseable {
      * client should have to wait for it.
      */
     void clear() {
-        Contents old = contents;
-        contents = new Contents();
-        Thread closing = new Thread(old::close, "flush");
-        closing.setDaemon(true);
-        closing.start();
+        Contents old = contents.getAndSet(new Contents());
+        try {
+            Thread closing = new Thread(old::close, "flush");
+            closing.setDaemon(true);
+            closing.start();
+        } catch (OutOfMemoryError noThread) {
+            old.close();
+        }
     }
 
     void clear(int tenant) {
-        contents.cache.asMap().keySet().removeIf(key -> key.tenant == tenant);
+        contents.get().cache.asMap().keySet().removeIf(key -> key.tenant == tenant);
     }
 
     int tenants() {
@@ -445,7 +467,7 @@ final class Store implements AutoCloseable {
     }
 
     long keys(int tenant) {
-        return contents.tenants.get(tenant).keys.sum();
+        return contents.get().tenants.get(tenant).keys.sum();
     }
 
     private PoolStats poolStats(List<MergePool> pools) {
@@ -469,9 +491,14 @@ final class Store implements AutoCloseable {
                 now -> now.pools.stream().map(MergePool::mergeStats).reduce(RegionStats.NONE, RegionStats::plus));
     }
 
+    /** Returns how much memory values save by sharing pages. */
+    long sharedBytes() {
+        return poolStats(contents.get().pools).sharedBytes();
+    }
+
     /** Returns a snapshot with the numbers of this store and the given ones. */
     Snapshot snapshot(long uptimeSeconds, long commands, int clients, Snapshot.Merging merging, Snapshot.Ksmd ksmd) {
-        Contents now = contents;
+        Contents now = contents.get();
         List<Snapshot.Tenant> filled = IntStream.range(0, tenants())
                 .mapToObj(index -> new Snapshot.Tenant(
                         index,
@@ -497,7 +524,7 @@ final class Store implements AutoCloseable {
     /** Frees all memory. There must be no clients any more. */
     @Override
     public void close() {
-        contents.close();
+        contents.get().close();
         source.close();
     }
 }
