@@ -46,14 +46,22 @@ final class BlockStore {
     private final Counters counters = new Counters();
 
     BlockStore(PoolSettings settings) {
-        this.pages = new Pages(settings);
-        this.pageSize = pages.pageSize;
-        this.wholePages = new WholePages(pages, settings.hash());
-        this.slots = settings.isPacked() ? new Slots(pages, settings.hash()) : null;
+        this.pageSize = settings.pageSize();
         this.pad = settings.pad();
         this.emptyPage = new byte[pageSize];
         combineWithPad(emptyPage, 0, pageSize);
         this.scratch = new Scratch(2 * pageSize);
+        this.pages = new Pages(settings);
+        boolean done = false;
+        try {
+            this.wholePages = new WholePages(pages, settings.hash());
+            this.slots = settings.isPacked() ? new Slots(pages, settings.hash()) : null;
+            done = true;
+        } finally {
+            if (!done) {
+                pages.close();
+            }
+        }
     }
 
     /** Returns the number of pieces of a value. */
@@ -365,6 +373,14 @@ final class BlockStore {
         }
     }
 
+    /** Overwrites what is left of the pad and of values on the heap. Called once the pages are closed. */
+    void clearSecrets() {
+        if (pad != null) {
+            Arrays.fill(emptyPage, (byte) 0);
+            scratch.clear();
+        }
+    }
+
     PoolStats stats() {
         List<MergeRegion> regions = pages.regions();
         long address = regions.stream().mapToLong(MergeRegion::size).sum();
@@ -374,7 +390,7 @@ final class BlockStore {
             index = wholePages.index.bytes() + address / pageSize * 2 * Integer.BYTES;
         }
         if (slots != null && slots.index != null) {
-            index += slots.index.bytes();
+            index += slots.index.bytes() + slots.indexedBytes();
         }
         return new PoolStats(
                 pages.capacity(),

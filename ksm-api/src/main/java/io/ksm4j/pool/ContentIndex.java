@@ -20,8 +20,8 @@ import java.util.concurrent.locks.ReentrantLock;
  *    the high bits: stripe
  * </pre>
  *
- * <p>A stripe's lock is held for a lookup, for the comparison of one piece, and for changing a count. Pieces are copied
- * without it.
+ * <p>A stripe's lock is held for a lookup, for the comparison of one piece, for changing a count, and for a larger
+ * table. Values are copied without it.
  */
 final class ContentIndex {
 
@@ -49,7 +49,7 @@ final class ContentIndex {
             while (slots[slot] != 0) {
                 slot = (slot + 1) & mask;
             }
-            slots[slot] = (long) hash << 32 | (piece + 1);
+            slots[slot] = (long) hash << 32 | ((piece + 1) & 0xffff_ffffL);
             filled++;
         }
 
@@ -57,7 +57,7 @@ final class ContentIndex {
         private void remove(int hash, int piece) {
             int mask = slots.length - 1;
             int gap = hash & mask;
-            long entry = (long) hash << 32 | (piece + 1);
+            long entry = (long) hash << 32 | ((piece + 1) & 0xffff_ffffL);
             while (slots[gap] != entry) {
                 gap = (gap + 1) & mask;
             }

@@ -10,8 +10,8 @@ import java.nio.ReadOnlyBufferException;
 import java.util.Objects;
 
 /**
- * A value in a {@link MergePool}. The value starts on a page boundary, and the rest of its last page is zero, so that
- * values with equal bytes have equal pages.
+ * A value in a {@link MergePool}. In the layout {@link Layout#PAGES} it starts on a page boundary, and the rest of its
+ * last page is zero, so that values with equal bytes have equal pages.
  *
  * <p>Bytes are copied in and out. There are no views of a block, because a view could outlive the block and expose the
  * bytes of the next one, and because blocks of a deduplicating pool share pages.
@@ -130,7 +130,7 @@ public abstract sealed class MergeBlock implements AutoCloseable {
 
     abstract int piece(int index);
 
-    /** Sets a piece, before other threads can see the block, or while it is sealed. */
+    /** Sets a piece, before other threads can see the block, or while it is being sealed. */
     abstract void setPiece(int index, int piece);
 
     /**
@@ -145,6 +145,7 @@ public abstract sealed class MergeBlock implements AutoCloseable {
     public void put(int offset, ByteBuffer source) {
         int length = source.remaining();
         Objects.checkFromIndexSize(offset, length, size());
+        StackRoom.requireForBlock();
         enter(true);
         try {
             store.write(this, offset, source, length);
@@ -180,6 +181,8 @@ public abstract sealed class MergeBlock implements AutoCloseable {
     public void get(int offset, ByteBuffer target) {
         int length = target.remaining();
         Objects.checkFromIndexSize(offset, length, size());
+        // If another thread closes the block in the meantime, this one frees it.
+        StackRoom.requireForBlock();
         enter(false);
         try {
             store.read(this, offset, target, length);

@@ -19,8 +19,9 @@ import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A pool of off-heap blocks for values of which there are copies. Equal values are stored in equal pages: each block
- * starts on a page boundary, the rest of its last page is zero, and its pages contain nothing else.
+ * A pool of off-heap blocks for values of which there are copies. In the layout {@link Layout#PAGES} equal values are
+ * stored in equal pages: each block starts on a page boundary, the rest of its last page is zero, and its pages contain
+ * nothing else.
  *
  * <pre>{@code
  * try (MergePool pool = MergePool.builder(Ksm.systemOrFallback(), 1L << 30)
@@ -386,6 +387,7 @@ public final class MergePool implements AutoCloseable {
         Pad pad = settings.pad();
         if (pad != null) {
             pad.clear();
+            store.clearSecrets();
         }
         throwIfFailed(failed == null ? alsoFailed : failed);
     }
@@ -398,6 +400,7 @@ public final class MergePool implements AutoCloseable {
             Throwable failed = null;
             for (BlockStore old = current.previous; old != null; old = old.previous) {
                 Throwable failure = old.pages.close();
+                old.clearSecrets();
                 failed = failed == null ? failure : failed;
             }
             if (failed == null) {

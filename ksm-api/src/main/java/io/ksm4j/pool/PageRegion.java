@@ -32,7 +32,7 @@ final class PageRegion {
     /** In the result of {@link #take}: the page contains old bytes. */
     static final int RETAINED = 1 << 31;
 
-    /** The maximum number of pages in one call of the kernel, during which these pages are unavailable. */
+    /** The maximum number of pages that are trimmed in one call of the kernel, during which they are unavailable. */
     private static final int MAX_RUN = 512;
 
     final MergeRegion region;

@@ -134,14 +134,14 @@ final class Pages {
                 }
             }
         } finally {
-            if (backoff != null) {
-                backoff.end();
-            }
             if (taken < count) {
                 for (int i = 0; i < taken; i++) {
                     retainOrDiscard(into[i] & ~PageRegion.RETAINED, 1);
                 }
                 usedPages.addAndGet(-count);
+            }
+            if (backoff != null) {
+                backoff.end();
             }
         }
     }
@@ -190,6 +190,8 @@ final class Pages {
         usedPages.addAndGet(-count);
         if (isTooMuch) {
             trimmer.start();
+        } else if (maxRetained > 0) {
+            trimmer.startIfNecessary();
         }
     }
 

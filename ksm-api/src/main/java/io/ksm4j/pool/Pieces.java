@@ -40,7 +40,7 @@ abstract sealed class Pieces permits WholePages, Slots {
     /**
      * Returns whether a piece of the index contains these bytes.
      *
-     * @param content the bytes, zeros up to the size of a page, and room for another page, which is overwritten
+     * @param content the bytes, what a piece contains behind them, and room for another page, which is overwritten
      */
     abstract boolean hasContent(int piece, byte[] content, int length);
 

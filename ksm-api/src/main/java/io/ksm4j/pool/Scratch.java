@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.pool;
 
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
 
@@ -27,6 +28,16 @@ final class Scratch {
     byte[] take() {
         byte[] array = slots.getAndSet(slot(), null);
         return array == null ? new byte[length] : array;
+    }
+
+    /** Overwrites the arrays that no thread has taken. */
+    void clear() {
+        for (int slot = 0; slot < SLOTS; slot++) {
+            byte[] array = slots.getAndSet(slot, null);
+            if (array != null) {
+                Arrays.fill(array, (byte) 0);
+            }
+        }
     }
 
     void giveBack(byte @Nullable [] array) {

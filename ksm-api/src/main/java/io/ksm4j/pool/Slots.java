@@ -4,6 +4,7 @@ package io.ksm4j.pool;
 
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
@@ -108,6 +109,9 @@ final class Slots extends Pieces {
     private final int pageSize;
     private final int slotBits;
 
+    /** The number of slots in all slabs. */
+    private final AtomicLong slots = new AtomicLong();
+
     /** The class of each length, by units, rounded up. */
     private final SizeClass[] classes;
 
@@ -185,6 +189,7 @@ final class Slots extends Pieces {
         pages.take(taken, 1);
         slab.page = taken[0] & ~PageRegion.RETAINED;
         pages.region(slab.page).slabs[pages.indexInRegion(slab.page)] = slab;
+        slots.addAndGet(sizeClass.slots);
         return slab;
     }
 
@@ -209,9 +214,15 @@ final class Slots extends Pieces {
             sizeClass.lock.unlock();
         }
         if (isEmpty) {
+            slots.addAndGet(-sizeClass.slots);
             pages.region(slab.page).slabs[pages.indexInRegion(slab.page)] = null;
             pages.giveBack(slab.page, 1);
         }
+    }
+
+    /** {@return the heap memory of what the slabs keep for the index, in bytes} */
+    long indexedBytes() {
+        return slots.get() * 2 * Integer.BYTES;
     }
 
     @Override

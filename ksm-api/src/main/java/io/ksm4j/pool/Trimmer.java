@@ -27,6 +27,13 @@ final class Trimmer {
         this.store = new WeakReference<>(store);
     }
 
+    /** Called when pages are retained. Cannot fail. */
+    void startIfNecessary() {
+        if (!isRunning.get()) {
+            start();
+        }
+    }
+
     /** Called when a region retains more than the maximum. Cannot fail: without a thread, the caller trims. */
     void start() {
         if (!isRunning.compareAndSet(false, true)) {
@@ -34,7 +41,8 @@ final class Trimmer {
             return;
         }
         try {
-            Thread started = new Thread(this::run, "ksm4j-pool-trimmer");
+            // Without the caller's inheritable thread-locals, which may be those of a request.
+            Thread started = new Thread(null, this::run, "ksm4j-pool-trimmer", 0, false);
             started.setDaemon(true);
             started.setContextClassLoader(ClassLoader.getSystemClassLoader());
             thread = started;

@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.pool;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
+import static org.awaitility.Awaitility.await;
+
 import io.ksm4j.Ksm;
 import io.ksm4j.faults.Faults;
 import java.util.ArrayList;
@@ -157,7 +160,7 @@ public final class PoolFaultScenarios implements BiFunction<String, Faults.Kind,
         int at = 1;
         while (perform(scenario, kind, at, done, faults) && faults.isEmpty()) {
             // Most of many steps are alike: levels of the check for room on the stack, parts of a new index.
-            at += at > MAX_STEPS ? 7 : 1;
+            at += at > MAX_STEPS ? 31 : 1;
         }
         return faults;
     }
@@ -234,5 +237,12 @@ public final class PoolFaultScenarios implements BiFunction<String, Faults.Kind,
             }
         }
         world.pool.close();
+        if (KSM.registry().openRegions() != 0) {
+            // Without any heap memory a new region cannot even be closed. Then it is reclaimed like a forgotten one.
+            await().atMost(PATIENCE).until(() -> {
+                System.gc();
+                return KSM.registry().openRegions() == 0;
+            });
+        }
     }
 }
