@@ -160,7 +160,7 @@ public final class PoolFaultScenarios implements BiFunction<String, Faults.Kind,
         int at = 1;
         while (perform(scenario, kind, at, done, faults) && faults.isEmpty()) {
             // Most of many steps are alike: levels of the check for room on the stack, parts of a new index.
-            at += at > MAX_STEPS ? 31 : 1;
+            at += at > MAX_STEPS ? 101 : 1;
         }
         return faults;
     }

@@ -11,6 +11,7 @@ import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.testsupport.RunningJvm;
 import java.security.SecureRandom;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.parallel.ResourceLock;
 
@@ -57,6 +58,7 @@ class MergeDomainTest {
         }
     }
 
+    @Tag("long")
     @Test
     void poolsWithDifferentSecretsShareNotOnePage(RunningKsmd ksmd) {
         try (RunningJvm one = member("the secret of the one");
@@ -78,6 +80,7 @@ class MergeDomainTest {
         }
     }
 
+    @Tag("long")
     @Test
     void withoutSecretsEverythingMerges(RunningKsmd ksmd) {
         try (RunningJvm one = member();

@@ -24,6 +24,7 @@ import javax.lang.model.element.Modifier;
 import javax.tools.JavaCompiler;
 import javax.tools.StandardJavaFileManager;
 import javax.tools.ToolProvider;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** Every type that users can see says since which version it is there. */
@@ -32,6 +33,7 @@ class SinceTest {
 
     private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
 
+    @Tag("long")
     @Test
     void everyExportedTypeSaysSinceWhichVersionItIsThere() throws IOException {
         List<String> checked = new ArrayList<>();
