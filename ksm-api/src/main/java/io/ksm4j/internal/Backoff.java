@@ -52,6 +52,16 @@ public final class Backoff {
         }
     }
 
+    /**
+     * Takes a lock that is held for a short time only, without yielding the processor. Allocates nothing, unlike
+     * {@code lock.lock()} in a thread that has to wait, and never fails if the stack was checked before.
+     */
+    public static void spin(ReentrantLock lock) {
+        while (!lock.tryLock()) {
+            Thread.onSpinWait();
+        }
+    }
+
     /** Waits until the next attempt. */
     public void pause() {
         if (spins < SPINS) {

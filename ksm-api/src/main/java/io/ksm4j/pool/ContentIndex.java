@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.pool;
 
+import io.ksm4j.internal.Backoff;
 import java.util.Arrays;
 import java.util.concurrent.locks.ReentrantLock;
 
@@ -32,13 +33,6 @@ final class ContentIndex {
     private static final class Stripe {
 
         private final ReentrantLock lock = new ReentrantLock();
-
-        /** Allocates nothing, unlike {@code lock.lock()} in a thread that has to wait. */
-        private void lock() {
-            while (!lock.tryLock()) {
-                Thread.onSpinWait();
-            }
-        }
 
         private long[] slots = new long[MIN_SLOTS];
         private int filled;
@@ -130,7 +124,7 @@ final class ContentIndex {
      */
     int find(int hash, byte[] content, int length) {
         Stripe stripe = stripe(hash);
-        stripe.lock();
+        Backoff.spin(stripe.lock);
         try {
             return findLocked(stripe, hash, content, length);
         } finally {
@@ -163,7 +157,7 @@ final class ContentIndex {
      */
     int findOrAdd(int piece, int hash, byte[] content, int length) {
         Stripe stripe = stripe(hash);
-        stripe.lock();
+        Backoff.spin(stripe.lock);
         try {
             int found = findLocked(stripe, hash, content, length);
             if (found != Pieces.NONE) {
@@ -189,7 +183,7 @@ final class ContentIndex {
     boolean release(int piece) {
         int hash = pieces.hash(piece);
         Stripe stripe = stripe(hash);
-        stripe.lock();
+        Backoff.spin(stripe.lock);
         try {
             int references = pieces.references(piece) - 1;
             pieces.setReferences(piece, references);
@@ -207,7 +201,7 @@ final class ContentIndex {
     long bytes() {
         long slots = 0;
         for (Stripe stripe : stripes) {
-            stripe.lock();
+            Backoff.spin(stripe.lock);
             try {
                 slots += stripe.slots.length;
             } finally {

@@ -3,6 +3,7 @@
 package io.ksm4j.pool;
 
 import io.ksm4j.MergeRegion;
+import io.ksm4j.internal.Backoff;
 import java.nio.ByteBuffer;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -165,7 +166,7 @@ final class PageRegion {
      * @return the number of pages that are retained now
      */
     int retain(int first, int count) {
-        lockWithoutAllocation();
+        Backoff.spin(lock);
         try {
             set(retained, first, count);
             retainedPages += count;
@@ -178,7 +179,7 @@ final class PageRegion {
     /** Gives back adjacent pages, and their memory to the kernel. If the kernel refuses, they are retained. */
     void discard(int first, int count) {
         boolean discarded = tryDiscard(first, count);
-        lockWithoutAllocation();
+        Backoff.spin(lock);
         try {
             if (discarded) {
                 set(clean, first, count);
@@ -209,7 +210,7 @@ final class PageRegion {
         for (int minRun = 16; minRun > 0; minRun -= 15) {
             int from = 0;
             while (from < pages) {
-                lockWithoutAllocation();
+                Backoff.spin(lock);
                 int first;
                 int count;
                 try {
@@ -257,13 +258,6 @@ final class PageRegion {
             return retainedPages;
         } finally {
             lock.unlock();
-        }
-    }
-
-    /** A thread that has to wait in {@code lock()} needs heap memory. The lock is held for a short time only. */
-    private void lockWithoutAllocation() {
-        while (!lock.tryLock()) {
-            Thread.onSpinWait();
         }
     }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.pool;
 
+import io.ksm4j.internal.Backoff;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicLong;
@@ -75,13 +76,6 @@ final class Slots extends Pieces {
         SizeClass(int size, int slots) {
             this.size = size;
             this.slots = slots;
-        }
-
-        /** Allocates nothing, unlike {@code lock.lock()} in a thread that has to wait. */
-        private void lock() {
-            while (!lock.tryLock()) {
-                Thread.onSpinWait();
-            }
         }
 
         private void link(Slab slab) {
@@ -164,7 +158,7 @@ final class Slots extends Pieces {
     }
 
     private int takeFromSlab(SizeClass sizeClass, @Nullable Slab added) {
-        sizeClass.lock();
+        Backoff.spin(sizeClass.lock);
         try {
             if (added != null) {
                 sizeClass.link(added);
@@ -198,7 +192,7 @@ final class Slots extends Pieces {
         Slab slab = slab(piece);
         SizeClass sizeClass = slab.sizeClass;
         boolean isEmpty;
-        sizeClass.lock();
+        Backoff.spin(sizeClass.lock);
         try {
             int slot = slot(piece);
             slab.free[slot / Long.SIZE] |= 1L << slot;

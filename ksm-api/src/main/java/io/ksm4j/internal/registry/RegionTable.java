@@ -138,9 +138,7 @@ public final class RegionTable {
 
     /** Takes the lock without yielding the processor. Never fails if the stack was checked before. */
     private void spinLock() {
-        while (!lock.tryLock()) {
-            Thread.onSpinWait();
-        }
+        Backoff.spin(lock);
     }
 
     /** The same as {@link #spinLock()}, for callers that may or may not own regions. */
