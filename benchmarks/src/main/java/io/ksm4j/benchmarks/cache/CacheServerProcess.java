@@ -33,7 +33,7 @@ final class CacheServerProcess implements AutoCloseable {
     static CacheServerProcess redis(Path directory) throws IOException, InterruptedException {
         int port = freePort();
         return start(
-                directory.resolve("redis.log"),
+                Files.createTempFile(directory, "redis", ".log"),
                 port,
                 List.of(
                         "redis-server",
@@ -135,6 +135,12 @@ final class CacheServerProcess implements AutoCloseable {
         return Long.parseLong(
                 Files.readString(Path.of("/proc", Long.toString(child.process().pid()), "ksm_merging_pages"))
                         .trim());
+    }
+
+    /** Sends SIGTERM and waits for the end of the process. */
+    void terminate() throws InterruptedException {
+        child.process().destroy();
+        child.process().waitFor();
     }
 
     /** Ends the server. */

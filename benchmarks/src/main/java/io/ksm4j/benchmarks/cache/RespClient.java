@@ -52,6 +52,24 @@ final class RespClient implements AutoCloseable {
         throw new IOException("reply is not text: " + words[0]);
     }
 
+    /** Reads a reply that must be {@code OK}. */
+    void expectOk() throws IOException {
+        Object reply = read();
+        if (!"OK".equals(reply)) {
+            throw new IOException("expected OK, got " + reply);
+        }
+    }
+
+    /** Returns a number of a section of {@code INFO}. */
+    long info(String section, String field) throws IOException {
+        return text("INFO", section)
+                .lines()
+                .filter(line -> line.startsWith(field + ":"))
+                .mapToLong(line -> Long.parseLong(line.substring(field.length() + 1)))
+                .findFirst()
+                .orElseThrow(() -> new IOException("INFO has no " + field));
+    }
+
     /** Writes a command without waiting for its reply. Words that are not byte arrays are sent as their text. */
     void send(Object... words) throws IOException {
         line("*" + words.length);

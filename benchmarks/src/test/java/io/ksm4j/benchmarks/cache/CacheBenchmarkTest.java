@@ -21,45 +21,97 @@ class CacheBenchmarkTest {
     private static final CacheCase ONE = new CacheCase("SET", 4 << 10, 1, 1);
     private static final CacheCase OTHER = new CacheCase("GET", 4 << 10, 50, 16);
 
+    private static void assumeRedis() {
+        Assumptions.assumeTrue(CacheBenchmark.missing().isEmpty(), CacheBenchmark::missing);
+    }
+
     @Tag("long")
     @Test
     @EnabledIfKsm(control = true)
-    void measuresThroughputAndMemory(RunningKsmd ksmd, @TempDir Path directory) throws Exception {
-        Assumptions.assumeTrue(CacheBenchmark.missing().isEmpty(), CacheBenchmark::missing);
-        CacheBenchmark cache = new CacheBenchmark(directory, 0.01);
-        Map<CacheCase, List<CacheReport.Round>> rounds = cache.throughput(List.of(ONE, OTHER), 2);
-        assertThat(rounds).containsOnlyKeys(ONE, OTHER);
-        assertThat(rounds.values())
+    void measuresThroughput(RunningKsmd ksmd, @TempDir Path directory) throws Exception {
+        assumeRedis();
+        CacheCase increment = CacheCase.ALL.get(CacheCase.ALL.size() - 1);
+        CacheCase many = CacheCase.ALL.get(CacheCase.ALL.size() - 2);
+        Throughput measured = new ThroughputBenchmark(directory, 0.01).measure(List.of(ONE, OTHER, increment, many), 2);
+        assertThat(measured.rounds()).containsOnlyKeys(ONE, OTHER, increment, many);
+        assertThat(measured.rounds().values())
                 .allSatisfy(each -> assertThat(each)
                         .hasSize(2)
                         .allMatch(round -> round.redis() > 0 && round.off() > 0 && round.on() > 0));
-        CacheReport report = cache.withMemory(rounds, 1_000, 50);
-        assertThat(report.one().values()).isBetween(7e6, 9e6);
-        assertThat(report.eight().values()).isBetween(7e6, 12e6);
-        assertThat(report.one().process()).isGreaterThan(report.one().values());
-        assertThat(report.eight().process()).isGreaterThan(report.eight().values());
+    }
+
+    @Tag("long")
+    @Test
+    @EnabledIfKsm(control = true)
+    void measuresMemory(RunningKsmd ksmd, @TempDir Path directory) throws Exception {
+        assumeRedis();
+        List<Target> targets = new MemoryBenchmark(directory, 0.1).measure().targets();
+        assertThat(targets).extracting(Target::name).hasSize(7).doesNotHaveDuplicates();
+        assertThat(targets).allMatch(target -> target.measured() > 0);
+        assertThat(targets.get(0).measured())
+                .as("eight tenants share all values")
+                .isBetween(0.99, 1.2);
+    }
+
+    @Tag("long")
+    @Test
+    @EnabledIfKsm(control = true)
+    void measuresPauses(RunningKsmd ksmd, @TempDir Path directory) throws Exception {
+        assumeRedis();
+        assertThat(new PauseBenchmark(directory, 0.01).measure().targets())
+                .hasSize(3)
+                .allMatch(target -> target.measured() > 0);
     }
 
     @Test
-    void reportComparesMediansOfRounds() {
-        CacheReport report = new CacheReport(
-                Map.of(
+    void throughputIsComparedByMediansOfRounds() {
+        ReportPart report = new Throughput(Map.of(
                         ONE,
                         List.of(
-                                new CacheReport.Round(100, 100, 80),
-                                new CacheReport.Round(200, 100, 98),
-                                new CacheReport.Round(100, 100, 99))),
-                new CacheReport.Memory(100, 200),
-                new CacheReport.Memory(110, 230));
+                                new Throughput.Round(100, 100, 80),
+                                new Throughput.Round(200, 100, 98),
+                                new Throughput.Round(100, 100, 99))))
+                .report();
         assertThat(report.targets())
                 .map(Target::toString)
                 .containsExactly(
                         "target cache.throughput-set-4k measured 0.8000 goal 0.9 missed",
-                        "target cache.merging-cost measured 0.02000 goal 0.03 met",
-                        "target cache.eight-tenants-memory measured 1.100 goal 1.1 met",
-                        "target cache.eight-tenants-process-memory measured 1.150 goal 1.1 missed");
+                        "target cache.throughput-best measured 0.8000 goal 1.5 missed",
+                        "target cache.sharing-cost measured 0.02000 goal 0.03 met",
+                        "target cache.sharing-cost-worst measured 0.02000 goal 0.1 met");
         assertThat(report.text())
-                .contains("| SET 4 KiB, 1 client, 1 request at a time | 100 | 100 | 98 | 0.80 | 0.98 |");
+                .contains("| SET 4 KiB, 1 client, 1 request at a time | 100 | 100 | 98 | 0.80 | 0.98 |")
+                .contains("    target cache.sharing-cost measured 0.02000 goal 0.03 met\n");
+    }
+
+    @Test
+    void memoryIsCompared() {
+        ReportPart report = MemoryBenchmark.report(
+                new MemoryBenchmark.Memory(100, 200),
+                new MemoryBenchmark.Memory(101, 230),
+                0.995,
+                List.of(new MemoryBenchmark.Growth(64, 100, 120)));
+        assertThat(report.targets())
+                .map(Target::toString)
+                .containsExactly(
+                        "target cache.eight-tenants-memory measured 1.010 goal 1.02 met",
+                        "target cache.eight-tenants-process-memory measured 1.150 goal 1.1 missed",
+                        "target cache.eight-tenants-hits measured 0.9950 goal 0.99 met",
+                        "target cache.memory-64 measured 1.200 goal 1.3 met");
+    }
+
+    @Test
+    void casesHaveDatabasesOfTheirOwn() {
+        assertThat(CacheCase.ALL).extracting(CacheCase::database).allMatch(database -> database < 16);
+        assertThat(CacheCase.ALL.stream()
+                        .map(each -> each.command() + each.valueBytes())
+                        .distinct()
+                        .count())
+                .isEqualTo(CacheCase.ALL.stream()
+                        .mapToInt(CacheCase::database)
+                        .distinct()
+                        .count());
+        assertThat(CacheCase.ALL).extracting(CacheCase::name).doesNotHaveDuplicates();
     }
 
     @Test
