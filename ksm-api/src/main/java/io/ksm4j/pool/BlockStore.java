@@ -153,9 +153,10 @@ final class BlockStore {
             while (done < pieces) {
                 Pieces kind = kind(size, done);
                 int length = length(size, done);
+                int stored = kind.size(length);
                 value.get(value.position() + done * pageSize, content, 0, length);
-                Arrays.fill(content, length, pageSize, (byte) 0);
-                combineWithPad(content, 0, pageSize);
+                Arrays.fill(content, length, stored, (byte) 0);
+                combineWithPad(content, 0, stored);
                 ContentIndex index = kind.index;
                 block.setPiece(
                         done,
@@ -254,7 +255,6 @@ final class BlockStore {
                 int length = length(size, i);
                 int stored = kind.size(length);
                 kind.memory(piece).get(kind.position(piece), content, 0, stored);
-                Arrays.fill(content, stored, pageSize, (byte) 0);
                 int kept = index.findOrAdd(piece, index.hash(content, stored), content, length);
                 if (kept != piece && kept != Pieces.NONE) {
                     block.setPiece(i, kept);

@@ -9,7 +9,7 @@ interface ContentHash {
     /**
      * Returns the hash of a piece.
      *
-     * @param content its bytes, and zeros up to the size of a page
+     * @param content its bytes, and zeros up to the end of its memory
      * @param length the number of bytes to hash, a multiple of 8; different lengths may have different hashes
      */
     long of(byte[] content, int length);

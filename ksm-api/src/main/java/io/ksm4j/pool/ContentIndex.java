@@ -118,7 +118,7 @@ final class ContentIndex {
      * Looks up a piece, and counts a reference to it.
      *
      * @param hash its hash
-     * @param content its bytes, zeros up to the size of a page, and room for another page
+     * @param content its bytes, zeros up to the end of its memory, and room for another page
      * @param length the number of its bytes
      * @return the piece, or {@link Pieces#NONE}
      */
@@ -150,7 +150,7 @@ final class ContentIndex {
      *
      * @param piece a piece that contains these bytes
      * @param hash its hash
-     * @param content the same bytes, zeros up to the size of a page, and room for another page
+     * @param content the same bytes, zeros up to the end of its memory, and room for another page
      * @param length the number of its bytes
      * @return the piece that is in the index; {@link Pieces#NONE} if the heap has no room for another one, so that this
      *     piece is not in the index

@@ -234,11 +234,11 @@ final class Slots extends Pieces {
         return sizeClass(length).size;
     }
 
-    /** A slot may be larger than the piece: the rest must be zeros, as in the array. */
     @Override
     boolean hasContent(int piece, byte[] content, int length) {
-        int size = slab(piece).sizeClass.size;
-        if (size < length) {
+        int size = size(length);
+        if (slab(piece).sizeClass.size != size) {
+            // Another hash, of a value of another size.
             return false;
         }
         memory(piece).get(position(piece), content, pageSize, size);

@@ -6,16 +6,24 @@ import io.ksm4j.benchmarks.ChildProcess;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.CodeSource;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** A RESP server in a separate process that listens on a loopback port. */
 final class CacheServerProcess implements AutoCloseable {
+
+    private static final String SERVER = "io.ksm4j.samples.cacheserver.CacheServer";
+
+    /** The number of requests that are sent before a reply is read. */
+    private static final int BATCH = 50;
 
     private static final Duration TIMEOUT = Duration.ofSeconds(30);
 
@@ -51,22 +59,35 @@ final class CacheServerProcess implements AutoCloseable {
                         "1"));
     }
 
-    /** Starts the sample cache server with the JVM and the class path of this program. */
+    /** Starts the sample cache server with the JVM and the class path of this program, and the options of its module. */
     static CacheServerProcess sample(Path directory, List<String> jvmOptions, String... options)
             throws IOException, InterruptedException {
         int port = freePort();
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.add("--enable-native-access=ALL-UNNAMED");
+        command.add("@" + moduleDirectory().resolve("jvm.options"));
         command.addAll(jvmOptions);
         command.addAll(List.of(
                 "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-                "io.ksm4j.samples.cacheserver.CacheServer",
+                SERVER,
                 "--port",
                 Integer.toString(port)));
         command.addAll(List.of(options));
         return start(Files.createTempFile(directory, "cache-server", ".log"), port, command);
+    }
+
+    /** Returns the directory of the server's module, whose classes or jar this program uses. */
+    private static Path moduleDirectory() throws IOException {
+        try {
+            ClassLoader loader = CacheServerProcess.class.getClassLoader();
+            CodeSource source =
+                    Class.forName(SERVER, false, loader).getProtectionDomain().getCodeSource();
+            return Path.of(source.getLocation().toURI()).getParent().getParent();
+        } catch (ReflectiveOperationException | URISyntaxException e) {
+            throw new IOException("the classes of the cache server are not in a directory", e);
+        }
     }
 
     private static int freePort() throws IOException {
@@ -113,6 +134,24 @@ final class CacheServerProcess implements AutoCloseable {
 
     RespClient connect() throws IOException {
         return new RespClient(port);
+    }
+
+    /** Stores values of random bytes under numbered keys. */
+    void store(int tenant, String prefix, int keys, int valueBytes, Random random) throws IOException {
+        byte[] value = new byte[valueBytes];
+        try (RespClient client = connect()) {
+            client.call("SELECT", tenant);
+            for (int first = 0; first < keys; first += BATCH) {
+                int end = Math.min(keys, first + BATCH);
+                for (int key = first; key < end; key++) {
+                    random.nextBytes(value);
+                    client.send("SET", prefix + key, value);
+                }
+                for (int key = first; key < end; key++) {
+                    client.expectOk();
+                }
+            }
+        }
     }
 
     /** Returns the output of the server. */

@@ -23,7 +23,6 @@ import java.util.concurrent.atomic.AtomicBoolean;
 record PauseBenchmark(Path directory, double scale) {
 
     private static final int TENANTS = 8;
-    private static final int BATCH = 100;
 
     /** How long the other client goes on after the reply to {@code FLUSHALL}, while memory is returned. */
     private static final long MILLIS_AFTER_FLUSH = 1000;
@@ -59,21 +58,7 @@ record PauseBenchmark(Path directory, double scale) {
 
     /** Stores 100,000 different values. */
     private void store(CacheServerProcess server, int tenant, int valueBytes) throws IOException {
-        Random random = new Random(tenant);
-        byte[] value = new byte[valueBytes];
-        int batches = (int) Math.max(1, 100_000 / BATCH * scale);
-        try (RespClient client = server.connect()) {
-            client.call("SELECT", tenant);
-            for (int batch = 0; batch < batches; batch++) {
-                for (int i = 0; i < BATCH; i++) {
-                    random.nextBytes(value);
-                    client.send("SET", "key:" + (batch * BATCH + i), value);
-                }
-                for (int i = 0; i < BATCH; i++) {
-                    client.expectOk();
-                }
-            }
-        }
+        server.store(tenant, "key:", (int) Math.max(1, 100_000 * scale), valueBytes, new Random(tenant));
     }
 
     private static double flush(CacheServerProcess server) throws IOException {

@@ -90,7 +90,8 @@ class CacheBenchmarkTest {
                 new MemoryBenchmark.Memory(100, 200),
                 new MemoryBenchmark.Memory(101, 230),
                 0.995,
-                List.of(new MemoryBenchmark.Growth(64, 100, 120)));
+                List.of(new MemoryBenchmark.Growths(
+                        64, new MemoryBenchmark.Growth(10, 110), new MemoryBenchmark.Growth(80, 200))));
         assertThat(report.targets())
                 .map(Target::toString)
                 .containsExactly(

@@ -25,8 +25,6 @@ import io.netty.channel.group.ChannelGroup;
 import io.netty.channel.group.DefaultChannelGroup;
 import io.netty.channel.nio.NioIoHandler;
 import io.netty.channel.socket.nio.NioServerSocketChannel;
-import io.netty.handler.codec.redis.FixedRedisMessagePool;
-import io.netty.handler.codec.redis.RedisDecoder;
 import io.netty.util.concurrent.GlobalEventExecutor;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -41,8 +39,6 @@ import picocli.CommandLine.ParameterException;
 
 /** A cache that implements the Redis protocol and stores its values in mergeable memory. */
 public final class CacheServer implements AutoCloseable {
-
-    private static final int MAX_INLINE_BYTES = 64 << 10;
 
     /** The maximum size of one read: enough for a request with a value of 64 KiB. */
     private static final int MAX_READ_BYTES = 256 << 10;
@@ -130,7 +126,6 @@ public final class CacheServer implements AutoCloseable {
                     protected void initChannel(Channel client) {
                         clients.add(client);
                         client.pipeline()
-                                .addLast(new RedisDecoder(MAX_INLINE_BYTES, FixedRedisMessagePool.INSTANCE, true))
                                 .addLast(new Connection(client, commands, limits, lastClient.incrementAndGet()));
                     }
                 });

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
-import io.netty.buffer.ByteBuf;
 import io.netty.util.collection.LongObjectHashMap;
 import io.netty.util.collection.LongObjectMap;
 import java.util.Locale;
@@ -55,15 +54,15 @@ enum Command {
         this.max = max;
     }
 
-    /** Returns the command with this name in upper or lower case, or null. Allocates nothing. */
-    static @Nullable Command of(ByteBuf name) {
-        int length = name.readableBytes();
+    /** Returns the command that a word names in upper or lower case, or null. Allocates nothing. */
+    static @Nullable Command of(Request request, int word) {
+        int length = request.length(word);
         if (length > Long.BYTES) {
             return null;
         }
         long packed = 0;
         for (int i = 0; i < length; i++) {
-            int letter = name.getByte(name.readerIndex() + i);
+            int letter = request.at(word, i);
             packed = packed << Byte.SIZE | (letter >= 'a' && letter <= 'z' ? letter - ('a' - 'A') : letter & 0xff);
         }
         return BY_NAME.get(packed);

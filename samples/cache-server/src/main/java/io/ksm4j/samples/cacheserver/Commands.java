@@ -3,14 +3,15 @@
 package io.ksm4j.samples.cacheserver;
 
 import io.ksm4j.KsmException;
-import io.netty.buffer.ByteBuf;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 
 /** Executes commands and replies to them. The error messages are those of Redis. */
 final class Commands {
@@ -19,6 +20,9 @@ final class Commands {
     private static final String SYNTAX_ERROR = "ERR syntax error";
     private static final String NOT_AN_INTEGER = "ERR value is not an integer or out of range";
     private static final List<String> SECTIONS = List.of("server", "clients", "memory", "stats", "keyspace", "ksm");
+
+    /** First words of lines that a browser sends if a web page makes it send a request to this port. */
+    private static final Set<String> HTTP = Set.of("POST", "HOST:");
 
     /** The maximum number of bytes of a word that is repeated in an error message. */
     private static final int MAX_REPEATED = 128;
@@ -41,11 +45,16 @@ final class Commands {
     }
 
     /** Answers a request of at least one word. */
-    void execute(List<ByteBuf> words, Session session, Reply reply) {
+    void execute(Request words, Session session, Reply reply) {
         executed.increment();
-        Command command = Command.of(words.get(0));
+        Command command = Command.of(words, 0);
         if (command == null) {
-            reply.error(unknown(words));
+            if (HTTP.contains(words.upper(0))) {
+                reply.error("ERR Protocol error: this is not a web server");
+                session.quit = true;
+            } else {
+                reply.error(unknown(words));
+            }
             return;
         }
         if (!command.takes(words.size())) {
@@ -63,42 +72,36 @@ final class Commands {
         }
     }
 
-    private void execute(Command command, List<ByteBuf> words, Session session, Reply reply) {
+    private void execute(Command command, Request words, Session session, Reply reply) {
         switch (command) {
-            case GET -> get(words.get(1), session, reply);
+            case GET -> get(words, 1, session, reply);
             case SET -> set(words, session, reply);
             case MGET -> {
                 reply.array(words.size() - 1);
-                words.subList(1, words.size()).forEach(name -> get(name, session, reply));
+                for (int i = 1; i < words.size(); i++) {
+                    get(words, i, session, reply);
+                }
             }
             case MSET -> setAll(words, session, reply);
-            case DEL ->
-                reply.integer(words.stream()
-                        .skip(1)
-                        .filter(name -> store.delete(key(name, session)))
-                        .count());
-            case EXISTS ->
-                reply.integer(words.stream()
-                        .skip(1)
-                        .filter(name -> store.contains(key(name, session)))
-                        .count());
+            case DEL -> reply.integer(count(words, session, store::delete));
+            case EXISTS -> reply.integer(count(words, session, store::contains));
             case EXPIRE, PEXPIRE -> {
-                long deadline = deadline(number(words.get(2)), command == Command.EXPIRE, command);
-                reply.integer(store.expire(key(words.get(1), session), deadline) ? 1 : 0);
+                long deadline = deadline(number(words, 2), command == Command.EXPIRE, command);
+                reply.integer(store.expire(key(words, 1, session), deadline) ? 1 : 0);
             }
-            case TTL, PTTL -> timeToLive(command, key(words.get(1), session), reply);
-            case INCR -> increment(key(words.get(1), session), reply);
+            case TTL, PTTL -> timeToLive(command, key(words, 1, session), reply);
+            case INCR -> increment(key(words, 1, session), reply);
             case DBSIZE -> reply.integer(store.keys(session.tenant));
             case FLUSHALL, FLUSHDB -> flush(command, words, session, reply);
-            case SELECT -> select(words.get(1), session, reply);
+            case SELECT -> select(words, session, reply);
             case PING -> {
                 if (words.size() == 1) {
                     reply.pong();
                 } else {
-                    reply.bulk(words.get(1));
+                    reply.bulk(words.value(1));
                 }
             }
-            case ECHO -> reply.bulk(words.get(1));
+            case ECHO -> reply.bulk(words.value(1));
             case QUIT -> {
                 reply.ok();
                 session.quit = true;
@@ -111,31 +114,37 @@ final class Commands {
         }
     }
 
-    private static Key key(ByteBuf name, Session session) {
-        if (name.readableBytes() > Key.MAX_BYTES) {
-            throw new ReplyException("ERR key is longer than " + Key.MAX_BYTES + " bytes");
-        }
-        return new Key(session.tenant, name);
+    private static long count(Request words, Session session, Predicate<Key> predicate) {
+        return IntStream.range(1, words.size())
+                .filter(i -> predicate.test(key(words, i, session)))
+                .count();
     }
 
-    private void get(ByteBuf name, Session session, Reply reply) {
+    private static Key key(Request words, int word, Session session) {
+        if (words.length(word) > Key.MAX_BYTES) {
+            throw new ReplyException("ERR key is longer than " + Key.MAX_BYTES + " bytes");
+        }
+        return new Key(session.tenant, words, word);
+    }
+
+    private void get(Request words, int name, Session session, Reply reply) {
         // There are no keys with longer names.
-        if (name.readableBytes() > Key.MAX_BYTES || !store.get(key(name, session), reply::bulk)) {
+        if (words.length(name) > Key.MAX_BYTES || !store.get(key(words, name, session), reply)) {
             reply.nil();
         }
     }
 
-    private void set(List<ByteBuf> words, Session session, Reply reply) {
-        Key key = key(words.get(1), session);
+    private void set(Request words, Session session, Reply reply) {
+        Key key = key(words, 1, session);
         if (words.size() == 3) {
-            store.set(key, words.get(2), Store.NEVER);
+            store.set(key, words.value(2), Store.NEVER);
             reply.ok();
             return;
         }
         Store.Condition condition = Store.Condition.ALWAYS;
         long deadline = Store.NEVER;
         for (int i = 3; i < words.size(); i++) {
-            String option = upper(words.get(i));
+            String option = words.upper(i);
             boolean timed = deadline != Store.NEVER;
             if (option.equals("NX") && condition != Store.Condition.PRESENT) {
                 condition = Store.Condition.ABSENT;
@@ -145,7 +154,7 @@ final class Commands {
                 deadline = Store.SAME;
             } else if ((option.equals("EX") || option.equals("PX")) && !timed && i + 1 < words.size()) {
                 i++;
-                long time = number(words.get(i));
+                long time = number(words, i);
                 if (time <= 0) {
                     throw invalidExpireTime(Command.SET);
                 }
@@ -154,7 +163,7 @@ final class Commands {
                 throw new ReplyException(SYNTAX_ERROR);
             }
         }
-        if (store.set(key, words.get(2), deadline, condition)) {
+        if (store.set(key, words.value(2), deadline, condition)) {
             reply.ok();
         } else {
             reply.nil();
@@ -173,17 +182,15 @@ final class Commands {
         }
     }
 
-    private void setAll(List<ByteBuf> words, Session session, Reply reply) {
+    private void setAll(Request words, Session session, Reply reply) {
         if (words.size() % 2 == 0) {
             throw new ReplyException("ERR wrong number of arguments for 'mset' command");
         }
         List<Key> keys = new ArrayList<>();
-        List<ByteBuf> values = new ArrayList<>();
         for (int i = 1; i < words.size(); i += 2) {
-            keys.add(key(words.get(i), session));
-            values.add(words.get(i + 1));
+            keys.add(key(words, i, session));
         }
-        store.setAll(keys, values);
+        store.setAll(keys, i -> words.length(2 * i + 2), i -> words.value(2 * i + 2));
         reply.ok();
     }
 
@@ -211,8 +218,8 @@ final class Commands {
         reply.integer(sum);
     }
 
-    private void flush(Command command, List<ByteBuf> words, Session session, Reply reply) {
-        if (words.size() == 2 && !List.of("SYNC", "ASYNC").contains(upper(words.get(1)))) {
+    private void flush(Command command, Request words, Session session, Reply reply) {
+        if (words.size() == 2 && !List.of("SYNC", "ASYNC").contains(words.upper(1))) {
             throw new ReplyException(SYNTAX_ERROR);
         }
         if (command == Command.FLUSHALL) {
@@ -223,8 +230,8 @@ final class Commands {
         reply.ok();
     }
 
-    private void select(ByteBuf index, Session session, Reply reply) {
-        long tenant = number(index);
+    private void select(Request words, Session session, Reply reply) {
+        long tenant = number(words, 1);
         if (tenant < 0 || tenant >= store.tenants()) {
             throw new ReplyException("ERR DB index is out of range");
         }
@@ -232,11 +239,8 @@ final class Commands {
         reply.ok();
     }
 
-    private void info(List<ByteBuf> words, Reply reply) {
-        List<String> asked = words.stream()
-                .skip(1)
-                .map(word -> upper(word).toLowerCase(Locale.ROOT))
-                .toList();
+    private void info(Request words, Reply reply) {
+        List<String> asked = lower(words, 1);
         boolean all = asked.isEmpty() || asked.stream().anyMatch(List.of("all", "default", "everything")::contains);
         Snapshot now = snapshots.get();
         StringBuilder text = new StringBuilder();
@@ -302,8 +306,8 @@ final class Commands {
         return lines;
     }
 
-    private static void describe(List<ByteBuf> words, Reply reply) {
-        String what = words.size() == 1 ? "" : upper(words.get(1));
+    private static void describe(Request words, Reply reply) {
+        String what = words.size() == 1 ? "" : words.upper(1);
         switch (what) {
             case "" -> {
                 reply.array(Command.values().length);
@@ -313,8 +317,8 @@ final class Commands {
             }
             case "INFO" -> {
                 reply.array(words.size() - 2);
-                for (ByteBuf name : words.subList(2, words.size())) {
-                    Command command = Command.of(name);
+                for (int i = 2; i < words.size(); i++) {
+                    Command command = Command.of(words, i);
                     if (command == null) {
                         reply.nil();
                     } else {
@@ -339,17 +343,14 @@ final class Commands {
         reply.integer(command == Command.MSET ? 2 : command.hasKeys() ? 1 : 0);
     }
 
-    private void configuration(List<ByteBuf> words, Reply reply) {
-        if (!upper(words.get(1)).equals("GET")) {
+    private void configuration(Request words, Reply reply) {
+        if (!words.upper(1).equals("GET")) {
             throw unknownSubcommand(words);
         }
         if (words.size() == 2) {
             throw new ReplyException("ERR wrong number of arguments for 'config|get' command");
         }
-        List<String> asked = words.stream()
-                .skip(2)
-                .map(word -> upper(word).toLowerCase(Locale.ROOT))
-                .toList();
+        List<String> asked = lower(words, 2);
         List<String> names = configuration.keySet().stream()
                 .filter(name -> asked.contains("*") || asked.contains(name))
                 .toList();
@@ -360,8 +361,8 @@ final class Commands {
         }
     }
 
-    private static void client(List<ByteBuf> words, Session session, Reply reply) {
-        String what = upper(words.get(1));
+    private static void client(Request words, Session session, Reply reply) {
+        String what = words.upper(1);
         switch (what + words.size()) {
             case "ID2" -> reply.integer(session.id);
             case "GETNAME2" -> {
@@ -372,7 +373,7 @@ final class Commands {
                 }
             }
             case "SETNAME3" -> {
-                session.name = name(words.get(2));
+                session.name = name(words, 2);
                 reply.ok();
             }
             case "SETINFO4" -> reply.ok();
@@ -380,8 +381,8 @@ final class Commands {
         }
     }
 
-    private static String name(ByteBuf word) {
-        String name = text(word);
+    private static String name(Request words, int word) {
+        String name = words.text(word);
         if (!name.chars().allMatch(letter -> letter > ' ' && letter <= '~')) {
             throw new ReplyException("ERR Client names cannot contain spaces, newlines or special characters.");
         }
@@ -389,14 +390,14 @@ final class Commands {
     }
 
     /** Refuses RESP3; clients then continue with RESP2. */
-    private static void hello(List<ByteBuf> words, Session session, Reply reply) {
-        if (words.size() > 1 && !text(words.get(1)).equals("2")) {
+    private static void hello(Request words, Session session, Reply reply) {
+        if (words.size() > 1 && !words.text(1).equals("2")) {
             throw new ReplyException("NOPROTO unsupported protocol version");
         }
-        if (words.size() == 4 && upper(words.get(2)).equals("SETNAME")) {
-            session.name = name(words.get(3));
+        if (words.size() == 4 && words.upper(2).equals("SETNAME")) {
+            session.name = name(words, 3);
         } else if (words.size() > 2) {
-            throw new ReplyException("ERR Syntax error in HELLO option '" + shortened(words.get(2)) + "'");
+            throw new ReplyException("ERR Syntax error in HELLO option '" + words.text(2, MAX_REPEATED) + "'");
         }
         reply.array(14);
         reply.bulk("server");
@@ -415,37 +416,31 @@ final class Commands {
         reply.array(0);
     }
 
-    private static String unknown(List<ByteBuf> words) {
+    private static String unknown(Request words) {
         StringBuilder message = new StringBuilder("ERR unknown command '")
-                .append(shortened(words.get(0)))
+                .append(words.text(0, MAX_REPEATED))
                 .append("', with args beginning with: ");
         for (int i = 1; i < words.size() && message.length() < 2 * MAX_REPEATED; i++) {
-            message.append('\'').append(shortened(words.get(i))).append("' ");
+            message.append('\'').append(words.text(i, MAX_REPEATED)).append("' ");
         }
         return message.toString();
     }
 
-    private static ReplyException unknownSubcommand(List<ByteBuf> words) {
-        return new ReplyException("ERR unknown subcommand or wrong number of arguments for '" + shortened(words.get(1))
-                + "'. Try COMMAND.");
+    private static ReplyException unknownSubcommand(Request words) {
+        return new ReplyException("ERR unknown subcommand or wrong number of arguments for '"
+                + words.text(1, MAX_REPEATED) + "'. Try COMMAND.");
     }
 
-    private static String shortened(ByteBuf word) {
-        return word.toString(
-                word.readerIndex(), Math.min(word.readableBytes(), MAX_REPEATED), StandardCharsets.ISO_8859_1);
+    /** Returns the words from one on in lower case. */
+    private static List<String> lower(Request words, int first) {
+        return IntStream.range(first, words.size())
+                .mapToObj(i -> words.upper(i).toLowerCase(Locale.ROOT))
+                .toList();
     }
 
-    private static String text(ByteBuf word) {
-        return word.toString(StandardCharsets.ISO_8859_1);
-    }
-
-    private static String upper(ByteBuf word) {
-        return shortened(word).toUpperCase(Locale.ROOT);
-    }
-
-    private static long number(ByteBuf word) {
+    private static long number(Request words, int word) {
         try {
-            return RedisInteger.parse(shortened(word));
+            return RedisInteger.parse(words.text(word, MAX_REPEATED));
         } catch (NumberFormatException e) {
             throw new ReplyException(NOT_AN_INTEGER);
         }

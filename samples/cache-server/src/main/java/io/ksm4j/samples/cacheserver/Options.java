@@ -124,7 +124,7 @@ final class Options {
         Integer httpPort = options.httpPort;
         require(line, httpPort == null || (httpPort >= 0 && httpPort <= 0xffff), "--http-port must be 0 to 65535");
         require(line, options.maxMemory >= 1 << 20, "--max-memory must be at least 1m");
-        require(line, options.databases >= 1 && options.databases <= 10_000, "--databases must be 1 to 10000");
+        require(line, options.databases >= 1 && options.databases <= Key.MAX_TENANTS, "--databases must be 1 to 10000");
         require(line, options.ioThreads >= 1 && options.ioThreads <= 64, "--io-threads must be 1 to 64");
         return options;
     }

@@ -4,8 +4,8 @@ package io.ksm4j.samples.cacheserver;
 
 import io.ksm4j.pool.MergeBlock;
 import io.netty.buffer.ByteBuf;
-import io.netty.buffer.ByteBufUtil;
 import io.netty.channel.Channel;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import org.jspecify.annotations.Nullable;
 
@@ -14,13 +14,15 @@ import org.jspecify.annotations.Nullable;
  * from their blocks into the memory that the socket sends.
  */
 @SuppressWarnings("FutureReturnValueIgnored") // With a void promise, failures are reported to the pipeline.
-final class Reply {
+final class Reply implements Store.Reader {
 
     private static final byte[] OK = ascii("+OK\r\n");
     private static final byte[] PONG = ascii("+PONG\r\n");
     private static final byte[] NULL = ascii("$-1\r\n");
     /** Two bytes as a number, which is written faster than an array. */
-    private static final int END_OF_LINE = '\r' << Byte.SIZE | '\n';
+    private static final short END_OF_LINE = '\r' << Byte.SIZE | '\n';
+
+    private static final ByteBuffer NOTHING = ByteBuffer.allocate(0);
 
     /** The type, the digits of a number, and the end of the line. */
     private static final int MAX_HEADER = 1 + 20 + 2;
@@ -43,6 +45,10 @@ final class Reply {
 
     private final Channel channel;
     private @Nullable ByteBuf out;
+
+    /** The memory of this buffer, up to the position filled with replies. */
+    private ByteBuffer unsent = NOTHING;
+
     private int unflushed;
 
     Reply(Channel channel) {
@@ -54,21 +60,22 @@ final class Reply {
     }
 
     void ok() {
-        room(OK.length).writeBytes(OK);
+        room(OK.length).put(OK);
     }
 
     void pong() {
-        room(PONG.length).writeBytes(PONG);
+        room(PONG.length).put(PONG);
     }
 
     void nil() {
-        room(NULL.length).writeBytes(NULL);
+        room(NULL.length).put(NULL);
     }
 
-    /** Adds an error, which is one line. Characters other than printable ASCII become question marks. */
+    /** Adds an error, which is one line, so that ends of lines within it become spaces. */
     void error(String message) {
-        byte[] line = ascii("-" + message.replaceAll("[^ -~]", "?") + "\r\n");
-        room(line.length).writeBytes(line);
+        byte[] line =
+                ("-" + message.replace('\r', ' ').replace('\n', ' ') + "\r\n").getBytes(StandardCharsets.ISO_8859_1);
+        room(line.length).put(line);
     }
 
     void integer(long number) {
@@ -80,48 +87,52 @@ final class Reply {
         header('*', length, 0);
     }
 
-    void bulk(ByteBuf bytes) {
-        int length = bytes.readableBytes();
-        header('$', length, length + 2)
-                .writeBytes(bytes, bytes.readerIndex(), length)
-                .writeShort(END_OF_LINE);
+    void bulk(ByteBuffer bytes) {
+        int length = bytes.remaining();
+        header('$', length, length + 2).put(bytes).putShort(END_OF_LINE);
     }
 
     void bulk(String text) {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-        header('$', bytes.length, bytes.length + 2).writeBytes(bytes).writeShort(END_OF_LINE);
+        header('$', bytes.length, bytes.length + 2).put(bytes).putShort(END_OF_LINE);
     }
 
     /** Adds a value. If {@link MergeBlock#get} throws, the exception is passed on and nothing is added. */
-    void bulk(MergeBlock block) {
+    @Override
+    public void read(MergeBlock block) {
         int length = block.size();
-        ByteBuf buffer = room(MAX_HEADER + length + 2);
-        int before = buffer.writerIndex();
+        ByteBuffer buffer = room(MAX_HEADER + length + 2);
+        int before = buffer.position();
+        int limit = buffer.limit();
         try {
             header('$', length, length + 2);
-            int start = buffer.writerIndex();
-            block.get(0, buffer.internalNioBuffer(start, length));
-            buffer.writerIndex(start + length).writeShort(END_OF_LINE);
+            block.get(0, buffer.limit(buffer.position() + length));
+            buffer.limit(limit).putShort(END_OF_LINE);
         } catch (IllegalStateException e) {
-            buffer.writerIndex(before);
+            buffer.limit(limit).position(before);
             throw e;
         }
     }
 
-    private ByteBuf header(char type, long number, int following) {
-        ByteBuf buffer = room(MAX_HEADER + following).writeByte(type);
-        if (number >= 0 && number < 10) {
-            buffer.writeByte('0' + (int) number);
-        } else {
-            ByteBufUtil.writeAscii(buffer, Long.toString(number));
-        }
-        return buffer.writeShort(END_OF_LINE);
+    /** Adds the digits of a number. */
+    @Override
+    public void read(long number) {
+        bulk(Long.toString(number));
     }
 
-    private ByteBuf room(int bytes) {
-        ByteBuf buffer = out;
-        if (buffer != null && buffer.writableBytes() >= bytes) {
-            return buffer;
+    private ByteBuffer header(char type, long number, int following) {
+        ByteBuffer buffer = room(MAX_HEADER + following).put((byte) type);
+        if (number >= 0 && number < 10) {
+            buffer.put((byte) ('0' + number));
+        } else {
+            buffer.put(ascii(Long.toString(number)));
+        }
+        return buffer.putShort(END_OF_LINE);
+    }
+
+    private ByteBuffer room(int bytes) {
+        if (unsent.remaining() >= bytes) {
+            return unsent;
         }
         write();
         if (unflushed > FLUSH_THRESHOLD) {
@@ -130,15 +141,18 @@ final class Reply {
                 throw new TooLongException();
             }
         }
-        buffer = channel.alloc().ioBuffer(Math.max(bytes, MIN_BUFFER));
+        ByteBuf buffer = channel.alloc().ioBuffer(Math.max(bytes, MIN_BUFFER));
         out = buffer;
-        return buffer;
+        unsent = buffer.nioBuffer(0, buffer.capacity());
+        return unsent;
     }
 
     private void write() {
         ByteBuf buffer = out;
         if (buffer != null) {
             out = null;
+            buffer.writerIndex(unsent.position());
+            unsent = NOTHING;
             unflushed += buffer.readableBytes();
             channel.write(buffer, channel.voidPromise());
         }
@@ -166,6 +180,7 @@ final class Reply {
         ByteBuf buffer = out;
         if (buffer != null) {
             out = null;
+            unsent = NOTHING;
             buffer.release();
         }
     }

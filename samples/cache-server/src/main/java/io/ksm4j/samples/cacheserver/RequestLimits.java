@@ -10,6 +10,9 @@ final class RequestLimits {
 
     static final int MAX_WORDS = 1 << 20;
 
+    /** The approximate memory of a word in addition to its bytes. */
+    static final int WORD_BYTES = 128;
+
     /** The limit of Redis. */
     private static final int MAX_WORD_BYTES = 512 << 20;
 

@@ -13,17 +13,19 @@ import io.ksm4j.pool.MergePool;
 import io.ksm4j.pool.PoolExhaustedException;
 import io.ksm4j.pool.PoolStats;
 import io.ksm4j.stats.RegionStats;
-import io.netty.buffer.ByteBuf;
-import io.netty.buffer.Unpooled;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Function;
+import java.util.function.IntFunction;
+import java.util.function.IntToLongFunction;
 import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
@@ -31,9 +33,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * Stores keys on the heap and values in pools. Caffeine decides which entries are evicted, and when entries expire.
  *
- * <p>A block belongs to one entry, which enters the cache once and leaves it once; then {@link Contents#removed} closes
- * the block. Blocks are never overwritten, because they share pages. A reader that finds the block closed looks up the
- * key again.
+ * <p>A value is a block, or a {@link Counter}, and has an {@link Expiring} around it if it expires. Whoever takes a
+ * value out of the cache discards it, which closes the block; {@link Contents#evicted} does that for Caffeine. Blocks
+ * are never overwritten, because they share pages. A reader that finds the block closed looks up the key again.
  *
  * <p><b>The maximum.</b> Caffeine weighs an entry by all pages of its value, but pages that values share are held once.
  * So the maximum weight is what the entries weigh now, plus the memory that is left: a value that shares nothing then
@@ -49,8 +51,8 @@ final class Store implements AutoCloseable {
     /** Keeps the deadline of the existing entry; {@link #NEVER} if there is none. */
     static final long SAME = -1;
 
-    /** The approximate heap memory of an entry in addition to the name of its key. */
-    private static final int ENTRY_BYTES = 256;
+    /** The approximate heap memory of an entry in addition to the name of a long key. */
+    private static final int ENTRY_BYTES = 208;
 
     private static final Duration FOREVER = Duration.ofNanos(Long.MAX_VALUE);
 
@@ -62,11 +64,13 @@ final class Store implements AutoCloseable {
     }
 
     /** Reads a value. */
-    @FunctionalInterface
     interface Reader {
 
         /** Reads a value. If {@link MergeBlock#get} throws, the exception is passed on and nothing has been read. */
         void read(MergeBlock block);
+
+        /** Reads a value that consists of the digits of a number. */
+        void read(long number);
     }
 
     /** A value does not fit, even if all other entries are evicted. */
@@ -75,19 +79,50 @@ final class Store implements AutoCloseable {
         private static final long serialVersionUID = 1;
     }
 
-    private static final class Entry {
+    /** A number that is counted in place. Changed only within {@code compute} of the cache. */
+    private static final class Counter {
 
-        final MergeBlock block;
-        volatile long deadline;
+        private volatile long number;
 
-        Entry(MergeBlock block, long deadline) {
-            this.block = block;
-            this.deadline = deadline;
+        Counter(long number) {
+            this.number = number;
         }
+
+        long add(long more) {
+            long sum = Math.addExact(number, more);
+            number = sum;
+            return sum;
+        }
+    }
+
+    /**
+     * A value that expires.
+     *
+     * @param content a block or a counter
+     */
+    private record Expiring(Object content, long deadline) {
 
         Duration timeToLive() {
-            return deadline == NEVER ? FOREVER : Duration.ofMillis(Math.max(0, deadline - now()));
+            return Duration.ofMillis(Math.max(0, deadline - now()));
         }
+    }
+
+    /** Returns a block or a counter, or null. */
+    private static @Nullable Object content(@Nullable Object value) {
+        return value instanceof Expiring expiring ? expiring.content : value;
+    }
+
+    private static long deadline(Object value) {
+        return value instanceof Expiring expiring ? expiring.deadline : NEVER;
+    }
+
+    private static Object value(Object content, long deadline) {
+        return deadline == NEVER ? content : new Expiring(content, deadline);
+    }
+
+    /** Returns the number of bytes in the pool. */
+    private static int size(@Nullable Object content) {
+        return content instanceof MergeBlock block ? block.size() : 0;
     }
 
     private record Tenant(LongAdder keys, LongAdder valueBytes) {}
@@ -120,11 +155,12 @@ final class Store implements AutoCloseable {
         private final List<Tenant> tenants = IntStream.range(0, source.tenants())
                 .mapToObj(index -> new Tenant(new LongAdder(), new LongAdder()))
                 .toList();
-        private final Cache<Key, Entry> cache = Caffeine.newBuilder()
+        private final Cache<Key, Object> cache = Caffeine.newBuilder()
                 .maximumWeight(maxBytes)
                 .weigher(this::weight)
-                .expireAfter(Expiry.writing((Key key, Entry entry) -> entry.timeToLive()))
-                .removalListener(this::removed)
+                .expireAfter(Expiry.writing((Key key, Object value) ->
+                        value instanceof Expiring expiring ? expiring.timeToLive() : FOREVER))
+                .evictionListener(this::evicted)
                 // The thread that stores a value also evicts others, so that storing is never faster than evicting.
                 .executor(Runnable::run)
                 .scheduler(Scheduler.systemScheduler())
@@ -133,30 +169,20 @@ final class Store implements AutoCloseable {
         /** How many bytes may be stored until the maximum weight is set again. */
         private final AtomicLong untilAdjusted = new AtomicLong();
 
-        private int weight(Key key, Entry entry) {
-            return (int) Math.min(Integer.MAX_VALUE, needed(key, entry.block.size()));
+        private int weight(Key key, Object value) {
+            return (int) Math.min(Integer.MAX_VALUE, needed(key, size(content(value))));
         }
 
-        private Entry newEntry(Key key, ByteBuf value, long deadline) {
-            MergeBlock block = newBlock(key, value);
-            Entry entry;
-            boolean done = false;
-            try {
-                entry = new Entry(block, deadline);
-                done = true;
-            } finally {
-                if (!done) {
-                    block.close();
-                }
-            }
-            Tenant tenant = tenants.get(key.tenant);
+        /** Returns a block or a counter that counts as one of the tenant's until it is discarded. */
+        private Object counted(Key key, Object content) {
+            Tenant tenant = tenants.get(key.tenant());
             tenant.keys.increment();
-            tenant.valueBytes.add(entry.block.size());
-            return entry;
+            tenant.valueBytes.add(size(content));
+            return content;
         }
 
-        private MergeBlock newBlock(Key key, ByteBuf value) {
-            long needed = needed(key, value.readableBytes());
+        private Object newBlock(Key key, ByteBuffer value) {
+            long needed = needed(key, value.remaining());
             if (needed > maxBytes) {
                 throw new NoRoomException();
             }
@@ -165,12 +191,14 @@ final class Store implements AutoCloseable {
             }
             while (true) {
                 try {
-                    return poolsOfTenant
-                            .get(key.tenant)
-                            .forValue(value.readableBytes())
-                            .store(value.nioBuffer());
+                    return counted(
+                            key,
+                            poolsOfTenant
+                                    .get(key.tenant())
+                                    .forValue(value.remaining())
+                                    .store(value));
                 } catch (PoolExhaustedException e) {
-                    if (!evict(value.readableBytes())) {
+                    if (!evict(value.remaining())) {
                         throw new NoRoomException();
                     }
                 }
@@ -201,76 +229,101 @@ final class Store implements AutoCloseable {
             cache.cleanUp();
             boolean isSmall = bytes < pageSize;
             long[] found = {0};
-            List<CacheEntry<Key, Entry>> coldest = cache.policy()
+            List<CacheEntry<Key, Object>> coldest = cache.policy()
                     .eviction()
                     .orElseThrow()
-                    .coldest(all -> all.filter(entry -> entry.getValue().block.size() < pageSize == isSmall)
+                    .coldest(all -> all.filter(entry -> isIn(entry.getValue(), isSmall))
                             .takeWhile(entry -> {
                                 boolean more = found[0] < rounded(bytes);
-                                found[0] += rounded(entry.getValue().block.size());
+                                found[0] += rounded(size(content(entry.getValue())));
                                 return more;
                             })
                             .toList());
-            for (CacheEntry<Key, Entry> entry : coldest) {
-                if (cache.asMap().remove(entry.getKey(), entry.getValue())) {
+            for (CacheEntry<Key, Object> entry : coldest) {
+                if (remove(entry.getKey(), entry.getValue())) {
                     evicted.increment();
                 }
             }
             return !coldest.isEmpty();
         }
 
-        /** Discards an entry that was in the cache. No other code does this. */
-        private void removed(@Nullable Key key, @Nullable Entry entry, RemovalCause cause) {
-            if (key == null || entry == null) {
+        private boolean isIn(Object value, boolean smallPool) {
+            return content(value) instanceof MergeBlock block && block.size() < pageSize == smallPool;
+        }
+
+        private void evicted(@Nullable Key key, @Nullable Object value, RemovalCause cause) {
+            if (key == null || value == null) {
                 throw new IllegalStateException("keys and values are held strongly");
             }
-            if (cause == RemovalCause.SIZE) {
-                evicted.increment();
-            } else if (cause == RemovalCause.EXPIRED) {
-                expired.increment();
+            (cause == RemovalCause.EXPIRED ? expired : evicted).increment();
+            discard(key, content(value));
+        }
+
+        /** Closes a block that is no longer in the cache, or has never been. */
+        private void discard(Key key, @Nullable Object content) {
+            if (content == null) {
+                return;
             }
-            discard(key, entry);
-        }
-
-        private void discard(Key key, Entry entry) {
-            Tenant tenant = tenants.get(key.tenant);
+            Tenant tenant = tenants.get(key.tenant());
             tenant.keys.decrement();
-            tenant.valueBytes.add(-entry.block.size());
-            entry.block.close();
+            tenant.valueBytes.add(-size(content));
+            if (content instanceof MergeBlock block) {
+                block.close();
+            }
         }
 
-        /** Reads a value, and returns false if the entry is no longer in the cache. */
-        private boolean read(Key key, Entry entry, Reader reader) {
+        private void put(Key key, Object value) {
+            discard(key, content(cache.asMap().put(key, value)));
+        }
+
+        private boolean remove(Key key) {
+            Object removed = cache.asMap().remove(key);
+            discard(key, content(removed));
+            return removed != null;
+        }
+
+        private boolean remove(Key key, Object value) {
+            boolean removed = cache.asMap().remove(key, value);
+            if (removed) {
+                discard(key, content(value));
+            }
+            return removed;
+        }
+
+        /** Reads a value, and returns false if the value is no longer in the cache. */
+        private boolean read(Key key, Object content, Reader reader) {
+            if (content instanceof Counter counter) {
+                reader.read(counter.number);
+                return true;
+            }
             try {
-                reader.read(entry.block);
+                reader.read((MergeBlock) content);
                 return true;
             } catch (IllegalStateException e) {
-                if (contents.get() == this && cache.getIfPresent(key) == entry) {
+                if (contents.get() == this && content.equals(content(cache.getIfPresent(key)))) {
                     throw e;
                 }
                 return false;
             }
         }
 
-        /** Replaces the current entry, or none, if the predicate allows it; otherwise discards the new entry. */
-        private boolean replace(Key key, Entry entry, Predicate<@Nullable Entry> mayReplace) {
-            Entry now = null;
+        /** Replaces the current value, or none, if the predicate allows it; otherwise discards the new content. */
+        private boolean replace(Key key, Object content, long deadline, Predicate<@Nullable Object> mayReplace) {
+            Object[] discarded = {content};
             try {
-                now = cache.asMap().compute(key, (k, old) -> {
+                cache.asMap().compute(key, (k, old) -> {
                     if (!mayReplace.test(old)) {
                         return old;
                     }
-                    if (entry.deadline == SAME) {
-                        entry.deadline = old == null ? NEVER : old.deadline;
-                    }
-                    return entry;
+                    long then = deadline == SAME ? old == null ? NEVER : deadline(old) : deadline;
+                    Object value = value(content, then);
+                    discarded[0] = content(old);
+                    return value;
                 });
             } finally {
-                if (now != entry) {
-                    discard(key, entry);
-                }
+                discard(key, discarded[0]);
             }
-            return now == entry;
+            return !content.equals(discarded[0]);
         }
 
         private void close() {
@@ -284,7 +337,7 @@ final class Store implements AutoCloseable {
     }
 
     private long needed(Key key, long valueBytes) {
-        return rounded(valueBytes) + key.bytes() + ENTRY_BYTES;
+        return rounded(valueBytes) + key.heapBytes() + ENTRY_BYTES;
     }
 
     /** Returns how much memory a value takes that shares nothing; for values below a page, about that. */
@@ -311,13 +364,13 @@ final class Store implements AutoCloseable {
     /** Reads the value of a key, and returns whether there is such a key. */
     boolean get(Key key, Reader reader) {
         Contents now = contents.get();
-        Entry entry = now.cache.getIfPresent(key);
-        while (entry != null && !now.read(key, entry, reader)) {
+        Object content = content(now.cache.getIfPresent(key));
+        while (content != null && !now.read(key, content, reader)) {
             now = contents.get();
-            entry = now.cache.getIfPresent(key);
+            content = content(now.cache.getIfPresent(key));
         }
-        (entry == null ? misses : hits).increment();
-        return entry != null;
+        (content == null ? misses : hits).increment();
+        return content != null;
     }
 
     boolean contains(Key key) {
@@ -331,13 +384,13 @@ final class Store implements AutoCloseable {
      *
      * @throws NoRoomException if it does not fit, even if all other entries are evicted
      */
-    void set(Key key, ByteBuf value, long deadline) {
+    void set(Key key, ByteBuffer value, long deadline) {
         if (deadline == SAME) {
             set(key, value, deadline, Condition.ALWAYS);
             return;
         }
         withContents(now -> {
-            now.cache.put(key, now.newEntry(key, value, deadline));
+            now.put(key, value(now.newBlock(key, value), deadline));
             return true;
         });
     }
@@ -348,76 +401,102 @@ final class Store implements AutoCloseable {
      * @return whether it was stored
      * @throws NoRoomException if it does not fit, even if all other entries are evicted
      */
-    boolean set(Key key, ByteBuf value, long deadline, Condition condition) {
-        Predicate<@Nullable Entry> mayReplace =
+    boolean set(Key key, ByteBuffer value, long deadline, Condition condition) {
+        Predicate<@Nullable Object> mayReplace =
                 old -> condition != (old == null ? Condition.PRESENT : Condition.ABSENT);
         // Checked first, so that nothing is evicted for a value that is then not stored.
         return withContents(now -> mayReplace.test(now.cache.getIfPresent(key))
-                && now.replace(key, now.newEntry(key, value, deadline), mayReplace));
+                && now.replace(key, now.newBlock(key, value), deadline, mayReplace));
     }
 
     /**
      * Stores many values.
      *
+     * @param values returns each value, whose buffer is used before the next call
      * @throws NoRoomException if they do not all fit, even if all other entries are evicted; then none is stored
      */
-    void setAll(List<Key> keys, List<ByteBuf> values) {
+    void setAll(List<Key> keys, IntToLongFunction sizes, IntFunction<ByteBuffer> values) {
         long needed = IntStream.range(0, keys.size())
-                .mapToLong(i -> needed(keys.get(i), values.get(i).readableBytes()))
+                .mapToLong(i -> needed(keys.get(i), sizes.applyAsLong(i)))
                 .sum();
         if (needed > maxBytes) {
             throw new NoRoomException();
         }
         withContents(now -> {
-            List<Entry> entries = new ArrayList<>(keys.size());
+            List<Object> blocks = new ArrayList<>(keys.size());
             try {
                 for (int i = 0; i < keys.size(); i++) {
-                    entries.add(now.newEntry(keys.get(i), values.get(i), NEVER));
+                    blocks.add(now.newBlock(keys.get(i), values.apply(i)));
                 }
             } catch (RuntimeException | Error e) {
-                for (int i = 0; i < entries.size(); i++) {
-                    now.discard(keys.get(i), entries.get(i));
+                for (int i = 0; i < blocks.size(); i++) {
+                    now.discard(keys.get(i), blocks.get(i));
                 }
                 throw e;
             }
-            for (int i = 0; i < entries.size(); i++) {
-                now.cache.put(keys.get(i), entries.get(i));
+            for (int i = 0; i < blocks.size(); i++) {
+                now.put(keys.get(i), blocks.get(i));
             }
             return true;
         });
     }
 
     /**
-     * Adds one to the number that is the value of a key. A missing key counts as 0.
+     * Adds one to the number that is the value of a key. A missing key counts as 0. The value is a {@link Counter} from
+     * then on.
      *
      * @return the sum
      * @throws NumberFormatException if the value is not a number
      * @throws ArithmeticException if the sum would overflow
-     * @throws NoRoomException if the sum does not fit, even if all other entries are evicted
      */
     long increment(Key key) {
         return withContents(now -> {
             while (true) {
-                Entry old = now.cache.getIfPresent(key);
-                String[] text = {"0"};
-                if (old != null && !now.read(key, old, block -> text[0] = shortText(block))) {
-                    if (now != contents.get()) {
-                        throw new IllegalStateException("the contents were replaced");
+                Object content = content(now.cache.getIfPresent(key));
+                if (content instanceof Counter counter) {
+                    long[] sum = {0};
+                    Object same = now.cache.asMap().computeIfPresent(key, (k, old) -> {
+                        if (counter.equals(content(old))) {
+                            sum[0] = counter.add(1);
+                        }
+                        return old;
+                    });
+                    if (counter.equals(content(same))) {
+                        return sum[0];
                     }
-                    continue;
-                }
-                long sum = Math.addExact(RedisInteger.parse(text[0]), 1);
-                ByteBuf value = Unpooled.copiedBuffer(Long.toString(sum), StandardCharsets.US_ASCII);
-                if (now.replace(key, now.newEntry(key, value, SAME), current -> current == old)) {
-                    return sum;
+                } else {
+                    NumberReader reader = new NumberReader();
+                    if (content != null && !now.read(key, content, reader)) {
+                        if (now != contents.get()) {
+                            throw new IllegalStateException("the contents were replaced");
+                        }
+                        continue;
+                    }
+                    long sum = Math.addExact(reader.number, 1);
+                    Object first = now.counted(key, new Counter(sum));
+                    if (now.replace(key, first, SAME, current -> Objects.equals(content(current), content))) {
+                        return sum;
+                    }
                 }
             }
         });
     }
 
-    /** Returns a value as text; empty if it is too long for a number. */
-    private static String shortText(MergeBlock block) {
-        return block.size() > 20 ? "" : new String(block.toByteArray(), StandardCharsets.US_ASCII);
+    private static final class NumberReader implements Reader {
+
+        private long number;
+
+        @Override
+        public void read(MergeBlock block) {
+            // Longer values are not numbers.
+            number = RedisInteger.parse(
+                    block.size() > 20 ? "" : new String(block.toByteArray(), StandardCharsets.US_ASCII));
+        }
+
+        @Override
+        public void read(long counted) {
+            number = counted;
+        }
     }
 
     /** Sets a deadline, and returns whether there is such a key. */
@@ -425,22 +504,22 @@ final class Store implements AutoCloseable {
         if (deadline <= now()) {
             return delete(key);
         }
-        return contents.get().cache.asMap().computeIfPresent(key, (k, entry) -> {
-                    entry.deadline = deadline;
-                    return entry;
-                })
+        return contents.get()
+                        .cache
+                        .asMap()
+                        .computeIfPresent(key, (k, value) -> value(Objects.requireNonNull(content(value)), deadline))
                 != null;
     }
 
     /** Returns the deadline of a key, or null if there is no such key. */
     @Nullable
     Long deadline(Key key) {
-        Entry entry = contents.get().cache.getIfPresent(key);
-        return entry == null ? null : entry.deadline;
+        Object value = contents.get().cache.getIfPresent(key);
+        return value == null ? null : deadline(value);
     }
 
     boolean delete(Key key) {
-        return contents.get().cache.asMap().remove(key) != null;
+        return contents.get().remove(key);
     }
 
     /**
@@ -459,7 +538,12 @@ final class Store implements AutoCloseable {
     }
 
     void clear(int tenant) {
-        contents.get().cache.asMap().keySet().removeIf(key -> key.tenant == tenant);
+        Contents now = contents.get();
+        now.cache.asMap().forEach((key, value) -> {
+            if (key.tenant() == tenant) {
+                now.remove(key);
+            }
+        });
     }
 
     int tenants() {

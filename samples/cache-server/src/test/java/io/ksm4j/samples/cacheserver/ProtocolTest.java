@@ -51,25 +51,27 @@ class ProtocolTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "*-5\\r\\n | invalid multibulk length",
+                "*\\r\\n | invalid multibulk length",
+                "*01\\r\\n | invalid multibulk length",
+                "*-0\\r\\n | invalid multibulk length",
+                "*+1\\r\\n | invalid multibulk length",
                 "*1048577\\r\\n | invalid multibulk length",
                 "*99999999999999999999999\\r\\n | invalid multibulk length",
                 "*x\\r\\n | invalid multibulk length",
                 "*1\\r\\n$-1\\r\\n | invalid bulk length",
                 "*1\\r\\n$-7\\r\\n | invalid bulk length",
-                "$-1\\r\\n | expected '*', got '$'",
-                "$0\\r\\n\\r\\n | expected '*', got '$'",
                 "*1\\r\\n$x\\r\\n | invalid bulk length",
                 "*1\\r\\n$536870913\\r\\n | invalid bulk length",
                 // Larger than the pool.
                 "*3\\r\\n$3\\r\\nSET\\r\\n$1\\r\\na\\r\\n$67108865\\r\\n | invalid bulk length",
-                "*2\\r\\n$4\\r\\nPINGxx | invalid bulk length",
                 "*1\\r\\n*1\\r\\n | expected '$', got '*'",
                 "*1\\r\\n+PING\\r\\n | expected '$', got '+'",
                 "*1\\r\\n:1\\r\\n | expected '$', got ':'",
                 "*1\\r\\nPING\\r\\n | expected '$', got 'P'",
-                "$4\\r\\nPING\\r\\n | expected '*', got '$'",
                 "GET \"a\\r\\n | unbalanced quotes in request",
+                "GET 'a\\r\\n | unbalanced quotes in request",
+                "GET \"a\"b\\r\\n | unbalanced quotes in request",
+                "GET 'a'b\\n | unbalanced quotes in request",
             })
     void refusesInvalidRequests(String request, String problem) throws IOException {
         try (RawClient client = running.raw()) {
@@ -108,6 +110,62 @@ class ProtocolTest {
             assertThat(client.ask("get \"a b\"\r\n", 9)).isEqualTo("$3\r\nc d\r\n");
             assertThat(client.ask("quit\r\nping\r\n", 5)).isEqualTo("+OK\r\n");
             assertThat(client.readToEnd()).isEmpty();
+        }
+    }
+
+    /** Replies as Redis 7.0 gives them. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "ECHO a\\n | a",
+                "ECHO\\ta\\r\\n | a",
+                "ECHO \"\\\\x41\\\\x62\\\\xff\"\\r\\n | Ab\u00ff",
+                "ECHO \"\\\\n\\\\t\\\\q\\\\\"\"\\r\\n | \\n\\tq\"",
+                "ECHO '\\\\'\\\\n'\\r\\n | '\\\\n",
+                "ECHO a\"b c\"\\r\\n | ab c",
+                "ECHO \u00e9\u0080\\r\\n | \u00e9\u0080",
+            })
+    void readsLinesAsRedisDoes(String request, String word) throws IOException {
+        String echoed = unescaped(word);
+        String reply = "$" + echoed.length() + "\r\n" + echoed + "\r\n";
+        try (RawClient client = running.raw()) {
+            assertThat(client.ask(unescaped(request), reply.length())).isEqualTo(reply);
+        }
+    }
+
+    private static String unescaped(String text) {
+        return text.replace("\\\\", "\0")
+                .replace("\\r", "\r")
+                .replace("\\n", "\n")
+                .replace("\\t", "\t")
+                .replace('\0', '\\');
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"$4", "$-1", "\u00ff"})
+    void otherLinesAreUnknownCommands(String line) throws IOException {
+        String reply = "-ERR unknown command '" + line + "', with args beginning with: \r\n";
+        try (RawClient client = running.raw()) {
+            assertThat(client.ask(line + "\r\nPING\r\n", reply.length() + 7)).isEqualTo(reply + "+PONG\r\n");
+        }
+    }
+
+    @Test
+    void skipsEmptyArrays() throws IOException {
+        try (RawClient client = running.raw()) {
+            assertThat(client.ask("*-10\r\n*0\r\nPING\r\n", 7)).isEqualTo("+PONG\r\n");
+        }
+    }
+
+    @Test
+    void disconnectsClientsThatDoNotCompleteALine() throws IOException {
+        try (ServerUnderTest impatient = new ServerUnderTest(Duration.ofMillis(200));
+                RawClient half = impatient.raw()) {
+            half.send("GET a");
+
+            assertThat(half.readToEnd()).isEmpty();
         }
     }
 

@@ -1,0 +1,126 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
+package io.ksm4j.samples.cacheserver;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.Locale;
+
+/**
+ * The words of a request. They stay in the read buffer, so a request is valid only while it is executed. Each
+ * connection has one, which is filled again for each request.
+ */
+final class Request {
+
+    private static final int INITIAL_WORDS = 8;
+
+    /** Longer arrays are not kept for the next request. */
+    private static final int MAX_KEPT_WORDS = 1 << 10;
+
+    private ByteBuffer buffer;
+    private ByteBuffer value;
+    private int base;
+    private int size;
+    private int[] offsets = new int[INITIAL_WORDS];
+    private int[] lengths = new int[INITIAL_WORDS];
+
+    Request(ByteBuffer buffer) {
+        this.buffer = buffer;
+        this.value = buffer;
+    }
+
+    /** Adds a word. The offset is relative to the beginning of the request. */
+    void add(int offset, int length) {
+        if (size == offsets.length) {
+            offsets = Arrays.copyOf(offsets, 2 * size);
+            lengths = Arrays.copyOf(lengths, 2 * size);
+        }
+        offsets[size] = offset;
+        lengths[size] = length;
+        size++;
+    }
+
+    /** Sets the buffer that contains this request and the next ones. */
+    void setBuffer(ByteBuffer buffer) {
+        this.buffer = buffer;
+        this.value = buffer.duplicate();
+    }
+
+    /** Sets where in the buffer the request begins. */
+    void beginAt(int position) {
+        base = position;
+    }
+
+    void clear() {
+        size = 0;
+        if (offsets.length > MAX_KEPT_WORDS) {
+            offsets = new int[INITIAL_WORDS];
+            lengths = new int[INITIAL_WORDS];
+        }
+    }
+
+    /** {@return the number of words} */
+    int size() {
+        return size;
+    }
+
+    /** {@return the heap memory of the words in addition to their bytes} */
+    long heapBytes() {
+        return 2L * Integer.BYTES * offsets.length;
+    }
+
+    int length(int word) {
+        return lengths[word];
+    }
+
+    byte at(int word, int index) {
+        return buffer.get(base + offsets[word] + index);
+    }
+
+    /** Returns a word. The result is valid until the next call. */
+    ByteBuffer value(int word) {
+        int start = base + offsets[word];
+        return value.clear().position(start).limit(start + lengths[word]);
+    }
+
+    /** Returns the bytes of a word from an index on. */
+    byte[] bytes(int word, int from) {
+        byte[] bytes = new byte[lengths[word] - from];
+        buffer.get(base + offsets[word] + from, bytes);
+        return bytes;
+    }
+
+    /** Returns eight bytes of a word from an index on; zeros follow its end. */
+    long packed(int word, int from) {
+        int count = Math.min(Long.BYTES, lengths[word] - from);
+        if (count <= 0) {
+            return 0;
+        }
+        int position = base + offsets[word] + from;
+        if (position + Long.BYTES <= buffer.limit()) {
+            return buffer.getLong(position) >>> (Long.SIZE - count * Byte.SIZE) << (Long.SIZE - count * Byte.SIZE);
+        }
+        long packed = 0;
+        for (int i = 0; i < count; i++) {
+            packed |= (buffer.get(position + i) & 0xffL) << (Long.SIZE - Byte.SIZE * (i + 1));
+        }
+        return packed;
+    }
+
+    /** Returns at most this many bytes of a word as ISO-8859-1. */
+    String text(int word, int max) {
+        byte[] bytes = new byte[Math.min(lengths[word], max)];
+        buffer.get(base + offsets[word], bytes);
+        return new String(bytes, StandardCharsets.ISO_8859_1);
+    }
+
+    String text(int word) {
+        return text(word, Integer.MAX_VALUE);
+    }
+
+    /** Returns a word in upper case; only its beginning if it is too long for an option. */
+    String upper(int word) {
+        return text(word, RequestParser.MAX_LINE_BYTES).toUpperCase(Locale.ROOT);
+    }
+}
