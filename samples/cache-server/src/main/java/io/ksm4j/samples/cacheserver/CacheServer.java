@@ -46,6 +46,9 @@ public final class CacheServer implements AutoCloseable {
     /** If a client leaves more than this unread, no requests are read from it until half of it is read. */
     private static final int MAX_UNREAD_BYTES = 1 << 20;
 
+    /** The limit of Redis. */
+    private static final long MAX_VALUE_BYTES = 512 << 20;
+
     private static final int SECONDS_TO_FINISH = 10;
 
     private final Ksm ksm = Ksm.systemOrFallback();
@@ -53,6 +56,7 @@ public final class CacheServer implements AutoCloseable {
     private final Store store;
     private final MergingSampler sampler;
     private final Map<String, String> configuration = new ConcurrentSkipListMap<>();
+    private final ServerCommands server;
     private final Commands commands;
     private final RequestLimits limits;
     private final EventLoopGroup group;
@@ -66,6 +70,8 @@ public final class CacheServer implements AutoCloseable {
 
     private CacheServer(Options options) throws IOException {
         this.options = options;
+        // First, because this may fail.
+        byte[] password = options.password();
         RegionOptions regions = RegionOptions.DEFAULT
                 .withName("cache-server")
                 .withMarking(merges() ? Marking.MERGEABLE : Marking.UNMERGEABLE)
@@ -81,7 +87,9 @@ public final class CacheServer implements AutoCloseable {
         configuration.put("maxmemory", Long.toString(options.maxMemory));
         configuration.put("maxmemory-policy", "allkeys-lfu");
         configuration.put("save", "");
-        commands = new Commands(store, this::snapshot, configuration);
+        StringCommands strings = new StringCommands(store, Math.min(MAX_VALUE_BYTES, pools.capacityBytes()));
+        server = new ServerCommands(store, strings, this::snapshot, configuration, password);
+        commands = new Commands(store, strings, new KeyCommands(store), server, options.ioThreads);
         limits = new RequestLimits(pools.capacityBytes(), options.timeout);
         group = new MultiThreadIoEventLoopGroup(options.ioThreads, NioIoHandler.newFactory());
     }
@@ -125,8 +133,9 @@ public final class CacheServer implements AutoCloseable {
                     @Override
                     protected void initChannel(Channel client) {
                         clients.add(client);
-                        client.pipeline()
-                                .addLast(new Connection(client, commands, limits, lastClient.incrementAndGet()));
+                        Session session =
+                                new Session(lastClient.incrementAndGet(), !server.requiresPassword(), store.watches);
+                        client.pipeline().addLast(new Connection(client, commands, limits, session));
                     }
                 });
         Channel bound = bind(bootstrap, new InetSocketAddress(options.bind, options.port));

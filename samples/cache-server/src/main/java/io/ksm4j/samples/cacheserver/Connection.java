@@ -52,13 +52,13 @@ final class Connection extends ChannelInboundHandlerAdapter {
     private boolean progressed;
     private @Nullable Future<?> watch;
 
-    Connection(Channel channel, Commands commands, RequestLimits limits, long id) {
+    Connection(Channel channel, Commands commands, RequestLimits limits, Session session) {
         this.channel = channel;
         this.reply = new Reply(channel);
         this.commands = commands;
         this.limits = limits;
         this.parser = new RequestParser(limits);
-        this.session = new Session(id);
+        this.session = session;
     }
 
     @Override
@@ -265,5 +265,6 @@ final class Connection extends ChannelInboundHandlerAdapter {
             scheduled.cancel(false);
         }
         reply.close();
+        session.transaction.end();
     }
 }

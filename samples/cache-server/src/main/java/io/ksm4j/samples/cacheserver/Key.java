@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
+import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.concurrent.ThreadLocalRandom;
 import org.jspecify.annotations.Nullable;
@@ -50,6 +51,17 @@ final class Key implements Comparable<Key> {
 
     int tenant() {
         return tenantAndLength >>> LENGTH_BITS;
+    }
+
+    byte[] name() {
+        byte[] inline = new byte[INLINE_BYTES];
+        ByteBuffer.wrap(inline).putLong(first).putLong(second).putLong(third);
+        int length = tenantAndLength & ((1 << LENGTH_BITS) - 1);
+        byte[] name = Arrays.copyOf(inline, length);
+        if (rest != null) {
+            System.arraycopy(rest, 0, name, INLINE_BYTES, rest.length);
+        }
+        return name;
     }
 
     /** {@return the heap memory in addition to this object} */

@@ -2,8 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -90,6 +94,13 @@ final class Options {
     Path tenantSecrets;
 
     @Option(
+            names = "--password-file",
+            paramLabel = "FILE",
+            description = "first line: the password that clients must send with AUTH or HELLO (default: none)")
+    @Nullable
+    Path passwordFile;
+
+    @Option(
             names = "--ksmd",
             paramLabel = "SHARE|off",
             converter = Share.class,
@@ -127,6 +138,22 @@ final class Options {
         require(line, options.databases >= 1 && options.databases <= Key.MAX_TENANTS, "--databases must be 1 to 10000");
         require(line, options.ioThreads >= 1 && options.ioThreads <= 64, "--io-threads must be 1 to 64");
         return options;
+    }
+
+    /**
+     * Returns the password, or null if clients need none.
+     *
+     * @throws IOException if the file cannot be read or contains no password
+     */
+    byte @Nullable [] password() throws IOException {
+        if (passwordFile == null) {
+            return null;
+        }
+        List<String> lines = Files.readAllLines(passwordFile, StandardCharsets.UTF_8);
+        if (lines.isEmpty() || lines.get(0).isEmpty()) {
+            throw new IOException(passwordFile + " contains no password");
+        }
+        return lines.get(0).getBytes(StandardCharsets.UTF_8);
     }
 
     private static void require(CommandLine line, boolean condition, String message) {

@@ -10,7 +10,7 @@ import java.nio.charset.StandardCharsets;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The replies to one connection in RESP2, collected until there is enough for a system call. Values are copied once,
+ * The replies to one connection in RESP2 or RESP3, collected until there is enough for a system call. Values are copied once,
  * from their blocks into the memory that the socket sends.
  */
 @SuppressWarnings("FutureReturnValueIgnored") // With a void promise, failures are reported to the pipeline.
@@ -19,6 +19,8 @@ final class Reply implements Store.Reader {
     private static final byte[] OK = ascii("+OK\r\n");
     private static final byte[] PONG = ascii("+PONG\r\n");
     private static final byte[] NULL = ascii("$-1\r\n");
+    private static final byte[] NULL_ARRAY = ascii("*-1\r\n");
+    private static final byte[] NULL_3 = ascii("_\r\n");
     /** Two bytes as a number, which is written faster than an array. */
     private static final short END_OF_LINE = '\r' << Byte.SIZE | '\n';
 
@@ -50,9 +52,15 @@ final class Reply implements Store.Reader {
     private ByteBuffer unsent = NOTHING;
 
     private int unflushed;
+    private boolean isResp3;
 
     Reply(Channel channel) {
         this.channel = channel;
+    }
+
+    /** Selects RESP3 or RESP2 for the replies from now on. */
+    void setResp3(boolean isResp3) {
+        this.isResp3 = isResp3;
     }
 
     private static byte[] ascii(String text) {
@@ -68,7 +76,46 @@ final class Reply implements Store.Reader {
     }
 
     void nil() {
-        room(NULL.length).put(NULL);
+        nil(NULL);
+    }
+
+    void nilArray() {
+        nil(NULL_ARRAY);
+    }
+
+    private void nil(byte[] inResp2) {
+        byte[] nil = isResp3 ? NULL_3 : inResp2;
+        room(nil.length).put(nil);
+    }
+
+    /** Adds a short text without special characters. */
+    void status(String text) {
+        byte[] line = ascii("+" + text + "\r\n");
+        room(line.length).put(line);
+    }
+
+    /** Begins a map: a key and a value must follow for each entry. It is an array in RESP2. */
+    void map(int entries) {
+        if (isResp3) {
+            header('%', entries, 0);
+        } else {
+            array(2 * entries);
+        }
+    }
+
+    /** Begins a set. It is an array in RESP2. */
+    void set(int length) {
+        header(isResp3 ? '~' : '*', length, 0);
+    }
+
+    /** Adds text for people. It is a bulk string in RESP2. */
+    void verbatim(String text) {
+        if (isResp3) {
+            byte[] bytes = ("txt:" + text).getBytes(StandardCharsets.UTF_8);
+            header('=', bytes.length, bytes.length + 2).put(bytes).putShort(END_OF_LINE);
+        } else {
+            bulk(text);
+        }
     }
 
     /** Adds an error, which is one line, so that ends of lines within it become spaces. */
@@ -90,6 +137,10 @@ final class Reply implements Store.Reader {
     void bulk(ByteBuffer bytes) {
         int length = bytes.remaining();
         header('$', length, length + 2).put(bytes).putShort(END_OF_LINE);
+    }
+
+    void bulk(byte[] bytes) {
+        header('$', bytes.length, bytes.length + 2).put(bytes).putShort(END_OF_LINE);
     }
 
     void bulk(String text) {

@@ -5,13 +5,18 @@ package io.ksm4j.samples.cacheserver;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
+import java.util.stream.IntStream;
 
 /**
  * The words of a request. They stay in the read buffer, so a request is valid only while it is executed. Each
  * connection has one, which is filled again for each request.
  */
 final class Request {
+
+    /** The maximum number of bytes of a word that is repeated in an error message. */
+    static final int MAX_REPEATED = 128;
 
     private static final int INITIAL_WORDS = 8;
 
@@ -50,6 +55,27 @@ final class Request {
     /** Sets where in the buffer the request begins. */
     void beginAt(int position) {
         base = position;
+    }
+
+    /** Returns a copy that stays valid. */
+    Request copy() {
+        int bytes = 0;
+        for (int i = 0; i < size; i++) {
+            bytes += lengths[i];
+        }
+        ByteBuffer all = ByteBuffer.allocate(bytes);
+        Request copy = new Request(all);
+        for (int i = 0; i < size; i++) {
+            copy.add(all.position(), lengths[i]);
+            all.put(value(i));
+        }
+        copy.setBuffer(all.flip());
+        return copy;
+    }
+
+    /** {@return the heap memory that a copy has, approximately} */
+    long copiedBytes() {
+        return buffer.capacity() + heapBytes();
     }
 
     void clear() {
@@ -117,6 +143,38 @@ final class Request {
 
     String text(int word) {
         return text(word, Integer.MAX_VALUE);
+    }
+
+    /**
+     * Returns a number.
+     *
+     * @throws ReplyException if the word is none
+     */
+    long number(int word) {
+        try {
+            return RedisInteger.parse(text(word, MAX_REPEATED));
+        } catch (NumberFormatException e) {
+            throw new ReplyException(ReplyException.NOT_AN_INTEGER);
+        }
+    }
+
+    /** Returns the words from one on in lower case. */
+    List<String> lower(int first) {
+        return IntStream.range(first, size)
+                .mapToObj(i -> upper(i).toLowerCase(Locale.ROOT))
+                .toList();
+    }
+
+    /**
+     * Returns the key of a tenant that a word names.
+     *
+     * @throws ReplyException if the name is too long
+     */
+    Key key(int word, int tenant) {
+        if (lengths[word] > Key.MAX_BYTES) {
+            throw new ReplyException("ERR key is longer than " + Key.MAX_BYTES + " bytes");
+        }
+        return new Key(tenant, this, word);
     }
 
     /** Returns a word in upper case; only its beginning if it is too long for an option. */

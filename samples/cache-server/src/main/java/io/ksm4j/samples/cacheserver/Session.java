@@ -6,11 +6,24 @@ package io.ksm4j.samples.cacheserver;
 final class Session {
 
     final long id;
+    final Transaction transaction;
     int tenant;
     String name = "";
+    boolean isResp3;
+    boolean isAuthenticated;
     boolean quit;
 
-    Session(long id) {
+    Session(long id, boolean isAuthenticated, Watches watches) {
         this.id = id;
+        this.transaction = new Transaction(watches);
+        this.isAuthenticated = isAuthenticated;
+    }
+
+    void reset(boolean nowAuthenticated) {
+        transaction.end();
+        tenant = 0;
+        name = "";
+        isResp3 = false;
+        isAuthenticated = nowAuthenticated;
     }
 }

@@ -17,9 +17,10 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Objects;
-import java.util.concurrent.TimeUnit;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.LongAdder;
@@ -45,14 +46,16 @@ import org.jspecify.annotations.Nullable;
  */
 final class Store implements AutoCloseable {
 
-    /** The deadline of entries that do not expire, in milliseconds of {@link #now()}. */
+    /** The deadline of values that do not expire, in milliseconds of {@link #now()}. */
     static final long NEVER = Long.MAX_VALUE;
 
-    /** Keeps the deadline of the existing entry; {@link #NEVER} if there is none. */
+    /** Keeps the deadline of the existing value; {@link #NEVER} if there is none. */
     static final long SAME = -1;
 
     /** The approximate heap memory of an entry in addition to the name of a long key. */
     private static final int ENTRY_BYTES = 208;
+
+    private static final int MAX_CLOSING = 2;
 
     private static final Duration FOREVER = Duration.ofNanos(Long.MAX_VALUE);
 
@@ -61,6 +64,40 @@ final class Store implements AutoCloseable {
         ALWAYS,
         ABSENT,
         PRESENT
+    }
+
+    /** What {@link #expire} compares a new deadline with. */
+    enum ExpireCondition {
+        ALWAYS,
+        HAS_NONE,
+        HAS_ONE,
+        LATER,
+        EARLIER,
+        EARLIER_THAN_ONE;
+
+        boolean allows(long before, long after) {
+            return switch (this) {
+                case ALWAYS -> true;
+                case HAS_NONE -> before == NEVER;
+                case HAS_ONE -> before != NEVER;
+                case LATER -> after > before;
+                case EARLIER -> after < before;
+                case EARLIER_THAN_ONE -> before != NEVER && after < before;
+            };
+        }
+    }
+
+    /** Computes a new value from the bytes of the current one. */
+    interface Change {
+
+        /**
+         * Computes the new value.
+         *
+         * @param old the bytes of the current value; empty if there is none
+         * @param isPresent whether there is one
+         * @return the new value, or null to leave everything as it is
+         */
+        byte @Nullable [] apply(byte[] old, boolean isPresent);
     }
 
     /** Reads a value. */
@@ -112,6 +149,14 @@ final class Store implements AutoCloseable {
         return value instanceof Expiring expiring ? expiring.content : value;
     }
 
+    private static void read(Object content, Reader reader) {
+        if (content instanceof Counter counter) {
+            reader.read(counter.number);
+        } else {
+            reader.read((MergeBlock) content);
+        }
+    }
+
     private static long deadline(Object value) {
         return value instanceof Expiring expiring ? expiring.deadline : NEVER;
     }
@@ -127,6 +172,8 @@ final class Store implements AutoCloseable {
 
     private record Tenant(LongAdder keys, LongAdder valueBytes) {}
 
+    final Watches watches = new Watches();
+
     private final TenantPools source;
     private final long maxBytes;
     private final long pageSize;
@@ -135,6 +182,9 @@ final class Store implements AutoCloseable {
     private final LongAdder evicted = new LongAdder();
     private final LongAdder expired = new LongAdder();
     private final AtomicReference<Contents> contents;
+
+    /** Acquired while another thread closes replaced contents. */
+    private final Semaphore closing = new Semaphore(MAX_CLOSING);
 
     /** Creates a store. Closing the store closes its pools. */
     Store(TenantPools source) {
@@ -256,6 +306,7 @@ final class Store implements AutoCloseable {
                 throw new IllegalStateException("keys and values are held strongly");
             }
             (cause == RemovalCause.EXPIRED ? expired : evicted).increment();
+            watches.changed(key);
             discard(key, content(value));
         }
 
@@ -272,12 +323,32 @@ final class Store implements AutoCloseable {
             }
         }
 
+        /** Adds to a counter, and returns the sum; null if the value is not a counter. */
+        private @Nullable Long count(Key key, long by) {
+            @Nullable Long[] sum = {null};
+            cache.asMap().computeIfPresent(key, (k, value) -> {
+                if (content(value) instanceof Counter counter) {
+                    sum[0] = counter.add(by);
+                }
+                return value;
+            });
+            if (sum[0] != null) {
+                watches.changed(key);
+            }
+            return sum[0];
+        }
+
         private void put(Key key, Object value) {
-            discard(key, content(cache.asMap().put(key, value)));
+            Object old = cache.asMap().put(key, value);
+            watches.changed(key);
+            discard(key, content(old));
         }
 
         private boolean remove(Key key) {
             Object removed = cache.asMap().remove(key);
+            if (removed != null) {
+                watches.changed(key);
+            }
             discard(key, content(removed));
             return removed != null;
         }
@@ -285,6 +356,7 @@ final class Store implements AutoCloseable {
         private boolean remove(Key key, Object value) {
             boolean removed = cache.asMap().remove(key, value);
             if (removed) {
+                watches.changed(key);
                 discard(key, content(value));
             }
             return removed;
@@ -292,12 +364,8 @@ final class Store implements AutoCloseable {
 
         /** Reads a value, and returns false if the value is no longer in the cache. */
         private boolean read(Key key, Object content, Reader reader) {
-            if (content instanceof Counter counter) {
-                reader.read(counter.number);
-                return true;
-            }
             try {
-                reader.read((MergeBlock) content);
+                Store.read(content, reader);
                 return true;
             } catch (IllegalStateException e) {
                 if (contents.get() == this && content.equals(content(cache.getIfPresent(key)))) {
@@ -307,8 +375,21 @@ final class Store implements AutoCloseable {
             }
         }
 
-        /** Replaces the current value, or none, if the predicate allows it; otherwise discards the new content. */
         private boolean replace(Key key, Object content, long deadline, Predicate<@Nullable Object> mayReplace) {
+            return replace(key, content, deadline, mayReplace, null);
+        }
+
+        /**
+         * Replaces the current value, or none, if the predicate allows it; otherwise discards the new content.
+         *
+         * @param reader reads the value that was replaced
+         */
+        private boolean replace(
+                Key key,
+                Object content,
+                long deadline,
+                Predicate<@Nullable Object> mayReplace,
+                @Nullable Reader reader) {
             Object[] discarded = {content};
             try {
                 cache.asMap().compute(key, (k, old) -> {
@@ -320,6 +401,12 @@ final class Store implements AutoCloseable {
                     discarded[0] = content(old);
                     return value;
                 });
+                if (!content.equals(discarded[0])) {
+                    watches.changed(key);
+                }
+                if (reader != null && discarded[0] != null && !content.equals(discarded[0])) {
+                    Store.read(discarded[0], reader);
+                }
             } finally {
                 discard(key, discarded[0]);
             }
@@ -331,9 +418,9 @@ final class Store implements AutoCloseable {
         }
     }
 
-    /** Returns milliseconds of a monotonic clock. */
+    /** Returns the Unix time in milliseconds, of which deadlines are. */
     static long now() {
-        return TimeUnit.NANOSECONDS.toMillis(System.nanoTime());
+        return System.currentTimeMillis();
     }
 
     private long needed(Key key, long valueBytes) {
@@ -386,7 +473,7 @@ final class Store implements AutoCloseable {
      */
     void set(Key key, ByteBuffer value, long deadline) {
         if (deadline == SAME) {
-            set(key, value, deadline, Condition.ALWAYS);
+            set(key, value, deadline, Condition.ALWAYS, null);
             return;
         }
         withContents(now -> {
@@ -398,15 +485,16 @@ final class Store implements AutoCloseable {
     /**
      * Stores a value if the condition holds.
      *
+     * @param old reads the value that is replaced, if there is one; may be null
      * @return whether it was stored
      * @throws NoRoomException if it does not fit, even if all other entries are evicted
      */
-    boolean set(Key key, ByteBuffer value, long deadline, Condition condition) {
+    boolean set(Key key, ByteBuffer value, long deadline, Condition condition, @Nullable Reader old) {
         Predicate<@Nullable Object> mayReplace =
-                old -> condition != (old == null ? Condition.PRESENT : Condition.ABSENT);
+                current -> condition != (current == null ? Condition.PRESENT : Condition.ABSENT);
         // Checked first, so that nothing is evicted for a value that is then not stored.
         return withContents(now -> mayReplace.test(now.cache.getIfPresent(key))
-                && now.replace(key, now.newBlock(key, value), deadline, mayReplace));
+                && now.replace(key, now.newBlock(key, value), deadline, mayReplace, old));
     }
 
     /**
@@ -416,9 +504,10 @@ final class Store implements AutoCloseable {
      * @throws NoRoomException if they do not all fit, even if all other entries are evicted; then none is stored
      */
     void setAll(List<Key> keys, IntToLongFunction sizes, IntFunction<ByteBuffer> values) {
-        long needed = IntStream.range(0, keys.size())
-                .mapToLong(i -> needed(keys.get(i), sizes.applyAsLong(i)))
-                .sum();
+        long needed = 0;
+        for (int i = 0; i < keys.size(); i++) {
+            needed += needed(keys.get(i), sizes.applyAsLong(i));
+        }
         if (needed > maxBytes) {
             throw new NoRoomException();
         }
@@ -442,41 +531,33 @@ final class Store implements AutoCloseable {
     }
 
     /**
-     * Adds one to the number that is the value of a key. A missing key counts as 0. The value is a {@link Counter} from
+     * Adds to the number that is the value of a key. A missing key counts as 0. The value is a {@link Counter} from
      * then on.
      *
      * @return the sum
      * @throws NumberFormatException if the value is not a number
      * @throws ArithmeticException if the sum would overflow
      */
-    long increment(Key key) {
+    long increment(Key key, long by) {
         return withContents(now -> {
             while (true) {
+                Long counted = now.count(key, by);
+                if (counted != null) {
+                    return counted;
+                }
                 Object content = content(now.cache.getIfPresent(key));
-                if (content instanceof Counter counter) {
-                    long[] sum = {0};
-                    Object same = now.cache.asMap().computeIfPresent(key, (k, old) -> {
-                        if (counter.equals(content(old))) {
-                            sum[0] = counter.add(1);
-                        }
-                        return old;
-                    });
-                    if (counter.equals(content(same))) {
-                        return sum[0];
-                    }
-                } else {
-                    NumberReader reader = new NumberReader();
-                    if (content != null && !now.read(key, content, reader)) {
-                        if (now != contents.get()) {
-                            throw new IllegalStateException("the contents were replaced");
-                        }
-                        continue;
-                    }
-                    long sum = Math.addExact(reader.number, 1);
-                    Object first = now.counted(key, new Counter(sum));
-                    if (now.replace(key, first, SAME, current -> Objects.equals(content(current), content))) {
-                        return sum;
-                    }
+                NumberReader reader = new NumberReader();
+                if (content instanceof Counter) {
+                    continue;
+                }
+                if (content != null && !now.read(key, content, reader)) {
+                    requireCurrent(now);
+                    continue;
+                }
+                long sum = Math.addExact(reader.number, by);
+                Object first = now.counted(key, new Counter(sum));
+                if (now.replace(key, first, SAME, current -> Objects.equals(content(current), content))) {
+                    return sum;
                 }
             }
         });
@@ -499,16 +580,151 @@ final class Store implements AutoCloseable {
         }
     }
 
-    /** Sets a deadline, and returns whether there is such a key. */
-    boolean expire(Key key, long deadline) {
-        if (deadline <= now()) {
-            return delete(key);
+    /**
+     * Replaces a value by one that is computed from it. Keeps the deadline.
+     *
+     * @throws NoRoomException if the new value does not fit, even if all other entries are evicted
+     */
+    void change(Key key, Change change) {
+        withContents(now -> {
+            while (true) {
+                Object content = content(now.cache.getIfPresent(key));
+                BytesReader old = new BytesReader();
+                if (content != null && !now.read(key, content, old)) {
+                    requireCurrent(now);
+                    continue;
+                }
+                byte[] changed = change.apply(old.bytes, content != null);
+                if (changed == null
+                        || now.replace(
+                                key,
+                                now.newBlock(key, ByteBuffer.wrap(changed)),
+                                SAME,
+                                current -> Objects.equals(content(current), content))) {
+                    return true;
+                }
+            }
+        });
+    }
+
+    private void requireCurrent(Contents now) {
+        if (now != contents.get()) {
+            throw new IllegalStateException("the contents were replaced");
         }
-        return contents.get()
-                        .cache
-                        .asMap()
-                        .computeIfPresent(key, (k, value) -> value(Objects.requireNonNull(content(value)), deadline))
-                != null;
+    }
+
+    private static final class BytesReader implements Reader {
+
+        private byte[] bytes = {};
+
+        @Override
+        public void read(MergeBlock block) {
+            bytes = block.toByteArray();
+        }
+
+        @Override
+        public void read(long number) {
+            bytes = Long.toString(number).getBytes(StandardCharsets.US_ASCII);
+        }
+    }
+
+    /** Sets a deadline, which may be over, and returns whether there is such a key and the condition holds. */
+    boolean expire(Key key, long deadline, ExpireCondition condition) {
+        Contents now = contents.get();
+        Object[] discarded = {null};
+        boolean[] done = {false};
+        now.cache.asMap().computeIfPresent(key, (k, value) -> {
+            done[0] = condition.allows(deadline(value), deadline);
+            if (!done[0]) {
+                return value;
+            }
+            Object content = Objects.requireNonNull(content(value));
+            if (deadline <= now()) {
+                discarded[0] = content;
+                return null;
+            }
+            return value(content, deadline);
+        });
+        if (done[0]) {
+            watches.changed(key);
+        }
+        now.discard(key, discarded[0]);
+        return done[0];
+    }
+
+    /** Removes a deadline, and returns whether there was one. */
+    boolean persist(Key key) {
+        boolean[] done = {false};
+        contents.get().cache.asMap().computeIfPresent(key, (k, value) -> {
+            done[0] = value instanceof Expiring;
+            return Objects.requireNonNull(content(value));
+        });
+        if (done[0]) {
+            watches.changed(key);
+        }
+        return done[0];
+    }
+
+    /** Reads and removes a value, and returns whether there was one. */
+    boolean take(Key key, Reader reader) {
+        Contents now = contents.get();
+        Object content = content(now.cache.asMap().remove(key));
+        (content == null ? misses : hits).increment();
+        if (content == null) {
+            return false;
+        }
+        watches.changed(key);
+        try {
+            read(content, reader);
+        } finally {
+            now.discard(key, content);
+        }
+        return true;
+    }
+
+    /** Moves a value with its deadline, and returns whether there was one. */
+    boolean rename(Key from, Key to) {
+        Contents now = contents.get();
+        Object value = now.cache.asMap().remove(from);
+        if (value != null) {
+            watches.changed(from);
+            now.put(to, value);
+        }
+        return value != null;
+    }
+
+    /** {@return whether a value is a number as {@code INCR} would store it} */
+    boolean isNumber(Key key) {
+        boolean[] isNumber = {false};
+        get(key, new Reader() {
+            @Override
+            public void read(MergeBlock block) {
+                try {
+                    new NumberReader().read(block);
+                    isNumber[0] = true;
+                } catch (NumberFormatException e) {
+                    isNumber[0] = false;
+                }
+            }
+
+            @Override
+            public void read(long number) {
+                isNumber[0] = true;
+            }
+        });
+        return isNumber[0];
+    }
+
+    /** Returns how much memory a key and its value take if they share nothing, or null if there is no such key. */
+    @Nullable
+    Long memory(Key key) {
+        Object content = content(contents.get().cache.getIfPresent(key));
+        return content == null ? null : needed(key, size(content));
+    }
+
+    /** Returns the keys of all tenants. Keys that are there from the first call to the last are returned once. */
+    Iterator<Key> keys() {
+        return contents.get().cache.asMap().keySet().iterator();
     }
 
     /** Returns the deadline of a key, or null if there is no such key. */
@@ -527,12 +743,30 @@ final class Store implements AutoCloseable {
      * client should have to wait for it.
      */
     void clear() {
+        if (IntStream.range(0, tenants()).allMatch(tenant -> keys(tenant) == 0)) {
+            return;
+        }
+        watches.changed(key -> contents.get().cache.getIfPresent(key) != null);
         Contents old = contents.getAndSet(new Contents());
+        if (!closing.tryAcquire()) {
+            // Memory must not be requested faster than it is returned.
+            old.close();
+            return;
+        }
+        Thread thread = new Thread(
+                () -> {
+                    try {
+                        old.close();
+                    } finally {
+                        closing.release();
+                    }
+                },
+                "flush");
+        thread.setDaemon(true);
         try {
-            Thread closing = new Thread(old::close, "flush");
-            closing.setDaemon(true);
-            closing.start();
+            thread.start();
         } catch (OutOfMemoryError noThread) {
+            closing.release();
             old.close();
         }
     }
@@ -608,6 +842,7 @@ final class Store implements AutoCloseable {
     /** Frees all memory. There must be no clients any more. */
     @Override
     public void close() {
+        closing.acquireUninterruptibly(MAX_CLOSING);
         contents.get().close();
         source.close();
     }

@@ -262,7 +262,12 @@ class CommandsTest {
                 "SELECT x | ERR value is not an integer or out of range",
                 "SELECT -1 | ERR DB index is out of range",
                 "FLUSHALL nonsense | ERR syntax error",
-                "HELLO 3 | NOPROTO unsupported protocol version",
+                "HELLO 4 | NOPROTO unsupported protocol version",
+                "HELLO x | ERR Protocol version is not an integer or out of range",
+                "CONFIG SET maxmemory 1 | ERR CONFIG SET failed (possibly related to argument 'maxmemory') - can't set"
+                        + " immutable config",
+                "AUTH x | ERR AUTH <password> called without any password configured for the default user. Are you sure"
+                        + " your configuration is correct?",
                 "HELLO 2 nonsense | ERR Syntax error in HELLO option 'nonsense'",
             })
     void returnsTheErrorsOfRedis(String request, String error) {
@@ -277,7 +282,7 @@ class CommandsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"CONFIG SET maxmemory 1", "CLIENT KILL x", "COMMAND NONSENSE"})
+    @ValueSource(strings = {"CONFIG REWRITE", "CLIENT KILL x", "COMMAND NONSENSE"})
     void reportsUnknownSubcommands(String request) {
         assertThatThrownBy(() -> send(request.split(" "))).hasMessageContaining("unknown subcommand");
     }

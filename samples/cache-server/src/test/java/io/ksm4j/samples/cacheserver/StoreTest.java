@@ -43,14 +43,14 @@ class StoreTest {
         try (Store store = new Store(pools)) {
             Future<?> counting = thread.submit(() -> {
                 while (!enough.get()) {
-                    store.increment(key);
+                    store.increment(key, 1);
                 }
             });
             try {
                 for (int i = 0; i < 20_000; i++) {
                     long number = 1_000_000_000 + i * 100_000L;
                     store.set(key, bytes(Long.toString(number)), Store.NEVER);
-                    assertThat(store.increment(key)).isBetween(number + 1, number + 99_999);
+                    assertThat(store.increment(key, 1)).isBetween(number + 1, number + 99_999);
                 }
             } finally {
                 enough.set(true);
@@ -95,15 +95,19 @@ class StoreTest {
 
     private static void change(Store store, Key key, Random random) {
         String number = Integer.toString(random.nextInt(1000));
-        switch (random.nextInt(8)) {
+        switch (random.nextInt(12)) {
             case 0 -> store.set(key, bytes(number), Store.NEVER);
             case 1 -> store.set(key, bytes(number), Store.now() + random.nextInt(3));
-            case 2 -> store.set(key, bytes(number), Store.SAME, Store.Condition.PRESENT);
-            case 3 -> store.set(key, bytes(number), Store.NEVER, Store.Condition.ABSENT);
-            case 4 -> store.expire(key, Store.now() + random.nextInt(3));
+            case 2 -> store.set(key, bytes(number), Store.SAME, Store.Condition.PRESENT, null);
+            case 3 -> store.set(key, bytes(number), Store.NEVER, Store.Condition.ABSENT, null);
+            case 4 -> store.expire(key, Store.now() + random.nextInt(3), Store.ExpireCondition.ALWAYS);
             case 5 -> store.delete(key);
             case 6 -> store.get(key, new ShortValues());
-            default -> store.increment(key);
+            case 7 -> store.take(key, new ShortValues());
+            case 8 -> store.persist(key);
+            case 9 -> store.change(key, (old, isPresent) -> isPresent ? old : null);
+            case 10 -> store.set(key, bytes(number), Store.NEVER, Store.Condition.ALWAYS, new ShortValues());
+            default -> store.increment(key, 1);
         }
     }
 
@@ -133,7 +137,7 @@ class StoreTest {
             AtomicBoolean enough = new AtomicBoolean();
             Future<?> writing = threads.submit(() -> {
                 while (!enough.get()) {
-                    store.increment(number);
+                    store.increment(number, 1);
                     store.set(text, bytes("5"), Store.NEVER);
                     store.get(text, new ShortValues());
                 }

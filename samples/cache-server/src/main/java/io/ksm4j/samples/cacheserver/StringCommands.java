@@ -1,0 +1,270 @@
+// Copyright the ksm4j authors
+// SPDX-License-Identifier: Apache-2.0
+package io.ksm4j.samples.cacheserver;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/** The commands that read and write values. */
+final class StringCommands {
+
+    private static final Pattern INFINITY = Pattern.compile("(?i)[+-]?inf(inity)?");
+
+    private final Store store;
+    private final long maxValueBytes;
+
+    StringCommands(Store store, long maxValueBytes) {
+        this.store = store;
+        this.maxValueBytes = maxValueBytes;
+    }
+
+    void get(Request words, int name, Session session, Reply reply) {
+        // There are no keys with longer names.
+        if (words.length(name) > Key.MAX_BYTES || !store.get(words.key(name, session.tenant), reply)) {
+            reply.nil();
+        }
+    }
+
+    void set(Request words, Session session, Reply reply) {
+        Key key = words.key(1, session.tenant);
+        if (words.size() == 3) {
+            store.set(key, words.value(2), Store.NEVER);
+            reply.ok();
+            return;
+        }
+        SetOptions options = SetOptions.parse(words, 3, false);
+        long deadline = options.deadline(words, Command.SET);
+        if (!options.get) {
+            if (store.set(key, words.value(2), deadline, options.condition, null)) {
+                reply.ok();
+            } else {
+                reply.nil();
+            }
+            return;
+        }
+        OldValue old = new OldValue(reply);
+        boolean done = store.set(key, words.value(2), deadline, options.condition, old);
+        if (!done && store.get(key, old)) {
+            return;
+        }
+        old.endReply();
+    }
+
+    /** Replies with the value that was replaced. */
+    private static final class OldValue implements Store.Reader {
+
+        private final Reply reply;
+        private boolean replied;
+
+        OldValue(Reply reply) {
+            this.reply = reply;
+        }
+
+        @Override
+        public void read(io.ksm4j.pool.MergeBlock block) {
+            reply.read(block);
+            replied = true;
+        }
+
+        @Override
+        public void read(long number) {
+            reply.read(number);
+            replied = true;
+        }
+
+        void endReply() {
+            if (!replied) {
+                reply.nil();
+            }
+        }
+    }
+
+    /** SETEX and PSETEX. */
+    void setWithTime(Command command, Request words, Session session, Reply reply) {
+        long time = words.number(2);
+        SetOptions.TimeUnit unit = command == Command.SETEX ? SetOptions.TimeUnit.EX : SetOptions.TimeUnit.PX;
+        long deadline = unit.deadline(time, command);
+        store.set(words.key(1, session.tenant), words.value(3), deadline);
+        reply.ok();
+    }
+
+    void setIfAbsent(Request words, Session session, Reply reply) {
+        boolean done =
+                store.set(words.key(1, session.tenant), words.value(2), Store.NEVER, Store.Condition.ABSENT, null);
+        reply.integer(done ? 1 : 0);
+    }
+
+    void getAndSet(Request words, Session session, Reply reply) {
+        OldValue old = new OldValue(reply);
+        store.set(words.key(1, session.tenant), words.value(2), Store.NEVER, Store.Condition.ALWAYS, old);
+        old.endReply();
+    }
+
+    void getAndDelete(Request words, Session session, Reply reply) {
+        if (!store.take(words.key(1, session.tenant), reply)) {
+            reply.nil();
+        }
+    }
+
+    /** GETEX. */
+    void getAndExpire(Request words, Session session, Reply reply) {
+        SetOptions options = SetOptions.parse(words, 2, true);
+        Key key = words.key(1, session.tenant);
+        if (!store.contains(key)) {
+            reply.nil();
+            return;
+        }
+        long deadline = options.deadline(words, Command.GETEX);
+        if (!store.get(key, reply)) {
+            reply.nil();
+        } else if (options.persist) {
+            store.persist(key);
+        } else if (deadline != Store.NEVER) {
+            store.expire(key, deadline, Store.ExpireCondition.ALWAYS);
+        }
+    }
+
+    /** MSET and MSETNX. */
+    void setAll(Command command, Request words, Session session, Reply reply) {
+        if (words.size() % 2 == 0) {
+            throw ReplyException.wrongNumberOfArguments(command.lowerName);
+        }
+        List<Key> keys = new ArrayList<>();
+        for (int i = 1; i < words.size(); i += 2) {
+            keys.add(words.key(i, session.tenant));
+        }
+        if (command == Command.MSETNX && keys.stream().anyMatch(store::contains)) {
+            reply.integer(0);
+            return;
+        }
+        store.setAll(keys, i -> words.length(2 * i + 2), i -> words.value(2 * i + 2));
+        if (command == Command.MSET) {
+            reply.ok();
+        } else {
+            reply.integer(1);
+        }
+    }
+
+    void increment(Key key, long by, Reply reply) {
+        long sum;
+        try {
+            sum = store.increment(key, by);
+        } catch (NumberFormatException e) {
+            throw new ReplyException(ReplyException.NOT_AN_INTEGER);
+        } catch (ArithmeticException e) {
+            throw new ReplyException("ERR increment or decrement would overflow");
+        }
+        reply.integer(sum);
+    }
+
+    void decrementBy(Request words, Session session, Reply reply) {
+        long by = words.number(2);
+        if (by == Long.MIN_VALUE) {
+            throw new ReplyException("ERR decrement would overflow");
+        }
+        increment(words.key(1, session.tenant), -by, reply);
+    }
+
+    void incrementByFloat(Request words, Session session, Reply reply) {
+        byte[][] result = {{}};
+        store.change(words.key(1, session.tenant), (old, isPresent) -> {
+            LongDouble before = LongDouble.parse("0");
+            LongDouble by;
+            try {
+                before = isPresent ? LongDouble.parse(new String(old, StandardCharsets.ISO_8859_1)) : before;
+                by = LongDouble.parse(words.text(2, Request.MAX_REPEATED));
+            } catch (NumberFormatException e) {
+                throw new ReplyException(
+                        INFINITY.matcher(words.text(2, Request.MAX_REPEATED)).matches()
+                                ? "ERR increment would produce NaN or Infinity"
+                                : "ERR value is not a valid float");
+            }
+            result[0] = before.plus(by).toString().getBytes(StandardCharsets.US_ASCII);
+            return result[0];
+        });
+        reply.bulk(result[0]);
+    }
+
+    void append(Request words, Session session, Reply reply) {
+        byte[] more = words.bytes(2, 0);
+        int[] length = {0};
+        store.change(words.key(1, session.tenant), (old, isPresent) -> {
+            requireSize((long) old.length + more.length);
+            byte[] all = Arrays.copyOf(old, old.length + more.length);
+            System.arraycopy(more, 0, all, old.length, more.length);
+            length[0] = all.length;
+            return all;
+        });
+        reply.integer(length[0]);
+    }
+
+    private void requireSize(long bytes) {
+        if (bytes > maxValueBytes) {
+            throw new ReplyException("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+        }
+    }
+
+    void setRange(Request words, Session session, Reply reply) {
+        long offset = words.number(2);
+        if (offset < 0) {
+            throw new ReplyException("ERR offset is out of range");
+        }
+        byte[] part = words.bytes(3, 0);
+        int[] length = {0};
+        store.change(words.key(1, session.tenant), (old, isPresent) -> {
+            length[0] = old.length;
+            if (part.length == 0) {
+                return null;
+            }
+            requireSize(offset > maxValueBytes ? offset : offset + part.length);
+            byte[] all = Arrays.copyOf(old, (int) Math.max(old.length, offset + part.length));
+            System.arraycopy(part, 0, all, (int) offset, part.length);
+            length[0] = all.length;
+            return all;
+        });
+        reply.integer(length[0]);
+    }
+
+    void getRange(Request words, Session session, Reply reply) {
+        long start = words.number(2);
+        long end = words.number(3);
+        byte[][] part = {{}};
+        store.change(words.key(1, session.tenant), (old, isPresent) -> {
+            part[0] = range(old, start, end);
+            return null;
+        });
+        reply.bulk(part[0]);
+    }
+
+    /** Returns the bytes between two positions, of which negative ones count from the end. */
+    private static byte[] range(byte[] all, long start, long end) {
+        if (start < 0 && end < 0 && start > end) {
+            return new byte[0];
+        }
+        long from = Math.max(0, start < 0 ? start + all.length : start);
+        long to = Math.min(all.length - 1L, Math.max(0, end < 0 ? end + all.length : end));
+        return from > to ? new byte[0] : Arrays.copyOfRange(all, (int) from, (int) to + 1);
+    }
+
+    /** Returns the length of a value, or null if there is none. */
+    @Nullable
+    Integer length(Key key) {
+        Integer[] length = {null};
+        store.get(key, new Store.Reader() {
+            @Override
+            public void read(io.ksm4j.pool.MergeBlock block) {
+                length[0] = block.size();
+            }
+
+            @Override
+            public void read(long number) {
+                length[0] = Long.toString(number).length();
+            }
+        });
+        return length[0];
+    }
+}
