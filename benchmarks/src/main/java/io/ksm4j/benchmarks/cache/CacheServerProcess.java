@@ -59,7 +59,9 @@ final class CacheServerProcess implements AutoCloseable {
                         "1"));
     }
 
-    /** Starts the sample cache server with the JVM and the class path of this program, and the options of its module. */
+    /**
+     * Starts the sample cache server with the JVM and the class path of this program, and the options of its module.
+     */
     static CacheServerProcess sample(Path directory, List<String> jvmOptions, String... options)
             throws IOException, InterruptedException {
         int port = freePort();

@@ -110,7 +110,7 @@ record PauseBenchmark(Path directory, double scale) {
                         | Pause | seconds |
                         | --- | --- |
                         | `FLUSHALL` of 100,000 values of 4 KiB | %.3f |
-                        | longest wait of another client meanwhile, and a second longer | %.3f |
+                        | longest wait of another client until a second later | %.3f |
                         | from SIGTERM to the end of the process, 800,000 keys with values of 1 KiB | %.2f |
                         """, pauses.flush, pauses.blocked, pauses.end),
                 List.of(

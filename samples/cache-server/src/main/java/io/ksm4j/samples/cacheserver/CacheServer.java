@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
+
 import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.KsmException;
@@ -13,9 +15,11 @@ import io.ksm4j.control.TuningPolicy;
 import io.ksm4j.pool.Deduplication;
 import io.ksm4j.pool.MergeDomain;
 import io.netty.bootstrap.ServerBootstrap;
+import io.netty.buffer.Unpooled;
 import io.netty.channel.AdaptiveRecvByteBufAllocator;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelFuture;
+import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelInitializer;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoopGroup;
@@ -28,9 +32,12 @@ import io.netty.channel.socket.nio.NioServerSocketChannel;
 import io.netty.util.concurrent.GlobalEventExecutor;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.System.Logger.Level;
 import java.net.InetSocketAddress;
+import java.nio.channels.UnresolvedAddressException;
 import java.util.Map;
 import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
@@ -39,6 +46,8 @@ import picocli.CommandLine.ParameterException;
 
 /** A cache that implements the Redis protocol and stores its values in mergeable memory. */
 public final class CacheServer implements AutoCloseable {
+
+    private static final System.Logger LOGGER = System.getLogger("io.ksm4j.samples");
 
     /** The maximum size of one read: enough for a request with a value of 64 KiB. */
     private static final int MAX_READ_BYTES = 256 << 10;
@@ -53,6 +62,8 @@ public final class CacheServer implements AutoCloseable {
 
     private final Ksm ksm = Ksm.systemOrFallback();
     private final Options options;
+    private final JvmLimits limitsOfJvm = JvmLimits.read();
+    private final int maxClients;
     private final Store store;
     private final MergingSampler sampler;
     private final Map<String, String> configuration = new ConcurrentSkipListMap<>();
@@ -70,7 +81,9 @@ public final class CacheServer implements AutoCloseable {
 
     private CacheServer(Options options) throws IOException {
         this.options = options;
-        // First, because this may fail.
+        maxClients = options.maxClients == null ? limitsOfJvm.maxClients() : options.maxClients;
+        configuration.put("maxclients", Integer.toString(maxClients));
+        // Before anything that has to be closed, because this may fail.
         byte[] password = options.password();
         RegionOptions regions = RegionOptions.DEFAULT
                 .withName("cache-server")
@@ -80,7 +93,7 @@ public final class CacheServer implements AutoCloseable {
         Map<Integer, MergeDomain> domains =
                 options.tenantSecrets == null ? Map.of() : TenantSecrets.read(options.tenantSecrets, options.databases);
         TenantPools pools = new TenantPools(ksm, options.maxMemory, regions, deduplication, options.databases, domains);
-        store = new Store(pools);
+        store = new Store(pools, limitsOfJvm.maxEntryBytes());
         sampler = new MergingSampler(store);
         configuration.put("appendonly", "no");
         configuration.put("databases", Integer.toString(options.databases));
@@ -132,13 +145,18 @@ public final class CacheServer implements AutoCloseable {
                 .childHandler(new ChannelInitializer<>() {
                     @Override
                     protected void initChannel(Channel client) {
+                        if (clients.size() >= maxClients) {
+                            refuse(client);
+                            return;
+                        }
                         clients.add(client);
                         Session session =
                                 new Session(lastClient.incrementAndGet(), !server.requiresPassword(), store.watches);
                         client.pipeline().addLast(new Connection(client, commands, limits, session));
                     }
                 });
-        Channel bound = bind(bootstrap, new InetSocketAddress(options.bind, options.port));
+        InetSocketAddress address = new InetSocketAddress(options.bind, options.port);
+        Channel bound = listening(bootstrap.bind(address), address);
         listener = bound;
         configuration.put("port", Integer.toString(port()));
         if (options.httpPort != null) {
@@ -149,13 +167,28 @@ public final class CacheServer implements AutoCloseable {
         }
     }
 
-    private static Channel bind(ServerBootstrap bootstrap, InetSocketAddress address) throws IOException {
-        ChannelFuture bound = bootstrap.bind(address).awaitUninterruptibly();
-        if (!bound.isSuccess()) {
-            throw new IOException("cannot listen on " + address.getHostString() + ":" + address.getPort() + ": "
-                    + bound.cause().getMessage());
+    @SuppressWarnings("FutureReturnValueIgnored") // The client is disconnected in any case.
+    private static void refuse(Channel client) {
+        client.config().setAutoRead(false);
+        client.writeAndFlush(Unpooled.copiedBuffer("-ERR max number of clients reached\r\n", US_ASCII))
+                .addListener(ChannelFutureListener.CLOSE);
+    }
+
+    /**
+     * Waits until a channel listens.
+     *
+     * @throws IOException if it cannot
+     */
+    static Channel listening(ChannelFuture binding, InetSocketAddress address) throws IOException {
+        binding.awaitUninterruptibly();
+        if (!binding.isSuccess()) {
+            Throwable cause = binding.cause();
+            // Such an exception has no message.
+            String reason = cause instanceof UnresolvedAddressException ? "unknown host" : cause.getMessage();
+            throw new IOException(
+                    "cannot listen on " + address.getHostString() + ":" + address.getPort() + ": " + reason, cause);
         }
-        return bound.channel();
+        return binding.channel();
     }
 
     private @Nullable KsmTuner startTuner() {
@@ -218,19 +251,24 @@ public final class CacheServer implements AutoCloseable {
             listener.close().awaitUninterruptibly();
         }
         for (Channel client : clients) {
-            client.eventLoop().execute(() -> {
-                Connection connection = client.pipeline().get(Connection.class);
-                // Null if the client has disconnected.
-                if (connection != null) {
-                    connection.finish();
-                }
-            });
+            try {
+                client.eventLoop().execute(() -> {
+                    Connection connection = client.pipeline().get(Connection.class);
+                    // Null if the client has disconnected.
+                    if (connection != null) {
+                        connection.finish();
+                    }
+                });
+            } catch (RejectedExecutionException e) {
+                LOGGER.log(Level.WARNING, "a thread for clients has ended before its clients", e);
+            }
         }
         clients.newCloseFuture().awaitUninterruptibly(SECONDS_TO_FINISH, TimeUnit.SECONDS);
         if (page != null) {
             page.close();
         }
-        group.shutdownGracefully(0, SECONDS_TO_FINISH, TimeUnit.SECONDS).awaitUninterruptibly();
+        group.shutdownGracefully(0, SECONDS_TO_FINISH, TimeUnit.SECONDS)
+                .awaitUninterruptibly(2 * SECONDS_TO_FINISH, TimeUnit.SECONDS);
         sampler.close();
         store.close();
     }
@@ -270,6 +308,9 @@ public final class CacheServer implements AutoCloseable {
     }
 
     private void greet() {
+        limitsOfJvm.warnings(options.maxMemory).forEach(System.out::println);
+        System.out.println("At most " + maxClients + " clients, and keys in " + (limitsOfJvm.maxEntryBytes() >> 20)
+                + " MiB of the heap");
         if (merges()) {
             ksm.support().obstacles().forEach(obstacle -> System.out.println(obstacle.explanation()));
         }

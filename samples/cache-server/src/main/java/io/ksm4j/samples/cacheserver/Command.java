@@ -102,7 +102,7 @@ enum Command {
         ANYONE,
         /** Executed within a transaction, instead of being queued. */
         AT_ONCE,
-        /** No other thread may execute a command meanwhile. */
+        /** No other thread may execute a command at the same time. */
         ALONE
     }
 

@@ -148,7 +148,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
         } catch (Reply.TooLongException e) {
             LOGGER.log(Level.WARNING, "client {0}: {1}", session.id, e.getMessage());
             abort();
-        } catch (RuntimeException | OutOfMemoryError e) {
+        } catch (RuntimeException | Error e) {
             // The client may have received an incomplete reply, so no further reply can follow.
             LOGGER.log(Level.ERROR, "client " + session.id + " is disconnected", e);
             abort();

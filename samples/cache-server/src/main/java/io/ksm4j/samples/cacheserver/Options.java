@@ -76,6 +76,13 @@ final class Options {
             description = "number of threads that serve clients (default: ${DEFAULT-VALUE})")
     int ioThreads = 1;
 
+    @Option(
+            names = "--max-clients",
+            paramLabel = "N",
+            description = "maximum number of clients (default: 10000, or as many as there are file descriptors for)")
+    @Nullable
+    Integer maxClients;
+
     @Option(names = "--merge", paramLabel = "on|off", description = "whether values may merge (default: on)")
     Merge merge = Merge.ON;
 
@@ -137,6 +144,7 @@ final class Options {
         require(line, options.maxMemory >= 1 << 20, "--max-memory must be at least 1m");
         require(line, options.databases >= 1 && options.databases <= Key.MAX_TENANTS, "--databases must be 1 to 10000");
         require(line, options.ioThreads >= 1 && options.ioThreads <= 64, "--io-threads must be 1 to 64");
+        require(line, options.maxClients == null || options.maxClients >= 1, "--max-clients must be at least 1");
         return options;
     }
 

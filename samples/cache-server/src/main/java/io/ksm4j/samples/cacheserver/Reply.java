@@ -10,8 +10,8 @@ import java.nio.charset.StandardCharsets;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The replies to one connection in RESP2 or RESP3, collected until there is enough for a system call. Values are copied once,
- * from their blocks into the memory that the socket sends.
+ * The replies to one connection in RESP2 or RESP3, collected until there is enough for a system call. Values are copied
+ * once, from their blocks into the memory that the socket sends.
  */
 @SuppressWarnings("FutureReturnValueIgnored") // With a void promise, failures are reported to the pipeline.
 final class Reply implements Store.Reader {

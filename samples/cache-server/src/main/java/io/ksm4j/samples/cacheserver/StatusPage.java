@@ -84,18 +84,20 @@ final class StatusPage implements AutoCloseable {
                                         new PageHandler(address, snapshots, history, files, timeout));
                     }
                 })
-                .bind(address)
-                .awaitUninterruptibly();
-        if (!bound.isSuccess()) {
+                .bind(address);
+        Channel listener;
+        try {
+            listener = CacheServer.listening(bound, address);
+        } catch (IOException e) {
             loops.shutdownGracefully(0, 1, TimeUnit.SECONDS).awaitUninterruptibly();
-            throw new IOException("the status page cannot listen on " + address, bound.cause());
+            throw e;
         }
         Future<?> unused = loop.scheduleAtFixedRate(
                 () -> history.add(snapshots.get(), System.currentTimeMillis()),
                 0,
                 SnapshotHistory.SECONDS,
                 TimeUnit.SECONDS);
-        return new StatusPage(loops, connections, bound.channel());
+        return new StatusPage(loops, connections, listener);
     }
 
     /** Returns the port that it listens on. */

@@ -34,13 +34,14 @@ import org.jspecify.annotations.Nullable;
 /**
  * Stores keys on the heap and values in pools. Caffeine decides which entries are evicted, and when entries expire.
  *
- * <p>A value is a block, or a {@link Counter}, and has an {@link Expiring} around it if it expires. Whoever takes a
- * value out of the cache discards it, which closes the block; {@link Contents#evicted} does that for Caffeine. Blocks
+ * <p>A value is a block, or a {@link Counter}, and has an {@link Expiring} around it if it expires. The code that takes
+ * a value out of the cache discards it, which closes the block; {@link Contents#evicted} does that for Caffeine. Blocks
  * are never overwritten, because they share pages. A reader that finds the block closed looks up the key again.
  *
  * <p><b>The maximum.</b> Caffeine weighs an entry by all pages of its value, but pages that values share are held once.
  * So the maximum weight is what the entries weigh now, plus the memory that is left: a value that shares nothing then
- * still fits. It is set again whenever a part of that memory may have been used.
+ * still fits. It is set again whenever a part of that memory may have been used. Likewise for what entries take of the
+ * heap, which has a maximum of its own.
  *
  * <p>Thread-safe.
  */
@@ -170,12 +171,16 @@ final class Store implements AutoCloseable {
         return content instanceof MergeBlock block ? block.size() : 0;
     }
 
-    private record Tenant(LongAdder keys, LongAdder valueBytes) {}
+    private record Tenant(LongAdder keys, LongAdder valueBytes, LongAdder heapBytes) {}
 
     final Watches watches = new Watches();
 
     private final TenantPools source;
     private final long maxBytes;
+
+    /** What entries may take of the heap. */
+    private final long maxHeapBytes;
+
     private final long pageSize;
     private final LongAdder hits = new LongAdder();
     private final LongAdder misses = new LongAdder();
@@ -186,9 +191,14 @@ final class Store implements AutoCloseable {
     /** Acquired while another thread closes replaced contents. */
     private final Semaphore closing = new Semaphore(MAX_CLOSING);
 
-    /** Creates a store. Closing the store closes its pools. */
-    Store(TenantPools source) {
+    /**
+     * Creates a store. Closing the store closes its pools.
+     *
+     * @param maxHeapBytes what entries may take of the heap; more are evicted
+     */
+    Store(TenantPools source, long maxHeapBytes) {
         this.source = source;
+        this.maxHeapBytes = maxHeapBytes;
         this.pageSize = source.pageSize();
         this.maxBytes = source.capacityBytes();
         this.contents = new AtomicReference<>(new Contents());
@@ -203,7 +213,7 @@ final class Store implements AutoCloseable {
                 .distinct()
                 .toList();
         private final List<Tenant> tenants = IntStream.range(0, source.tenants())
-                .mapToObj(index -> new Tenant(new LongAdder(), new LongAdder()))
+                .mapToObj(index -> new Tenant(new LongAdder(), new LongAdder(), new LongAdder()))
                 .toList();
         private final Cache<Key, Object> cache = Caffeine.newBuilder()
                 .maximumWeight(maxBytes)
@@ -228,6 +238,7 @@ final class Store implements AutoCloseable {
             Tenant tenant = tenants.get(key.tenant());
             tenant.keys.increment();
             tenant.valueBytes.add(size(content));
+            tenant.heapBytes.add(heapBytesOf(key));
             return content;
         }
 
@@ -255,13 +266,22 @@ final class Store implements AutoCloseable {
             }
         }
 
+        private long heapBytes() {
+            return tenants.stream().mapToLong(tenant -> tenant.heapBytes.sum()).sum();
+        }
+
         private void adjustMaximum() {
             var eviction = cache.policy().eviction().orElseThrow();
             long weight = eviction.weightedSize().orElseThrow();
             PoolStats stats = poolStats(pools);
-            long heap = Math.max(0, weight - stats.logicalBytes());
+            long heap = heapBytes();
             long left = maxBytes - stats.usedBytes() - stats.retainedBytes() - heap;
-            untilAdjusted.set(Math.max(left / 4, maxBytes / 1024));
+            untilAdjusted.set(
+                    Math.max(Math.min(left, maxHeapBytes - heap) / 4, Math.min(maxBytes, maxHeapBytes) / 1024));
+            if (heap > maxHeapBytes) {
+                // Evicts as large a share of all entries.
+                left = Math.min(left, -(long) (weight * ((double) (heap - maxHeapBytes) / heap)));
+            }
             if (left < 0) {
                 // What the coldest entries share with others is not freed, so more of them must go the next time.
                 pools.forEach(MergePool::trim);
@@ -318,6 +338,7 @@ final class Store implements AutoCloseable {
             Tenant tenant = tenants.get(key.tenant());
             tenant.keys.decrement();
             tenant.valueBytes.add(-size(content));
+            tenant.heapBytes.add(-heapBytesOf(key));
             if (content instanceof MergeBlock block) {
                 block.close();
             }
@@ -424,7 +445,12 @@ final class Store implements AutoCloseable {
     }
 
     private long needed(Key key, long valueBytes) {
-        return rounded(valueBytes) + key.heapBytes() + ENTRY_BYTES;
+        return rounded(valueBytes) + heapBytesOf(key);
+    }
+
+    /** Returns the approximate heap memory of an entry. */
+    private static long heapBytesOf(Key key) {
+        return (long) ENTRY_BYTES + key.heapBytes();
     }
 
     /** Returns how much memory a value takes that shares nothing; for values below a page, about that. */
@@ -782,6 +808,11 @@ final class Store implements AutoCloseable {
 
     int tenants() {
         return source.tenants();
+    }
+
+    /** {@return what entries take of the heap, approximately} */
+    long heapBytes() {
+        return contents.get().heapBytes();
     }
 
     long keys(int tenant) {

@@ -84,7 +84,13 @@ class StopTest {
 
             assertThatThrownBy(() -> CacheServer.start(Options.parse("--port", port)))
                     .isInstanceOf(IOException.class)
-                    .hasMessageStartingWith("cannot listen on 127.0.0.1:" + port);
+                    .hasMessageMatching("cannot listen on 127\\.0\\.0\\.1:" + port + ": .*in use.*");
+            assertThatThrownBy(() -> CacheServer.start(Options.parse("--port", "0", "--http-port", port)))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageMatching("cannot listen on 127\\.0\\.0\\.1:" + port + ": .*in use.*");
+            assertThatThrownBy(() -> CacheServer.start(Options.parse("--port", "0", "--bind", "no.such.host.invalid")))
+                    .isInstanceOf(IOException.class)
+                    .hasMessage("cannot listen on no.such.host.invalid:0: unknown host");
         }
     }
 
@@ -98,6 +104,7 @@ class StopTest {
         "--max-memory, 9999999999g",
         "--databases, 0",
         "--io-threads, 0",
+        "--max-clients, 0",
         "--merge, maybe",
         "--ksmd, 0",
         "--ksmd, 1.1",

@@ -40,7 +40,7 @@ class StoreTest {
         Key key = RequestParserTest.key(0, "n");
         AtomicBoolean enough = new AtomicBoolean();
         ExecutorService thread = Executors.newSingleThreadExecutor();
-        try (Store store = new Store(pools)) {
+        try (Store store = new Store(pools, 1 << 20)) {
             Future<?> counting = thread.submit(() -> {
                 while (!enough.get()) {
                     store.increment(key, 1);
@@ -65,8 +65,8 @@ class StoreTest {
     void everyBlockIsClosedOnceWhateverReplacesIt() throws Exception {
         Ksm ksm = Ksm.systemOrFallback();
         ExecutorService threads = Executors.newFixedThreadPool(3);
-        try (Store store =
-                new Store(new TenantPools(ksm, 1 << 20, RegionOptions.DEFAULT, Deduplication.ON_STORE, 1, Map.of()))) {
+        try (Store store = new Store(
+                new TenantPools(ksm, 1 << 20, RegionOptions.DEFAULT, Deduplication.ON_STORE, 1, Map.of()), 1 << 20)) {
             List<Key> keys = IntStream.range(0, 4)
                     .mapToObj(i -> RequestParserTest.key(0, "key" + i))
                     .toList();
@@ -130,8 +130,8 @@ class StoreTest {
         Ksm ksm = Ksm.systemOrFallback();
         long before = MergeRegistry.system().openRegions();
         ExecutorService threads = Executors.newFixedThreadPool(3);
-        try (Store store =
-                new Store(new TenantPools(ksm, 1 << 20, RegionOptions.DEFAULT, Deduplication.ON_STORE, 1, Map.of()))) {
+        try (Store store = new Store(
+                new TenantPools(ksm, 1 << 20, RegionOptions.DEFAULT, Deduplication.ON_STORE, 1, Map.of()), 1 << 20)) {
             Key number = RequestParserTest.key(0, "n");
             Key text = RequestParserTest.key(0, "t");
             AtomicBoolean enough = new AtomicBoolean();
