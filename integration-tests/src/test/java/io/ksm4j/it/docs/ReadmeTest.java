@@ -134,8 +134,10 @@ class ReadmeTest {
         String readme = read("README.md");
         List<String> exceptions = sources().stream()
                 .filter(name -> name.endsWith("Exception.java"))
-                // The command turns its exceptions into messages.
+                // The command turns its exceptions into messages, and the cache server into replies.
                 .filter(name -> !Files.exists(ROOT.resolve("ksm-tools/src/main/java/io/ksm4j/tools/output/" + name)))
+                .filter(name -> !Files.exists(
+                        ROOT.resolve("samples/cache-server/src/main/java/io/ksm4j/samples/cacheserver/" + name)))
                 .map(name -> name.replace(".java", ""))
                 .toList();
         assertThat(exceptions).contains("KsmException", "MarkNotTakenException");

@@ -103,7 +103,7 @@ public final class CacheServer implements AutoCloseable {
         StringCommands strings = new StringCommands(store, Math.min(MAX_VALUE_BYTES, pools.capacityBytes()));
         server = new ServerCommands(store, strings, this::snapshot, configuration, password);
         commands = new Commands(store, strings, new KeyCommands(store), server, options.ioThreads);
-        limits = new RequestLimits(pools.capacityBytes(), options.timeout);
+        limits = new RequestLimits(pools.capacityBytes(), limitsOfJvm.maxIncompleteBytes(), options.timeout);
         group = new MultiThreadIoEventLoopGroup(options.ioThreads, NioIoHandler.newFactory());
     }
 

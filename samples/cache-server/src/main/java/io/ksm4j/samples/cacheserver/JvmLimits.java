@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
+import com.sun.management.HotSpotDiagnosticMXBean;
 import com.sun.management.OperatingSystemMXBean;
 import com.sun.management.UnixOperatingSystemMXBean;
 import java.lang.management.ManagementFactory;
@@ -12,10 +13,11 @@ import java.util.List;
  * What the JVM and its container have for the server.
  *
  * @param maxHeapBytes the maximum size of the heap
+ * @param maxDirectBytes the maximum size of all direct buffers, which requests and replies use
  * @param memoryBytes the memory of the machine or container
  * @param freeDescriptors the file descriptors that the process may still open
  */
-record JvmLimits(long maxHeapBytes, long memoryBytes, long freeDescriptors) {
+record JvmLimits(long maxHeapBytes, long maxDirectBytes, long memoryBytes, long freeDescriptors) {
 
     private static final int DEFAULT_MAX_CLIENTS = 10_000;
 
@@ -34,7 +36,22 @@ record JvmLimits(long maxHeapBytes, long memoryBytes, long freeDescriptors) {
         if (ManagementFactory.getOperatingSystemMXBean() instanceof UnixOperatingSystemMXBean unix) {
             descriptors = unix.getMaxFileDescriptorCount() - unix.getOpenFileDescriptorCount();
         }
-        return new JvmLimits(Runtime.getRuntime().maxMemory(), memory, descriptors);
+        long heap = Runtime.getRuntime().maxMemory();
+        return new JvmLimits(heap, maxDirectBytes(heap), memory, descriptors);
+    }
+
+    /** Reads the option of the JVM. If it is 0, as it is by default, the limit is the size of the heap. */
+    private static long maxDirectBytes(long heap) {
+        HotSpotDiagnosticMXBean bean = ManagementFactory.getPlatformMXBean(HotSpotDiagnosticMXBean.class);
+        long option = bean == null
+                ? 0
+                : Long.parseLong(bean.getVMOption("MaxDirectMemorySize").getValue());
+        return option == 0 ? heap : option;
+    }
+
+    /** Returns how much memory all incomplete requests together may take. */
+    long maxIncompleteBytes() {
+        return maxDirectBytes / 2;
     }
 
     /** Returns how many clients there may be, so that a file can still be opened when all have connected. */

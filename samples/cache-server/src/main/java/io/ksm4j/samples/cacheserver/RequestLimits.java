@@ -19,11 +19,20 @@ final class RequestLimits {
     private static final int MIN_INCOMPLETE_BYTES = 64 << 20;
 
     private final int maxWordBytes;
+    private final long maxRequestBytes;
     private final Duration timeout;
     private final AtomicLong incompleteBytes = new AtomicLong();
 
-    RequestLimits(long maxValueBytes, Duration timeout) {
-        this.maxWordBytes = (int) Math.min(MAX_WORD_BYTES, maxValueBytes);
+    /**
+     * Creates limits.
+     *
+     * @param maxValueBytes the size of the longest value that can be stored
+     * @param maxIncompleteBytes how much memory all incomplete requests together may take
+     */
+    RequestLimits(long maxValueBytes, long maxIncompleteBytes, Duration timeout) {
+        // A request is copied to a buffer of twice its size while it grows.
+        this.maxWordBytes = (int) Math.min(Math.min(MAX_WORD_BYTES, maxValueBytes), maxIncompleteBytes / 3);
+        this.maxRequestBytes = Math.min(Math.max(MIN_INCOMPLETE_BYTES, maxWordBytes) * 2L, maxIncompleteBytes);
         this.timeout = timeout;
     }
 
@@ -32,7 +41,7 @@ final class RequestLimits {
     }
 
     long maxRequestBytes() {
-        return Math.max(MIN_INCOMPLETE_BYTES, maxWordBytes) * 2L;
+        return maxRequestBytes;
     }
 
     /** Returns how long a client with an incomplete request may send nothing. */
@@ -46,6 +55,6 @@ final class RequestLimits {
      * @return false if the total is too large; the bytes are counted anyway
      */
     boolean hold(long bytes) {
-        return incompleteBytes.addAndGet(bytes) <= maxRequestBytes();
+        return incompleteBytes.addAndGet(bytes) <= maxRequestBytes;
     }
 }

@@ -22,7 +22,7 @@ import net.jqwik.api.Provide;
 /** Parses requests that arrive in pieces, and keys. */
 class RequestParserTest {
 
-    private static final RequestLimits LIMITS = new RequestLimits(1 << 20, Duration.ofMinutes(1));
+    private static final RequestLimits LIMITS = new RequestLimits(1 << 20, 1 << 30, Duration.ofMinutes(1));
 
     /** Returns a request with these words. */
     static Request request(String... words) {

@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -89,26 +90,38 @@ class ShortageTest {
 
     @Test
     void theLimitOfClientsLeavesDescriptors() {
-        assertThat(new JvmLimits(1 << 30, 1L << 40, 1000).maxClients()).isEqualTo(936);
-        assertThat(new JvmLimits(1 << 30, 1L << 40, 1_000_000).maxClients()).isEqualTo(10_000);
-        assertThat(new JvmLimits(1 << 30, 1L << 40, 3).maxClients()).isEqualTo(1);
+        assertThat(new JvmLimits(1 << 30, 1 << 30, 1L << 40, 1000).maxClients()).isEqualTo(936);
+        assertThat(new JvmLimits(1 << 30, 1 << 30, 1L << 40, 1_000_000).maxClients())
+                .isEqualTo(10_000);
+        assertThat(new JvmLimits(1 << 30, 1 << 30, 1L << 40, 3).maxClients()).isEqualTo(1);
+    }
+
+    @Test
+    void incompleteRequestsFitTheDirectMemory() {
+        RequestLimits limits = new RequestLimits(1L << 40, 96 << 20, Duration.ofMinutes(1));
+
+        assertThat(limits.maxWordBytes()).isEqualTo(32 << 20);
+        assertThat(limits.maxRequestBytes()).isEqualTo(96 << 20);
+        assertThat(limits.hold(96 << 20)).isTrue();
+        assertThat(limits.hold(1)).isFalse();
     }
 
     @Test
     void warnsOfMoreMemoryThanThereIs() {
         long gibibyte = 1L << 30;
 
-        assertThat(new JvmLimits(gibibyte, 4 * gibibyte, 100_000).warnings(2 * gibibyte))
+        assertThat(new JvmLimits(gibibyte, 1 << 30, 4 * gibibyte, 100_000).warnings(2 * gibibyte))
                 .isEmpty();
-        assertThat(new JvmLimits(gibibyte, 4 * gibibyte, 100_000).warnings(3 * gibibyte))
+        assertThat(new JvmLimits(gibibyte, 1 << 30, 4 * gibibyte, 100_000).warnings(3 * gibibyte))
                 .singleElement()
                 .asString()
                 .contains("--max-memory 3072 MiB", "a heap of 1024 MiB", "the memory of 4096 MiB");
-        assertThat(new JvmLimits(gibibyte, 4 * gibibyte, 1000).warnings(gibibyte))
+        assertThat(new JvmLimits(gibibyte, 1 << 30, 4 * gibibyte, 1000).warnings(gibibyte))
                 .singleElement()
                 .asString()
                 .contains("only 936 clients", "ulimit -n");
-        assertThat(new JvmLimits(4 * gibibyte, gibibyte, 100_000).warnings(1)).hasSize(1);
+        assertThat(new JvmLimits(4 * gibibyte, 1 << 30, gibibyte, 100_000).warnings(1))
+                .hasSize(1);
     }
 
     @Test
