@@ -100,7 +100,8 @@ public final class CacheServer implements AutoCloseable {
         configuration.put("maxmemory", Long.toString(options.maxMemory));
         configuration.put("maxmemory-policy", "allkeys-lfu");
         configuration.put("save", "");
-        StringCommands strings = new StringCommands(store, Math.min(MAX_VALUE_BYTES, pools.capacityBytes()));
+        StringCommands strings = new StringCommands(
+                store, Math.min(Math.min(MAX_VALUE_BYTES, pools.capacityBytes()), limitsOfJvm.maxHeapBytes() / 8));
         server = new ServerCommands(store, strings, this::snapshot, configuration, password);
         commands = new Commands(store, strings, new KeyCommands(store), server, options.ioThreads);
         limits = new RequestLimits(pools.capacityBytes(), limitsOfJvm.maxIncompleteBytes(), options.timeout);
@@ -150,8 +151,8 @@ public final class CacheServer implements AutoCloseable {
                             return;
                         }
                         clients.add(client);
-                        Session session =
-                                new Session(lastClient.incrementAndGet(), !server.requiresPassword(), store.watches);
+                        Session session = new Session(
+                                lastClient.incrementAndGet(), !server.requiresPassword(), store.watches, limits);
                         client.pipeline().addLast(new Connection(client, commands, limits, session));
                     }
                 });

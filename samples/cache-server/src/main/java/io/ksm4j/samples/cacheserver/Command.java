@@ -157,7 +157,9 @@ enum Command {
             int letter = request.at(word, i);
             packed = packed << Byte.SIZE | (letter >= 'a' && letter <= 'z' ? letter - ('a' - 'A') : letter & 0xff);
         }
-        return BY_SHORT_NAME.get(packed);
+        Command command = BY_SHORT_NAME.get(packed);
+        // Zero bytes at the beginning are not visible in the number.
+        return command != null && command.name().length() == length ? command : null;
     }
 
     boolean takes(int words) {

@@ -57,7 +57,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
         this.reply = new Reply(channel);
         this.commands = commands;
         this.limits = limits;
-        this.parser = new RequestParser(limits);
+        this.parser = new RequestParser(limits, () -> session.isAuthenticated);
         this.session = session;
     }
 
@@ -129,7 +129,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
             }
             try {
                 if (!parser.parse()) {
-                    return;
+                    break;
                 }
             } catch (ProtocolException e) {
                 refuse(e.getMessage());
@@ -137,7 +137,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
             }
             execute();
         }
-        if (!leaving) {
+        if (!leaving && parser.isEmpty()) {
             forgetInput();
         }
     }
@@ -146,12 +146,12 @@ final class Connection extends ChannelInboundHandlerAdapter {
         try {
             commands.execute(parser.request, session, reply);
         } catch (Reply.TooLongException e) {
+            abort();
             LOGGER.log(Level.WARNING, "client {0}: {1}", session.id, e.getMessage());
-            abort();
         } catch (RuntimeException | Error e) {
-            // The client may have received an incomplete reply, so no further reply can follow.
-            LOGGER.log(Level.ERROR, "client " + session.id + " is disconnected", e);
+            // The client may have received an incomplete reply, so no further reply can follow. Logging may fail, too.
             abort();
+            LOGGER.log(Level.ERROR, "client " + session.id + " is disconnected", e);
         }
         if (!leaving) {
             parser.skip();
@@ -220,10 +220,10 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
     @Override
     public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
+        channel.close();
         if (!(cause instanceof IOException)) {
             LOGGER.log(Level.ERROR, "client " + session.id + " is disconnected", cause);
         }
-        channel.close();
     }
 
     private void refuse(String problem) {

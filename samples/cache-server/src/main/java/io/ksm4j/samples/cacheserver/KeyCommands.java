@@ -17,7 +17,7 @@ final class KeyCommands {
     private static final int DEFAULT_SCAN_COUNT = 10;
 
     /** What {@code SCAN} visits at most for one reply, whatever {@code COUNT} says. */
-    private static final int MAX_SCAN_COUNT = 100_000;
+    private static final int MAX_SCAN_COUNT = 10_000;
 
     private static final Pattern CURSOR = Pattern.compile("([+-]?\\d+)?");
 
@@ -137,21 +137,22 @@ final class KeyCommands {
 
     void keys(Request words, Session session, Reply reply) {
         Glob glob = new Glob(words.text(1));
-        List<byte[]> names = new ArrayList<>();
+        List<Key> found = new ArrayList<>();
         for (Iterator<Key> keys = store.keys(); keys.hasNext(); ) {
-            addIfMatching(keys.next(), session, glob, names);
+            addIfMatching(keys.next(), session, glob, found);
         }
-        reply.array(names.size());
-        names.forEach(reply::bulk);
+        reply(found, reply);
     }
 
-    private static void addIfMatching(Key key, Session session, Glob glob, List<byte[]> names) {
-        if (key.tenant() == session.tenant) {
-            byte[] name = key.name();
-            if (glob.matches(new String(name, StandardCharsets.ISO_8859_1))) {
-                names.add(name);
-            }
+    private static void addIfMatching(Key key, Session session, Glob glob, List<Key> found) {
+        if (key.tenant() == session.tenant && glob.matches(new String(key.name(), StandardCharsets.ISO_8859_1))) {
+            found.add(key);
         }
+    }
+
+    private static void reply(List<Key> found, Reply reply) {
+        reply.array(found.size());
+        found.forEach(key -> reply.bulk(key.name()));
     }
 
     void scan(Request words, Session session, Reply reply) {
@@ -177,14 +178,13 @@ final class KeyCommands {
             }
         }
         Scans.Page page = scans.page(cursor, count);
-        List<byte[]> names = new ArrayList<>();
+        List<Key> found = new ArrayList<>();
         for (Key key : isAnyType ? page.keys() : List.<Key>of()) {
-            addIfMatching(key, session, glob, names);
+            addIfMatching(key, session, glob, found);
         }
         reply.array(2);
         reply.bulk(Long.toUnsignedString(page.next()));
-        reply.array(names.size());
-        names.forEach(reply::bulk);
+        reply(found, reply);
     }
 
     /** Parses a cursor as C's strtoul does: negative numbers and no digits at all are allowed. */
@@ -205,6 +205,8 @@ final class KeyCommands {
         }
         if (command == Command.FLUSHALL) {
             store.clear();
+            scans.forget();
+            randomKeys.forget();
         } else {
             store.clear(session.tenant);
         }

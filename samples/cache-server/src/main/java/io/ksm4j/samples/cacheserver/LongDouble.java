@@ -15,6 +15,9 @@ final class LongDouble {
 
     private static final int BITS = 64;
 
+    /** The limit of Redis. Parsing takes time by the square of the length. */
+    static final int MAX_LENGTH = 5 << 10;
+
     /** The decimal places that Redis prints, before it removes zeros at the end. */
     private static final int PLACES = 17;
 
@@ -35,7 +38,7 @@ final class LongDouble {
      * @throws NumberFormatException if the text is anything else
      */
     static LongDouble parse(String text) {
-        if (!NUMBER.matcher(text).matches()) {
+        if (text.length() > MAX_LENGTH || !NUMBER.matcher(text).matches()) {
             throw new NumberFormatException(text);
         }
         BigDecimal exact = new BigDecimal(text.endsWith(".") ? text + "0" : text);

@@ -19,12 +19,17 @@ final class RandomKeys {
         this.store = store;
     }
 
+    /** Forgets where it was. */
+    synchronized void forget() {
+        keys = Collections.emptyIterator();
+    }
+
     /** Returns a key, or null if the tenant has none. */
     synchronized @Nullable Key next(int tenant) {
         int steps = ThreadLocalRandom.current().nextInt(MAX_STEPS);
         Key found = null;
-        // A tenant may have fewer keys than steps.
-        for (int round = 0; round < 2 || (found != null && round < MAX_STEPS); round++) {
+        // A tenant may have fewer keys than steps, or no key between here and the end.
+        for (int round = 0; round < 2; round++) {
             while (keys.hasNext()) {
                 Key key = keys.next();
                 if (key.tenant() == tenant) {

@@ -73,9 +73,13 @@ final class Request {
         return copy;
     }
 
-    /** {@return the heap memory that a copy has, approximately} */
-    long copiedBytes() {
-        return buffer.capacity() + heapBytes();
+    /** {@return the heap memory of a copy, approximately} */
+    int copiedBytes() {
+        int bytes = 2 * Integer.BYTES * size;
+        for (int i = 0; i < size; i++) {
+            bytes += lengths[i];
+        }
+        return bytes;
     }
 
     void clear() {

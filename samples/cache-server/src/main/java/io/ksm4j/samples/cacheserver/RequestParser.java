@@ -3,6 +3,7 @@
 package io.ksm4j.samples.cacheserver;
 
 import java.nio.ByteBuffer;
+import java.util.function.BooleanSupplier;
 
 /**
  * Finds the next request in what a client has sent, as Redis does: an array of bulk strings, or a line of words.
@@ -44,7 +45,13 @@ final class RequestParser {
 
     final Request request;
 
+    /** The limits of Redis for clients that have not sent the password yet. */
+    private static final int MAX_UNTRUSTED_WORDS = 10;
+
+    private static final int MAX_UNTRUSTED_BYTES = 16 << 10;
+
     private final RequestLimits limits;
+    private final BooleanSupplier isTrusted;
 
     /** The number of words of the array; 0 between requests. */
     private int expected;
@@ -60,8 +67,14 @@ final class RequestParser {
 
     private ByteBuffer in;
 
-    RequestParser(RequestLimits limits) {
+    /**
+     * Creates a parser.
+     *
+     * @param isTrusted whether the client has sent the password, if one is necessary
+     */
+    RequestParser(RequestLimits limits, BooleanSupplier isTrusted) {
         this.limits = limits;
+        this.isTrusted = isTrusted;
         this.request = new Request(NOTHING);
         this.in = NOTHING;
     }
@@ -138,9 +151,9 @@ final class RequestParser {
         announced = 0;
     }
 
-    /** {@return how many bytes the current request has at least} */
+    /** {@return how many bytes the current request has at most; a large number if that is not known yet} */
     int needed() {
-        return Math.max(offset, offset + length + 2);
+        return request.size() + 1 < expected ? Integer.MAX_VALUE : Math.max(offset, offset + length + 2);
     }
 
     private boolean parseArrayHeader() throws ProtocolException {
@@ -151,6 +164,9 @@ final class RequestParser {
         long words = number(offset + 1, end, "invalid multibulk length");
         if (words > RequestLimits.MAX_WORDS) {
             throw new ProtocolException("invalid multibulk length");
+        }
+        if (words > MAX_UNTRUSTED_WORDS && !isTrusted.getAsBoolean()) {
+            throw new ProtocolException("unauthenticated multibulk length");
         }
         expected = (int) Math.max(0, words);
         offset = end + 2;
@@ -170,6 +186,9 @@ final class RequestParser {
         announced += bytes + RequestLimits.WORD_BYTES;
         if (bytes < 0 || bytes > limits.maxWordBytes() || announced > limits.maxRequestBytes()) {
             throw new ProtocolException("invalid bulk length");
+        }
+        if (bytes > MAX_UNTRUSTED_BYTES && !isTrusted.getAsBoolean()) {
+            throw new ProtocolException("unauthenticated bulk length");
         }
         length = (int) bytes;
         offset = end + 2;

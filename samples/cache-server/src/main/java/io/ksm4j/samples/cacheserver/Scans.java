@@ -18,6 +18,7 @@ import java.util.concurrent.ThreadLocalRandom;
 final class Scans {
 
     private static final int MAX_SCANS = 1000;
+    private static final int MAX_KEPT = 200_000;
     private static final int PAGE_BITS = 32;
 
     /** The keys of a page, and the cursor of the next one; 0 if there is none. */
@@ -49,15 +50,10 @@ final class Scans {
     private final Store store;
 
     /** By name; the one that was used least recently first. */
-    private final Map<Long, Scan> scans = new LinkedHashMap<>(16, 0.75f, true) {
+    private final Map<Long, Scan> scans = new LinkedHashMap<>(16, 0.75f, true);
 
-        private static final long serialVersionUID = 1;
-
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<Long, Scan> eldest) {
-            return size() > MAX_SCANS;
-        }
-    };
+    /** The number of keys in all pages. */
+    private long kept;
 
     Scans(Store store) {
         this.store = store;
@@ -80,8 +76,33 @@ final class Scans {
             scans.put(name, scan);
             scan.advance(count);
         } else if (number == scan.number) {
+            kept -= scan.page.keys().size();
             scan.advance(count);
+        } else {
+            return scan.page;
         }
-        return scan.page;
+        Page page = scan.page;
+        if (page.next() == 0) {
+            scans.remove(name);
+        } else {
+            kept += page.keys().size();
+            forgetTooMany();
+        }
+        return page;
+    }
+
+    /** Forgets the scans that were used least recently. */
+    private void forgetTooMany() {
+        Iterator<Scan> eldest = scans.values().iterator();
+        while (scans.size() > MAX_SCANS || (kept > MAX_KEPT && scans.size() > 1)) {
+            kept -= eldest.next().page.keys().size();
+            eldest.remove();
+        }
+    }
+
+    /** Forgets all scans, which would otherwise keep what was flushed. */
+    synchronized void forget() {
+        scans.clear();
+        kept = 0;
     }
 }

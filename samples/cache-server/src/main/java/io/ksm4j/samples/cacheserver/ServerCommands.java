@@ -17,6 +17,8 @@ final class ServerCommands {
     private static final String VERSION = "7.2.0";
     private static final List<String> SECTIONS = List.of("server", "clients", "memory", "stats", "keyspace", "ksm");
 
+    private static final int MAX_NAME = 1 << 10;
+
     /** The longest text that is stored as part of a Redis object. */
     private static final int MAX_EMBEDDED = 44;
 
@@ -65,12 +67,9 @@ final class ServerCommands {
     }
 
     void authenticate(Request words, Session session, Reply reply) {
-        if (password == null) {
-            throw new ReplyException(
-                    words.size() == 2
-                            ? "ERR AUTH <password> called without any password configured for the default user. Are you"
-                                    + " sure your configuration is correct?"
-                            : "WRONGPASS invalid username-password pair or user is disabled.");
+        if (password == null && words.size() == 2) {
+            throw new ReplyException("ERR AUTH <password> called without any password configured for the default user."
+                    + " Are you sure your configuration is correct?");
         }
         String user = words.size() == 2 ? "default" : words.text(1, Request.MAX_REPEATED);
         authenticate(user, words, words.size() - 1, session);
@@ -304,6 +303,9 @@ final class ServerCommands {
     }
 
     private static String name(Request words, int word) {
+        if (words.length(word) > MAX_NAME) {
+            throw new ReplyException("ERR Client names cannot be longer than " + MAX_NAME + " bytes");
+        }
         String name = words.text(word);
         if (!name.chars().allMatch(letter -> letter > ' ' && letter <= '~')) {
             throw new ReplyException("ERR Client names cannot contain spaces, newlines or special characters.");

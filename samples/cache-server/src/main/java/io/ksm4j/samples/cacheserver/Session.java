@@ -13,9 +13,9 @@ final class Session {
     boolean isAuthenticated;
     boolean quit;
 
-    Session(long id, boolean isAuthenticated, Watches watches) {
+    Session(long id, boolean isAuthenticated, Watches watches, RequestLimits limits) {
         this.id = id;
-        this.transaction = new Transaction(watches);
+        this.transaction = new Transaction(watches, limits);
         this.isAuthenticated = isAuthenticated;
     }
 

@@ -243,13 +243,7 @@ final class Store implements AutoCloseable {
         }
 
         private Object newBlock(Key key, ByteBuffer value) {
-            long needed = needed(key, value.remaining());
-            if (needed > maxBytes) {
-                throw new NoRoomException();
-            }
-            if (untilAdjusted.addAndGet(-needed) <= 0) {
-                adjustMaximum();
-            }
+            reserve(needed(key, value.remaining()));
             while (true) {
                 try {
                     return counted(
@@ -263,6 +257,16 @@ final class Store implements AutoCloseable {
                         throw new NoRoomException();
                     }
                 }
+            }
+        }
+
+        /** Checks that an entry can have a place, and from time to time sets the maximum weight. */
+        private void reserve(long needed) {
+            if (needed > maxBytes) {
+                throw new NoRoomException();
+            }
+            if (untilAdjusted.addAndGet(-needed) <= 0) {
+                adjustMaximum();
             }
         }
 
@@ -326,8 +330,8 @@ final class Store implements AutoCloseable {
                 throw new IllegalStateException("keys and values are held strongly");
             }
             (cause == RemovalCause.EXPIRED ? expired : evicted).increment();
-            watches.changed(key);
             discard(key, content(value));
+            watches.changed(key);
         }
 
         /** Closes a block that is no longer in the cache, or has never been. */
@@ -359,10 +363,25 @@ final class Store implements AutoCloseable {
             return sum[0];
         }
 
-        private void put(Key key, Object value) {
-            Object old = cache.asMap().put(key, value);
+        private void put(Key key, Object content, long deadline) {
+            Object old = null;
+            boolean done = false;
+            try {
+                old = cache.asMap().put(key, value(content, deadline));
+                done = true;
+            } finally {
+                if (!done) {
+                    abandon(key, content);
+                }
+            }
             watches.changed(key);
             discard(key, content(old));
+        }
+
+        /** Discards content that may or may not have entered the cache. */
+        private void abandon(Key key, Object content) {
+            cache.asMap().computeIfPresent(key, (k, value) -> content.equals(content(value)) ? null : value);
+            discard(key, content);
         }
 
         private boolean remove(Key key) {
@@ -383,13 +402,18 @@ final class Store implements AutoCloseable {
             return removed;
         }
 
+        /** Returns the value of a key, after an eviction that is in progress. */
+        private @Nullable Object current(Key key) {
+            return cache.asMap().computeIfPresent(key, (k, value) -> value);
+        }
+
         /** Reads a value, and returns false if the value is no longer in the cache. */
         private boolean read(Key key, Object content, Reader reader) {
             try {
                 Store.read(content, reader);
                 return true;
             } catch (IllegalStateException e) {
-                if (contents.get() == this && content.equals(content(cache.getIfPresent(key)))) {
+                if (contents.get() == this && content.equals(content(current(key)))) {
                     throw e;
                 }
                 return false;
@@ -412,6 +436,7 @@ final class Store implements AutoCloseable {
                 Predicate<@Nullable Object> mayReplace,
                 @Nullable Reader reader) {
             Object[] discarded = {content};
+            boolean done = false;
             try {
                 cache.asMap().compute(key, (k, old) -> {
                     if (!mayReplace.test(old)) {
@@ -422,16 +447,24 @@ final class Store implements AutoCloseable {
                     discarded[0] = content(old);
                     return value;
                 });
-                if (!content.equals(discarded[0])) {
+                done = true;
+            } finally {
+                if (!done) {
+                    abandon(key, content);
+                }
+            }
+            boolean replaced = !content.equals(discarded[0]);
+            try {
+                if (replaced) {
                     watches.changed(key);
                 }
-                if (reader != null && discarded[0] != null && !content.equals(discarded[0])) {
+                if (reader != null && replaced && discarded[0] != null) {
                     Store.read(discarded[0], reader);
                 }
             } finally {
                 discard(key, discarded[0]);
             }
-            return !content.equals(discarded[0]);
+            return replaced;
         }
 
         private void close() {
@@ -503,7 +536,7 @@ final class Store implements AutoCloseable {
             return;
         }
         withContents(now -> {
-            now.put(key, value(now.newBlock(key, value), deadline));
+            now.put(key, now.newBlock(key, value), deadline);
             return true;
         });
     }
@@ -539,18 +572,19 @@ final class Store implements AutoCloseable {
         }
         withContents(now -> {
             List<Object> blocks = new ArrayList<>(keys.size());
+            int stored = 0;
             try {
                 for (int i = 0; i < keys.size(); i++) {
                     blocks.add(now.newBlock(keys.get(i), values.apply(i)));
                 }
-            } catch (RuntimeException | Error e) {
-                for (int i = 0; i < blocks.size(); i++) {
+                while (stored < blocks.size()) {
+                    stored++;
+                    now.put(keys.get(stored - 1), blocks.get(stored - 1), NEVER);
+                }
+            } finally {
+                for (int i = stored; i < blocks.size(); i++) {
                     now.discard(keys.get(i), blocks.get(i));
                 }
-                throw e;
-            }
-            for (int i = 0; i < blocks.size(); i++) {
-                now.put(keys.get(i), blocks.get(i));
             }
             return true;
         });
@@ -581,6 +615,7 @@ final class Store implements AutoCloseable {
                     continue;
                 }
                 long sum = Math.addExact(reader.number, by);
+                now.reserve(needed(key, 0));
                 Object first = now.counted(key, new Counter(sum));
                 if (now.replace(key, first, SAME, current -> Objects.equals(content(current), content))) {
                     return sum;
@@ -626,7 +661,8 @@ final class Store implements AutoCloseable {
                                 key,
                                 now.newBlock(key, ByteBuffer.wrap(changed)),
                                 SAME,
-                                current -> Objects.equals(content(current), content))) {
+                                current -> Objects.equals(content(current), content)
+                                        && (!(content instanceof Counter counter) || counter.number == old.number))) {
                     return true;
                 }
             }
@@ -642,6 +678,7 @@ final class Store implements AutoCloseable {
     private static final class BytesReader implements Reader {
 
         private byte[] bytes = {};
+        private long number;
 
         @Override
         public void read(MergeBlock block) {
@@ -649,8 +686,9 @@ final class Store implements AutoCloseable {
         }
 
         @Override
-        public void read(long number) {
-            bytes = Long.toString(number).getBytes(StandardCharsets.US_ASCII);
+        public void read(long counted) {
+            number = counted;
+            bytes = Long.toString(counted).getBytes(StandardCharsets.US_ASCII);
         }
     }
 
@@ -693,28 +731,31 @@ final class Store implements AutoCloseable {
 
     /** Reads and removes a value, and returns whether there was one. */
     boolean take(Key key, Reader reader) {
-        Contents now = contents.get();
-        Object content = content(now.cache.asMap().remove(key));
-        (content == null ? misses : hits).increment();
-        if (content == null) {
-            return false;
-        }
-        watches.changed(key);
-        try {
-            read(content, reader);
-        } finally {
-            now.discard(key, content);
-        }
-        return true;
+        return withContents(now -> {
+            Object content = content(now.cache.asMap().remove(key));
+            (content == null ? misses : hits).increment();
+            if (content == null) {
+                return false;
+            }
+            watches.changed(key);
+            try {
+                read(content, reader);
+            } finally {
+                now.discard(key, content);
+            }
+            return true;
+        });
     }
 
     /** Moves a value with its deadline, and returns whether there was one. */
     boolean rename(Key from, Key to) {
         Contents now = contents.get();
         Object value = now.cache.asMap().remove(from);
-        if (value != null) {
+        Object content = content(value);
+        if (value != null && content != null) {
             watches.changed(from);
-            now.put(to, value);
+            now.tenants.get(from.tenant()).heapBytes.add(heapBytesOf(to) - heapBytesOf(from));
+            now.put(to, content, deadline(value));
         }
         return value != null;
     }
@@ -779,17 +820,17 @@ final class Store implements AutoCloseable {
             old.close();
             return;
         }
-        Thread thread = new Thread(
-                () -> {
-                    try {
-                        old.close();
-                    } finally {
-                        closing.release();
-                    }
-                },
-                "flush");
-        thread.setDaemon(true);
         try {
+            Thread thread = new Thread(
+                    () -> {
+                        try {
+                            old.close();
+                        } finally {
+                            closing.release();
+                        }
+                    },
+                    "flush");
+            thread.setDaemon(true);
             thread.start();
         } catch (OutOfMemoryError noThread) {
             closing.release();

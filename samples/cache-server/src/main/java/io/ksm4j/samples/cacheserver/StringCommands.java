@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
+import io.ksm4j.pool.MergeBlock;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -65,7 +67,7 @@ final class StringCommands {
         }
 
         @Override
-        public void read(io.ksm4j.pool.MergeBlock block) {
+        public void read(MergeBlock block) {
             reply.read(block);
             replied = true;
         }
@@ -170,16 +172,23 @@ final class StringCommands {
     }
 
     void incrementByFloat(Request words, Session session, Reply reply) {
+        Key key = words.key(1, session.tenant);
+        Integer length = length(key);
+        if (length != null && length > LongDouble.MAX_LENGTH) {
+            throw new ReplyException("ERR value is not a valid float");
+        }
+        // One character more than a number may have, so that longer ones are refused.
+        String increment = words.text(2, LongDouble.MAX_LENGTH + 1);
         byte[][] result = {{}};
-        store.change(words.key(1, session.tenant), (old, isPresent) -> {
+        store.change(key, (old, isPresent) -> {
             LongDouble before = LongDouble.parse("0");
             LongDouble by;
             try {
                 before = isPresent ? LongDouble.parse(new String(old, StandardCharsets.ISO_8859_1)) : before;
-                by = LongDouble.parse(words.text(2, Request.MAX_REPEATED));
+                by = LongDouble.parse(increment);
             } catch (NumberFormatException e) {
                 throw new ReplyException(
-                        INFINITY.matcher(words.text(2, Request.MAX_REPEATED)).matches()
+                        INFINITY.matcher(increment).matches()
                                 ? "ERR increment would produce NaN or Infinity"
                                 : "ERR value is not a valid float");
             }
@@ -190,9 +199,11 @@ final class StringCommands {
     }
 
     void append(Request words, Session session, Reply reply) {
+        Key key = words.key(1, session.tenant);
+        requireSize((long) lengthOrZero(key) + words.length(2));
         byte[] more = words.bytes(2, 0);
         int[] length = {0};
-        store.change(words.key(1, session.tenant), (old, isPresent) -> {
+        store.change(key, (old, isPresent) -> {
             requireSize((long) old.length + more.length);
             byte[] all = Arrays.copyOf(old, old.length + more.length);
             System.arraycopy(more, 0, all, old.length, more.length);
@@ -213,14 +224,15 @@ final class StringCommands {
         if (offset < 0) {
             throw new ReplyException("ERR offset is out of range");
         }
+        Key key = words.key(1, session.tenant);
+        if (words.length(3) == 0) {
+            reply.integer(lengthOrZero(key));
+            return;
+        }
+        requireSize(Math.max(lengthOrZero(key), offset > maxValueBytes ? offset : offset + words.length(3)));
         byte[] part = words.bytes(3, 0);
         int[] length = {0};
-        store.change(words.key(1, session.tenant), (old, isPresent) -> {
-            length[0] = old.length;
-            if (part.length == 0) {
-                return null;
-            }
-            requireSize(offset > maxValueBytes ? offset : offset + part.length);
+        store.change(key, (old, isPresent) -> {
             byte[] all = Arrays.copyOf(old, (int) Math.max(old.length, offset + part.length));
             System.arraycopy(part, 0, all, (int) offset, part.length);
             length[0] = all.length;
@@ -233,21 +245,38 @@ final class StringCommands {
         long start = words.number(2);
         long end = words.number(3);
         byte[][] part = {{}};
-        store.change(words.key(1, session.tenant), (old, isPresent) -> {
-            part[0] = range(old, start, end);
-            return null;
+        store.get(words.key(1, session.tenant), new Store.Reader() {
+            @Override
+            public void read(MergeBlock block) {
+                Range range = Range.of(start, end, block.size());
+                part[0] = new byte[range.length];
+                block.get(range.from, ByteBuffer.wrap(part[0]));
+            }
+
+            @Override
+            public void read(long number) {
+                byte[] digits = Long.toString(number).getBytes(StandardCharsets.US_ASCII);
+                Range range = Range.of(start, end, digits.length);
+                part[0] = Arrays.copyOfRange(digits, range.from, range.from + range.length);
+            }
         });
         reply.bulk(part[0]);
     }
 
-    /** Returns the bytes between two positions, of which negative ones count from the end. */
-    private static byte[] range(byte[] all, long start, long end) {
-        if (start < 0 && end < 0 && start > end) {
-            return new byte[0];
+    private record Range(int from, int length) {
+
+        /** Returns the bytes between two positions, of which negative ones count from the end. */
+        static Range of(long start, long end, int size) {
+            long from = Math.max(0, start < 0 ? start + size : start);
+            long to = Math.min(size - 1L, Math.max(0, end < 0 ? end + size : end));
+            boolean isEmpty = from > to || (start < 0 && end < 0 && start > end);
+            return isEmpty ? new Range(0, 0) : new Range((int) from, (int) (to - from + 1));
         }
-        long from = Math.max(0, start < 0 ? start + all.length : start);
-        long to = Math.min(all.length - 1L, Math.max(0, end < 0 ? end + all.length : end));
-        return from > to ? new byte[0] : Arrays.copyOfRange(all, (int) from, (int) to + 1);
+    }
+
+    private int lengthOrZero(Key key) {
+        Integer length = length(key);
+        return length == null ? 0 : length;
     }
 
     /** Returns the length of a value, or null if there is none. */
@@ -256,7 +285,7 @@ final class StringCommands {
         Integer[] length = {null};
         store.get(key, new Store.Reader() {
             @Override
-            public void read(io.ksm4j.pool.MergeBlock block) {
+            public void read(MergeBlock block) {
                 length[0] = block.size();
             }
 

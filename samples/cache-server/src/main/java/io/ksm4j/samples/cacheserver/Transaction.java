@@ -13,12 +13,13 @@ import java.util.Set;
  */
 final class Transaction {
 
-    /** The maximum heap memory of the commands of one client. */
-    private static final long MAX_BYTES = 64 << 20;
+    /** The approximate memory of a command or key in addition to its bytes. */
+    private static final int OBJECT_BYTES = 256;
 
     private final List<Request> queued = new ArrayList<>();
     private final Set<Key> watched = new HashSet<>();
     private final Watches watches;
+    private final RequestLimits limits;
 
     /** Whether a watched key has changed. Written by any thread. */
     private volatile boolean isOutdated;
@@ -27,8 +28,9 @@ final class Transaction {
     private boolean isAborted;
     private long bytes;
 
-    Transaction(Watches watches) {
+    Transaction(Watches watches, RequestLimits limits) {
         this.watches = watches;
+        this.limits = limits;
     }
 
     boolean isOpen() {
@@ -41,12 +43,8 @@ final class Transaction {
 
     /** Remembers a command. */
     void queue(Request words) {
-        Request copy = words.copy();
-        bytes += copy.copiedBytes();
-        if (bytes > MAX_BYTES) {
-            throw new ReplyException("ERR the commands of this transaction take more than " + MAX_BYTES + " bytes");
-        }
-        queued.add(copy);
+        hold(words.copiedBytes() + OBJECT_BYTES);
+        queued.add(words.copy());
     }
 
     /** A command could not be queued, so none will be executed. */
@@ -59,9 +57,22 @@ final class Transaction {
     }
 
     void watch(Key key) {
-        if (watched.add(key)) {
+        if (!watched.contains(key)) {
+            hold(key.heapBytes() + OBJECT_BYTES);
+            watched.add(key);
             watches.add(key, this);
         }
+    }
+
+    /** Counts memory of all clients together. If that is too much, the transaction cannot be executed any more. */
+    private void hold(int more) {
+        if (!limits.hold(more)) {
+            limits.hold(-more);
+            isAborted = isOpen;
+            throw new ReplyException(
+                    "ERR the transactions and incomplete requests of all clients take too much memory");
+        }
+        bytes += more;
     }
 
     void unwatch() {
@@ -85,6 +96,7 @@ final class Transaction {
         unwatch();
         isOpen = false;
         isAborted = false;
+        limits.hold(-bytes);
         bytes = 0;
         return commands;
     }

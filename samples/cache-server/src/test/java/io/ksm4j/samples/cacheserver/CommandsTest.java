@@ -288,6 +288,16 @@ class CommandsTest {
     }
 
     @Test
+    void longTextsAreNoNumbers() {
+        jedis.set("n", "1".repeat(1_000_000) + "x");
+
+        assertThatThrownBy(() -> jedis.incrByFloat("n", 1)).hasMessage("ERR value is not a valid float");
+        assertThatThrownBy(() -> jedis.incr("n")).hasMessage("ERR value is not an integer or out of range");
+        assertThatThrownBy(() -> send("INCRBYFLOAT", "m", "1".repeat(200) + "x"))
+                .hasMessage("ERR value is not a valid float");
+    }
+
+    @Test
     void reportsUnknownCommands() {
         assertThatThrownBy(() -> send("LPUSH", "a", "b\r\nc"))
                 .hasMessage("ERR unknown command 'LPUSH', with args beginning with: 'a' 'b  c' ");

@@ -45,6 +45,22 @@ class PasswordTest {
     }
 
     @Test
+    void clientsWithoutPasswordMaySendLittle(@TempDir Path directory) throws IOException {
+        Path file = Files.writeString(directory.resolve("password"), "secret");
+        try (ServerUnderTest locked = new ServerUnderTest("--password-file", file.toString());
+                RawClient words = locked.raw();
+                RawClient bytes = locked.raw();
+                Jedis jedis = locked.jedis()) {
+            words.send("*11\r\n");
+            assertThat(words.readToEnd()).isEqualTo("-ERR Protocol error: unauthenticated multibulk length\r\n");
+            bytes.send("*2\r\n$4\r\nAUTH\r\n$16385\r\n");
+            assertThat(bytes.readToEnd()).isEqualTo("-ERR Protocol error: unauthenticated bulk length\r\n");
+            jedis.auth("secret");
+            assertThat(jedis.set("a", "x".repeat(20_000))).isEqualTo("OK");
+        }
+    }
+
+    @Test
     void aPasswordFileMustContainAPassword(@TempDir Path directory) throws IOException {
         Path file = Files.writeString(directory.resolve("password"), "\n");
         long before = MergeRegistry.system().openRegions();

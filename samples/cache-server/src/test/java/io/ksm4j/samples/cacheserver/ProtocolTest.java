@@ -144,7 +144,7 @@ class ProtocolTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"$4", "$-1", "\u00ff"})
+    @ValueSource(strings = {"$4", "$-1", "\u00ff", "\u00ffGET"})
     void otherLinesAreUnknownCommands(String line) throws IOException {
         String reply = "-ERR unknown command '" + line + "', with args beginning with: \r\n";
         try (RawClient client = running.raw()) {
@@ -156,6 +156,23 @@ class ProtocolTest {
     void skipsEmptyArrays() throws IOException {
         try (RawClient client = running.raw()) {
             assertThat(client.ask("*-10\r\n*0\r\nPING\r\n", 7)).isEqualTo("+PONG\r\n");
+        }
+    }
+
+    @Test
+    void emptyRequestsAreNotIncomplete() throws Exception {
+        try (ServerUnderTest impatient = new ServerUnderTest(Duration.ofMillis(100));
+                RawClient idle = impatient.raw();
+                RawClient half = impatient.raw()) {
+            assertThat(idle.ask("PING\r\n\r\n*0\r\n", 7)).isEqualTo("+PONG\r\n");
+            half.send("GET");
+            assertThat(half.readToEnd()).isEmpty();
+            half.socket.close();
+            try (RawClient another = impatient.raw()) {
+                another.send("GET");
+                assertThat(another.readToEnd()).isEmpty();
+            }
+            assertThat(idle.ask("PING\r\n", 7)).isEqualTo("+PONG\r\n");
         }
     }
 

@@ -26,7 +26,7 @@ class RequestParserTest {
 
     /** Returns a request with these words. */
     static Request request(String... words) {
-        RequestParser parser = new RequestParser(LIMITS);
+        RequestParser parser = new RequestParser(LIMITS, () -> true);
         parser.setInput(ByteBuffer.wrap(encode(List.of(words)).getBytes(ISO_8859_1)));
         try {
             assertThat(parser.parse()).isTrue();
@@ -57,7 +57,7 @@ class RequestParserTest {
         byte[] all = String.join(
                         "", requests.stream().map(RequestParserTest::encode).toList())
                 .getBytes(ISO_8859_1);
-        RequestParser parser = new RequestParser(LIMITS);
+        RequestParser parser = new RequestParser(LIMITS, () -> true);
         List<List<String>> found = new ArrayList<>();
         int position = 0;
         for (double cut : cuts.stream().sorted().toList()) {
@@ -125,6 +125,15 @@ class RequestParserTest {
                 .list()
                 .ofMinSize(2)
                 .ofMaxSize(5);
+    }
+
+    @Example
+    void commandsAreFoundByTheirWholeNames() {
+        assertThat(Command.of(request("gEt"), 0)).isEqualTo(Command.GET);
+        assertThat(Command.of(request("incrbyfloat"), 0)).isEqualTo(Command.INCRBYFLOAT);
+        assertThat(Command.of(request("\0GET"), 0)).isNull();
+        assertThat(Command.of(request("GETX"), 0)).isNull();
+        assertThat(Command.of(request(""), 0)).isNull();
     }
 
     @Example

@@ -178,6 +178,20 @@ class SessionTest {
     }
 
     @Test
+    void flushedKeysAreForgotten() {
+        try (Jedis jedis = running.jedis()) {
+            IntStream.range(0, 50).forEach(i -> jedis.set("old:" + i, "x"));
+            jedis.randomKey();
+            String cursor = jedis.scan("0").getCursor();
+            jedis.flushAll();
+            jedis.set("new", "x");
+
+            assertThat(jedis.randomKey()).isEqualTo("new");
+            assertThat(jedis.scan(cursor).getResult()).containsExactly("new");
+        }
+    }
+
+    @Test
     void aPageCanBeAskedForAgain() {
         try (Jedis jedis = running.jedis()) {
             IntStream.range(0, 50).forEach(i -> jedis.set("key:" + i, "x"));

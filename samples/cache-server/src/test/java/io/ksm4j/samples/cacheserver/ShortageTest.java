@@ -4,6 +4,7 @@ package io.ksm4j.samples.cacheserver;
 
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.Ksm;
@@ -94,6 +95,51 @@ class ShortageTest {
         assertThat(new JvmLimits(1 << 30, 1 << 30, 1L << 40, 1_000_000).maxClients())
                 .isEqualTo(10_000);
         assertThat(new JvmLimits(1 << 30, 1 << 30, 1L << 40, 3).maxClients()).isEqualTo(1);
+    }
+
+    @Test
+    void countersCountLikeOtherEntries() {
+        long maxHeapBytes = 1 << 20;
+        TenantPools pools = new TenantPools(
+                Ksm.systemOrFallback(), 64 << 20, RegionOptions.DEFAULT, Deduplication.ON_STORE, 1, Map.of());
+        try (Store store = new Store(pools, maxHeapBytes)) {
+            for (int i = 0; i < 20_000; i++) {
+                store.increment(RequestParserTest.key(0, "key" + i), 1);
+            }
+            assertThat(store.heapBytes()).isBetween(maxHeapBytes / 2, maxHeapBytes + maxHeapBytes / 16);
+        }
+    }
+
+    @Test
+    void renamedEntriesAreCountedByTheirNewNames() {
+        TenantPools pools = new TenantPools(
+                Ksm.systemOrFallback(), 1 << 20, RegionOptions.DEFAULT, Deduplication.ON_STORE, 1, Map.of());
+        Key longKey = RequestParserTest.key(0, "x".repeat(10_000));
+        Key shortKey = RequestParserTest.key(0, "x");
+        try (Store store = new Store(pools, 1 << 20)) {
+            for (int i = 0; i < 10; i++) {
+                store.set(longKey, ByteBuffer.wrap(new byte[] {1}), Store.NEVER);
+                assertThat(store.rename(longKey, shortKey)).isTrue();
+                assertThat(store.rename(shortKey, longKey)).isTrue();
+                assertThat(store.heapBytes()).isGreaterThan(10_000);
+                assertThat(store.rename(longKey, shortKey)).isTrue();
+                assertThat(store.delete(shortKey)).isTrue();
+                assertThat(store.heapBytes()).isZero();
+            }
+        }
+    }
+
+    @Test
+    void transactionsOfAllClientsHaveALimit() throws IOException {
+        RequestLimits limits = new RequestLimits(1 << 20, 3_000, Duration.ofMinutes(1));
+        Transaction transaction = new Transaction(new Watches(), limits);
+        transaction.begin();
+        transaction.queue(RequestParserTest.request("SET", "a", "x".repeat(1000)));
+        assertThatThrownBy(() -> transaction.queue(RequestParserTest.request("SET", "a", "x".repeat(2000))))
+                .isInstanceOf(ReplyException.class);
+        assertThat(transaction.isAborted()).isTrue();
+        assertThat(transaction.end()).hasSize(1);
+        assertThat(limits.hold(3_000)).as("everything was given back").isTrue();
     }
 
     @Test
