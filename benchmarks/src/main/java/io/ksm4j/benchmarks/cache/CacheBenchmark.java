@@ -58,7 +58,7 @@ final class CacheBenchmark {
                 new ThroughputBenchmark(directory, 0.7)
                         .measure(CacheCase.ALL, 5)
                         .report();
-            case "memory" -> new MemoryBenchmark(directory, 1).measure();
+            case "memory" -> new MemoryBenchmark(directory, 1, 3, 6000).measure();
             default -> new PauseBenchmark(directory, 1).measure();
         };
     }

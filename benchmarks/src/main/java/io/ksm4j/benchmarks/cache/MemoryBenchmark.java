@@ -19,16 +19,16 @@ import java.util.Random;
  *
  * @param directory for files
  * @param scale the share of the data that is stored; 1 for the numbers of the page
+ * @param rounds the number of processes of the cache server for each size of values
+ * @param settleMillis how long the memory of a process must not change before it counts
  */
-record MemoryBenchmark(Path directory, double scale) {
+record MemoryBenchmark(Path directory, double scale, int rounds, long settleMillis) {
 
     private static final int TENANTS = 8;
     private static final List<Integer> VALUE_BYTES = List.of(64, 256, 1 << 10, 4 << 10);
     private static final double[] GOALS = {1.3, 1.2, 1.1, 1.05};
 
-    private static final int ROUNDS = 3;
     private static final int WARM_UP_ROUNDS = 1000;
-    private static final long SETTLE_MILLIS = 6000;
     private static final int MAX_SAMPLES = 4;
 
     /** Changes up to this number of bytes are not waited for. */
@@ -133,19 +133,19 @@ record MemoryBenchmark(Path directory, double scale) {
         }
         // The JVM's own memory differs by some MiB from one process to the next.
         List<Growth> growths = new ArrayList<>();
-        for (int round = 0; round < ROUNDS; round++) {
+        for (int round = 0; round < rounds; round++) {
             try (CacheServerProcess sample = CacheServerProcess.sample(directory, List.of(), "--max-memory", "2g")) {
                 growths.add(growth(sample, valueBytes));
             }
         }
         growths.sort(Comparator.comparingDouble(Growth::bytes));
-        return new Growths(valueBytes, redisGrowth, growths.get(ROUNDS / 2));
+        return new Growths(valueBytes, redisGrowth, growths.get(rounds / 2));
     }
 
     private Growth growth(CacheServerProcess server, int valueBytes) throws Exception {
         Random random = new Random(valueBytes);
         // Code that runs is compiled before and after.
-        for (int i = 0; i < WARM_UP_ROUNDS; i++) {
+        for (int i = 0; i < scaled(WARM_UP_ROUNDS); i++) {
             server.store(0, "warm-up:", scaled(100), valueBytes, random);
         }
         long empty = settled(server);
@@ -158,7 +158,7 @@ record MemoryBenchmark(Path directory, double scale) {
         long before = 0;
         long now = server.bytes("smaps_rollup", "Pss");
         for (int i = 0; i < MAX_SAMPLES && Math.abs(now - before) > MAX_CHANGE; i++) {
-            Thread.sleep(SETTLE_MILLIS);
+            Thread.sleep(settleMillis);
             before = now;
             now = server.bytes("smaps_rollup", "Pss");
         }
