@@ -75,6 +75,7 @@ final class LeakReports extends Handler {
     private long openAndForget() {
         MergeRegion region = ksm.allocate(SIZE, RegionOptions.DEFAULT.withName("allocated"));
         region.buffer().putLong(0, 1);
+        assertThat(mapped(region.address())).isTrue();
         return region.address();
     }
 
@@ -164,8 +165,10 @@ final class LeakReports extends Handler {
         return await().atMost(PATIENCE).pollDelay(Duration.ZERO).pollInterval(Duration.ofMillis(20));
     }
 
+    /** Returns whether the region is mapped. The kernel may have given its addresses to a library since then. */
     private static boolean mapped(long address) {
-        return lines("/proc/self/maps").stream().anyMatch(line -> line.startsWith(Long.toHexString(address) + "-"));
+        String region = Long.toHexString(address) + "-" + Long.toHexString(address + SIZE) + " rw-p";
+        return lines("/proc/self/maps").stream().anyMatch(line -> line.startsWith(region));
     }
 
     private static long mergeableMappings() {
