@@ -154,7 +154,7 @@ record MemoryBenchmark(Path directory, double scale, int rounds, long settleMill
     }
 
     /** Returns the memory of a process as soon as it no longer changes. */
-    private static long settled(CacheServerProcess server) throws Exception {
+    private long settled(CacheServerProcess server) throws Exception {
         long before = 0;
         long now = server.bytes("smaps_rollup", "Pss");
         for (int i = 0; i < MAX_SAMPLES && Math.abs(now - before) > MAX_CHANGE; i++) {

@@ -45,7 +45,8 @@ class CacheBenchmarkTest {
     @EnabledIfKsm(control = true)
     void measuresMemory(RunningKsmd ksmd, @TempDir Path directory) throws Exception {
         assumeRedis();
-        List<Target> targets = new MemoryBenchmark(directory, 0.1, 1, 1).measure().targets();
+        List<Target> targets =
+                new MemoryBenchmark(directory, 0.1, 1, 1).measure().targets();
         assertThat(targets).extracting(Target::name).hasSize(7).doesNotHaveDuplicates();
         assertThat(targets).allMatch(target -> target.measured() > 0);
         assertThat(targets.get(0).measured())
