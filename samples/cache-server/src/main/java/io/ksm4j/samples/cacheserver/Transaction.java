@@ -58,7 +58,7 @@ final class Transaction {
 
     void watch(Key key) {
         if (!watched.contains(key)) {
-            hold(key.heapBytes() + OBJECT_BYTES);
+            hold(heldFor(key));
             watched.add(key);
             watches.add(key, this);
         }
@@ -76,9 +76,21 @@ final class Transaction {
     }
 
     void unwatch() {
-        watched.forEach(key -> watches.remove(key, this));
+        for (Key key : watched) {
+            watches.remove(key, this);
+            release(heldFor(key));
+        }
         watched.clear();
         isOutdated = false;
+    }
+
+    private static int heldFor(Key key) {
+        return key.heapBytes() + OBJECT_BYTES;
+    }
+
+    private void release(long less) {
+        limits.hold(-less);
+        bytes -= less;
     }
 
     void keyHasChanged() {
@@ -96,8 +108,7 @@ final class Transaction {
         unwatch();
         isOpen = false;
         isAborted = false;
-        limits.hold(-bytes);
-        bytes = 0;
+        release(bytes);
         return commands;
     }
 }

@@ -143,6 +143,20 @@ class ShortageTest {
     }
 
     @Test
+    void keysThatAreNoLongerWatchedTakeNoMemory() {
+        RequestLimits limits = new RequestLimits(1 << 20, 3_000, Duration.ofMinutes(1));
+        Transaction transaction = new Transaction(new Watches(), limits);
+        for (int i = 0; i < 100; i++) {
+            transaction.watch(RequestParserTest.key(0, "key" + i));
+            transaction.unwatch();
+        }
+        transaction.watch(RequestParserTest.key(0, "key"));
+        transaction.end();
+
+        assertThat(limits.hold(3_000)).as("everything was given back").isTrue();
+    }
+
+    @Test
     void incompleteRequestsFitTheDirectMemory() {
         RequestLimits limits = new RequestLimits(1L << 40, 96 << 20, Duration.ofMinutes(1));
 
