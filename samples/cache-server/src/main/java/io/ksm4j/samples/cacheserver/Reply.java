@@ -144,8 +144,7 @@ final class Reply implements Store.Reader {
     }
 
     void bulk(String text) {
-        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-        header('$', bytes.length, bytes.length + 2).put(bytes).putShort(END_OF_LINE);
+        bulk(text.getBytes(StandardCharsets.UTF_8));
     }
 
     /** Adds a value. If {@link MergeBlock#get} throws, the exception is passed on and nothing is added. */

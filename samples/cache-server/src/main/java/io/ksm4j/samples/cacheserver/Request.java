@@ -59,11 +59,7 @@ final class Request {
 
     /** Returns a copy that stays valid. */
     Request copy() {
-        int bytes = 0;
-        for (int i = 0; i < size; i++) {
-            bytes += lengths[i];
-        }
-        ByteBuffer all = ByteBuffer.allocate(bytes);
+        ByteBuffer all = ByteBuffer.allocate(wordBytes());
         Request copy = new Request(all);
         for (int i = 0; i < size; i++) {
             copy.add(all.position(), lengths[i]);
@@ -75,7 +71,11 @@ final class Request {
 
     /** {@return the heap memory of a copy, approximately} */
     int copiedBytes() {
-        int bytes = 2 * Integer.BYTES * size;
+        return 2 * Integer.BYTES * size + wordBytes();
+    }
+
+    private int wordBytes() {
+        int bytes = 0;
         for (int i = 0; i < size; i++) {
             bytes += lengths[i];
         }

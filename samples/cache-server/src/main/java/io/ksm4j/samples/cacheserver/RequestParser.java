@@ -43,12 +43,12 @@ final class RequestParser {
     private static final int NO_LENGTH = -1;
     private static final int NO_LINE = -1;
 
-    final Request request;
-
     /** The limits of Redis for clients that have not sent the password yet. */
     private static final int MAX_UNTRUSTED_WORDS = 10;
 
     private static final int MAX_UNTRUSTED_BYTES = 16 << 10;
+
+    final Request request;
 
     private final RequestLimits limits;
     private final BooleanSupplier isTrusted;

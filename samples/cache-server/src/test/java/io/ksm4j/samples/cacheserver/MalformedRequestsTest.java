@@ -216,11 +216,7 @@ class MalformedRequestsTest {
     }
 
     private static String encode(String... words) {
-        StringBuilder text = new StringBuilder("*" + words.length + "\r\n");
-        for (String word : words) {
-            text.append('$').append(word.length()).append("\r\n").append(word).append("\r\n");
-        }
-        return text.toString();
+        return RequestParserTest.encode(List.of(words));
     }
 
     @Provide

@@ -118,12 +118,12 @@ class RedisComparisonTest {
     void repliesAreEqualByteForByte(long seed) throws IOException {
         Random random = new Random(seed);
         for (int round = 0; round < 40; round++) {
-            List<String> requests = new ArrayList<>(List.of(encode(List.of("FLUSHALL"))));
+            List<String> requests = new ArrayList<>(List.of(RequestParserTest.encode(List.of("FLUSHALL"))));
             if (random.nextInt(3) == 0) {
-                requests.add(encode(List.of("CLIENT", "SETNAME", "x")));
+                requests.add(RequestParserTest.encode(List.of("CLIENT", "SETNAME", "x")));
             }
             for (int i = 0; i < 60; i++) {
-                requests.add(encode(command(random)));
+                requests.add(RequestParserTest.encode(command(random)));
             }
             compare(requests, random);
         }
@@ -134,27 +134,27 @@ class RedisComparisonTest {
     void repliesAreEqualInResp3() throws IOException {
         compare(
                 List.of(
-                        encode(List.of("FLUSHALL")),
-                        encode(List.of("SET", "a", "1")),
-                        encode(List.of("GET", "none")),
-                        encode(List.of("MGET", "a", "none")),
-                        encode(List.of("SET", "a", "2", "NX")),
-                        encode(List.of("SET", "a", "2", "GET")),
-                        encode(List.of("CONFIG", "GET", "databases")),
-                        encode(List.of("CONFIG", "GET", "none")),
-                        encode(List.of("WATCH", "a")),
-                        encode(List.of("INCR", "a")),
-                        encode(List.of("MULTI")),
-                        encode(List.of("GET", "a")),
-                        encode(List.of("EXEC")),
-                        encode(List.of("CLIENT", "GETNAME")),
-                        encode(List.of("RANDOMKEY")),
-                        encode(List.of("FLUSHALL")),
-                        encode(List.of("RANDOMKEY")),
-                        encode(List.of("OBJECT", "ENCODING", "none")),
-                        encode(List.of("MEMORY", "USAGE", "none")),
-                        encode(List.of("RESET")),
-                        encode(List.of("GET", "none"))),
+                        RequestParserTest.encode(List.of("FLUSHALL")),
+                        RequestParserTest.encode(List.of("SET", "a", "1")),
+                        RequestParserTest.encode(List.of("GET", "none")),
+                        RequestParserTest.encode(List.of("MGET", "a", "none")),
+                        RequestParserTest.encode(List.of("SET", "a", "2", "NX")),
+                        RequestParserTest.encode(List.of("SET", "a", "2", "GET")),
+                        RequestParserTest.encode(List.of("CONFIG", "GET", "databases")),
+                        RequestParserTest.encode(List.of("CONFIG", "GET", "none")),
+                        RequestParserTest.encode(List.of("WATCH", "a")),
+                        RequestParserTest.encode(List.of("INCR", "a")),
+                        RequestParserTest.encode(List.of("MULTI")),
+                        RequestParserTest.encode(List.of("GET", "a")),
+                        RequestParserTest.encode(List.of("EXEC")),
+                        RequestParserTest.encode(List.of("CLIENT", "GETNAME")),
+                        RequestParserTest.encode(List.of("RANDOMKEY")),
+                        RequestParserTest.encode(List.of("FLUSHALL")),
+                        RequestParserTest.encode(List.of("RANDOMKEY")),
+                        RequestParserTest.encode(List.of("OBJECT", "ENCODING", "none")),
+                        RequestParserTest.encode(List.of("MEMORY", "USAGE", "none")),
+                        RequestParserTest.encode(List.of("RESET")),
+                        RequestParserTest.encode(List.of("GET", "none"))),
                 new Random(1),
                 3);
     }
@@ -274,16 +274,6 @@ class RedisComparisonTest {
             }
             return replies.toString(ISO_8859_1);
         }
-    }
-
-    private static String encode(List<String> words) {
-        StringBuilder text = new StringBuilder("*" + words.size() + "\r\n");
-        words.forEach(word -> text.append('$')
-                .append(word.length())
-                .append("\r\n")
-                .append(word)
-                .append("\r\n"));
-        return text.toString();
     }
 
     private static String oneOf(List<String> words, Random random) {

@@ -40,7 +40,8 @@ class RequestParserTest {
         return new Key(tenant, request(name), 0);
     }
 
-    private static String encode(List<String> words) {
+    /** Returns the bytes of a request with these words, as text. */
+    static String encode(List<String> words) {
         StringBuilder text = new StringBuilder("*" + words.size() + "\r\n");
         words.forEach(word -> text.append('$')
                 .append(word.length())
