@@ -386,8 +386,7 @@ final class BlockStore {
         long address = regions.stream().mapToLong(MergeRegion::size).sum();
         long index = 0;
         if (wholePages.index != null) {
-            // For each page, the number of references and the hash.
-            index = wholePages.index.bytes() + address / pageSize * 2 * Integer.BYTES;
+            index = wholePages.index.bytes() + pages.indexedBytes();
         }
         if (slots != null && slots.index != null) {
             index += slots.index.bytes() + slots.indexedBytes();

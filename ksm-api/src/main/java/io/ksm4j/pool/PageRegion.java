@@ -5,6 +5,7 @@ package io.ksm4j.pool;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.internal.Backoff;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
@@ -36,17 +37,15 @@ final class PageRegion {
     /** The maximum number of pages that are trimmed in one call of the kernel, during which they are unavailable. */
     private static final int MAX_RUN = 512;
 
+    /** A power of two. Larger groups take more heap memory for few pages; smaller ones for many. */
+    private static final int GROUP_PAGES = 512;
+
     final MergeRegion region;
 
     /** The whole region. Accessed only with absolute positions, so that threads can share it. */
     final ByteBuffer memory;
 
-    /** For pages in an index: the number of blocks that use the page. Guarded by the lock of the page's stripe. */
-    final int[] references;
-
-    /** For pages in an index: the hash of the page. */
-    final int[] hashes;
-
+    private final PoolSettings settings;
     private final int pageSize;
     private final int pages;
     private final ReentrantLock lock = new ReentrantLock();
@@ -57,31 +56,49 @@ final class PageRegion {
     private final long[] retained;
     private int cleanPages;
     private int retainedPages;
+    private int preparedPages;
     private int cleanCursor;
     private int retainedCursor;
 
-    /** For pages that are divided into slots. */
-    final Slots.@Nullable Slab[] slabs;
+    /**
+     * What is known of pages, by {@link #GROUP_PAGES} of them; empty if nothing is. Elements are set once, while
+     * holding the lock, and may be read without it: an array whose reference is read through a data race has its length
+     * and its zeros.
+     */
+    private final @Nullable Group[] groups;
+
+    /** What is known of adjacent pages. */
+    private static final class Group {
+
+        /** The number of blocks that use the page, if it is in an index. Guarded by the lock of the page's stripe. */
+        private final int[] references;
+
+        /** The hash of the page, if it is in an index. */
+        private final int[] hashes;
+
+        /** The slots of the page, if it is divided. */
+        private final Slots.@Nullable Slab[] slabs;
+
+        Group(PoolSettings settings) {
+            references = new int[settings.hash() == null ? 0 : GROUP_PAGES];
+            hashes = new int[references.length];
+            slabs = new Slots.Slab[settings.isPacked() ? GROUP_PAGES : 0];
+        }
+    }
 
     private PageRegion(
-            MergeRegion region,
-            int pageSize,
-            long[] clean,
-            long[] retained,
-            int[] references,
-            int[] hashes,
-            Slots.@Nullable Slab[] slabs) {
+            MergeRegion region, PoolSettings settings, long[] clean, long[] retained, @Nullable Group[] groups) {
         this.region = region;
         this.memory = region.buffer();
-        this.pageSize = pageSize;
+        this.settings = settings;
+        this.pageSize = settings.pageSize();
         this.pages = (int) (region.size() / pageSize);
         this.clean = clean;
         this.retained = retained;
-        this.references = references;
-        this.hashes = hashes;
-        this.slabs = slabs;
+        this.groups = groups;
         this.cleanPages = pages;
-        set(clean, 0, pages);
+        Arrays.fill(clean, -1L);
+        clean[clean.length - 1] >>>= -pages;
     }
 
     static PageRegion map(PoolSettings settings, long bytes) {
@@ -91,12 +108,11 @@ final class PageRegion {
         // Allocated first, so that running out of heap memory leaves no region behind.
         long[] clean = new long[words];
         long[] retained = new long[words];
-        int[] references = new int[settings.hash() == null ? 0 : pages];
-        int[] hashes = new int[settings.hash() == null ? 0 : pages];
-        Slots.@Nullable Slab[] slabs = new Slots.Slab[settings.isPacked() ? pages : 0];
+        boolean hasGroups = settings.hash() != null || settings.isPacked();
+        @Nullable Group[] groups = new Group[hasGroups ? (pages + GROUP_PAGES - 1) / GROUP_PAGES : 0];
         MergeRegion region = settings.ksm().allocate(bytes, settings.options());
         try {
-            return new PageRegion(region, pageSize, clean, retained, references, hashes, slabs);
+            return new PageRegion(region, settings, clean, retained, groups);
         } catch (RuntimeException | Error e) {
             Failures.close(region, e);
             throw e;
@@ -158,6 +174,70 @@ final class PageRegion {
             bits = set[word];
         }
         return (word << 6) + Long.numberOfTrailingZeros(bits);
+    }
+
+    /** Makes room for what will be known of a page that has been taken, or throws. */
+    void prepare(int page) {
+        int number = page / GROUP_PAGES;
+        if (groups.length == 0 || groups[number] != null) {
+            return;
+        }
+        lock.lock();
+        try {
+            if (groups[number] == null) {
+                groups[number] = new Group(settings);
+                preparedPages += GROUP_PAGES;
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private Group group(int page) {
+        Group group = groups[page / GROUP_PAGES];
+        if (group == null) {
+            throw new IllegalStateException("page " + page + " was not taken");
+        }
+        return group;
+    }
+
+    int references(int page) {
+        return group(page).references[page % GROUP_PAGES];
+    }
+
+    void setReferences(int page, int references) {
+        group(page).references[page % GROUP_PAGES] = references;
+    }
+
+    int hash(int page) {
+        return group(page).hashes[page % GROUP_PAGES];
+    }
+
+    void setHash(int page, int hash) {
+        group(page).hashes[page % GROUP_PAGES] = hash;
+    }
+
+    /** Returns the slots of a page that is divided. */
+    Slots.Slab slab(int page) {
+        Slots.Slab slab = group(page).slabs[page % GROUP_PAGES];
+        if (slab == null) {
+            throw new IllegalStateException("page " + page + " has no slots");
+        }
+        return slab;
+    }
+
+    void setSlab(int page, Slots.@Nullable Slab slab) {
+        group(page).slabs[page % GROUP_PAGES] = slab;
+    }
+
+    /** {@return the heap memory of references and hashes, in bytes} */
+    long indexedBytes() {
+        lock.lock();
+        try {
+            return settings.hash() == null ? 0 : preparedPages * 2L * Integer.BYTES;
+        } finally {
+            lock.unlock();
+        }
     }
 
     /**

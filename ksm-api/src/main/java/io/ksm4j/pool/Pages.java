@@ -106,6 +106,7 @@ final class Pages {
     void take(int[] into, int count) {
         reserve(count);
         int taken = 0;
+        boolean done = false;
         Backoff backoff = null;
         try {
             while (true) {
@@ -122,6 +123,11 @@ final class Pages {
                     }
                 }
                 if (taken == count) {
+                    for (int i = 0; i < count; i++) {
+                        int page = into[i] & ~PageRegion.RETAINED;
+                        region(page).prepare(indexInRegion(page));
+                    }
+                    done = true;
                     return;
                 }
                 if (all.length < maxRegions) {
@@ -134,7 +140,7 @@ final class Pages {
                 }
             }
         } finally {
-            if (taken < count) {
+            if (!done) {
                 for (int i = 0; i < taken; i++) {
                     retainOrDiscard(into[i] & ~PageRegion.RETAINED, 1);
                 }
@@ -243,6 +249,15 @@ final class Pages {
 
     long usedBytes() {
         return usedPages.get() * pageSize;
+    }
+
+    /** {@return the heap memory of what is known of indexed pages, in bytes} */
+    long indexedBytes() {
+        long bytes = 0;
+        for (PageRegion region : regions) {
+            bytes += region.indexedBytes();
+        }
+        return bytes;
     }
 
     List<MergeRegion> regions() {

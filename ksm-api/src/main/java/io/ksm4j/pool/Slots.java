@@ -139,11 +139,7 @@ final class Slots extends Pieces {
 
     private Slab slab(int piece) {
         int page = piece >>> slotBits;
-        Slab slab = pages.region(page).slabs[pages.indexInRegion(page)];
-        if (slab == null) {
-            throw new IllegalStateException("page " + page + " has no slots");
-        }
-        return slab;
+        return pages.region(page).slab(pages.indexInRegion(page));
     }
 
     private int slot(int piece) {
@@ -182,7 +178,7 @@ final class Slots extends Pieces {
         int[] taken = new int[1];
         pages.take(taken, 1);
         slab.page = taken[0] & ~PageRegion.RETAINED;
-        pages.region(slab.page).slabs[pages.indexInRegion(slab.page)] = slab;
+        pages.region(slab.page).setSlab(pages.indexInRegion(slab.page), slab);
         slots.addAndGet(sizeClass.slots);
         return slab;
     }
@@ -209,7 +205,7 @@ final class Slots extends Pieces {
         }
         if (isEmpty) {
             slots.addAndGet(-sizeClass.slots);
-            pages.region(slab.page).slabs[pages.indexInRegion(slab.page)] = null;
+            pages.region(slab.page).setSlab(pages.indexInRegion(slab.page), null);
             pages.giveBack(slab.page, 1);
         }
     }

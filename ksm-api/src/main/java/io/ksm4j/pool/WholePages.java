@@ -53,21 +53,21 @@ final class WholePages extends Pieces {
 
     @Override
     int references(int piece) {
-        return pages.region(piece).references[pages.indexInRegion(piece)];
+        return pages.region(piece).references(pages.indexInRegion(piece));
     }
 
     @Override
     void setReferences(int piece, int references) {
-        pages.region(piece).references[pages.indexInRegion(piece)] = references;
+        pages.region(piece).setReferences(pages.indexInRegion(piece), references);
     }
 
     @Override
     int hash(int piece) {
-        return pages.region(piece).hashes[pages.indexInRegion(piece)];
+        return pages.region(piece).hash(pages.indexInRegion(piece));
     }
 
     @Override
     void setHash(int piece, int hash) {
-        pages.region(piece).hashes[pages.indexInRegion(piece)] = hash;
+        pages.region(piece).setHash(pages.indexInRegion(piece), hash);
     }
 }

@@ -71,6 +71,20 @@ class SharingTest {
     }
 
     @Test
+    void indexGrowsWithUsedPagesInsteadOfCapacity() {
+        try (MergePool small = pool(4096);
+                MergePool large = pool(16384)) {
+            long empty = large.stats().indexBytes();
+            assertThat(empty).isEqualTo(small.stats().indexBytes());
+
+            MergeBlock block = large.store(value(1));
+
+            assertThat(large.stats().indexBytes()).isGreaterThan(empty);
+            block.close();
+        }
+    }
+
+    @Test
     void equalValuesShareAllTheirPagesAtOnce() {
         try (MergePool pool = pool(64)) {
             List<MergeBlock> blocks = new ArrayList<>();
