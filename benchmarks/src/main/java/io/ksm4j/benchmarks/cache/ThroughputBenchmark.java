@@ -31,7 +31,9 @@ import java.util.regex.Pattern;
  */
 record ThroughputBenchmark(Path directory, double seconds) {
 
-    private static final Pattern RATE = Pattern.compile("(?m)^\"(?:SET|GET|INCR|MSET)[^\"]*\",\"([0-9.]+)\"");
+    /** The columns are the name, requests per second, and the average, least, 50, 95, 99 % and greatest latency. */
+    private static final Pattern ROW = Pattern.compile(
+            "(?m)^\"(?:SET|GET|INCR|MSET)[^\"]*\",\"(?<rate>[0-9.]+)\"(?:,\"[0-9.]+\"){4},\"(?<latency>[0-9.]+)\"");
 
     /** The number of requests that are sent before a reply is read. */
     private static final int BATCH = 100;
@@ -74,32 +76,32 @@ record ThroughputBenchmark(Path directory, double seconds) {
             CacheServerProcess off,
             CacheServerProcess on)
             throws Exception {
-        double onFirst = backwards ? ask(which, on, requests) : 0;
-        double redisRate;
-        double offRate;
+        Throughput.Run onRun = backwards ? ask(which, on, requests) : Throughput.Run.NONE;
+        Throughput.Run offRun;
+        Throughput.Run redisRun;
         KsmSession stopped = KsmDaemon.system().borrow(KsmSettings.EMPTY.with(KsmSetting.RUN, 0));
         try {
-            offRate = backwards ? ask(which, off, requests) : 0;
-            redisRate = ask(which, redis, requests);
+            offRun = backwards ? ask(which, off, requests) : Throughput.Run.NONE;
+            redisRun = ask(which, redis, requests);
             if (!backwards) {
-                offRate = ask(which, off, requests);
+                offRun = ask(which, off, requests);
             }
         } finally {
             stopped.close();
         }
-        return new Throughput.Round(redisRate, offRate, backwards ? onFirst : ask(which, on, requests));
+        return new Throughput.Round(redisRun, offRun, backwards ? onRun : ask(which, on, requests));
     }
 
     /** Returns how many requests take about {@link #seconds}. */
     private int warmUp(CacheCase which, CacheServerProcess redis) throws Exception {
-        double rate = ask(which, redis, 2_000);
+        double rate = ask(which, redis, 2_000).rate();
         return (int) Math.max(1_000, rate * seconds);
     }
 
     /** Stores each value under two keys. */
     private static void fill(CacheServerProcess server, List<CacheCase> cases) throws IOException {
         for (CacheCase which : cases.stream()
-                .filter(each -> each.goal() == 0.9 && each.pipeline() == 1 && each.clients() == 1)
+                .filter(each -> each.isFilledBefore() && each.pipeline() == 1 && each.clients() == 1)
                 .toList()) {
             fill(server, which.database(), which.keys(), which.valueBytes());
         }
@@ -125,8 +127,8 @@ record ThroughputBenchmark(Path directory, double seconds) {
         }
     }
 
-    /** Runs {@code redis-benchmark} and returns the requests per second. */
-    private double ask(CacheCase which, CacheServerProcess server, int requests) throws Exception {
+    /** Runs {@code redis-benchmark}. */
+    private Throughput.Run ask(CacheCase which, CacheServerProcess server, int requests) throws Exception {
         Path output = directory.resolve("redis-benchmark.csv");
         ProcessBuilder builder = new ProcessBuilder(
                         "redis-benchmark",
@@ -152,11 +154,11 @@ record ThroughputBenchmark(Path directory, double seconds) {
         try (ChildProcess child = ChildProcess.start(builder)) {
             int status = child.process().waitFor();
             String text = Files.readString(output, StandardCharsets.UTF_8);
-            Matcher rate = RATE.matcher(text);
-            if (status != 0 || !rate.find()) {
+            Matcher row = ROW.matcher(text);
+            if (status != 0 || !row.find()) {
                 throw new IOException(child + " ended with " + status + ":\n" + text + server.log());
             }
-            return Double.parseDouble(rate.group(1));
+            return new Throughput.Run(Double.parseDouble(row.group("rate")), Double.parseDouble(row.group("latency")));
         }
     }
 }
