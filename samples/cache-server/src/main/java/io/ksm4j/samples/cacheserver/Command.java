@@ -31,7 +31,7 @@ enum Command {
     FLUSHDB(1, Command.ANY, Keys.NONE, Flag.WRITE),
     GET(2, 2, Keys.FIRST),
     GETDEL(2, 2, Keys.FIRST, Flag.WRITE),
-    GETEX(2, Command.ANY, Keys.FIRST, Flag.WRITE),
+    GETEX(2, Command.ANY, Keys.FIRST, Flag.WRITE, Flag.ALONE),
     GETRANGE(4, 4, Keys.FIRST),
     GETSET(3, 3, Keys.FIRST, Flag.WRITE),
     HELLO(1, Command.ANY, Keys.NONE, Flag.ANYONE),

@@ -49,9 +49,11 @@ final class StringCommands {
             return;
         }
         OldValue old = new OldValue(reply);
-        boolean done = store.set(key, words.value(2), deadline, options.condition, old);
-        if (!done && store.get(key, old)) {
-            return;
+        while (!store.set(key, words.value(2), deadline, options.condition, old)) {
+            // With NX there was a value. If it is gone by now, the new value can be stored after all.
+            if (options.condition == Store.Condition.PRESENT || store.get(key, old)) {
+                break;
+            }
         }
         old.endReply();
     }
