@@ -173,7 +173,7 @@ final class Commands {
                     throw new ReplyException("ERR WATCH inside MULTI is not allowed");
                 }
                 for (int i = 1; i < words.size(); i++) {
-                    session.transaction.watch(words.key(i, session.tenant));
+                    session.transaction.watch(words.key(i, session.tenant), store::isPresent);
                 }
                 reply.ok();
             }
@@ -210,7 +210,7 @@ final class Commands {
     private void executeTransaction(Session session, Reply reply) {
         requireTransaction(session, Command.EXEC);
         boolean isAborted = session.transaction.isAborted();
-        boolean isOutdated = session.transaction.isOutdated();
+        boolean isOutdated = session.transaction.isOutdated(store::isPresent);
         List<Request> commands = session.transaction.end();
         if (isAborted) {
             throw new ReplyException("EXECABORT Transaction discarded because of previous errors.");

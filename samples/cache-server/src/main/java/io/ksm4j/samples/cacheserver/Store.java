@@ -519,8 +519,13 @@ final class Store implements AutoCloseable {
         return content != null;
     }
 
+    /** Like {@link #contains}, but is not counted as a hit or a miss. */
+    boolean isPresent(Key key) {
+        return contents.get().cache.getIfPresent(key) != null;
+    }
+
     boolean contains(Key key) {
-        boolean present = contents.get().cache.getIfPresent(key) != null;
+        boolean present = isPresent(key);
         (present ? hits : misses).increment();
         return present;
     }
@@ -813,7 +818,7 @@ final class Store implements AutoCloseable {
         if (IntStream.range(0, tenants()).allMatch(tenant -> keys(tenant) == 0)) {
             return;
         }
-        watches.changed(key -> contents.get().cache.getIfPresent(key) != null);
+        watches.changed(this::isPresent);
         Contents old = contents.getAndSet(new Contents());
         if (!closing.tryAcquire()) {
             // Memory must not be requested faster than it is returned.

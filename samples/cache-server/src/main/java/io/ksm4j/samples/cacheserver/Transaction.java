@@ -3,9 +3,10 @@
 package io.ksm4j.samples.cacheserver;
 
 import java.util.ArrayList;
-import java.util.HashSet;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Set;
+import java.util.Map;
+import java.util.function.Predicate;
 
 /**
  * The commands between {@code MULTI} and {@code EXEC}, and the keys of {@code WATCH}. Not thread-safe, except for
@@ -17,7 +18,10 @@ final class Transaction {
     private static final int OBJECT_BYTES = 256;
 
     private final List<Request> queued = new ArrayList<>();
-    private final Set<Key> watched = new HashSet<>();
+
+    /** The watched keys, and whether they had values. */
+    private final Map<Key, Boolean> watched = new HashMap<>();
+
     private final Watches watches;
     private final RequestLimits limits;
 
@@ -56,11 +60,12 @@ final class Transaction {
         return isAborted;
     }
 
-    void watch(Key key) {
-        if (!watched.contains(key)) {
+    void watch(Key key, Predicate<Key> exists) {
+        if (!watched.containsKey(key)) {
             hold(heldFor(key));
-            watched.add(key);
+            watched.put(key, false);
             watches.add(key, this);
+            watched.put(key, exists.test(key));
         }
     }
 
@@ -76,7 +81,7 @@ final class Transaction {
     }
 
     void unwatch() {
-        for (Key key : watched) {
+        for (Key key : watched.keySet()) {
             watches.remove(key, this);
             release(heldFor(key));
         }
@@ -97,8 +102,10 @@ final class Transaction {
         isOutdated = true;
     }
 
-    boolean isOutdated() {
-        return isOutdated;
+    /** Returns whether a watched key has changed or expired. Expired keys may not have been removed yet. */
+    boolean isOutdated(Predicate<Key> exists) {
+        return isOutdated
+                || watched.entrySet().stream().anyMatch(entry -> entry.getValue() && !exists.test(entry.getKey()));
     }
 
     /** Ends the transaction, and returns its commands. */

@@ -4,9 +4,11 @@ package io.ksm4j.samples.cacheserver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.samples.cacheserver.ServerUnderTest.RawClient;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -128,6 +130,18 @@ class SessionTest {
                 client.send("MULTI\r\nSET a lost\r\nEXEC\r\nQUIT\r\n");
                 assertThat(client.readToEnd()).as(change).isEqualTo("+OK\r\n+QUEUED\r\n*-1\r\n+OK\r\n");
             }
+        }
+    }
+
+    @Test
+    void watchedKeysChangeWhenTheyExpire() throws IOException {
+        try (Jedis other = running.jedis();
+                RawClient client = running.raw()) {
+            other.set("a", "1", SetParams.setParams().px(100));
+            assertThat(client.ask("WATCH a\r\n", 5)).isEqualTo("+OK\r\n");
+            await().pollDelay(Duration.ZERO).until(() -> !other.exists("a"));
+            client.send("MULTI\r\nSET a lost\r\nEXEC\r\nQUIT\r\n");
+            assertThat(client.readToEnd()).isEqualTo("+OK\r\n+QUEUED\r\n*-1\r\n+OK\r\n");
         }
     }
 

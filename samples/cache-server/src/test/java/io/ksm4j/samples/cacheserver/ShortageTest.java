@@ -147,10 +147,10 @@ class ShortageTest {
         RequestLimits limits = new RequestLimits(1 << 20, 3_000, Duration.ofMinutes(1));
         Transaction transaction = new Transaction(new Watches(), limits);
         for (int i = 0; i < 100; i++) {
-            transaction.watch(RequestParserTest.key(0, "key" + i));
+            transaction.watch(RequestParserTest.key(0, "key" + i), key -> true);
             transaction.unwatch();
         }
-        transaction.watch(RequestParserTest.key(0, "key"));
+        transaction.watch(RequestParserTest.key(0, "key"), key -> true);
         transaction.end();
 
         assertThat(limits.hold(3_000)).as("everything was given back").isTrue();
