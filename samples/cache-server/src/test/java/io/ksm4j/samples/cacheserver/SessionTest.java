@@ -26,6 +26,7 @@ import redis.clients.jedis.Response;
 import redis.clients.jedis.Transaction;
 import redis.clients.jedis.exceptions.JedisDataException;
 import redis.clients.jedis.params.ScanParams;
+import redis.clients.jedis.params.SetParams;
 import redis.clients.jedis.resps.ScanResult;
 
 /** Tests what outlives one command: protocol, transactions and scans. */
@@ -121,7 +122,7 @@ class SessionTest {
         for (String change : List.of("PEXPIRE a 1", "FLUSHALL", "FLUSHDB", "RENAME a b", "GETDEL a", "PERSIST a")) {
             try (Jedis other = running.jedis();
                     RawClient client = running.raw()) {
-                other.setex("a", 1000, "1");
+                other.set("a", "1", SetParams.setParams().ex(1000));
                 assertThat(client.ask("WATCH a\r\n", 5)).isEqualTo("+OK\r\n");
                 try (RawClient changing = running.raw()) {
                     changing.send(lines(change, "QUIT"));
