@@ -2,9 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
-import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
-
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -40,11 +37,8 @@ final class Browser implements AutoCloseable {
      */
     static Browser open(Path profile) {
         boolean installed = Stream.of(CHROMIUM, DRIVER).allMatch(Files::isExecutable);
-        String reason = "needs " + CHROMIUM + " and " + DRIVER + ": Debian packages chromium and chromium-driver";
-        if (Boolean.getBoolean("ksm.required")) {
-            assertThat(installed).as(reason).isTrue();
-        }
-        assumeTrue(installed, reason);
+        Needed.require(
+                installed, "needs " + CHROMIUM + " and " + DRIVER + ": Debian packages chromium and chromium-driver");
         ChromeOptions options = new ChromeOptions();
         options.setBinary(CHROMIUM.toFile());
         options.addArguments(

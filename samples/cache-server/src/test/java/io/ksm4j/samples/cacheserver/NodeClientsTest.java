@@ -4,17 +4,14 @@ package io.ksm4j.samples.cacheserver;
 
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.testsupport.EndedProcess;
-import java.io.File;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
@@ -32,8 +29,8 @@ class NodeClientsTest {
 
     @BeforeAll
     static void install() throws URISyntaxException {
-        boolean installed = Stream.of("node", "npm").allMatch(NodeClientsTest::isOnPath);
-        require(installed, "needs node and npm: Debian packages nodejs and npm");
+        Needed.program("node", "nodejs");
+        Needed.program("npm", "npm");
         scripts = Path.of(Objects.requireNonNull(NodeClientsTest.class.getResource("/npm/package-lock.json"))
                         .toURI())
                 .getParent();
@@ -46,20 +43,7 @@ class NodeClientsTest {
                 "--prefer-offline",
                 "--no-audit",
                 "--no-fund");
-        require(npm.exitStatus() == 0, "npm cannot install the clients: " + npm);
-    }
-
-    /** Skips the tests if the condition is false, or fails them if {@code ksm.required} is true. */
-    private static void require(boolean condition, String reason) {
-        if (Boolean.getBoolean("ksm.required")) {
-            assertThat(condition).as(reason).isTrue();
-        }
-        assumeTrue(condition, reason);
-    }
-
-    private static boolean isOnPath(String program) {
-        return Stream.of(System.getenv().getOrDefault("PATH", "").split(File.pathSeparator, -1))
-                .anyMatch(directory -> Files.isExecutable(Path.of(directory, program)));
+        Needed.require(npm.exitStatus() == 0, "npm cannot install the clients: " + npm);
     }
 
     private static EndedProcess run(String... command) {

@@ -5,7 +5,6 @@ package io.ksm4j.samples.cacheserver;
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.ksm4j.samples.cacheserver.ServerUnderTest.RawClient;
 import java.io.ByteArrayOutputStream;
@@ -13,7 +12,6 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.SocketException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -33,7 +31,6 @@ import org.junit.jupiter.params.provider.ValueSource;
  */
 class RedisComparisonTest {
 
-    private static final Path REDIS_SERVER = Path.of("/usr/bin/redis-server");
     private static final List<String> KEYS = List.of("a", "b", "c", "key with a space", "\u00ff\0", "");
 
     /** Words for arguments: numbers at the limits, options, and garbage. */
@@ -76,13 +73,13 @@ class RedisComparisonTest {
 
     @BeforeAll
     static void start() throws Exception {
-        assumeTrue(Files.isExecutable(REDIS_SERVER), "needs " + REDIS_SERVER + ": Debian package redis-server");
+        Needed.program("redis-server", "redis-server");
         running = new ServerUnderTest("--max-memory", "64m");
         try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             redisPort = socket.getLocalPort();
         }
         redis = new ProcessBuilder(
-                        REDIS_SERVER.toString(),
+                        "redis-server",
                         "--port",
                         Integer.toString(redisPort),
                         "--bind",
