@@ -39,7 +39,6 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
@@ -72,7 +71,7 @@ public final class CacheServer implements AutoCloseable {
     private final RequestLimits limits;
     private final EventLoopGroup group;
     private final ChannelGroup clients = new DefaultChannelGroup(GlobalEventExecutor.INSTANCE);
-    private final AtomicLong lastClient = new AtomicLong();
+    private final Sessions sessions = new Sessions();
     private final long start = System.nanoTime();
     private @Nullable Channel listener;
     private @Nullable StatusPage page;
@@ -102,7 +101,7 @@ public final class CacheServer implements AutoCloseable {
         configuration.put("save", "");
         StringCommands strings = new StringCommands(
                 store, Math.min(Math.min(MAX_VALUE_BYTES, pools.capacityBytes()), limitsOfJvm.maxHeapBytes() / 8));
-        server = new ServerCommands(store, strings, this::snapshot, configuration, password);
+        server = new ServerCommands(store, strings, sessions, this::snapshot, configuration, password);
         commands = new Commands(store, strings, new KeyCommands(store), server, options.ioThreads);
         limits = new RequestLimits(pools.capacityBytes(), limitsOfJvm.maxIncompleteBytes(), options.timeout);
         group = new MultiThreadIoEventLoopGroup(options.ioThreads, NioIoHandler.newFactory());
@@ -151,8 +150,7 @@ public final class CacheServer implements AutoCloseable {
                             return;
                         }
                         clients.add(client);
-                        Session session = new Session(
-                                lastClient.incrementAndGet(), !server.requiresPassword(), store.watches, limits);
+                        Session session = sessions.open(client, !server.requiresPassword(), store.watches, limits);
                         client.pipeline().addLast(new Connection(client, commands, limits, session));
                     }
                 });

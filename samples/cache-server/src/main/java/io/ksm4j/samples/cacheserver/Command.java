@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /** The commands: the minimum and maximum number of words of each, including its name, and which words are keys. */
@@ -164,6 +165,15 @@ enum Command {
 
     boolean takes(int words) {
         return words >= min && words <= max;
+    }
+
+    /** Returns which words are keys of a request with this number of words. */
+    int[] keys(int words) {
+        if (keys == Keys.NONE) {
+            return new int[0];
+        }
+        int last = keys.last < 0 ? words + keys.last : keys.last;
+        return IntStream.iterate(keys.first, i -> i <= last, i -> i + keys.step).toArray();
     }
 
     boolean isForAnyone() {

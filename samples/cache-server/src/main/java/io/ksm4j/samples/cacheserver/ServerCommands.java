@@ -4,10 +4,14 @@ package io.ksm4j.samples.cacheserver;
 
 import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -22,11 +26,28 @@ final class ServerCommands {
     /** The longest text that is stored as part of a Redis object. */
     private static final int MAX_EMBEDDED = 44;
 
+    /** What {@code CONFIG RESETSTAT} sets back to zero. */
+    private record Counters(
+            long connections, long commands, long hits, long misses, long evictedKeys, long expiredKeys) {
+
+        Counters since(Counters before) {
+            return new Counters(
+                    connections - before.connections,
+                    commands - before.commands,
+                    hits - before.hits,
+                    misses - before.misses,
+                    evictedKeys - before.evictedKeys,
+                    expiredKeys - before.expiredKeys);
+        }
+    }
+
     private final Store store;
     private final StringCommands strings;
+    private final Sessions sessions;
     private final Supplier<Snapshot> snapshots;
     private final Map<String, String> configuration;
     private final byte @Nullable [] password;
+    private volatile Counters reset = new Counters(0, 0, 0, 0, 0, 0);
 
     /**
      * @param configuration contains what {@code CONFIG GET} returns
@@ -35,11 +56,13 @@ final class ServerCommands {
     ServerCommands(
             Store store,
             StringCommands strings,
+            Sessions sessions,
             Supplier<Snapshot> snapshots,
             Map<String, String> configuration,
             byte @Nullable [] password) {
         this.store = store;
         this.strings = strings;
+        this.sessions = sessions;
         this.snapshots = snapshots;
         this.configuration = configuration;
         this.password = password;
@@ -175,7 +198,7 @@ final class ServerCommands {
                         "process_id:" + ProcessHandle.current().pid(),
                         "tcp_port:" + configuration.get("port"),
                         "uptime_in_seconds:" + now.uptimeSeconds());
-            case "clients" -> List.of("connected_clients:" + now.connectedClients());
+            case "clients" -> List.of("connected_clients:" + now.connectedClients(), "blocked_clients:0");
             case "memory" ->
                 List.of(
                         "used_memory:" + now.pool().usedBytes(),
@@ -188,13 +211,16 @@ final class ServerCommands {
                         "retained_bytes:" + now.pool().retainedBytes(),
                         "index_bytes:" + now.pool().indexBytes(),
                         "wasted_bytes:" + now.pool().wastedBytes());
-            case "stats" ->
-                List.of(
-                        "total_commands_processed:" + now.commands(),
-                        "keyspace_hits:" + now.hits(),
-                        "keyspace_misses:" + now.misses(),
-                        "evicted_keys:" + now.evictedKeys(),
-                        "expired_keys:" + now.expiredKeys());
+            case "stats" -> {
+                Counters counted = counters(now).since(reset);
+                yield List.of(
+                        "total_connections_received:" + counted.connections(),
+                        "total_commands_processed:" + counted.commands(),
+                        "keyspace_hits:" + counted.hits(),
+                        "keyspace_misses:" + counted.misses(),
+                        "evicted_keys:" + counted.evictedKeys(),
+                        "expired_keys:" + counted.expiredKeys());
+            }
             case "keyspace" ->
                 now.tenants().stream()
                         .map(tenant -> "db" + tenant.index() + ":keys=" + tenant.keys() + ",value_bytes="
@@ -202,6 +228,11 @@ final class ServerCommands {
                         .toList();
             default -> ksm(now.merging(), now.ksmd());
         };
+    }
+
+    private Counters counters(Snapshot now) {
+        return new Counters(
+                sessions.opened(), now.commands(), now.hits(), now.misses(), now.evictedKeys(), now.expiredKeys());
     }
 
     private static List<String> ksm(Snapshot.Merging merging, Snapshot.Ksmd ksmd) {
@@ -231,28 +262,80 @@ final class ServerCommands {
                 for (int i = 2; i < words.size(); i++) {
                     Command command = Command.of(words, i);
                     if (command == null) {
-                        reply.nilArray();
+                        reply.nil();
                     } else {
                         command.describe(reply);
                     }
                 }
             }
             case "LIST" -> {
-                reply.array(all.length);
-                Stream.of(all).forEach(command -> reply.bulk(command.lowerName));
+                List<String> names = Stream.of(all)
+                        .map(command -> command.lowerName)
+                        .filter(listed(words))
+                        .toList();
+                reply.array(names.size());
+                names.forEach(reply::bulk);
             }
-            case "COUNT" -> reply.integer(all.length);
+            case "COUNT" -> {
+                require(words.size() == 2, Command.COMMAND, words);
+                reply.integer(all.length);
+            }
+            case "GETKEYS" -> {
+                require(words.size() >= 4, Command.COMMAND, words);
+                keys(words, reply);
+            }
             case "DOCS" -> reply.map(0);
             default -> throw ReplyException.unknownSubcommand(Command.COMMAND, words);
+        }
+    }
+
+    /** Returns which commands {@code COMMAND LIST} includes. None of them is of a module or in an ACL category. */
+    private static Predicate<String> listed(Request words) {
+        if (words.size() == 2) {
+            return name -> true;
+        }
+        if (words.size() != 5 || !words.upper(2).equals("FILTERBY")) {
+            throw new ReplyException(ReplyException.SYNTAX_ERROR);
+        }
+        return switch (words.upper(3)) {
+            case "PATTERN" -> new Glob(words.lower(4).get(0))::matches;
+            case "MODULE", "ACLCAT" -> name -> false;
+            default -> throw new ReplyException(ReplyException.SYNTAX_ERROR);
+        };
+    }
+
+    /** COMMAND GETKEYS: replies with those words from the third on that are keys. */
+    private static void keys(Request words, Reply reply) {
+        Command command = Command.of(words, 2);
+        if (command == null) {
+            throw new ReplyException("ERR Invalid command specified");
+        }
+        int size = words.size() - 2;
+        int[] keys = command.keys(size);
+        if (keys.length == 0) {
+            throw new ReplyException("ERR The command has no key arguments");
+        }
+        if (!command.takes(size)) {
+            throw new ReplyException("ERR Invalid number of arguments specified for command");
+        }
+        reply.array(keys.length);
+        for (int key : keys) {
+            reply.bulk(words.value(key + 2));
+        }
+    }
+
+    /** Replies with the error of Redis if a subcommand has a wrong number of words. */
+    private static void require(boolean hasItsWords, Command command, Request words) {
+        if (!hasItsWords) {
+            throw ReplyException.wrongNumberOfArguments(
+                    command.lowerName + "|" + words.upper(1).toLowerCase(Locale.ROOT));
         }
     }
 
     void configuration(Request words, Reply reply) {
         switch (words.upper(1)) {
             case "GET" -> {
-                if (words.size() == 2) {
-                    throw ReplyException.wrongNumberOfArguments("config|get");
-                }
+                require(words.size() >= 3, Command.CONFIG, words);
                 List<Glob> globs = words.lower(2).stream().map(Glob::new).toList();
                 List<String> names = configuration.keySet().stream()
                         .filter(name -> globs.stream().anyMatch(glob -> glob.matches(name)))
@@ -264,9 +347,7 @@ final class ServerCommands {
                 }
             }
             case "SET" -> {
-                if (words.size() < 4 || words.size() % 2 != 0) {
-                    throw ReplyException.wrongNumberOfArguments("config|set");
-                }
+                require(words.size() >= 4 && words.size() % 2 == 0, Command.CONFIG, words);
                 String name = words.lower(2).get(0);
                 throw new ReplyException(
                         configuration.containsKey(name)
@@ -275,31 +356,83 @@ final class ServerCommands {
                                 : "ERR Unknown option or number of arguments for CONFIG SET - '"
                                         + words.text(2, Request.MAX_REPEATED) + "'");
             }
+            case "RESETSTAT" -> {
+                require(words.size() == 2, Command.CONFIG, words);
+                reset = counters(snapshots.get());
+                reply.ok();
+            }
+            case "REWRITE" -> {
+                require(words.size() == 2, Command.CONFIG, words);
+                throw new ReplyException("ERR The server is running without a config file");
+            }
             default -> throw ReplyException.unknownSubcommand(Command.CONFIG, words);
         }
     }
 
     void client(Request words, Session session, Reply reply) {
-        switch (words.upper(1) + words.size()) {
-            case "ID2" -> reply.integer(session.id);
-            case "GETNAME2" -> {
+        String what = words.upper(1);
+        switch (what) {
+            case "ID", "GETNAME", "INFO", "GETREDIR" -> require(words.size() == 2, Command.CLIENT, words);
+            case "SETNAME", "NO-EVICT", "NO-TOUCH" -> require(words.size() == 3, Command.CLIENT, words);
+            case "SETINFO" -> require(words.size() == 4, Command.CLIENT, words);
+            case "LIST" -> {}
+            default -> throw ReplyException.unknownSubcommand(Command.CLIENT, words);
+        }
+        switch (what) {
+            case "ID" -> reply.integer(session.id);
+            case "GETNAME" -> {
                 if (session.name.isEmpty()) {
                     reply.nil();
                 } else {
                     reply.bulk(session.name);
                 }
             }
-            case "SETNAME3" -> {
+            case "SETNAME" -> {
                 session.name = name(words, 2);
                 reply.ok();
             }
-            case "INFO2" ->
-                reply.verbatim("id=" + session.id + " name=" + session.name + " db=" + session.tenant + " resp="
-                        + (session.isResp3 ? 3 : 2) + "\n");
-            case "GETREDIR2" -> reply.integer(-1);
-            case "SETINFO4", "NO-EVICT3", "NO-TOUCH3" -> reply.ok();
-            default -> throw ReplyException.unknownSubcommand(Command.CLIENT, words);
+            case "INFO" -> reply.verbatim(session.describe());
+            case "LIST" ->
+                reply.verbatim(sessions.all().stream()
+                        .filter(listedClients(words))
+                        .map(Session::describe)
+                        .collect(Collectors.joining()));
+            case "GETREDIR" -> reply.integer(-1);
+            case "SETINFO" -> reply.ok();
+            default -> {
+                if (!List.of("ON", "OFF").contains(words.upper(2))) {
+                    throw new ReplyException(ReplyException.SYNTAX_ERROR);
+                }
+                reply.ok();
+            }
         }
+    }
+
+    /** Returns which clients {@code CLIENT LIST} includes. All are of the type "normal". */
+    private static Predicate<Session> listedClients(Request words) {
+        if (words.size() == 2) {
+            return session -> true;
+        }
+        String option = words.upper(2);
+        if (option.equals("TYPE") && words.size() == 4) {
+            String type = words.upper(3);
+            if (!List.of("NORMAL", "MASTER", "REPLICA", "SLAVE", "PUBSUB").contains(type)) {
+                throw new ReplyException("ERR Unknown client type '" + words.text(3, Request.MAX_REPEATED) + "'");
+            }
+            return session -> type.equals("NORMAL");
+        }
+        if (!option.equals("ID") || words.size() == 3) {
+            throw new ReplyException(ReplyException.SYNTAX_ERROR);
+        }
+        Set<Long> ids = new HashSet<>();
+        for (int i = 3; i < words.size(); i++) {
+            try {
+                ids.add(words.number(i));
+            } catch (ReplyException e) {
+                throw new ReplyException("ERR Invalid client ID");
+            }
+        }
+        return session -> ids.contains(session.id);
     }
 
     private static String name(Request words, int word) {
@@ -315,10 +448,10 @@ final class ServerCommands {
 
     void object(Request words, Session session, Reply reply) {
         String what = words.upper(1);
-        if (words.size() != 3
-                || !List.of("ENCODING", "FREQ", "IDLETIME", "REFCOUNT").contains(what)) {
+        if (!List.of("ENCODING", "FREQ", "IDLETIME", "REFCOUNT").contains(what)) {
             throw ReplyException.unknownSubcommand(Command.OBJECT, words);
         }
+        require(words.size() == 3, Command.OBJECT, words);
         Key key = words.key(2, session.tenant);
         Integer length = strings.length(key);
         if (length == null) {
@@ -337,14 +470,23 @@ final class ServerCommands {
     }
 
     void memory(Request words, Session session, Reply reply) {
-        String what = words.upper(1);
-        if (what.equals("DOCTOR") && words.size() == 2) {
-            reply.verbatim("Run ksm doctor on this machine.");
-            return;
+        switch (words.upper(1)) {
+            case "DOCTOR" -> {
+                require(words.size() == 2, Command.MEMORY, words);
+                reply.verbatim("Run ksm doctor on this machine.");
+            }
+            case "USAGE" -> {
+                require(words.size() >= 3, Command.MEMORY, words);
+                memoryUsage(words, session, reply);
+            }
+            default -> throw ReplyException.unknownSubcommand(Command.MEMORY, words);
         }
+    }
+
+    private void memoryUsage(Request words, Session session, Reply reply) {
         boolean hasSamples = words.size() == 5 && words.upper(3).equals("SAMPLES");
-        if (!what.equals("USAGE") || (words.size() != 3 && !hasSamples)) {
-            throw ReplyException.unknownSubcommand(Command.MEMORY, words);
+        if ((words.size() > 3 && !hasSamples) || (hasSamples && words.number(4) < 0)) {
+            throw new ReplyException(ReplyException.SYNTAX_ERROR);
         }
         Long bytes = store.memory(words.key(2, session.tenant));
         if (bytes == null) {

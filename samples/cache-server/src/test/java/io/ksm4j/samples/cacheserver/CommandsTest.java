@@ -229,6 +229,36 @@ class CommandsTest {
     }
 
     @Test
+    void countsFromTheLastResetOn() {
+        jedis.get("none");
+        assertThat(jedis.configResetStat()).isEqualTo("OK");
+        assertThat(jedis.info("stats")).contains("keyspace_misses:0\r\n", "total_connections_received:0\r\n");
+        jedis.get("none");
+        try (Jedis other = running.jedis()) {
+            other.ping();
+            assertThat(jedis.info("stats")).contains("keyspace_misses:1\r\n", "total_connections_received:1\r\n");
+        }
+        assertThat(running.server.snapshot().misses()).isGreaterThanOrEqualTo(2);
+    }
+
+    @Test
+    void listsClients() {
+        try (Jedis other = running.jedis()) {
+            other.clientSetname("other");
+            other.select(3);
+            String line = other.clientInfo();
+            assertThat(line)
+                    .matches("id=\\d+ addr=127\\.0\\.0\\.1:\\d+ laddr=127\\.0\\.0\\.1:" + running.server.port()
+                            + " name=other age=\\d+ db=3 resp=2\n");
+            assertThat(jedis.clientList()).contains("id=" + jedis.clientId() + " ", " name=other ");
+            assertThat(jedis.clientList(other.clientId()))
+                    .startsWith("id=" + other.clientId() + " ")
+                    .hasLineCount(1);
+        }
+        await().untilAsserted(() -> assertThat(jedis.clientList()).hasLineCount(1));
+    }
+
+    @Test
     void answersPingsAndNamesClients() {
         assertThat(jedis.ping()).isEqualTo("PONG");
         assertThat(jedis.ping("hello")).isEqualTo("hello");
@@ -282,7 +312,7 @@ class CommandsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"CONFIG REWRITE", "CLIENT KILL x", "COMMAND NONSENSE"})
+    @ValueSource(strings = {"CONFIG NONSENSE", "CLIENT KILL x", "COMMAND NONSENSE"})
     void reportsUnknownSubcommands(String request) {
         assertThatThrownBy(() -> send(request.split(" "))).hasMessageContaining("unknown subcommand");
     }

@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -156,6 +157,66 @@ class RedisComparisonTest {
                 3);
     }
 
+    @Test
+    void repliesAboutTheServerAreEqual() throws IOException {
+        List<String> requests = Stream.of(
+                        "COMMAND GETKEYS MSET a 1 b 2",
+                        "COMMAND GETKEYS MSET a 1 b",
+                        "COMMAND GETKEYS MGET a b c",
+                        "COMMAND GETKEYS RENAME a b",
+                        "COMMAND GETKEYS RENAME a",
+                        "COMMAND GETKEYS SET a 1 EX 10",
+                        "COMMAND GETKEYS PING a",
+                        "COMMAND GETKEYS GET a b",
+                        "COMMAND GETKEYS GET",
+                        "COMMAND GETKEYS NOSUCH a",
+                        "COMMAND COUNT x",
+                        "COMMAND LIST FILTERBY PATTERN GETEX",
+                        "COMMAND LIST FILTERBY PATTERN nosuch*",
+                        "COMMAND LIST FILTERBY MODULE x",
+                        "COMMAND LIST FILTERBY PATTERN",
+                        "COMMAND LIST NOSUCH a b",
+                        "COMMAND INFO nosuch",
+                        "CONFIG RESETSTAT",
+                        "CONFIG RESETSTAT x",
+                        "CONFIG REWRITE",
+                        "CONFIG REWRITE x",
+                        "CONFIG GET",
+                        "CONFIG SET a",
+                        "CLIENT SETNAME joe",
+                        "CLIENT GETNAME",
+                        "CLIENT GETNAME x",
+                        "CLIENT SETNAME",
+                        "CLIENT SETNAME a b",
+                        "CLIENT ID x",
+                        "CLIENT INFO x",
+                        "CLIENT GETREDIR x",
+                        "CLIENT NO-EVICT",
+                        "CLIENT NO-EVICT on",
+                        "CLIENT NO-EVICT x",
+                        "CLIENT LIST x",
+                        "CLIENT LIST ID",
+                        "CLIENT LIST ID x",
+                        "CLIENT LIST ID 999999",
+                        "CLIENT LIST TYPE",
+                        "CLIENT LIST TYPE x",
+                        "CLIENT LIST TYPE replica",
+                        "OBJECT ENCODING",
+                        "OBJECT ENCODING a b",
+                        "OBJECT FREQ none",
+                        "MEMORY USAGE",
+                        "MEMORY USAGE none",
+                        "MEMORY USAGE none x",
+                        "MEMORY USAGE none SAMPLES",
+                        "MEMORY USAGE none SAMPLES x",
+                        "MEMORY USAGE none SAMPLES -1",
+                        "MEMORY DOCTOR x")
+                .map(line -> line + "\r\n")
+                .toList();
+        compare(requests, new Random(1));
+        compare(requests, new Random(1), 3);
+    }
+
     @ParameterizedTest
     @ValueSource(
             strings = {
@@ -232,7 +293,7 @@ class RedisComparisonTest {
     private static int end(String text, int start) {
         int end = text.indexOf("\r\n", start) + 2;
         char type = text.charAt(start);
-        if ("$=*%".indexOf(type) < 0) {
+        if ("$=*%~".indexOf(type) < 0) {
             return end;
         }
         int length = Integer.parseInt(text.substring(start + 1, end - 2));
