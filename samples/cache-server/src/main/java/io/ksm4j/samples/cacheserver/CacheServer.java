@@ -54,9 +54,6 @@ public final class CacheServer implements AutoCloseable {
     /** If a client leaves more than this unread, no requests are read from it until half of it is read. */
     private static final int MAX_UNREAD_BYTES = 1 << 20;
 
-    /** The limit of Redis. */
-    private static final long MAX_VALUE_BYTES = 512 << 20;
-
     private static final int SECONDS_TO_FINISH = 10;
 
     private final Ksm ksm = Ksm.systemOrFallback();
@@ -69,6 +66,7 @@ public final class CacheServer implements AutoCloseable {
     private final ServerCommands server;
     private final Commands commands;
     private final RequestLimits limits;
+    private final UnreadReplies unread;
     private final EventLoopGroup group;
     private final ChannelGroup clients = new DefaultChannelGroup(GlobalEventExecutor.INSTANCE);
     private final Sessions sessions = new Sessions();
@@ -99,11 +97,12 @@ public final class CacheServer implements AutoCloseable {
         configuration.put("maxmemory", Long.toString(options.maxMemory));
         configuration.put("maxmemory-policy", "allkeys-lfu");
         configuration.put("save", "");
-        StringCommands strings = new StringCommands(
-                store, Math.min(Math.min(MAX_VALUE_BYTES, pools.capacityBytes()), limitsOfJvm.maxHeapBytes() / 8));
+        limits = new RequestLimits(pools.capacityBytes(), limitsOfJvm.maxIncompleteBytes(), options.timeout);
+        unread = new UnreadReplies(limitsOfJvm.maxUnreadBytes());
+        StringCommands strings =
+                new StringCommands(store, Math.min(limits.maxWordBytes(), limitsOfJvm.maxHeapBytes() / 8));
         server = new ServerCommands(store, strings, sessions, this::snapshot, configuration, password);
         commands = new Commands(store, strings, new KeyCommands(store), server, options.ioThreads);
-        limits = new RequestLimits(pools.capacityBytes(), limitsOfJvm.maxIncompleteBytes(), options.timeout);
         group = new MultiThreadIoEventLoopGroup(options.ioThreads, NioIoHandler.newFactory());
     }
 
@@ -151,7 +150,7 @@ public final class CacheServer implements AutoCloseable {
                         }
                         clients.add(client);
                         Session session = sessions.open(client, !server.requiresPassword(), store.watches, limits);
-                        client.pipeline().addLast(new Connection(client, commands, limits, session));
+                        client.pipeline().addLast(new Connection(client, commands, limits, unread, session));
                     }
                 });
         InetSocketAddress address = new InetSocketAddress(options.bind, options.port);

@@ -39,9 +39,14 @@ final class Commands {
         return executed.sum();
     }
 
-    /** Answers a request of at least one word. */
+    /**
+     * Answers a request of at least one word. If the reply waits for the client to read, {@link Session#resumeAt} is
+     * set, and this must be called again.
+     */
     void execute(Request words, Session session, Reply reply) {
-        executed.increment();
+        if (session.resumeAt == 0) {
+            executed.increment();
+        }
         try {
             Command command = command(words, session);
             if (session.transaction.isOpen() && !command.isExecutedAtOnce()) {
@@ -119,12 +124,7 @@ final class Commands {
         switch (command) {
             case GET -> strings.get(words, 1, session, reply);
             case SET -> strings.set(words, session, reply);
-            case MGET -> {
-                reply.array(words.size() - 1);
-                for (int i = 1; i < words.size(); i++) {
-                    strings.get(words, i, session, reply);
-                }
-            }
+            case MGET -> strings.getAll(words, session, reply);
             case MSET, MSETNX -> strings.setAll(command, words, session, reply);
             case SETEX, PSETEX -> strings.setWithTime(command, words, session, reply);
             case SETNX -> strings.setIfAbsent(words, session, reply);
@@ -220,6 +220,7 @@ final class Commands {
             return;
         }
         reply.array(commands.size());
+        session.isAtomic = true;
         for (Request words : commands) {
             Command command = Command.of(words, 0);
             if (command == null) {
@@ -227,5 +228,6 @@ final class Commands {
             }
             execute(command, words, session, reply);
         }
+        session.isAtomic = false;
     }
 }

@@ -52,9 +52,9 @@ final class Connection extends ChannelInboundHandlerAdapter {
     private boolean progressed;
     private @Nullable Future<?> watch;
 
-    Connection(Channel channel, Commands commands, RequestLimits limits, Session session) {
+    Connection(Channel channel, Commands commands, RequestLimits limits, UnreadReplies unread, Session session) {
         this.channel = channel;
-        this.reply = new Reply(channel);
+        this.reply = new Reply(channel, unread, this::goOn);
         this.commands = commands;
         this.limits = limits;
         this.parser = new RequestParser(limits, () -> session.isAuthenticated);
@@ -128,7 +128,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
                 return;
             }
             try {
-                if (!parser.parse()) {
+                if (session.resumeAt == 0 && !parser.parse()) {
                     break;
                 }
             } catch (ProtocolException e) {
@@ -153,7 +153,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
             abort();
             LOGGER.log(Level.ERROR, "client " + session.id + " is disconnected", e);
         }
-        if (!leaving) {
+        if (!leaving && session.resumeAt == 0) {
             parser.skip();
             if (session.quit) {
                 leave();
@@ -171,20 +171,26 @@ final class Connection extends ChannelInboundHandlerAdapter {
     public void channelReadComplete(ChannelHandlerContext ctx) {
         reply.flush();
         ByteBuf bytes = input;
-        if (bytes != null && !waiting) {
+        if (bytes != null) {
             bytes.readerIndex(parser.position());
-            keepIncompleteRequest(bytes);
+            keepInput(bytes);
         }
     }
 
     /** Leaves the read buffer, and refuses the request if all connections together hold too much. */
-    private void keepIncompleteRequest(ByteBuf bytes) {
-        int size = Math.max(bytes.readableBytes(), (int) Math.min(parser.needed(), 2L * bytes.readableBytes()));
+    private void keepInput(ByteBuf bytes) {
+        int size = bytes.readableBytes();
+        if (!waiting) {
+            size = Math.max(size, (int) Math.min(parser.needed(), 2L * size));
+        }
         ByteBuf kept = bytes.capacity() > size ? moved(bytes, size) : bytes;
         long holding = kept.capacity() + parser.request.heapBytes();
         boolean fits = limits.hold(holding - held);
         held = holding;
-        if (!fits) {
+        if (!fits && session.resumeAt > 0) {
+            // An error would become a part of the reply in progress.
+            abort();
+        } else if (!fits) {
             refuse("too many incomplete requests");
         }
     }
@@ -204,6 +210,11 @@ final class Connection extends ChannelInboundHandlerAdapter {
 
     @Override
     public void channelWritabilityChanged(ChannelHandlerContext ctx) {
+        goOn();
+    }
+
+    /** Executes the requests that had to wait. */
+    private void goOn() {
         // While a request is executed, the loop that executes it goes on by itself.
         if (!waiting || !channel.isWritable()) {
             return;
@@ -249,7 +260,7 @@ final class Connection extends ChannelInboundHandlerAdapter {
         }
         leaving = true;
         forgetInput();
-        reply.flush();
+        reply.end();
         ChannelFuture sent = channel.writeAndFlush(Unpooled.EMPTY_BUFFER);
         sent.addListener(done -> ((DuplexChannel) channel).shutdownOutput());
         channel.config().setAutoRead(true);

@@ -54,6 +54,11 @@ record JvmLimits(long maxHeapBytes, long maxDirectBytes, long memoryBytes, long 
         return maxDirectBytes / 2;
     }
 
+    /** Returns how much memory the replies that all clients have not read may take. */
+    long maxUnreadBytes() {
+        return maxDirectBytes / 4;
+    }
+
     /** Returns how many clients there may be, so that a file can still be opened when all have connected. */
     int maxClients() {
         return (int) Math.max(1, Math.min(DEFAULT_MAX_CLIENTS, freeDescriptors - SPARE_DESCRIPTORS));

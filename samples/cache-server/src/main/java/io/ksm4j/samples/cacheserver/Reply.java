@@ -4,7 +4,10 @@ package io.ksm4j.samples.cacheserver;
 
 import io.ksm4j.pool.MergeBlock;
 import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
+import io.netty.channel.ChannelOutboundBuffer;
+import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import org.jspecify.annotations.Nullable;
@@ -32,30 +35,46 @@ final class Reply implements Store.Reader {
     private static final int MIN_BUFFER = 1 << 10;
     private static final int FLUSH_THRESHOLD = 256 << 10;
 
-    /** The maximum number of bytes that wait for a client: the size of the longest value. */
-    private static final int MAX_WAITING = 512 << 20;
-
-    /** A client requests too much without reading the replies. */
+    /** A reply takes more memory than there is for the replies to all clients. */
     static final class TooLongException extends RuntimeException {
 
         private static final long serialVersionUID = 1;
 
-        TooLongException() {
-            super("more than " + MAX_WAITING + " bytes of replies are unread");
+        TooLongException(long maxBytes) {
+            super("more than " + maxBytes + " bytes of replies are unread");
         }
     }
 
+    private static final System.Logger LOGGER = System.getLogger("io.ksm4j.samples");
+
     private final Channel channel;
+    private final UnreadReplies unread;
+    private final Runnable whenRead;
     private @Nullable ByteBuf out;
 
     /** The memory of this buffer, up to the position filled with replies. */
     private ByteBuffer unsent = NOTHING;
 
     private int unflushed;
+
+    /** The bytes of all replies that were passed to the channel. */
+    private long written;
+
+    /** Whether the socket has not accepted everything. */
+    private boolean isLagging;
+
+    private boolean hasReported;
     private boolean isResp3;
 
-    Reply(Channel channel) {
+    /**
+     * Creates an object that collects no replies yet.
+     *
+     * @param whenRead is called when the client has read its replies after it had lagged behind
+     */
+    Reply(Channel channel, UnreadReplies unread, Runnable whenRead) {
         this.channel = channel;
+        this.unread = unread;
+        this.whenRead = whenRead;
     }
 
     /** Selects RESP3 or RESP2 for the replies from now on. */
@@ -185,11 +204,9 @@ final class Reply implements Store.Reader {
             return unsent;
         }
         write();
-        if (unflushed > FLUSH_THRESHOLD) {
-            flush();
-            if (channel.bytesBeforeWritable() > MAX_WAITING) {
-                throw new TooLongException();
-            }
+        int large = bytes > FLUSH_THRESHOLD ? bytes : 0;
+        if (unflushed > FLUSH_THRESHOLD || large > 0) {
+            send(large);
         }
         ByteBuf buffer = channel.alloc().ioBuffer(Math.max(bytes, MIN_BUFFER));
         out = buffer;
@@ -204,17 +221,82 @@ final class Reply implements Store.Reader {
             buffer.writerIndex(unsent.position());
             unsent = NOTHING;
             unflushed += buffer.readableBytes();
+            written += buffer.readableBytes();
             channel.write(buffer, channel.voidPromise());
         }
     }
 
-    /** Sends as much as the socket accepts now. */
+    /**
+     * Sends as much as the socket accepts now. If it has not accepted everything before, small replies are collected
+     * until it has, because a buffer for each of them would take much memory.
+     */
     void flush() {
+        if (!isLagging || unsent.capacity() > FLUSH_THRESHOLD) {
+            end();
+        }
+    }
+
+    /** Passes all replies to the socket, which sends them before anything else. */
+    void end() {
         write();
         if (unflushed > 0) {
-            unflushed = 0;
-            channel.flush();
+            send(0);
         }
+    }
+
+    /** Sends what was written, and reports what the client has not read. */
+    private void send(int following) {
+        unflushed = 0;
+        channel.flush();
+        report(following);
+    }
+
+    private void report(int following) {
+        long bytes = unreadBytes();
+        if (bytes > 0 && !isLagging) {
+            isLagging = true;
+            channel.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(sent -> {
+                if (sent.isSuccess()) {
+                    // Later, because the channel still counts what it has just sent.
+                    channel.eventLoop().execute(this::caughtUp);
+                }
+            });
+        }
+        if (bytes + following > 0 || hasReported) {
+            hasReported = bytes + following > 0;
+            unread.report(this, bytes + following);
+        }
+    }
+
+    private void caughtUp() {
+        isLagging = false;
+        end();
+        report(0);
+        if (!isLagging) {
+            whenRead.run();
+        }
+    }
+
+    /** {@return the bytes that wait for the client to read; any thread may call this} */
+    long unreadBytes() {
+        ChannelOutboundBuffer waiting = channel.unsafe().outboundBuffer();
+        return waiting == null ? 0 : waiting.totalPendingWriteBytes();
+    }
+
+    /** Closes the connection because its unread replies take too much memory. Any thread may call this. */
+    void disconnect() {
+        channel.close();
+        LOGGER.log(Level.WARNING, "a client that does not read its replies is disconnected");
+    }
+
+    /** {@return the bytes of all replies so far} */
+    long bytes() {
+        return written + unsent.position();
+    }
+
+    /** {@return how large a reply may become before it waits for the client to read} */
+    long maxAtomicBytes() {
+        return unread.maxAtomicBytes();
     }
 
     /** {@return whether the client reads its replies fast enough to execute further requests} */
@@ -222,11 +304,12 @@ final class Reply implements Store.Reader {
         if (!channel.isWritable()) {
             flush();
         }
-        return channel.isWritable();
+        return channel.isWritable() && !(isLagging && unread.isMuch());
     }
 
     /** Discards unsent replies. */
     void close() {
+        unread.report(this, 0);
         ByteBuf buffer = out;
         if (buffer != null) {
             out = null;

@@ -83,6 +83,7 @@ final class RequestParser {
     void setInput(ByteBuffer bytes) {
         in = bytes;
         request.setBuffer(bytes);
+        request.beginAt(bytes.position());
     }
 
     /** {@return the position of the current request in the input} */

@@ -20,6 +20,12 @@ final class Session {
     boolean isAuthenticated;
     boolean quit;
 
+    /** Whether no other command may be executed until the current one is complete. */
+    boolean isAtomic;
+
+    /** The word at which an {@code MGET} goes on when the client has read; 0 if none is in progress. */
+    int resumeAt;
+
     Session(
             long id,
             InetSocketAddress client,

@@ -31,6 +31,24 @@ final class StringCommands {
         }
     }
 
+    /** MGET. A long reply is made in parts, as the client reads it. */
+    void getAll(Request words, Session session, Reply reply) {
+        int first = session.resumeAt;
+        session.resumeAt = 0;
+        if (first == 0) {
+            reply.array(words.size() - 1);
+            first = 1;
+        }
+        long mayWaitFrom = first > 1 ? 0 : reply.bytes() + reply.maxAtomicBytes();
+        for (int i = first; i < words.size(); i++) {
+            if (!session.isAtomic && reply.bytes() > mayWaitFrom && !reply.mayContinue()) {
+                session.resumeAt = i;
+                return;
+            }
+            get(words, i, session, reply);
+        }
+    }
+
     void set(Request words, Session session, Reply reply) {
         Key key = words.key(1, session.tenant);
         if (words.size() == 3) {

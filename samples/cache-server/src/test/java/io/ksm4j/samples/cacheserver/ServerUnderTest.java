@@ -7,9 +7,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.ksm4j.MergeRegistry;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.Socket;
+import java.net.SocketException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.stream.Stream;
@@ -84,6 +86,22 @@ final class ServerUnderTest implements AutoCloseable {
         /** Reads until the server closes the connection. */
         String readToEnd() throws IOException {
             return new String(socket.getInputStream().readAllBytes(), StandardCharsets.ISO_8859_1);
+        }
+
+        /** Reads a number of bytes, or fewer if the server closes or resets the connection before. */
+        String readUpTo(int bytes) throws IOException {
+            ByteArrayOutputStream read = new ByteArrayOutputStream();
+            byte[] some = new byte[64 << 10];
+            try {
+                int count = 0;
+                while (count >= 0 && read.size() < bytes) {
+                    read.write(some, 0, count);
+                    count = socket.getInputStream().read(some, 0, Math.min(some.length, bytes - read.size()));
+                }
+            } catch (SocketException e) {
+                // It was reset.
+            }
+            return read.toString(StandardCharsets.ISO_8859_1);
         }
 
         String ask(String request, int bytes) throws IOException {

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
-import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -13,9 +12,10 @@ import io.ksm4j.pool.Deduplication;
 import io.ksm4j.samples.cacheserver.ServerUnderTest.RawClient;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -50,42 +50,103 @@ class ShortageTest {
     @Tag("long")
     @Test
     void aSmallHeapEvictsKeys(@TempDir Path directory) throws Exception {
-        Path log = directory.resolve("log");
-        Process server = new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-Xmx64m",
-                        "-cp",
-                        System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-                        CacheServer.class.getName(),
-                        "--port",
-                        "0",
-                        "--max-memory",
-                        "1g",
-                        "--ksmd",
-                        "off")
-                .redirectErrorStream(true)
-                .redirectOutput(log.toFile())
-                .start();
-        try {
-            await().atMost(PATIENCE).until(() -> Files.readString(log).contains("Ready on "));
-            String text = Files.readString(log);
-            int port =
-                    Integer.parseInt(text.substring(text.lastIndexOf(':') + 1).trim());
-            int keys = 300_000;
-            try (RawClient client = new RawClient(port)) {
-                for (int i = 0; i < keys; i += 1000) {
-                    client.send(IntStream.range(i, i + 1000)
-                            .mapToObj(key -> "SET key:" + key + " value\r\n")
-                            .collect(Collectors.joining()));
-                    assertThat(client.read(5 * 1000)).isEqualTo("+OK\r\n".repeat(1000));
-                }
-                client.send("GET key:" + (keys - 1) + "\r\nDBSIZE\r\nQUIT\r\n");
-                assertThat(client.readToEnd()).startsWith("$5\r\nvalue\r\n:1").endsWith("+OK\r\n");
+        int keys = 300_000;
+        try (ServerProcess server = ServerProcess.start(directory, List.of("-Xmx64m"), "--max-memory", "1g");
+                RawClient client = server.raw()) {
+            for (int i = 0; i < keys; i += 1000) {
+                client.send(IntStream.range(i, i + 1000)
+                        .mapToObj(key -> "SET key:" + key + " value\r\n")
+                        .collect(Collectors.joining()));
+                assertThat(client.read(5 * 1000)).isEqualTo("+OK\r\n".repeat(1000));
             }
-            assertThat(server.isAlive()).isTrue();
-            assertThat(Files.readString(log)).doesNotContain("OutOfMemoryError");
+            client.send("GET key:" + (keys - 1) + "\r\nDBSIZE\r\nQUIT\r\n");
+            assertThat(client.readToEnd()).startsWith("$5\r\nvalue\r\n:1").endsWith("+OK\r\n");
+            assertThat(server.log()).doesNotContain("OutOfMemoryError");
+        }
+    }
+
+    /** A server of which 16 MiB of replies may be unread. */
+    private static ServerProcess withLittleDirectMemory(Path directory) throws IOException {
+        return ServerProcess.start(
+                directory, List.of("-Xmx96m", "-XX:MaxDirectMemorySize=64m"), "--max-memory", "16m", "--merge", "off");
+    }
+
+    private static String bulk(String value) {
+        return "$" + value.length() + "\r\n" + value + "\r\n";
+    }
+
+    private static void set(RawClient client, String key, String value) throws IOException {
+        String request = RequestParserTest.encode(List.of("SET", key, value));
+        assertThat(client.ask(request, 5)).isEqualTo("+OK\r\n");
+    }
+
+    @Test
+    void unreadRepliesOfAllClientsAreBounded(@TempDir Path directory) throws Exception {
+        String value = "v".repeat(2 << 20);
+        String reply = "*16\r\n" + bulk(value).repeat(16);
+        List<RawClient> slow = new ArrayList<>();
+        try (ServerProcess server = withLittleDirectMemory(directory);
+                RawClient client = server.raw()) {
+            set(client, "big", value);
+            for (int i = 0; i < 60; i++) {
+                RawClient another = server.raw();
+                slow.add(another);
+                another.socket.setReceiveBufferSize(64 << 10);
+                another.send("MGET" + " big".repeat(16) + "\r\n");
+                client.send("GET big\r\n");
+                assertThat(client.read(bulk(value).length())).isEqualTo(bulk(value));
+            }
+            for (RawClient another : slow) {
+                String read = another.readUpTo(reply.length());
+                assertThat(reply).startsWith(read);
+                another.close();
+            }
+            client.send("GET big\r\n");
+            assertThat(client.read(bulk(value).length())).isEqualTo(bulk(value));
+            assertThat(server.log()).doesNotContain("OutOf");
         } finally {
-            server.destroyForcibly().waitFor();
+            for (RawClient another : slow) {
+                another.close();
+            }
+        }
+    }
+
+    @Test
+    void repliesToMgetMayBeLargerThanTheDirectMemory(@TempDir Path directory) throws Exception {
+        String value = bulk("v".repeat(1 << 20));
+        int values = 150;
+        try (ServerProcess server = withLittleDirectMemory(directory);
+                RawClient client = server.raw()) {
+            set(client, "big", "v".repeat(1 << 20));
+            for (String request : List.of(
+                    "MGET" + " big".repeat(values) + "\r\n",
+                    "*" + (values + 1) + "\r\n$4\r\nMGET\r\n" + "$3\r\nbig\r\n".repeat(values))) {
+                client.send(request + "PING\r\n");
+                assertThat(client.read(6)).isEqualTo("*" + values + "\r\n");
+                for (int i = 0; i < values; i++) {
+                    assertThat(client.read(value.length())).isEqualTo(value);
+                }
+                assertThat(client.read(7)).isEqualTo("+PONG\r\n");
+            }
+            assertThat(server.log()).doesNotContain("OutOf");
+        }
+    }
+
+    @Test
+    void aTransactionWhoseRepliesDoNotFitDisconnectsItsClientOnly(@TempDir Path directory) throws Exception {
+        String value = "v".repeat(1 << 20);
+        try (ServerProcess server = withLittleDirectMemory(directory);
+                RawClient other = server.raw();
+                RawClient client = server.raw()) {
+            set(other, "big", value);
+            client.send("MULTI\r\nMGET" + " big".repeat(60) + "\r\nEXEC\r\n");
+
+            assertThat(client.readUpTo(100 << 20))
+                    .startsWith("+OK\r\n+QUEUED\r\n")
+                    .hasSizeLessThan(60 << 20);
+
+            assertThat(other.ask("GET big\r\n", bulk(value).length())).isEqualTo(bulk(value));
+            assertThat(server.log()).contains("bytes of replies are unread").doesNotContain("OutOf");
         }
     }
 
