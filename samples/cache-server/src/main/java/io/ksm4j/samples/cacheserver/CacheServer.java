@@ -23,12 +23,11 @@ import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelInitializer;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoopGroup;
-import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.WriteBufferWaterMark;
 import io.netty.channel.group.ChannelGroup;
 import io.netty.channel.group.DefaultChannelGroup;
 import io.netty.channel.nio.NioIoHandler;
-import io.netty.channel.socket.nio.NioServerSocketChannel;
+import io.netty.util.concurrent.DefaultThreadFactory;
 import io.netty.util.concurrent.GlobalEventExecutor;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -103,7 +102,7 @@ public final class CacheServer implements AutoCloseable {
                 new StringCommands(store, Math.min(limits.maxWordBytes(), limitsOfJvm.maxHeapBytes() / 8));
         server = new ServerCommands(store, strings, sessions, this::snapshot, configuration, password);
         commands = new Commands(store, strings, new KeyCommands(store), server, options.ioThreads);
-        group = new MultiThreadIoEventLoopGroup(options.ioThreads, NioIoHandler.newFactory());
+        group = new EnduringLoops(options.ioThreads, new DefaultThreadFactory("clients"), NioIoHandler.newFactory());
     }
 
     /**
@@ -112,6 +111,7 @@ public final class CacheServer implements AutoCloseable {
      * @throws IOException if the server cannot listen on a port
      */
     static CacheServer start(Options options) throws IOException {
+        Preloading.run();
         CacheServer server = new CacheServer(options);
         boolean started = false;
         try {
@@ -132,7 +132,7 @@ public final class CacheServer implements AutoCloseable {
     private void listen() throws IOException {
         ServerBootstrap bootstrap = new ServerBootstrap()
                 .group(group)
-                .channel(NioServerSocketChannel.class)
+                .channelFactory(Listener::new)
                 .option(ChannelOption.SO_BACKLOG, 511)
                 .option(ChannelOption.SO_REUSEADDR, true)
                 .childOption(ChannelOption.TCP_NODELAY, true)
@@ -166,7 +166,7 @@ public final class CacheServer implements AutoCloseable {
     }
 
     @SuppressWarnings("FutureReturnValueIgnored") // The client is disconnected in any case.
-    private static void refuse(Channel client) {
+    static void refuse(Channel client) {
         client.config().setAutoRead(false);
         client.writeAndFlush(Unpooled.copiedBuffer("-ERR max number of clients reached\r\n", US_ASCII))
                 .addListener(ChannelFutureListener.CLOSE);
@@ -215,6 +215,11 @@ public final class CacheServer implements AutoCloseable {
 
     int port() {
         return address().getPort();
+    }
+
+    /** Returns the connections of the clients. */
+    ChannelGroup clients() {
+        return clients;
     }
 
     /**

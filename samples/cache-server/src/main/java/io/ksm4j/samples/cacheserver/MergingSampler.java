@@ -2,11 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
-import io.ksm4j.KsmException;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.RegionStats;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -62,7 +60,8 @@ final class MergingSampler implements AutoCloseable {
             seconds = 0;
             try {
                 latest = sample();
-            } catch (KsmException | UncheckedIOException e) {
+            } catch (RuntimeException | Error e) {
+                // It would not be called again.
                 LOGGER.log(Level.WARNING, "the statistics of merging could not be read", e);
             }
         }

@@ -10,15 +10,14 @@ import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoop;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.FixedRecvByteBufAllocator;
-import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.group.ChannelGroup;
 import io.netty.channel.group.DefaultChannelGroup;
 import io.netty.channel.nio.NioIoHandler;
-import io.netty.channel.socket.nio.NioServerSocketChannel;
 import io.netty.handler.codec.http.HttpServerCodec;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import io.netty.util.concurrent.Future;
 import java.io.IOException;
+import java.lang.System.Logger.Level;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
@@ -32,6 +31,7 @@ import java.util.function.Supplier;
 final class StatusPage implements AutoCloseable {
 
     static final int CONNECTIONS = 64;
+    private static final System.Logger LOGGER = System.getLogger("io.ksm4j.samples");
     private static final Duration TIMEOUT = Duration.ofSeconds(15);
 
     private final EventLoopGroup loops;
@@ -58,15 +58,15 @@ final class StatusPage implements AutoCloseable {
 
     static StatusPage start(InetSocketAddress address, Supplier<Snapshot> snapshots, Duration timeout)
             throws IOException {
-        EventLoopGroup loops = new MultiThreadIoEventLoopGroup(
-                1, new DefaultThreadFactory("status-page", true), NioIoHandler.newFactory());
+        EventLoopGroup loops =
+                new EnduringLoops(1, new DefaultThreadFactory("status-page", true), NioIoHandler.newFactory());
         EventLoop loop = loops.next();
         ChannelGroup connections = new DefaultChannelGroup(loop);
         SnapshotHistory history = new SnapshotHistory();
         PageFiles files = PageFiles.load();
         ChannelFuture bound = new ServerBootstrap()
                 .group(loops)
-                .channel(NioServerSocketChannel.class)
+                .channelFactory(Listener::new)
                 // Small reads, so that few requests are read at a time. Each read is answered before the next.
                 .childOption(ChannelOption.RECVBUF_ALLOCATOR, new FixedRecvByteBufAllocator(2048))
                 .childHandler(new ChannelInitializer<>() {
@@ -93,7 +93,14 @@ final class StatusPage implements AutoCloseable {
             throw e;
         }
         Future<?> unused = loop.scheduleAtFixedRate(
-                () -> history.add(snapshots.get(), System.currentTimeMillis()),
+                () -> {
+                    try {
+                        history.add(snapshots.get(), System.currentTimeMillis());
+                    } catch (RuntimeException | Error e) {
+                        // It would not be called again.
+                        LOGGER.log(Level.WARNING, "a point of the status page is missing", e);
+                    }
+                },
                 0,
                 SnapshotHistory.SECONDS,
                 TimeUnit.SECONDS);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -147,6 +148,49 @@ class ShortageTest {
 
             assertThat(other.ask("GET big\r\n", bulk(value).length())).isEqualTo(bulk(value));
             assertThat(server.log()).contains("bytes of replies are unread").doesNotContain("OutOf");
+        }
+    }
+
+    @Test
+    void servesItsClientsWithoutDescriptorsForOthers(@TempDir Path directory) throws Exception {
+        List<RawClient> waiting = new ArrayList<>();
+        try (ServerProcess server = ServerProcess.start(
+                        directory,
+                        List.of("sh", "-c", "ulimit -n 250; exec \"$@\"", "sh"),
+                        List.of("-Xmx96m", "-XX:MaxDirectMemorySize=64m"),
+                        "--max-clients",
+                        "10000",
+                        "--merge",
+                        "off");
+                RawClient first = server.raw();
+                RawClient second = server.raw();
+                RawClient third = server.raw()) {
+            set(first, "big", "v".repeat(1 << 20));
+            assertThat(second.ask("PING\r\n", 7)).isEqualTo("+PONG\r\n");
+            assertThat(third.ask("PING\r\n", 7)).isEqualTo("+PONG\r\n");
+            for (int i = 0; i < 300; i++) {
+                waiting.add(server.raw());
+            }
+            await().atMost(PATIENCE).until(() -> server.descriptors() == 250);
+
+            second.send("MULTI\r\nMGET" + " big".repeat(60) + "\r\nEXEC\r\n");
+            assertThat(second.readUpTo(100 << 20)).startsWith("+OK\r\n+QUEUED\r\n");
+            assertThat(third.ask("*x\r\n", 5)).isEqualTo("-ERR ");
+            assertThat(first.ask("STRLEN big\r\n", 10)).isEqualTo(":1048576\r\n");
+
+            for (RawClient client : waiting) {
+                client.close();
+            }
+            try (RawClient another = server.raw()) {
+                assertThat(another.ask("PING\r\n", 7)).isEqualTo("+PONG\r\n");
+            }
+            assertThat(server.log())
+                    .contains("bytes of replies are unread", "Too many open files")
+                    .doesNotContain("NoClassDefFoundError");
+        } finally {
+            for (RawClient client : waiting) {
+                client.close();
+            }
         }
     }
 
