@@ -41,8 +41,8 @@ final class Connection extends ChannelInboundHandlerAdapter {
     /** The bytes that were read and not executed; null if there are none. This connection releases the buffer. */
     private @Nullable ByteBuf input;
 
-    /** The bytes that this connection has reported to {@link RequestLimits#hold}. */
-    private long held;
+    /** Whether this connection has reported bytes to {@link RequestLimits#hold(Connection, long)}. */
+    private boolean isHolding;
 
     /** Whether the input has to wait because the client does not read its replies. */
     private boolean waiting;
@@ -184,13 +184,25 @@ final class Connection extends ChannelInboundHandlerAdapter {
             size = Math.max(size, (int) Math.min(parser.needed(), 2L * size));
         }
         ByteBuf kept = bytes.capacity() > size ? moved(bytes, size) : bytes;
-        long holding = kept.capacity() + parser.request.heapBytes();
-        boolean fits = limits.hold(holding - held);
-        held = holding;
-        if (!fits && session.resumeAt > 0) {
+        isHolding = true;
+        if (!limits.hold(this, kept.capacity() + parser.request.heapBytes())) {
+            refuseInput();
+        }
+    }
+
+    /** Refuses the incomplete request in favor of smaller ones. Any thread may call this. */
+    void refuseIncomplete() {
+        channel.eventLoop().execute(this::refuseInput);
+    }
+
+    private void refuseInput() {
+        if (leaving) {
+            return;
+        }
+        if (session.resumeAt > 0) {
             // An error would become a part of the reply in progress.
             abort();
-        } else if (!fits) {
+        } else if (input != null) {
             refuse("too many incomplete requests");
         }
     }
@@ -202,9 +214,9 @@ final class Connection extends ChannelInboundHandlerAdapter {
             input = null;
             bytes.release();
         }
-        if (held > 0) {
-            limits.hold(-held);
-            held = 0;
+        if (isHolding) {
+            isHolding = false;
+            limits.hold(this, 0);
         }
     }
 

@@ -3,6 +3,8 @@
 package io.ksm4j.samples.cacheserver;
 
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** The limits for requests, and the total size of all incomplete requests. Thread-safe. */
@@ -22,6 +24,9 @@ final class RequestLimits {
     private final long maxRequestBytes;
     private final Duration timeout;
     private final AtomicLong incompleteBytes = new AtomicLong();
+
+    /** What the clients with incomplete requests hold. */
+    private final Map<Connection, Long> holders = new HashMap<>();
 
     /**
      * Creates limits.
@@ -47,6 +52,33 @@ final class RequestLimits {
     /** Returns how long a client with an incomplete request may send nothing. */
     Duration timeout() {
         return timeout;
+    }
+
+    /**
+     * Sets the size of the incomplete request of a client. If the total is too large, clients with larger ones are
+     * refused first, because otherwise a few of them would keep out all others.
+     *
+     * @return false if this client has to be refused
+     */
+    synchronized boolean hold(Connection client, long bytes) {
+        set(client, bytes);
+        while (incompleteBytes.get() > maxRequestBytes) {
+            Connection largest = holders.entrySet().stream()
+                    .max(Map.Entry.comparingByValue())
+                    .map(Map.Entry::getKey)
+                    .orElse(client);
+            if (largest == client) {
+                return false;
+            }
+            set(largest, 0);
+            largest.refuseIncomplete();
+        }
+        return true;
+    }
+
+    private void set(Connection client, long bytes) {
+        Long before = bytes == 0 ? holders.remove(client) : holders.put(client, bytes);
+        incompleteBytes.addAndGet(bytes - (before == null ? 0 : before));
     }
 
     /**

@@ -18,6 +18,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Tag;
@@ -148,6 +149,39 @@ class ShortageTest {
 
             assertThat(other.ask("GET big\r\n", bulk(value).length())).isEqualTo(bulk(value));
             assertThat(server.log()).contains("bytes of replies are unread").doesNotContain("OutOf");
+        }
+    }
+
+    private static Optional<RawClient> firstWithReply(List<RawClient> clients) throws IOException {
+        for (RawClient client : clients) {
+            if (client.socket.getInputStream().available() > 0) {
+                return Optional.of(client);
+            }
+        }
+        return Optional.empty();
+    }
+
+    @Test
+    void largeIncompleteRequestsDoNotKeepOutSmallOnes(@TempDir Path directory) throws Exception {
+        String large = "*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n$4194304\r\n" + "x".repeat(2 << 20);
+        List<RawClient> clients = new ArrayList<>();
+        try (ServerProcess server = withLittleDirectMemory(directory);
+                RawClient small = server.raw()) {
+            for (int i = 0; i < 30; i++) {
+                RawClient client = server.raw();
+                clients.add(client);
+                client.send(large);
+                assertThat(small.ask("PING\r\n*3\r\n$3\r\nSET\r\n", 7)).isEqualTo("+PONG\r\n");
+                assertThat(small.ask("$1\r\na\r\n$1\r\nb\r\n", 5)).isEqualTo("+OK\r\n");
+            }
+            RawClient refused = await().atMost(PATIENCE)
+                    .until(() -> firstWithReply(clients), Optional::isPresent)
+                    .get();
+            assertThat(refused.readToEnd()).isEqualTo("-ERR Protocol error: too many incomplete requests\r\n");
+        } finally {
+            for (RawClient client : clients) {
+                client.close();
+            }
         }
     }
 
