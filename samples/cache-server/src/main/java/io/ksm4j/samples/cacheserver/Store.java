@@ -28,6 +28,7 @@ import java.util.function.Function;
 import java.util.function.IntFunction;
 import java.util.function.IntToLongFunction;
 import java.util.function.Predicate;
+import java.util.function.ToLongFunction;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -302,14 +303,44 @@ final class Store implements AutoCloseable {
         private boolean evict(long bytes) {
             cache.cleanUp();
             boolean isSmall = bytes < pageSize;
+            return evictColdest(
+                    entry -> isIn(entry.getValue(), isSmall),
+                    entry -> rounded(size(content(entry.getValue()))),
+                    rounded(bytes));
+        }
+
+        /**
+         * Evicts the coldest entries for a large one. Caffeine would evict a new entry above 1 % of the maximum at
+         * once, unless it was used more often than those it replaces.
+         */
+        private void makeRoomIfLarge(Key key, Object content) {
+            long needed = needed(key, size(content));
+            if (needed <= maxBytes / 100) {
+                return;
+            }
+            cache.cleanUp();
+            var eviction = cache.policy().eviction().orElseThrow();
+            long excess = eviction.weightedSize().orElseThrow() + needed - eviction.getMaximum();
+            evictColdest(entry -> true, CacheEntry::weight, excess);
+        }
+
+        /**
+         * Evicts the coldest entries of some kind.
+         *
+         * @param size what the eviction of an entry is worth
+         * @param needed the sum of these sizes that is needed
+         * @return false if there are none
+         */
+        private boolean evictColdest(
+                Predicate<CacheEntry<Key, Object>> kind, ToLongFunction<CacheEntry<Key, Object>> size, long needed) {
             long[] found = {0};
             List<CacheEntry<Key, Object>> coldest = cache.policy()
                     .eviction()
                     .orElseThrow()
-                    .coldest(all -> all.filter(entry -> isIn(entry.getValue(), isSmall))
+                    .coldest(all -> all.filter(kind)
                             .takeWhile(entry -> {
-                                boolean more = found[0] < rounded(bytes);
-                                found[0] += rounded(size(content(entry.getValue())));
+                                boolean more = found[0] < needed;
+                                found[0] += size.applyAsLong(entry);
                                 return more;
                             })
                             .toList());
@@ -367,6 +398,7 @@ final class Store implements AutoCloseable {
             Object old = null;
             boolean done = false;
             try {
+                makeRoomIfLarge(key, content);
                 old = cache.asMap().put(key, value(content, deadline));
                 done = true;
             } finally {
@@ -438,6 +470,7 @@ final class Store implements AutoCloseable {
             Object[] discarded = {content};
             boolean done = false;
             try {
+                makeRoomIfLarge(key, content);
                 cache.asMap().compute(key, (k, old) -> {
                     if (!mayReplace.test(old)) {
                         return old;

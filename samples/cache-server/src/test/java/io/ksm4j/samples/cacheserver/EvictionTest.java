@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
@@ -20,6 +21,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import redis.clients.jedis.Jedis;
@@ -123,6 +125,57 @@ class EvictionTest {
         byte[] bytes = new byte[length];
         new Random(length).nextBytes(bytes);
         return bytes;
+    }
+
+    /** Caffeine alone would evict a new value above 1 % of the memory at once, in favor of values that were read. */
+    @Test
+    void keepsNewLargeValuesAndFrequentlyReadSmallOnes() throws IOException {
+        try (ServerUnderTest running = new ServerUnderTest("--max-memory", "16m");
+                Jedis jedis = running.jedis()) {
+            int hot = 3600;
+            for (int i = 0; i < hot; i++) {
+                jedis.set("hot" + i, i + "x".repeat(4090 - 5) + i);
+            }
+            readHot(jedis, hot, 3);
+            int large = 130;
+            int kept = 0;
+            for (int i = 0; i < large; i += 2) {
+                byte[][] names = {bytes("large" + i), bytes("large" + (i + 1))};
+                byte[][] values = {random((256 << 10) + i), random((256 << 10) + i + 1)};
+                if (i % 10 == 0) {
+                    jedis.mset(names[0], values[0], names[1], values[1]);
+                    readHot(jedis, hot, 1);
+                } else {
+                    jedis.set(names[0], values[0]);
+                    jedis.set(names[1], values[1]);
+                }
+                for (int k = 0; k < 2; k++) {
+                    byte[] found = jedis.get(names[k]);
+                    if (found != null) {
+                        assertThat(found).isEqualTo(values[k]);
+                        kept++;
+                    }
+                }
+            }
+            assertThat(kept).isGreaterThan(large * 3 / 4);
+            assertThat(readHot(jedis, hot, 1)).isGreaterThan(hot / 2);
+        }
+    }
+
+    private static byte[] bytes(String text) {
+        return text.getBytes(StandardCharsets.US_ASCII);
+    }
+
+    private static long readHot(Jedis jedis, int keys, int times) {
+        List<String> found = new ArrayList<>();
+        for (int i = 0; i < times; i++) {
+            for (int first = 0; first < keys; first += 100) {
+                found.addAll(jedis.mget(IntStream.range(first, first + 100)
+                        .mapToObj(key -> "hot" + key)
+                        .toArray(String[]::new)));
+            }
+        }
+        return found.stream().filter(Objects::nonNull).count() / times;
     }
 
     @Test
