@@ -64,8 +64,21 @@ final class CacheServerProcess implements AutoCloseable {
      */
     static CacheServerProcess sample(Path directory, List<String> jvmOptions, String... options)
             throws IOException, InterruptedException {
+        return sample(directory, List.of(), jvmOptions, options);
+    }
+
+    /** Starts the sample cache server with few file descriptors. */
+    static CacheServerProcess sample(Path directory, int descriptors, List<String> jvmOptions, String... options)
+            throws IOException, InterruptedException {
+        List<String> limit = List.of("sh", "-c", "ulimit -n " + descriptors + "; exec \"$@\"", "sh");
+        return sample(directory, limit, jvmOptions, options);
+    }
+
+    private static CacheServerProcess sample(
+            Path directory, List<String> prefix, List<String> jvmOptions, String... options)
+            throws IOException, InterruptedException {
         int port = freePort();
-        List<String> command = new ArrayList<>();
+        List<String> command = new ArrayList<>(prefix);
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.add("--enable-native-access=ALL-UNNAMED");
         command.add("@" + moduleDirectory().resolve("jvm.options"));
@@ -168,6 +181,14 @@ final class CacheServerProcess implements AutoCloseable {
             return lines.filter(line -> line.startsWith(field + ":"))
                             .collect(Collectors.summingLong(line -> Long.parseLong(line.replaceAll("\\D", ""))))
                     << 10;
+        }
+    }
+
+    /** Returns the number of open file descriptors. */
+    long descriptors() throws IOException {
+        try (Stream<Path> open =
+                Files.list(Path.of("/proc", Long.toString(child.process().pid()), "fd"))) {
+            return open.count();
         }
     }
 

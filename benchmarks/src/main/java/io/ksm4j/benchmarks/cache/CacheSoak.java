@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.benchmarks.cache;
 
+import io.ksm4j.benchmarks.cache.RespClient.ErrorReply;
 import io.ksm4j.benchmarks.cache.SoakValues.WrongValueException;
 import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;
@@ -20,26 +21,39 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Soak test of the cache server: little memory, {@code ksmd} scanning as fast as possible, and clients that write,
- * read, delete, let keys expire and disconnect in the middle of a request. Every value that is read is checked.
+ * Soak test of the cache server: {@code ksmd} scanning as fast as possible, and clients that write, read, delete, let
+ * keys expire and disconnect in the middle of a request, while others cause one shortage after the other. Every value
+ * that is read is checked.
  */
 final class CacheSoak {
 
     private static final int WRITERS = 3;
     private static final int READERS = 3;
     private static final int KEYS = 600;
-    private static final int MEMORY_MIB = 4;
-    private static final int HEAP_MIB = 128;
-    private static final int DIRECT_MIB = 96;
+
+    /** Of two servers, one after the other: values do not fit the first, and the keys of small values the second. */
+    private static final List<Integer> MEMORY_MIB = List.of(4, 64);
+
+    private static final int HEAP_MIB = 48;
+    private static final int DIRECT_MIB = 48;
+
+    /** So many are as much as incomplete requests may take together, less a little. */
+    private static final int LARGE_REQUESTS = 7;
+
+    private static final int LARGE_REQUEST_BYTES = 3 << 20;
 
     /** Memory for code, threads, and the JVM itself. */
     private static final int OTHER_MIB = 192;
 
-    /** What the server prints at the start, with warnings about this machine. */
-    private static final Pattern AT_THE_START = Pattern.compile("Ready on |At most |Warning: ");
+    /** What the server never logs, whatever is short: errors, leaks, and classes that could not be loaded. */
+    private static final Pattern PROBLEM = Pattern.compile("SEVERE|LEAK|OutOf|NoClassDefFound|StackOverflow");
 
+    private static final String REFUSED = "ERR Protocol error: too many incomplete requests";
+
+    private static final Duration TIME_TO_CLOSE = Duration.ofSeconds(30);
     private static final Duration POLL_INTERVAL = Duration.ofMillis(500);
 
     private final SoakValues values = new SoakValues();
@@ -50,6 +64,13 @@ final class CacheSoak {
     private final LongAdder read = new LongAdder();
     private final LongAdder gone = new LongAdder();
     private final LongAdder hungUp = new LongAdder();
+    private final LongAdder refused = new LongAdder();
+    private final LongAdder shortages = new LongAdder();
+    private final LongAdder disconnected = new LongAdder();
+    private long evicted;
+    private long expired;
+    private long maxResident;
+    private long maxMerged;
 
     /**
      * The counts of a run.
@@ -58,6 +79,9 @@ final class CacheSoak {
      * @param read values read, all of them correct
      * @param gone reads of keys that were evicted, deleted or expired
      * @param hungUp connections closed in the middle of a request
+     * @param refused writers that were refused because others had sent too many halves of requests
+     * @param shortages how many times each shortage was caused
+     * @param disconnected clients that were refused or disconnected because they caused a shortage
      * @param evicted evicted keys, as reported by the server
      * @param expired expired keys, as reported by the server
      * @param maxResident maximum resident bytes of the server
@@ -68,14 +92,17 @@ final class CacheSoak {
             long read,
             long gone,
             long hungUp,
+            long refused,
+            long shortages,
+            long disconnected,
             long evicted,
             long expired,
             long maxResident,
             long maxMerged) {}
 
-    /** Runs the soak test. The arguments are the root of the repository and the seconds to run (default: 600). */
+    /** Runs the soak test. The arguments are the root of the repository and the seconds to run (default: 1200). */
     public static void main(String[] args) throws Exception {
-        long seconds = args.length > 1 ? Long.parseLong(args[1]) : 600;
+        long seconds = args.length > 1 ? Long.parseLong(args[1]) : 1200;
         RunningKsmd ksmd = RunningKsmd.start();
         try {
             System.out.println(new CacheSoak().run(Duration.ofSeconds(seconds)));
@@ -85,25 +112,54 @@ final class CacheSoak {
     }
 
     /**
-     * Runs the soak test once. {@code ksmd} must be scanning as fast as possible.
+     * Runs the soak test once, with two servers. {@code ksmd} must be scanning as fast as possible.
      *
      * @throws WrongValueException if a wrong value was read, something was leaked, or the server has logged a problem
      */
     Result run(Duration time) throws Exception {
+        for (int memoryMib : MEMORY_MIB) {
+            runServer(memoryMib, time.dividedBy(MEMORY_MIB.size()));
+        }
+        return new Result(
+                stored.sum(),
+                read.sum(),
+                gone.sum(),
+                hungUp.sum(),
+                refused.sum(),
+                shortages.sum(),
+                disconnected.sum(),
+                evicted,
+                expired,
+                maxResident,
+                maxMerged);
+    }
+
+    private void runServer(int memoryMib, Duration time) throws Exception {
         Path directory = Files.createTempDirectory("ksm4j-soak");
         List<String> jvmOptions = List.of(
                 "-Xmx" + HEAP_MIB + "m",
                 "-XX:MaxDirectMemorySize=" + DIRECT_MIB + "m",
                 "-Dio.netty.leakDetection.level=paranoid");
         CacheServerProcess server = CacheServerProcess.sample(
-                directory, jvmOptions, "--max-memory", MEMORY_MIB + "m", "--ksmd", "off", "--io-threads", "2");
-        Result result;
+                directory,
+                SoakShortages.DESCRIPTORS,
+                jvmOptions,
+                "--max-memory",
+                memoryMib + "m",
+                "--max-clients",
+                "10000",
+                "--ksmd",
+                "off",
+                "--io-threads",
+                "2");
         try (server) {
-            result = run(server, time);
+            long descriptors = server.descriptors();
+            run(server, time);
+            awaitDescriptors(server, descriptors);
             require(
-                    result.maxResident >> 20 < MEMORY_MIB + HEAP_MIB + DIRECT_MIB + OTHER_MIB,
+                    maxResident >> 20 < memoryMib + HEAP_MIB + DIRECT_MIB + OTHER_MIB,
                     "the server uses too much memory",
-                    result);
+                    maxResident);
             try (RespClient client = server.connect()) {
                 // Netty reports leaked buffers when it allocates new ones.
                 client.call("FLUSHALL");
@@ -112,21 +168,48 @@ final class CacheSoak {
                 require(number(info, "value_bytes") == 0, "blocks have leaked", info);
                 require(!info.contains("db0:"), "keys are left", info);
             }
+            storeLargeValues(server);
         }
-        require(
-                server.log().lines().allMatch(line -> AT_THE_START.matcher(line).lookingAt()),
-                "the server has logged problems",
-                server.log());
+        require(!PROBLEM.matcher(server.log()).find(), "the server has logged problems", server.log());
         try (var files = Files.list(directory)) {
             for (Path file : files.toList()) {
                 Files.delete(file);
             }
         }
         Files.delete(directory);
-        return result;
     }
 
-    private Result run(CacheServerProcess server, Duration time) throws Exception {
+    private static void awaitDescriptors(CacheServerProcess server, long atTheStart) throws Exception {
+        long end = System.nanoTime() + TIME_TO_CLOSE.toNanos();
+        while (server.descriptors() > atTheStart) {
+            require(System.nanoTime() < end, "descriptors have leaked", server.descriptors() - atTheStart);
+            Thread.sleep(POLL_INTERVAL);
+        }
+    }
+
+    /** Sends requests that are accepted only if all earlier incomplete requests have been given back. */
+    private static void storeLargeValues(CacheServerProcess server) throws IOException {
+        byte[] value = new byte[LARGE_REQUEST_BYTES];
+        List<RespClient> clients = new ArrayList<>();
+        try {
+            for (int i = 0; i < LARGE_REQUESTS; i++) {
+                RespClient client = server.connect();
+                clients.add(client);
+                client.sendHalf("large", value);
+            }
+            for (RespClient client : clients) {
+                client.sendSecondHalf(value);
+                client.expectOk();
+            }
+        } finally {
+            for (RespClient client : clients) {
+                client.close();
+            }
+        }
+    }
+
+    private void run(CacheServerProcess server, Duration time) throws Exception {
+        over.set(false);
         List<Callable<Void>> clients = new ArrayList<>();
         for (int i = 0; i < WRITERS; i++) {
             int writer = i;
@@ -137,10 +220,9 @@ final class CacheSoak {
             clients.add(() -> read(server, reader));
         }
         clients.add(() -> hangUp(server));
+        clients.add(() -> causeShortages(server));
         try (ExecutorService executor = Executors.newFixedThreadPool(clients.size())) {
             List<Future<Void>> running = clients.stream().map(executor::submit).toList();
-            long maxResident = 0;
-            long maxMerged = 0;
             try {
                 long end = System.nanoTime() + time.toNanos();
                 while (System.nanoTime() < end && running.stream().noneMatch(Future::isDone)) {
@@ -156,37 +238,52 @@ final class CacheSoak {
             }
             try (RespClient client = server.connect()) {
                 String stats = client.text("INFO");
-                return new Result(
-                        stored.sum(),
-                        read.sum(),
-                        gone.sum(),
-                        hungUp.sum(),
-                        number(stats, "evicted_keys"),
-                        number(stats, "expired_keys"),
-                        maxResident,
-                        maxMerged);
+                evicted += number(stats, "evicted_keys");
+                expired += number(stats, "expired_keys");
             }
         }
     }
 
     /** Changes keys. Each writer has its own keys. */
     private Void write(CacheServerProcess server, int writer) throws IOException {
-        Random random = new Random();
-        try (RespClient client = server.connect()) {
-            while (!over.get()) {
-                int key = random.nextInt(KEYS / WRITERS) * WRITERS + writer;
-                switch (random.nextInt(10)) {
-                    case 0 -> delete(client, key);
-                    case 1 -> expire(client, key, 1 + random.nextInt(200));
-                    case 2 -> store(client, key, random, "PX", 1 + random.nextInt(500));
-                    case 3 -> store(client, key, random, "NX");
-                    case 4 -> store(client, key, random, "XX");
-                    case 5 -> storeTwo(client, key, (key + WRITERS) % KEYS, random);
-                    default -> store(client, key, random);
-                }
+        while (!over.get()) {
+            try (RespClient client = server.connect()) {
+                write(client, writer);
+            } catch (RefusedException e) {
+                refused.increment();
             }
         }
         return null;
+    }
+
+    /** The server has no memory for the first half of a request. */
+    private static final class RefusedException extends RuntimeException {
+
+        private static final long serialVersionUID = 1;
+    }
+
+    private static @Nullable Object reply(RespClient client, Object... words) throws IOException {
+        Object reply = client.call(words);
+        if (reply instanceof ErrorReply error && error.message().equals(REFUSED)) {
+            throw new RefusedException();
+        }
+        return reply;
+    }
+
+    private void write(RespClient client, int writer) throws IOException {
+        Random random = new Random();
+        while (!over.get()) {
+            int key = random.nextInt(KEYS / WRITERS) * WRITERS + writer;
+            switch (random.nextInt(10)) {
+                case 0 -> delete(client, key);
+                case 1 -> expire(client, key, 1 + random.nextInt(200));
+                case 2 -> store(client, key, random, "PX", 1 + random.nextInt(500));
+                case 3 -> store(client, key, random, "NX");
+                case 4 -> store(client, key, random, "XX");
+                case 5 -> storeTwo(client, key, (key + WRITERS) % KEYS, random);
+                default -> store(client, key, random);
+            }
+        }
     }
 
     private static int length(Random random) {
@@ -204,7 +301,7 @@ final class CacheSoak {
         long version = state.send();
         List<Object> words = new ArrayList<>(List.of("SET", name(key), values.value(key, version, length(random))));
         words.addAll(List.of(options));
-        Object reply = client.call(words.toArray());
+        Object reply = reply(client, words.toArray());
         if ("OK".equals(reply)) {
             state.answered(version);
             if (options.length == 2) {
@@ -219,7 +316,8 @@ final class CacheSoak {
     private void storeTwo(RespClient client, int one, int other, Random random) throws IOException {
         long first = keys.get(one).send();
         long second = keys.get(other).send();
-        Object reply = client.call(
+        Object reply = reply(
+                client,
                 "MSET",
                 name(one),
                 values.value(one, first, length(random)),
@@ -234,12 +332,12 @@ final class CacheSoak {
     private void delete(RespClient client, int key) throws IOException {
         SoakKey state = keys.get(key);
         long version = state.send();
-        require(client.call("DEL", name(key)) instanceof Long, "not deleted", name(key));
+        require(reply(client, "DEL", name(key)) instanceof Long, "not deleted", name(key));
         state.answered(version);
     }
 
     private void expire(RespClient client, int key, int millis) throws IOException {
-        if (Long.valueOf(1).equals(client.call("PEXPIRE", name(key), millis))) {
+        if (Long.valueOf(1).equals(reply(client, "PEXPIRE", name(key), millis))) {
             keys.get(key).expiresIn(millis);
         }
     }
@@ -284,7 +382,17 @@ final class CacheSoak {
         return null;
     }
 
-    private static String name(int key) {
+    private Void causeShortages(CacheServerProcess server) throws IOException, InterruptedException {
+        SoakShortages clients = new SoakShortages(server, values, KEYS);
+        while (!over.get()) {
+            clients.causeAll();
+            shortages.increment();
+        }
+        disconnected.add(clients.disconnected());
+        return null;
+    }
+
+    static String name(int key) {
         return "soak:" + key;
     }
 

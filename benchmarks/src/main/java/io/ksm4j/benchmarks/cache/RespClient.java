@@ -90,6 +90,29 @@ final class RespClient implements AutoCloseable {
         out.flush();
     }
 
+    /** Completes an incomplete command. */
+    void sendSecondHalf(byte[] value) throws IOException {
+        out.write(value, value.length / 2, value.length - value.length / 2);
+        line("");
+        out.flush();
+    }
+
+    /** Sends text that is not followed by the end of a line. */
+    void sendText(String text) throws IOException {
+        out.write(text.getBytes(StandardCharsets.UTF_8));
+        out.flush();
+    }
+
+    /** {@return whether a part of a reply has arrived} */
+    boolean hasReply() throws IOException {
+        return in.available() > 0;
+    }
+
+    /** Sends what was written. */
+    void flush() throws IOException {
+        out.flush();
+    }
+
     private void line(String text) throws IOException {
         out.write(text.getBytes(StandardCharsets.UTF_8));
         out.write('\r');
