@@ -3,6 +3,7 @@
 package io.ksm4j.tools.run;
 
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.tools.linux.Architecture;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -23,7 +24,7 @@ public final class FileDescriptors {
     /** Standard input, output and error have lower numbers. */
     private static final int FIRST_OTHER = 3;
 
-    private static final int FCNTL = System.getProperty("os.arch").equals("aarch64") ? 25 : 72;
+    private static final int FCNTL = Architecture.AARCH64 ? 25 : 72;
 
     private static final int F_SETFD = 2;
     private static final int FD_CLOEXEC = 1;

@@ -3,6 +3,7 @@
 package io.ksm4j.tools.run;
 
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.tools.linux.Architecture;
 import io.ksm4j.tools.linux.ProcessStatus;
 import java.io.IOException;
 import java.lang.invoke.MethodHandles;
@@ -85,8 +86,7 @@ final class FirstThread implements SystemCall {
     private static final int PROT_EXEC = 4;
     private static final int MAP_PRIVATE_ANONYMOUS = 0x22;
 
-    private static final boolean AARCH64 = SystemCall.AARCH64;
-    private static final int TGKILL = AARCH64 ? 131 : 234;
+    private static final int TGKILL = Architecture.AARCH64 ? 131 : 234;
 
     private static final long SA_RESTORER = 0x04000000;
     private static final long SA_NODEFER = 0x40000000;
@@ -123,7 +123,7 @@ final class FirstThread implements SystemCall {
             signal--;
         }
         boolean hasEnded = status.field("State").startsWith("Z");
-        if (signal < MIN_FREE_SIGNAL || hasEnded || !(AARCH64 || SystemCall.AMD64)) {
+        if (signal < MIN_FREE_SIGNAL || hasEnded || !(Architecture.AARCH64 || Architecture.AMD64)) {
             return Optional.empty();
         }
         FirstThread thread = new FirstThread(backend, signal);
@@ -131,10 +131,10 @@ final class FirstThread implements SystemCall {
     }
 
     private boolean install() {
-        byte[] code = (AARCH64 ? HANDLER_AARCH64 : HANDLER_AMD64).clone();
+        byte[] code = (Architecture.AARCH64 ? HANDLER_AARCH64 : HANDLER_AMD64).clone();
         ByteBuffer.wrap(code)
                 .order(ByteOrder.nativeOrder())
-                .putLong(AARCH64 ? BLOCK_IN_AARCH64 : BLOCK_IN_AMD64, backend.address(block));
+                .putLong(Architecture.AARCH64 ? BLOCK_IN_AARCH64 : BLOCK_IN_AMD64, backend.address(block));
         long page = backend.pageSize();
         long handler = backend.mmap(page, PROT_READ | PROT_WRITE, MAP_PRIVATE_ANONYMOUS);
         if (handler < 0) {
@@ -145,7 +145,7 @@ final class FirstThread implements SystemCall {
             return false;
         }
         // The handler blocks no signals beyond those of the thread, because the program inherits them.
-        SignalAction action = AARCH64
+        SignalAction action = Architecture.AARCH64
                 ? new SignalAction(handler, SA_NODEFER, 0)
                 : new SignalAction(handler, SA_NODEFER | SA_RESTORER, handler + RESTORER_IN_AMD64);
         return action.install(backend, signal);

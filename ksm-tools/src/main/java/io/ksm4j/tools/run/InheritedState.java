@@ -3,6 +3,7 @@
 package io.ksm4j.tools.run;
 
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.tools.linux.Architecture;
 import io.ksm4j.tools.linux.ProcessStatus;
 import io.ksm4j.tools.output.CommandFailedException;
 import java.io.IOException;
@@ -39,7 +40,7 @@ record InheritedState(
 
     private static final Path COREDUMP_FILTER = Path.of("/proc/self/coredump_filter");
 
-    private static final int RT_SIGPROCMASK = SystemCall.AARCH64 ? 135 : 14;
+    private static final int RT_SIGPROCMASK = Architecture.AARCH64 ? 135 : 14;
     private static final int SIG_SETMASK = 2;
 
     /** Reads the state from the launcher's variable. */

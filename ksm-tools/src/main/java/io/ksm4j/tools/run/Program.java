@@ -3,6 +3,7 @@
 package io.ksm4j.tools.run;
 
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.tools.linux.Architecture;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.ref.Reference;
@@ -26,7 +27,7 @@ final class Program {
     static final int EACCES = 13;
     static final int ENOTDIR = 20;
 
-    private static final int EXECVE = SystemCall.AARCH64 ? 221 : 59;
+    private static final int EXECVE = Architecture.AARCH64 ? 221 : 59;
 
     /** The directories to search if {@code PATH} is not set, as in execvp(3). */
     private static final String DEFAULT_PATH = "/bin:/usr/bin";

@@ -3,6 +3,7 @@
 package io.ksm4j.tools.run;
 
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.tools.linux.Architecture;
 import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -13,7 +14,7 @@ import java.nio.ByteOrder;
  */
 final class SignalAction {
 
-    private static final int RT_SIGACTION = SystemCall.AARCH64 ? 134 : 13;
+    private static final int RT_SIGACTION = Architecture.AARCH64 ? 134 : 13;
 
     private static final long SIG_IGN = 1;
 
