@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.tools.estimate;
 
+import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.tools.estimate.Estimate.OfProcess;
 import io.ksm4j.tools.estimate.Estimate.Rules;
+import io.ksm4j.tools.linux.BackendSearch;
 import io.ksm4j.tools.output.CommandFailedException;
 import io.ksm4j.tools.output.Console;
 import io.ksm4j.tools.status.Processes;
@@ -30,10 +32,15 @@ final class Estimator {
     /** The minimum of {@link Options#memory}, in bytes. */
     static final long MIN_MEMORY = MIN_SLOTS * ContentTable.ENTRY_BYTES;
 
+    /** For less memory, reading pagemap takes less time than loading a backend. */
+    private static final long MIN_SCANNED = 64L << 30;
+
     private final Rules rules;
     private final Options options;
 
     private boolean isComplete = true;
+
+    private @Nullable BackendSearch search;
 
     /**
      * What is counted, and with how much memory.
@@ -201,7 +208,8 @@ final class Estimator {
             Target target, PageFrames frames, ReadProgress progress, ProcessPages.Visitor visitor) throws IOException {
         ProcessPages pages;
         try {
-            pages = new ProcessPages(Processes.directory(target.pid), (int) rules.pageSize(), frames, progress);
+            pages = new ProcessPages(
+                    Processes.directory(target.pid), (int) rules.pageSize(), kernelFor(target), frames, progress);
         } catch (AccessDeniedException e) {
             throw new CommandFailedException(
                     "no permission to read the memory of process " + target.pid + ": run as root", e);
@@ -213,6 +221,17 @@ final class Estimator {
         try (pages) {
             return pages.visit(target.mappings, visitor);
         }
+    }
+
+    /** Returns what a large address space needs. */
+    private Optional<KsmBackend> kernelFor(Target target) {
+        if (target.sum(mapping -> mapping.end() - mapping.start()) < MIN_SCANNED) {
+            return Optional.empty();
+        }
+        if (search == null) {
+            search = BackendSearch.find();
+        }
+        return search.backend();
     }
 
     /** Counts the pages of one process. */

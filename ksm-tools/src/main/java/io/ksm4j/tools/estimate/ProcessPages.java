@@ -4,6 +4,8 @@ package io.ksm4j.tools.estimate;
 
 import com.dynatrace.hash4j.hashing.Hasher64;
 import com.dynatrace.hash4j.hashing.Hashing;
+import io.ksm4j.AddressRange;
+import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.tools.output.CommandFailedException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -14,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
 
 /**
@@ -67,6 +70,7 @@ final class ProcessPages implements AutoCloseable {
 
     private final FileChannel pagemap;
     private final FileChannel memory;
+    private final Optional<PageScan> scan;
     private final int pageSize;
     private final PageFrames frames;
     private final ReadProgress progress;
@@ -87,10 +91,12 @@ final class ProcessPages implements AutoCloseable {
     /**
      * Opens the files of a process.
      *
+     * @param kernel finds the pages in a large address space faster, where the kernel can do that
      * @throws IOException if the process has ended, or this user may not read its memory
      */
     @SuppressWarnings("resource") // Closed by close.
-    ProcessPages(Path process, int pageSize, PageFrames frames, ReadProgress progress) throws IOException {
+    ProcessPages(Path process, int pageSize, Optional<KsmBackend> kernel, PageFrames frames, ReadProgress progress)
+            throws IOException {
         this.pageSize = pageSize;
         this.frames = frames;
         this.progress = progress;
@@ -104,6 +110,7 @@ final class ProcessPages implements AutoCloseable {
             memory.close();
             throw e;
         }
+        scan = kernel.flatMap(backend -> PageScan.open(backend, process.resolve("pagemap"), pageSize));
     }
 
     /** Returns the hash of a zero-filled page. */
@@ -124,12 +131,32 @@ final class ProcessPages implements AutoCloseable {
     Tally visit(List<PrivateMapping> mappings, Visitor visitor) throws IOException {
         Tally tally = new Tally();
         for (PrivateMapping mapping : mappings) {
-            long end = mapping.end();
-            for (long at = mapping.start(); at < end && !tally.ended; at += (long) ENTRIES * pageSize) {
-                visit(at, (int) Math.min((end - at) / pageSize, ENTRIES), visitor, tally);
+            long at = mapping.start();
+            while (at < mapping.end() && !tally.ended) {
+                PageScan.Found found = find(at, mapping.end());
+                for (AddressRange range : found.ranges()) {
+                    visit(range, visitor, tally);
+                }
+                at = found.end();
             }
         }
         return tally;
+    }
+
+    /** Finds pages from an address on. */
+    private PageScan.Found find(long start, long end) {
+        PageScan.Found found = scan.flatMap(pages -> pages.next(start, end))
+                .orElseGet(() -> new PageScan.Found(List.of(new AddressRange(start, end - start)), end));
+        // Reading one entry shows whether the process has ended.
+        return found.ranges().isEmpty()
+                ? new PageScan.Found(List.of(new AddressRange(start, pageSize)), found.end())
+                : found;
+    }
+
+    private void visit(AddressRange range, Visitor visitor, Tally tally) throws IOException {
+        for (long at = range.start(); at < range.end() && !tally.ended; at += (long) ENTRIES * pageSize) {
+            visit(at, (int) Math.min((range.end() - at) / pageSize, ENTRIES), visitor, tally);
+        }
     }
 
     private void visit(long start, int count, Visitor visitor, Tally tally) throws IOException {
@@ -181,7 +208,7 @@ final class ProcessPages implements AutoCloseable {
 
     /** Computes the hashes of the wanted pages. */
     private void read(long start, int count) {
-        Arrays.fill(known, false);
+        Arrays.fill(known, 0, count, false);
         int parts = wanted.cardinality() < MIN_PARALLEL_PAGES ? 1 : readers.size();
         IntStream.range(0, parts)
                 .parallel()
@@ -234,8 +261,9 @@ final class ProcessPages implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        try (memory) {
-            pagemap.close();
+        try (memory;
+                pagemap) {
+            scan.ifPresent(PageScan::close);
         }
     }
 }

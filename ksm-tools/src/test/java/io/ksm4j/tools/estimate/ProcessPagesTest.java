@@ -5,22 +5,39 @@ package io.ksm4j.tools.estimate;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.dynatrace.hash4j.hashing.Hashing;
+import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.tools.linux.BackendSearch;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.lang.reflect.InvocationHandler;
+import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIf;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Reads the pages of an idle process. */
 @EnabledIf("mayReadFrames")
 class ProcessPagesTest {
 
-    private static final int PAGE = 4096;
+    static final int PAGE = 4096;
+
+    private static final long ESRCH = 3;
+    private static final long EINVAL = 22;
+    private static final long ENOTTY = 25;
+
+    /** Stands for the answer of the real kernel. */
+    private static final long SCANS = Long.MAX_VALUE;
 
     private Process process;
     private List<PrivateMapping> mappings;
@@ -49,35 +66,16 @@ class ProcessPagesTest {
 
     @Test
     void visitsEachAnonymousPageOnce() throws IOException {
-        List<Long> addresses = new ArrayList<>();
-        List<Long> hashes = new ArrayList<>();
-        int[] shared = {0};
-        ProcessPages.Visitor visitor = new ProcessPages.Visitor() {
-            @Override
-            public void page(long address, long hash) {
-                addresses.add(address);
-                hashes.add(hash);
-            }
+        RecordedPages pages = RecordedPages.visit(directory(), mappings, Optional.empty());
 
-            @Override
-            public void sharedPage() {
-                shared[0]++;
-            }
-        };
-        ProcessPages.Tally first;
-        try (PageFrames frames = new PageFrames();
-                ProcessPages pages = new ProcessPages(directory(), PAGE, frames, new ReadProgress())) {
-            first = pages.visit(mappings, visitor);
-        }
-
-        assertThat(first.ended).isFalse();
-        assertThat(first.unread).isZero();
+        assertThat(pages.ended()).isFalse();
+        assertThat(pages.unread()).isZero();
         long anonymous = mappings.stream().mapToLong(PrivateMapping::anonymous).sum();
-        assertThat((addresses.size() + shared[0]) * (long) PAGE)
+        assertThat((pages.addresses().size() + pages.shared()) * PAGE)
                 .isEqualTo(anonymous)
                 .isPositive();
-        assertThat(addresses).isSorted().doesNotHaveDuplicates().hasSizeGreaterThan(1000);
-        assertThat(hashes).isEqualTo(hashesOf(addresses));
+        assertThat(pages.addresses()).isSorted().doesNotHaveDuplicates().hasSizeGreaterThan(1000);
+        assertThat(pages.hashes()).isEqualTo(hashesOf(pages.addresses()));
     }
 
     private List<Long> hashesOf(List<Long> addresses) throws IOException {
@@ -94,16 +92,40 @@ class ProcessPagesTest {
         return hashes;
     }
 
-    @Test
-    void detectsThatTheProcessHasEnded() throws Exception {
+    /** How a kernel answers the ioctl; null for one without a backend. */
+    private static List<@Nullable Long> answers() {
+        return Arrays.asList(null, SCANS, -ENOTTY, -EINVAL, -ESRCH, 0L);
+    }
+
+    /** Returns a backend with this answer to the ioctl. */
+    private static Optional<KsmBackend> kernel(@Nullable Long answer) {
+        KsmBackend real = BackendSearch.find().require();
+        InvocationHandler handler = (proxy, method, arguments) -> {
+            boolean isIoctl = method.getName().equals("syscall") && arguments[2].equals(PageScan.PAGEMAP_SCAN);
+            return isIoctl && answer != null && answer != SCANS ? answer : method.invoke(real, arguments);
+        };
+        return Optional.ofNullable(answer).map(value -> (KsmBackend)
+                Proxy.newProxyInstance(KsmBackend.class.getClassLoader(), new Class<?>[] {KsmBackend.class}, handler));
+    }
+
+    @ParameterizedTest
+    @MethodSource("answers")
+    void detectsThatTheProcessHasEnded(@Nullable Long answer) throws Exception {
         List<Long> seen = new ArrayList<>();
         try (PageFrames frames = new PageFrames();
-                ProcessPages pages = new ProcessPages(directory(), PAGE, frames, new ReadProgress())) {
+                ProcessPages pages = new ProcessPages(directory(), PAGE, kernel(answer), frames, new ReadProgress())) {
             process.destroyForcibly().waitFor();
 
             assertThat(pages.visit(mappings, (address, hash) -> seen.add(address)).ended)
                     .isTrue();
         }
         assertThat(seen).isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {-ENOTTY, -EINVAL})
+    void readsAllEntriesIfTheKernelDoesNotScan(long answer) throws IOException {
+        assertThat(RecordedPages.visit(directory(), mappings, kernel(answer)))
+                .isEqualTo(RecordedPages.visit(directory(), mappings, Optional.empty()));
     }
 }
