@@ -52,6 +52,10 @@ final class ProcessPages implements AutoCloseable {
 
     private static final long SWAPPED = 1L << 62;
     private static final long OF_FILE = 1L << 61;
+
+    /** A guard (MADV_GUARD_INSTALL), which pagemap also calls swapped. */
+    private static final long GUARD = 1L << 58;
+
     private static final long EXCLUSIVE = 1L << 56;
     private static final long FRAME = (1L << 55) - 1;
 
@@ -182,7 +186,7 @@ final class ProcessPages implements AutoCloseable {
 
     private boolean isToBeRead(long entry, Visitor visitor, Tally tally) throws IOException {
         if ((entry & PRESENT) == 0) {
-            tally.swapped += (entry & SWAPPED) == 0 ? 0 : 1;
+            tally.swapped += (entry & (SWAPPED | GUARD)) == SWAPPED ? 1 : 0;
             return false;
         }
         if ((entry & OF_FILE) != 0) {

@@ -127,6 +127,19 @@ class PageScanTest {
         }
     }
 
+    @Test
+    void guardsAreNotOnSwap() throws IOException {
+        AddressRange range = guarded();
+        assumeThat(System.getProperty("os.version"))
+                .as("pagemap shows guards since Linux 6.15")
+                .doesNotMatch("6\\.1[34]\\b.*");
+
+        RecordedPages pages = RecordedPages.visit(memory.directory(), List.of(mapping(range)), KERNEL);
+
+        assertThat(pages.addresses()).hasSize(SparseMemory.WRITTEN_BEFORE_GUARDS);
+        assertThat(pages.swapped()).isZero();
+    }
+
     private static AddressRange guarded() {
         assumeThat(memory.guarded()).as("Linux 6.13").isPresent();
         return memory.guarded().orElseThrow();
