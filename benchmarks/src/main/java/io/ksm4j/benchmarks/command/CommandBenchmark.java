@@ -63,6 +63,7 @@ final class CommandBenchmark {
         try (RunningKsmd ksmd = RunningKsmd.start()) {
             text.append(command.status(31)).append(command.estimate(ksmd, 1L << 30, 7));
         }
+        text.append('\n').append(command.estimateOfReserved(7));
         GeneratedSection section = new GeneratedSection(Path.of("docs", "command.md"), "command");
         Files.writeString(root.resolve(section.page()), section.replaced(root, text.toString()));
         System.out.print(text);
@@ -155,6 +156,38 @@ final class CommandBenchmark {
         }
     }
 
+    /** Measures how long it takes to estimate JVMs that have reserved much memory and use little of it. */
+    String estimateOfReserved(int rounds) throws Exception {
+        StringBuilder text = new StringBuilder(String.format(Locale.ROOT, """
+                `ksm estimate` for a JVM that has reserved memory and uses 1000 pages of it, run %d times:
+
+                | GiB reserved | median s to look at it | median s from start to exit |
+                | --- | --- | --- |
+                """, rounds));
+        List<Target> targets = new ArrayList<>();
+        for (long gib : new long[] {200, 16_384}) {
+            try (ChildProcess jvm = DataHoldingJvm.start(
+                    List.of("-XX:+UseSerialGC"), HEAP, DataHoldingJvm.HeldData.RESERVED, gib << 30)) {
+                DataHoldingJvm.awaitReady(jvm);
+                String pid = Long.toString(jvm.process().pid());
+                double[] looking = new double[rounds];
+                double[] all = new double[rounds];
+                for (int round = -1; round < rounds; round++) {
+                    Run run = run(Path.of(System.getProperty("java.home")), "estimate", "--json", pid);
+                    if (round >= 0) {
+                        looking[round] = number(run.output(), "seconds");
+                        all[round] = run.seconds();
+                    }
+                }
+                text.append(
+                        String.format(Locale.ROOT, "| %d | %.2f | %.2f |%n", gib, Median.of(looking), Median.of(all)));
+                targets.add(
+                        Target.maximum("command-estimate-" + gib + "-gib-reserved-seconds", Median.of(looking), 0.3));
+            }
+        }
+        return text.append('\n').append(lines(targets)).toString();
+    }
+
     private static double saved(RunningKsmd ksmd) {
         return (ksmd.read("pages_sharing") + ksmd.read("ksm_zero_pages"))
                 * (double) Ksm.system().pageSize();
@@ -216,7 +249,7 @@ final class CommandBenchmark {
 
     /** Returns the first number of this name, which is the one for all processes together. */
     private static double number(String json, String name) {
-        Matcher matcher = Pattern.compile("\"" + name + "\": ?(\\d+)").matcher(json);
+        Matcher matcher = Pattern.compile("\"" + name + "\": ?(\\d+(\\.\\d+)?)").matcher(json);
         if (!matcher.find()) {
             throw new IllegalStateException("no " + name + " in " + json);
         }

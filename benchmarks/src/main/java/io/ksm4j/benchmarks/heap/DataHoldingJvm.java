@@ -7,6 +7,8 @@ import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.benchmarks.ChildProcess;
+import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.spi.KsmBackendProvider;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -16,6 +18,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.ServiceLoader;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,13 +27,16 @@ import org.jspecify.annotations.Nullable;
  */
 public final class DataHoldingJvm {
 
-    /** What the JVM holds and where. The whole process is opted in, except for {@link #REGION}. */
+    /**
+     * What the JVM holds and where. The whole process is opted in, except for {@link #REGION} and {@link #RESERVED}.
+     */
     public enum HeldData {
         NOTHING("nothing"),
         RECORDS("records on the heap"),
         ARRAYS("arrays of 1 MiB on the heap"),
         REGION("records in a region"),
-        EVERYTHING("records in a region, whole process opted in");
+        EVERYTHING("records in a region, whole process opted in"),
+        RESERVED("a page in a thousand places of reserved memory");
 
         private final String label;
 
@@ -46,6 +52,10 @@ public final class DataHoldingJvm {
     private static final int ARRAY = 1 << 20;
     static final int MIN_VALUE_BYTES = 100;
     static final int MAX_VALUE_BYTES = 999;
+    private static final int TOUCHED_PAGES = 1000;
+    private static final int PROT_READ_WRITE = 3;
+    private static final int MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
+    private static final int MADV_NOHUGEPAGE = 15;
     private static final String NAME_PREFIX = "customer-";
 
     private final Random random = new Random(42);
@@ -92,7 +102,7 @@ public final class DataHoldingJvm {
         HeldData holding = HeldData.valueOf(args[0]);
         long size = Long.parseLong(args[1]);
         DataHoldingJvm process = new DataHoldingJvm();
-        if (holding != HeldData.REGION) {
+        if (holding != HeldData.REGION && holding != HeldData.RESERVED) {
             // Before anything else, so that new pages are mergeable from the start.
             Ksm.system().process().markMergeable();
         }
@@ -101,6 +111,7 @@ public final class DataHoldingJvm {
             case RECORDS -> process.records(size);
             case ARRAYS -> process.arrays(size);
             case REGION, EVERYTHING -> process.region(size);
+            case RESERVED -> process.reserve(size);
         };
         // Long-lived data has survived a collection.
         System.gc();
@@ -141,6 +152,25 @@ public final class DataHoldingJvm {
             target.put(name).putShort((short) length).put(scratch, 0, length);
         }
         return target.position();
+    }
+
+    /** Reserves memory, and uses little of it. */
+    private long reserve(long size) {
+        KsmBackend backend = ServiceLoader.load(KsmBackendProvider.class).stream()
+                .map(ServiceLoader.Provider::get)
+                .filter(provider -> provider.name().equals("ffm"))
+                .findFirst()
+                .orElseThrow()
+                .open();
+        long address = backend.mmap(size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS_NORESERVE);
+        if (address < 0 || backend.madvise(address, size, MADV_NOHUGEPAGE) < 0) {
+            throw new IllegalStateException(size + " bytes cannot be reserved");
+        }
+        for (long i = 0; i < TOUCHED_PAGES; i++) {
+            long page = address + size / TOUCHED_PAGES * i / backend.pageSize() * backend.pageSize();
+            backend.map(page, backend.pageSize(), this).buffer(0, Long.BYTES).putLong(i);
+        }
+        return TOUCHED_PAGES * backend.pageSize();
     }
 
     /** Generates a name and a value, and returns the value's length. */

@@ -25,5 +25,8 @@ class CommandBenchmarkTest {
                         + Runtime.version().feature() + "-seconds measured \\S+ goal 0.4 ");
         assertThat(command.estimate(ksmd, 16 << 20, 1))
                 .containsPattern("(?m)^ {4}target command-estimate-error measured \\S+ goal 0.05 ");
+        assertThat(command.estimateOfReserved(1))
+                .containsPattern("(?m)^ {4}target command-estimate-200-gib-reserved-seconds measured \\S+ goal 0.3 ")
+                .containsPattern("(?m)^ {4}target command-estimate-16384-gib-reserved-seconds measured \\S+ goal 0.3 ");
     }
 }
