@@ -3,7 +3,9 @@
 package io.ksm4j.samples.cacheserver;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 
@@ -60,7 +62,14 @@ final class RequestLimits {
      *
      * @return false if this client has to be refused
      */
-    synchronized boolean hold(Connection client, long bytes) {
+    boolean hold(Connection client, long bytes) {
+        List<Connection> refused = new ArrayList<>();
+        boolean fits = hold(client, bytes, refused);
+        refused.forEach(Connection::refuseIncomplete);
+        return fits;
+    }
+
+    private synchronized boolean hold(Connection client, long bytes, List<Connection> refused) {
         set(client, bytes);
         while (incompleteBytes.get() > maxRequestBytes) {
             Connection largest = holders.entrySet().stream()
@@ -71,7 +80,7 @@ final class RequestLimits {
                 return false;
             }
             set(largest, 0);
-            largest.refuseIncomplete();
+            refused.add(largest);
         }
         return true;
     }

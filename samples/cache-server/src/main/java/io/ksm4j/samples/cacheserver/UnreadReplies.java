@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
@@ -41,27 +42,33 @@ final class UnreadReplies {
      *
      * @throws Reply.TooLongException if there would be no room even without the others
      */
-    synchronized void report(Reply client, long bytes) {
+    void report(Reply client, long bytes) {
         if (bytes > maxBytes) {
             throw new Reply.TooLongException(maxBytes);
         }
         set(client, bytes);
-        if (sum <= maxBytes) {
-            return;
+        if (sum > maxBytes) {
+            slowest(client).forEach(Reply::disconnect);
         }
+    }
+
+    /** Removes those with the most unread replies, except one, until the sum is small enough; returns them. */
+    private synchronized List<Reply> slowest(Reply but) {
         // They may have read since then.
         List.copyOf(reported.keySet()).stream()
-                .filter(other -> other != client)
+                .filter(other -> other != but)
                 .forEach(other -> set(other, other.unreadBytes()));
+        List<Reply> removed = new ArrayList<>();
         while (sum > maxBytes) {
             Reply slowest = reported.entrySet().stream()
-                    .filter(entry -> entry.getKey() != client)
+                    .filter(entry -> entry.getKey() != but)
                     .max(Comparator.comparingLong(Map.Entry::getValue))
                     .orElseThrow()
                     .getKey();
             set(slowest, 0);
-            slowest.disconnect();
+            removed.add(slowest);
         }
+        return removed;
     }
 
     private synchronized void set(Reply client, long bytes) {
