@@ -320,8 +320,10 @@ final class Store implements AutoCloseable {
             }
             cache.cleanUp();
             var eviction = cache.policy().eviction().orElseThrow();
-            long excess = eviction.weightedSize().orElseThrow() + needed - eviction.getMaximum();
-            evictColdest(entry -> true, CacheEntry::weight, excess);
+            Object replaced = content(cache.policy().getIfPresentQuietly(key));
+            long freed = replaced == null ? 0 : needed(key, size(replaced));
+            long excess = eviction.weightedSize().orElseThrow() + needed - freed - eviction.getMaximum();
+            evictColdest(entry -> !entry.getKey().equals(key), CacheEntry::weight, excess);
         }
 
         /**

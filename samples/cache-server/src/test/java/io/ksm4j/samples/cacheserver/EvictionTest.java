@@ -162,6 +162,27 @@ class EvictionTest {
         }
     }
 
+    @Test
+    void aLargeValueIsNotEvictedWhileItIsReplaced() throws IOException {
+        try (ServerUnderTest running = new ServerUnderTest("--max-memory", "4m");
+                Jedis jedis = running.jedis()) {
+            byte[] key = bytes("large");
+            byte[] value = random(2_400_000);
+            jedis.set(key, value, SetParams.setParams().ex(1000));
+
+            assertThat(jedis.append(key, bytes("x"))).isEqualTo(value.length + 1);
+
+            byte[] appended = Arrays.copyOf(value, value.length + 1);
+            appended[value.length] = 'x';
+            assertThat(jedis.get(key)).isEqualTo(appended);
+            assertThat(jedis.ttl(key)).isPositive();
+            assertThat(jedis.set(key, value, SetParams.setParams().xx().keepTtl()))
+                    .isEqualTo("OK");
+            assertThat(jedis.get(key)).isEqualTo(value);
+            assertThat(jedis.ttl(key)).isPositive();
+        }
+    }
+
     private static byte[] bytes(String text) {
         return text.getBytes(StandardCharsets.US_ASCII);
     }
