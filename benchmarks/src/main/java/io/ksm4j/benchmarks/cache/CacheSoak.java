@@ -337,6 +337,7 @@ final class CacheSoak {
     }
 
     private void expire(RespClient client, int key, int millis) throws IOException {
+        keys.get(key).sendDeadline();
         if (Long.valueOf(1).equals(reply(client, "PEXPIRE", name(key), millis))) {
             keys.get(key).expiresIn(millis);
         }

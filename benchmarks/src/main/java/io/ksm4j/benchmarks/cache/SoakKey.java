@@ -33,6 +33,11 @@ final class SoakKey {
         expires = false;
     }
 
+    /** Records that a new deadline will be sent now: until the answer, the old one may or may not hold. */
+    synchronized void sendDeadline() {
+        expires = false;
+    }
+
     /** Records the time to live of this version, whose store or new deadline was just answered. */
     synchronized void expiresIn(long millis) {
         deadline = System.nanoTime() + millis * 1_000_000 + TOLERANCE_NANOS;
