@@ -202,9 +202,7 @@ final class CacheSoak {
                 client.expectOk();
             }
         } finally {
-            for (RespClient client : clients) {
-                client.close();
-            }
+            SoakShortages.closeAll(clients);
         }
     }
 

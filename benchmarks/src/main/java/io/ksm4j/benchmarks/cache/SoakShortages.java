@@ -199,7 +199,7 @@ final class SoakShortages {
         }
     }
 
-    private static void closeAll(List<RespClient> clients) throws IOException {
+    static void closeAll(List<RespClient> clients) throws IOException {
         for (RespClient client : clients) {
             client.close();
         }

@@ -107,9 +107,13 @@ class ShortageTest {
             assertThat(client.read(bulk(value).length())).isEqualTo(bulk(value));
             assertThat(server.log()).doesNotContain("OutOf");
         } finally {
-            for (RawClient another : slow) {
-                another.close();
-            }
+            closeAll(slow);
+        }
+    }
+
+    private static void closeAll(List<RawClient> clients) throws IOException {
+        for (RawClient client : clients) {
+            client.close();
         }
     }
 
@@ -179,9 +183,7 @@ class ShortageTest {
                     .get();
             assertThat(refused.readToEnd()).isEqualTo("-ERR Protocol error: too many incomplete requests\r\n");
         } finally {
-            for (RawClient client : clients) {
-                client.close();
-            }
+            closeAll(clients);
         }
     }
 
@@ -222,9 +224,7 @@ class ShortageTest {
                     .contains("bytes of replies are unread", "Too many open files")
                     .doesNotContain("NoClassDefFoundError");
         } finally {
-            for (RawClient client : waiting) {
-                client.close();
-            }
+            closeAll(waiting);
         }
     }
 
