@@ -180,6 +180,10 @@ public final class Ksm {
         return kernel.backend.name();
     }
 
+    Kernel kernel() {
+        return kernel;
+    }
+
     /** {@return the page size in bytes, a power of two} */
     public long pageSize() {
         return kernel.pageSize;

@@ -66,6 +66,24 @@ final class RegionEvents {
     @StackTrace(false)
     static final class Leak extends RegionEvent {}
 
+    @Name("io.ksm4j.Rest")
+    @Label("Marks at Rest")
+    @Description("A governor has unmarked a part of a region because merging it does not pay off. It marks the part "
+            + "again later")
+    @StackTrace(false)
+    static final class Rest extends RegionEvent {
+
+        @Label("Reason")
+        @Description(
+                "NOT_MERGED: too few of the pages have merged. COPIED: pages are copied more often than they merge")
+        @Nullable
+        String reason;
+
+        @Label("Full Scans")
+        @Description("After how many full scans of ksmd the part is marked again")
+        long fullScans;
+    }
+
     /**
      * Template events, used only to test whether the event is enabled. They are loaded late, because creating an event
      * initializes half of JFR, which takes longer than the rest of ksm4j's startup.
@@ -112,6 +130,17 @@ final class RegionEvents {
         }
         Leak event = new Leak();
         describe(event, range, owner);
+        event.commit();
+    }
+
+    static void recordRest(AddressRange range, String owner, String reason, long fullScans) {
+        if (!FlightRecorder.isInitialized()) {
+            return;
+        }
+        Rest event = new Rest();
+        describe(event, range, owner);
+        event.reason = reason;
+        event.fullScans = fullScans;
         event.commit();
     }
 

@@ -21,6 +21,7 @@ class PagemapTest {
     private static final int PAGES = 50_000;
     private static final long PRESENT = 1L << 63;
     private static final long SWAPPED = 1L << 62;
+    private static final long EXCLUSIVE = 1L << 56;
 
     @TempDir
     Path folder;
@@ -56,6 +57,23 @@ class PagemapTest {
             assertThat(pagemap.presentBytes(0, PAGES * PAGE)).isEqualTo(present(0, PAGES));
             assertThat(pagemap.presentBytes(17 * PAGE, 40_001 * PAGE)).isEqualTo(present(17, 40_001));
             assertThat(pagemap.presentBytes(5 * PAGE, 5 * PAGE)).isZero();
+        }
+    }
+
+    @Test
+    void pagesThatAreMappedSeveralTimesAreMerged() throws IOException {
+        entries[64] = PRESENT;
+        entries[65] = PRESENT | EXCLUSIVE;
+        entries[66] = EXCLUSIVE;
+        long[] present = {-1, -1};
+        long[] merged = {-1, -1};
+        try (Pagemap pagemap = new Pagemap(write(PAGES * Long.BYTES), PAGE)) {
+            pagemap.read(64 * PAGE, 3, present, merged);
+
+            assertThat(present).containsExactly(0b011, 0);
+            assertThat(merged).containsExactly(0b001, 0);
+            assertThatThrownBy(() -> pagemap.read((PAGES - 1) * PAGE, 2, present, merged))
+                    .isInstanceOf(EOFException.class);
         }
     }
 
