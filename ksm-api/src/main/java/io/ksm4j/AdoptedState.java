@@ -73,18 +73,24 @@ final class AdoptedState extends RegionState implements Kernel.Attempt {
             @Nullable BooleanSupplier alive,
             @Nullable Object memoryHolder,
             RegionOptions options) {
-        return open(kernel, SharedTable.table(), range, alive, memoryHolder, options);
+        return open(kernel, SharedTable.table(), range, 0, alive, memoryHolder, options);
+    }
+
+    /** Opens a region over which a region that must never merge may be opened later. */
+    static AdoptedState openYielding(Kernel kernel, AddressRange range, RegionOptions options) {
+        return open(kernel, SharedTable.table(), range, Slot.YIELDING, null, null, options);
     }
 
     static AdoptedState open(
             Kernel kernel,
             RegionTable table,
             AddressRange range,
+            long moreFlags,
             @Nullable BooleanSupplier alive,
             @Nullable Object memoryHolder,
             RegionOptions options) {
         prepareOpening();
-        long flags = flags(kernel, options) | (alive != null ? Slot.GUARDED : 0);
+        long flags = flags(kernel, options) | moreFlags | (alive != null ? Slot.GUARDED : 0);
         String owner = owner(options);
         Slot slot = table.open(range.start(), range.end(), flags, owner);
         AdoptedState state = null;

@@ -56,13 +56,13 @@ final class ClassPreloader extends BackgroundTask {
         try {
             // Opened first, since new memory detaches all regions in its range; closed last, since that unmaps it.
             regions.push(AllocatedState.open(kernel, table, all, memory, OPTIONS));
-            regions.push(AdoptedState.open(kernel, table, middle, () -> true, memory, OPTIONS));
+            regions.push(AdoptedState.open(kernel, table, middle, 0, () -> true, memory, OPTIONS));
             regions.peek().markUnrecorded(true, Unmerge.UNCHECKED);
-            RegionState ends = AdoptedState.open(kernel, table, all, null, null, OPTIONS);
+            RegionState ends = AdoptedState.open(kernel, table, all, 0, null, null, OPTIONS);
             regions.push(ends);
             ends.markUnrecorded(true, Unmerge.UNCHECKED);
             ends.markUnrecorded(middle.start(), middle.end(), false);
-            regions.push(AdoptedState.open(kernel, table, middle, () -> true, memory, OPTIONS));
+            regions.push(AdoptedState.open(kernel, table, middle, 0, () -> true, memory, OPTIONS));
             regions.peek().markUnrecorded(true, Unmerge.UNCHECKED);
         } finally {
             if (regions.isEmpty()) {

@@ -282,8 +282,8 @@ final class MarkChange implements Kernel.Attempt {
             throw regionOf(closed).closedException();
         }
         try {
-            for (RegionState region : regions) {
-                requireChangeable(region);
+            for (Part part : parts) {
+                requireChangeable(part);
             }
             plan();
             return callAndCommit(mappings, buffer);
@@ -300,9 +300,13 @@ final class MarkChange implements Kernel.Attempt {
         return regions[i];
     }
 
-    private void requireChangeable(RegionState region) {
+    private void requireChangeable(Part part) {
+        RegionState region = part.region();
         if (mergeable && region.slot.is(Slot.EXCLUDED)) {
             throw new IllegalStateException("region " + region + " was opened with Marking.NEVER: it must not merge");
+        }
+        if (mergeable && region.slot.is(Slot.YIELDING) && table.isExcluded(part.from(), part.to())) {
+            throw new IllegalStateException(part.range() + " contains memory that must not merge");
         }
         region.requireMemory();
     }

@@ -3,6 +3,7 @@
 package io.ksm4j;
 
 import io.ksm4j.internal.Descriptors;
+import io.ksm4j.internal.linux.NativeMappings;
 import io.ksm4j.internal.linux.Pagemap;
 import io.ksm4j.internal.linux.Smaps;
 import java.io.BufferedReader;
@@ -167,6 +168,14 @@ final class ProcSelf {
 
     Pagemap pagemap(long pageSize) throws IOException {
         return new Pagemap(proc.resolve("self/pagemap"), pageSize);
+    }
+
+    NativeMappings nativeMappings(long pageSize, long minLength) {
+        try {
+            return new NativeMappings(proc.resolve("self"), pageSize, minLength);
+        } catch (IOException e) {
+            throw unreadable("self/mem", e);
+        }
     }
 
     UncheckedIOException unreadable(String file, IOException cause) {

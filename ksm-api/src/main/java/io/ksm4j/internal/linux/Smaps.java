@@ -36,6 +36,9 @@ public final class Smaps implements AutoCloseable {
     private boolean headerRead;
     private long nextStart;
     private long nextEnd;
+    private boolean nextAccessible;
+    private boolean nextReadWrite;
+    private boolean nextPrivateAnonymous;
 
     /**
      * The end of the previous mapping. The kernel lets other threads change mappings between two reads of the file: a
@@ -47,6 +50,12 @@ public final class Smaps implements AutoCloseable {
     public long start;
     /** The first address after the mapping. */
     public long end;
+    /** Whether the memory can be read, written or executed. */
+    public boolean accessible;
+    /** Whether the memory can be read and written, but not executed. */
+    public boolean readWrite;
+    /** Whether the mapping is private, has no file, and no name such as {@code [heap]}. */
+    public boolean privateAnonymous;
     /** The resident bytes. */
     public long rss;
     /** The resident bytes, with each page divided by the number of mappings that share it. */
@@ -59,6 +68,8 @@ public final class Smaps implements AutoCloseable {
     public long huge;
     /** Whether {@code ksmd} may merge the pages: flag {@code mg}. */
     public boolean mergeable;
+    /** Whether the mapping may not have huge pages: flag {@code nh}, which Linux 6.7 and later set for stacks. */
+    public boolean noHugePages;
     /** The last {@code madvise} about the order of reads, as the advice that would set it again. */
     public int readAdvice;
 
@@ -88,12 +99,16 @@ public final class Smaps implements AutoCloseable {
         previousEnd = end;
         start = nextStart;
         end = nextEnd;
+        accessible = nextAccessible;
+        readWrite = nextReadWrite;
+        privateAnonymous = nextPrivateAnonymous;
         rss = -1;
         pss = -1;
         ksm = -1;
         anonymous = 0;
         huge = 0;
         mergeable = false;
+        noHugePages = false;
         readAdvice = Linux.MADV_NORMAL;
         for (int first = read(); first != END; first = read()) {
             if (hexDigit(first) >= 0) {
@@ -108,12 +123,34 @@ public final class Smaps implements AutoCloseable {
         return true;
     }
 
-    /** Reads {@code start-end} in lower-case hexadecimal; all other lines start with a capital letter. */
+    /**
+     * Reads {@code start-end rwxp offset device inode name}. The addresses are in lower-case hexadecimal; all other
+     * lines start with a capital letter.
+     */
     private void readHeader(int first) throws IOException {
         nextStart = readAddress(first, '-');
         nextEnd = readAddress(readInLine(), ' ');
-        skipLine();
+        boolean readable = readInLine() == 'r';
+        boolean writable = readInLine() == 'w';
+        boolean executable = readInLine() == 'x';
+        boolean isPrivate = readInLine() == 'p';
+        nextAccessible = readable || writable || executable;
+        nextReadWrite = readable && writable && !executable;
+        nextPrivateAnonymous = isPrivate && !hasName();
         headerRead = true;
+    }
+
+    /** Reads the rest of the line after the permissions. */
+    private boolean hasName() throws IOException {
+        int fields = 0;
+        int last = 'p';
+        for (int c = readInLine(); c != '\n'; c = readInLine()) {
+            if (last == ' ' && c != ' ') {
+                fields++;
+            }
+            last = c;
+        }
+        return fields > 3;
     }
 
     private long readAddress(int first, int terminator) throws IOException {
@@ -191,6 +228,8 @@ public final class Smaps implements AutoCloseable {
             if ((c == ' ' || c == '\n') && thirdLast == ' ') {
                 if (secondLast == 'm' && last == 'g') {
                     mergeable = true;
+                } else if (secondLast == 'n' && last == 'h') {
+                    noHugePages = true;
                 } else if (secondLast == 'r' && last == 'r') {
                     readAdvice = Linux.MADV_RANDOM;
                 } else if (secondLast == 's' && last == 'r') {

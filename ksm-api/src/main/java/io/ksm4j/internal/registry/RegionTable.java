@@ -47,7 +47,7 @@ public final class RegionTable {
      * then has its own. The layout comprises all constants here and in {@link Nodes} that number slots, words and
      * flags, and {@code CAPACITY} and {@code WORDS} of {@link RangeIndex}.
      */
-    public static final int LAYOUT = 3;
+    public static final int LAYOUT = 4;
 
     // Elements of the shared array.
     private static final int SLOT_LOCK = 0;
@@ -226,9 +226,9 @@ public final class RegionTable {
 
     /**
      * Adds a region of memory that was not mapped by ksm4j. It wants nothing yet. Waits until no region that overlaps
-     * it is busy.
+     * it is busy. Yielding regions no longer want what they share with an excluded one.
      *
-     * @param flags {@link Slot#EXCLUDED}, {@link Slot#RECORDED}, {@link Slot#GUARDED}, or 0
+     * @param flags {@link Slot#EXCLUDED}, {@link Slot#RECORDED}, {@link Slot#GUARDED}, {@link Slot#YIELDING}, or 0
      * @throws IllegalStateException if it overlaps a region with which it cannot share pages; then nothing is added
      */
     public Slot open(long start, long end, long flags, String owner) {
@@ -294,7 +294,8 @@ public final class RegionTable {
         index.forEachOverlapping(start, end, node -> {
             // A detached region may still cover these addresses, but other memory may be there now.
             if (!nodes.is(node, Slot.DETACHED)) {
-                if (nodes.is(node, Slot.EXCLUDED) != excluded) {
+                boolean yields = excluded && nodes.is(nodes.base(node), Slot.YIELDING);
+                if (nodes.is(node, Slot.EXCLUDED) != excluded && !yields) {
                     throw new IllegalStateException(hex(start, end) + " shares pages with an open region that "
                             + (excluded ? "may merge: close that region first" : "must never merge"));
                 }
@@ -307,7 +308,14 @@ public final class RegionTable {
             }
             return true;
         });
-        return add(start, end, flags, owner, NONE);
+        int[] yielding = excluded ? basesOverlapping(start, end, Slot.YIELDING, NIL) : NONE;
+        Slot slot = add(start, end, flags, owner, yielding);
+        if (slot != null) {
+            for (int base : yielding) {
+                unwant(base, start, end);
+            }
+        }
+        return slot;
     }
 
     private static String hex(long start, long end) {
@@ -319,7 +327,7 @@ public final class RegionTable {
         if (firstBusy.in(mappedFrom, mappedTo) != NIL) {
             return null;
         }
-        int[] gone = basesOverlapping(mappedFrom, mappedTo, NIL);
+        int[] gone = basesOverlapping(mappedFrom, mappedTo, 0, NIL);
         Slot slot = add(start, end, flags, owner, gone);
         if (slot != null) {
             detach(gone, mappedFrom, mappedTo);
@@ -327,8 +335,9 @@ public final class RegionTable {
         return slot;
     }
 
-    private @Nullable Slot add(long start, long end, long flags, String owner, int[] toBeDetached) {
-        nodes.makeRoom(index, 1 + nodesToDetach(toBeDetached));
+    /** @param changed the regions that will lose what they want in this range */
+    private @Nullable Slot add(long start, long end, long flags, String owner, int[] changed) {
+        nodes.makeRoom(index, 1 + nodesToDetach(changed));
         Slot slot = nodes.slot(nodes.next());
         boolean overlapped = firstOther.in(start, end, NIL) != NIL;
         if (overlapped && !overlappedSetter.setIn(start, end)) {
@@ -383,7 +392,7 @@ public final class RegionTable {
     public int[] reserveToDetach(Slot slot) {
         spinLock();
         try {
-            int[] others = basesOverlapping(nodes.start(slot.node), nodes.end(slot.node), slot.node);
+            int[] others = basesOverlapping(nodes.start(slot.node), nodes.end(slot.node), 0, slot.node);
             nodes.reserve(index, nodesToDetach(others));
             return others;
         } finally {
@@ -410,14 +419,14 @@ public final class RegionTable {
         }
     }
 
-    /** Returns the open regions that overlap a range, except one. */
-    private int[] basesOverlapping(long from, long to, int but) {
+    /** Returns the open regions that overlap a range and have all of these flags, except one. */
+    private int[] basesOverlapping(long from, long to, long flags, int but) {
         if (firstOther.in(from, to, but) == NIL) {
             return NONE;
         }
         int[][] found = {NONE};
         index.forEachOverlapping(from, to, node -> {
-            if (node != but && !nodes.is(node, Slot.PIECE)) {
+            if (node != but && !nodes.is(node, Slot.PIECE) && (flags == 0 || nodes.is(node, flags))) {
                 found[0] = Arrays.copyOf(found[0], found[0].length + 1);
                 found[0][found[0].length - 1] = node;
             }
@@ -553,6 +562,30 @@ public final class RegionTable {
             lock.unlock();
         }
         return marks;
+    }
+
+    /** {@return whether an open region that does not yield overlaps a range} */
+    public boolean isUsed(long from, long to) {
+        return isAny(from, to, node -> !nodes.is(node, Slot.PIECE) && !nodes.is(node, Slot.YIELDING));
+    }
+
+    /** {@return whether a range contains memory that must never merge} */
+    public boolean isExcluded(long from, long to) {
+        return isAny(from, to, node -> nodes.is(node, Slot.EXCLUDED));
+    }
+
+    private boolean isAny(long from, long to, IntPredicate condition) {
+        checkedSpinLock();
+        try {
+            boolean[] found = new boolean[1];
+            index.forEachOverlapping(from, to, node -> {
+                found[0] = condition.test(node);
+                return !found[0];
+            });
+            return found[0];
+        } finally {
+            lock.unlock();
+        }
     }
 
     /** {@return whether any region wants the page at an address} */

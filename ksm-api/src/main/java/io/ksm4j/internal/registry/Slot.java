@@ -11,20 +11,21 @@ import java.lang.invoke.VarHandle;
  * <p>A region has a state word:
  *
  * <pre>
- *  63                      32 31       10  9   8   7   6   5   4   3   2   1   0
- * +--------------------------+-----------+---+---+---+---+---+---+---+---+---+---+
- * |        generation        |     0     | U | G | R | D | P | E | p | O | M | B |
- * +--------------------------+-----------+---+---+---+---+---+---+---+---+---+---+
- *                                          |   |   |   |   |   |   |   |   |   BUSY
- *                                          |   |   |   |   |   |   |   |   MARKED
- *                                          |   |   |   |   |   |   |   OVERLAPPED
- *                                          |   |   |   |   |   |   PARTIAL
- *                                          |   |   |   |   |   EXCLUDED
- *                                          |   |   |   |   PIECE
- *                                          |   |   |   DETACHED
- *                                          |   |   RECORDED
- *                                          |   GUARDED
- *                                          UNCOUNTED
+ *  63                      32 31   11 10   9   8   7   6   5   4   3   2   1   0
+ * +--------------------------+-------+---+---+---+---+---+---+---+---+---+---+---+
+ * |        generation        |   0   | Y | U | G | R | D | P | E | p | O | M | B |
+ * +--------------------------+-------+---+---+---+---+---+---+---+---+---+---+---+
+ *                                      |   |   |   |   |   |   |   |   |   |   BUSY
+ *                                      |   |   |   |   |   |   |   |   |   MARKED
+ *                                      |   |   |   |   |   |   |   |   OVERLAPPED
+ *                                      |   |   |   |   |   |   |   PARTIAL
+ *                                      |   |   |   |   |   |   EXCLUDED
+ *                                      |   |   |   |   |   PIECE
+ *                                      |   |   |   |   DETACHED
+ *                                      |   |   |   RECORDED
+ *                                      |   |   GUARDED
+ *                                      |   UNCOUNTED
+ *                                      YIELDING
  * </pre>
  *
  * <p>The word changes by compare-and-set. The thread that sets {@link #BUSY} owns the region and its pages until it
@@ -60,6 +61,8 @@ public final class Slot {
      * stack to update it.
      */
     public static final long UNCOUNTED = 1 << 9;
+    /** The region was opened without being asked for: an excluded region may be opened over it. */
+    public static final long YIELDING = 1 << 10;
 
     static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
 

@@ -310,14 +310,14 @@ class RegionTablePropertiesTest {
         }
     }
 
-    /** Layout 3, written down a second time, because other copies of ksm4j read the same arrays. */
+    /** Layout 4, written down a second time, because other copies of ksm4j read the same arrays. */
     private static final class Layout {
         private final long[] header;
         private final Object[] chunks;
         private final IndexLayout index;
 
         Layout(RegionTable table) {
-            assertThat(RegionTable.LAYOUT).isEqualTo(3);
+            assertThat(RegionTable.LAYOUT).isEqualTo(4);
             header = (long[]) table.shared()[5];
             chunks = (Object[]) table.shared()[3];
             index = new IndexLayout(table.shared()[8]);
@@ -377,6 +377,35 @@ class RegionTablePropertiesTest {
         }
         assertThat(new Layout(table).check()).isEqualTo(10_000);
         assertThat(table.openRegions()).isEqualTo(10_000);
+    }
+
+    @Example
+    void excludedRegionsAreOpenedOnlyOverYieldingOnes() {
+        RegionTable table = newTable();
+        Slot yielding = table.open(0, 100, Slot.YIELDING, "found");
+        Slot requested = table.open(200, 300, 0, "requested");
+        assertThat(table.acquire(yielding, requested)).isNull();
+        table.commit(
+                List.of(new RegionTable.Want(yielding, 0, 100, 1), new RegionTable.Want(requested, 200, 300, 1)),
+                true,
+                0);
+        Slot.release(new Slot[] {yielding, requested});
+
+        Slot excluded = table.open(40, 60, Slot.EXCLUDED, "secret");
+
+        assertThat(excluded.isOpen()).isTrue();
+        List<String> wanted = new ArrayList<>();
+        table.forEachWantedBy(yielding, (from, to, since) -> wanted.add(from + "-" + to));
+        assertThat(wanted).containsExactly("0-40", "60-100");
+        assertThat(table.mergeableBytes).hasValue(180);
+        assertThat(table.isExcluded(50, 70)).isTrue();
+        assertThat(table.isExcluded(60, 300)).isFalse();
+        assertThat(table.isUsed(0, 40)).isFalse();
+        assertThat(table.isUsed(0, 41)).isTrue();
+        assertThatThrownBy(() -> table.open(290, 310, Slot.EXCLUDED, "secret"))
+                .isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> table.open(50, 70, Slot.YIELDING, "found")).isInstanceOf(IllegalStateException.class);
+        assertThat(new Layout(table).check()).as("three regions and two pieces").isEqualTo(5);
     }
 
     @Example
