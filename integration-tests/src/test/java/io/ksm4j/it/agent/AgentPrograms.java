@@ -48,6 +48,20 @@ final class AgentPrograms {
             }
             """;
 
+    /** Has a direct buffer of 8 MiB with the same random bytes in each process. */
+    private static final String DIRECT_BUFFER = """
+            public class DirectBuffer {
+                public static void main(String[] arguments) throws Exception {
+                    byte[] bytes = new byte[8 << 20];
+                    new java.util.Random(19).nextBytes(bytes);
+                    java.nio.ByteBuffer buffer = java.nio.ByteBuffer.allocateDirect(bytes.length).put(bytes);
+                    System.out.println("up");
+                    while (System.in.read() >= 0) {}
+                    System.out.println(java.nio.ByteBuffer.wrap(bytes).equals(buffer.flip()));
+                }
+            }
+            """;
+
     /** A class with the name of the agent's class, which comes first on the program's class path. */
     private static final String ENDS = """
             package io.ksm4j.agent;
@@ -67,6 +81,7 @@ final class AgentPrograms {
         ending = directory.resolve("ending");
         compile(directory, classes, "Plain", PLAIN);
         compile(directory, classes, "OwnLibraries", OWN_LIBRARIES);
+        compile(directory, classes, "DirectBuffer", DIRECT_BUFFER);
         compile(directory, ending, "KsmAgent", ENDS);
     }
 
@@ -87,6 +102,10 @@ final class AgentPrograms {
 
     List<String> plain(Path jdk, String... jvmArguments) {
         return command(jdk, classes.toString(), "Plain", jvmArguments);
+    }
+
+    List<String> directBuffer(Path jdk, String... jvmArguments) {
+        return command(jdk, classes.toString(), "DirectBuffer", jvmArguments);
     }
 
     List<String> ownLibraries(Path jdk, String... jvmArguments) {

@@ -6,6 +6,7 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.ksm4j.Ksm;
 import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.it.fixtures.EnabledIfKsmIsShown;
 import io.ksm4j.it.fixtures.Jdk17;
@@ -17,6 +18,7 @@ import io.ksm4j.stats.ProcessKsmStatsMXBean;
 import io.ksm4j.testsupport.EndedProcess;
 import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -85,6 +87,60 @@ class AgentTest {
             jvm.proceed();
             jvm.awaitLine("mergeable false, marked true, regions 1");
         }
+    }
+
+    @ParameterizedTest
+    @MethodSource("jdks")
+    void onlyNativeMemoryIsMarkedUntilItIsUndone(Path jdk) throws Exception {
+        long chunk = 8 * MIB + Ksm.system().pageSize();
+        try (RunningJvm one = RunningJvm.start(programs.directBuffer(jdk, agent("merge=native,min=4m")));
+                RunningJvm other = RunningJvm.start(programs.directBuffer(jdk, agent("merge=on")))) {
+            one.awaitLine("up");
+            other.awaitLine("up");
+
+            EndedProcess estimate = KsmProcess.run(
+                    "estimate", "--native", "--json", Long.toString(one.pid()), Long.toString(other.pid()));
+            assertThat(estimate.output())
+                    .as(estimate.errors())
+                    .contains("\"candidateBytes\": " + 2 * chunk, "\"acrossBytes\": " + chunk);
+
+            attach(one, "--native", "--min", "2m");
+            attach(other, "--native");
+            assertThat(markedBytes(one)).isEqualTo(chunk);
+            assertThat(markedBytes(other)).isEqualTo(chunk);
+            assertThat(ProcessKsmStats.read(other.pid()).mergeAny()).contains(false);
+
+            attach(one, "--off");
+            assertThat(markedBytes(one)).isZero();
+            attach(other, "--on");
+            assertThat(markedBytes(other)).isGreaterThan(chunk);
+            assertThat(attach(other, "--off").output()).contains(" is now opted out\n");
+            assertThat(markedBytes(other)).isZero();
+            assertThat(one.finish()).isZero();
+            assertThat(other.finish()).isZero();
+        }
+    }
+
+    private static EndedProcess attach(RunningJvm jvm, String... options) {
+        List<String> command = new ArrayList<>(List.of("attach"));
+        command.addAll(List.of(options));
+        command.add(Long.toString(jvm.pid()));
+        EndedProcess attach = KsmProcess.run(command.toArray(String[]::new));
+        assertThat(attach.exitStatus()).as(attach.errors()).isZero();
+        return attach;
+    }
+
+    private static long markedBytes(RunningJvm jvm) throws IOException {
+        long bytes = 0;
+        long size = 0;
+        for (String line : Files.readAllLines(Path.of("/proc/" + jvm.pid() + "/smaps"), StandardCharsets.ISO_8859_1)) {
+            if (line.startsWith("Size:")) {
+                size = Long.parseLong(line.replaceAll("\\D", "")) << 10;
+            } else if (line.startsWith("VmFlags:") && line.contains(" mg ")) {
+                bytes += size;
+            }
+        }
+        return bytes;
     }
 
     @Test

@@ -93,7 +93,7 @@ class AttachCommandTest {
 
             String json = attach(jvm, "--off", "--json").output();
             assertThat(json)
-                    .startsWith("{\"wasOptedIn\": true, \"isOptedIn\": false, \"backend\": \""
+                    .startsWith("{\"wasOptedIn\": true, \"isOptedIn\": false, \"nativeBytes\": null, \"backend\": \""
                             + (jdk.equals(Jdk17.home()) ? "jna" : "ffm") + "\", \"process\": {\"pid\": " + jvm.pid()
                             + ", \"name\": \"Plain\", \"mergeable\": false, \"mergeAny\": false, ")
                     .endsWith("}}\n");

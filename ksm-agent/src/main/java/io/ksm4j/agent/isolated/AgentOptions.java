@@ -2,28 +2,36 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.agent.isolated;
 
+import io.ksm4j.NativeMemoryOptions;
 import java.time.Duration;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
 /**
  * The options of the agent.
  *
- * @param merge whether to opt the JVM in
+ * @param merge what to merge
+ * @param min the size in bytes from which native memory is marked; empty for the default
  * @param report when to report; empty to leave it as it is
  * @param file the file to append reports to; empty for standard error
  * @param backend the backend to use; empty for the default of this Java version
  */
-record AgentOptions(Merge merge, Optional<Reporting> report, Optional<String> file, Optional<String> backend) {
+record AgentOptions(
+        Merge merge, Optional<Long> min, Optional<Reporting> report, Optional<String> file, Optional<String> backend) {
 
     static final String HELP =
-            "the options are merge=on|off|keep, report=exit|SECONDS|off, file=PATH, backend=ffm|jna, fail=true|false";
+            "the options are merge=on|native|off|keep, min=SIZE, report=exit|SECONDS|off, file=PATH, backend=ffm|jna,"
+                    + " fail=true|false";
 
     private static final long MAX_SECONDS = Duration.ofDays(365).toSeconds();
 
     enum Merge {
+        /** All memory of the JVM. */
         ON,
+        /** The memory of native libraries. */
+        NATIVE,
         OFF,
         KEEP
     }
@@ -58,6 +66,10 @@ record AgentOptions(Merge merge, Optional<Reporting> report, Optional<String> fi
             }
         }
         Merge merge = merge(values.remove("merge"));
+        Optional<Long> min = Optional.ofNullable(values.remove("min")).map(AgentOptions::size);
+        if (min.isPresent() && merge != Merge.NATIVE) {
+            throw invalid("min=" + min.get(), "needs the option merge=native, too");
+        }
         Optional<Reporting> report =
                 Optional.ofNullable(values.remove("report")).map(AgentOptions::reporting);
         Optional<String> file = Optional.ofNullable(values.remove("file"));
@@ -77,16 +89,31 @@ record AgentOptions(Merge merge, Optional<Reporting> report, Optional<String> fi
         values.forEach((key, value) -> {
             throw invalid(key + "=" + value, "is unknown");
         });
-        return new AgentOptions(merge, report, file, backend);
+        return new AgentOptions(merge, min, report, file, backend);
     }
 
     private static Merge merge(String value) {
         return switch (value == null ? "on" : value) {
             case "on" -> Merge.ON;
+            case "native" -> Merge.NATIVE;
             case "off" -> Merge.OFF;
             case "keep" -> Merge.KEEP;
-            default -> throw invalid("merge=" + value, "is none of on, off, keep");
+            default -> throw invalid("merge=" + value, "is none of on, native, off, keep");
         };
+    }
+
+    /** Parses a number of bytes such as 65536, 512k or 2m. */
+    private static long size(String value) {
+        String digits = value.replaceAll("[kmgKMG]$", "");
+        if (!digits.matches("[0-9]{1,9}")) {
+            throw invalid("min=" + value, "is not a size such as 512k or 2m");
+        }
+        int unit = "kmg".indexOf(value.substring(digits.length()).toLowerCase(Locale.ROOT));
+        long size = Long.parseLong(digits) << (digits.equals(value) ? 0 : 10 * (unit + 1));
+        if (size < NativeMemoryOptions.MIN_SIZE) {
+            throw invalid("min=" + value, "is less than 64k");
+        }
+        return size;
     }
 
     private static Reporting reporting(String value) {

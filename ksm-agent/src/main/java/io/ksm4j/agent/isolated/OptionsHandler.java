@@ -2,9 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.agent.isolated;
 
+import io.ksm4j.AddressRange;
 import io.ksm4j.Ksm;
 import io.ksm4j.KsmException;
 import io.ksm4j.MergeRegistry;
+import io.ksm4j.NativeMemory;
+import io.ksm4j.NativeMemoryOptions;
 import io.ksm4j.ProcessMerging;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
@@ -19,8 +22,11 @@ import org.jspecify.annotations.Nullable;
  */
 public final class OptionsHandler implements Function<String, Map<String, String>> {
 
-    private final Reporter reporter = new Reporter();
+    private final Reporter reporter = new Reporter(() -> this.nativeMemory);
     private @Nullable Ksm ksm;
+
+    /** The marks of native memory, also while closing them has failed; null if there are none. */
+    private volatile @Nullable NativeMemory nativeMemory;
 
     /** Called by reflection. */
     public OptionsHandler() {}
@@ -29,8 +35,8 @@ public final class OptionsHandler implements Function<String, Map<String, String
      * Applies options.
      *
      * @param options {@code key=value,…}, as in the documentation of the agent
-     * @return whether the process {@code wasOptedIn} before, whether it {@code isOptedIn} now, and the {@code backend};
-     *     or the {@code error}
+     * @return whether the process {@code wasOptedIn} before, whether it {@code isOptedIn} now, the {@code backend}, and
+     *     the {@code nativeBytes} that are watched if only native memory merges; or the {@code error}
      */
     @Override
     public Map<String, String> apply(String options) {
@@ -48,15 +54,83 @@ public final class OptionsHandler implements Function<String, Map<String, String
         // First, because it may fail, and nothing must have changed then.
         options.report().ifPresent(report -> reporter.report(report, options.file()));
         switch (options.merge()) {
-            case ON -> process.markMergeable();
-            case OFF -> process.markUnmergeable();
+            case ON -> mergeAll(process);
+            case NATIVE -> mergeNative(ksm, process, before, options);
+            case OFF -> mergeNothing(process, before);
             case KEEP -> MergeRegistry.system(); // Registers the MXBeans.
         }
         Map<String, String> answer = new LinkedHashMap<>();
         answer.put("wasOptedIn", Boolean.toString(before));
         answer.put("isOptedIn", Boolean.toString(process.isMergeable()));
         answer.put("backend", ksm.backend());
+        NativeMemory marked = nativeMemory;
+        if (marked != null) {
+            answer.put(
+                    "nativeBytes",
+                    Long.toString(marked.ranges().stream()
+                            .mapToLong(AddressRange::length)
+                            .sum()));
+        }
         return answer;
+    }
+
+    private void mergeAll(ProcessMerging process) {
+        process.markMergeable();
+        // While the process is opted in, this unmerges nothing.
+        closeNative();
+    }
+
+    private void mergeNothing(ProcessMerging process, boolean wasOptedIn) {
+        process.markUnmergeable();
+        try {
+            closeNative();
+        } catch (RuntimeException e) {
+            optInAgain(process, wasOptedIn, e);
+            throw e;
+        }
+    }
+
+    private void mergeNative(Ksm ksm, ProcessMerging process, boolean wasOptedIn, AgentOptions options) {
+        NativeMemoryOptions wanted =
+                options.min().map(NativeMemoryOptions.DEFAULT::withMinSize).orElse(NativeMemoryOptions.DEFAULT);
+        NativeMemory known = nativeMemory;
+        if (known != null && known.isOpen() && known.options().equals(wanted)) {
+            process.markUnmergeable();
+            return;
+        }
+        // Before anything is unmarked, so that merged pages of native memory stay merged.
+        NativeMemory opened = NativeMemory.adopt(ksm, wanted);
+        try {
+            process.markUnmergeable();
+            closeNative();
+        } catch (RuntimeException e) {
+            optInAgain(process, wasOptedIn, e);
+            try {
+                opened.close();
+            } catch (KsmException unclosed) {
+                e.addSuppressed(unclosed);
+            }
+            throw e;
+        }
+        nativeMemory = opened;
+    }
+
+    private static void optInAgain(ProcessMerging process, boolean wasOptedIn, RuntimeException cause) {
+        try {
+            if (wasOptedIn) {
+                process.markMergeable();
+            }
+        } catch (KsmException e) {
+            cause.addSuppressed(e);
+        }
+    }
+
+    private void closeNative() {
+        NativeMemory known = nativeMemory;
+        if (known != null) {
+            known.close();
+            nativeMemory = null;
+        }
     }
 
     /** Does not use {@link Ksm#system()}, since the property that selects its backend belongs to the program. */

@@ -2,11 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.agent.isolated;
 
+import io.ksm4j.AddressRange;
+import io.ksm4j.MergeGovernor;
+import io.ksm4j.NativeMemory;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
 
 /** Describes the effect of merging on this process. */
 final class Report {
@@ -16,19 +21,46 @@ final class Report {
 
     private Report() {}
 
-    /** {@return one line, or two if merging costs more than it saves} */
-    static List<String> lines(ProcessKsmStats process, KsmStats machine) {
-        String numbers = optedIn(process) + "; merged " + mebibytes(process.mergedBytes()) + ", "
+    /**
+     * Returns the lines of a report: what was merged; what native memory is marked, if only that is; and a warning if
+     * merging costs more than it saves.
+     */
+    static List<String> lines(ProcessKsmStats process, KsmStats machine, @Nullable NativeMemory nativeMemory) {
+        List<String> lines = new ArrayList<>();
+        lines.add(optedIn(process) + "; merged " + mebibytes(process.mergedBytes()) + ", "
                 + mebibytes(pages(process.zeroPages(), machine.pageSize()))
                 + " of it as zero pages; records cost " + mebibytes(cost(process)) + "; profit "
-                + mebibytes(process.profitBytes()) + "; " + ksmd(machine);
-        if (process.profitBytes().orElse(0) >= 0 || process.rmapItems().orElse(0) < MIN_PAGES) {
-            return List.of(numbers);
+                + mebibytes(process.profitBytes()) + "; " + ksmd(machine));
+        if (nativeMemory != null) {
+            lines.add(nativeMemory(nativeMemory.ranges(), nativeMemory.resting()));
         }
-        return List.of(
-                numbers,
-                "merging costs this process more memory than it saves: a Java heap hardly merges except for its zero"
-                        + " pages, but ksmd scans all of it; opt the process out with ksm attach --off");
+        if (process.profitBytes().orElse(0) < 0 && process.rmapItems().orElse(0) >= MIN_PAGES) {
+            String remedy = nativeMemory != null
+                    ? ": opt it out with ksm attach --off"
+                    : ": a Java heap hardly merges except for its zero pages, but ksmd scans all of it; opt the process"
+                            + " out with ksm attach --off, or merge only the memory of native libraries with"
+                            + " ksm attach --native";
+            lines.add("merging costs this process more memory than it saves" + remedy);
+        }
+        return lines;
+    }
+
+    static String nativeMemory(List<AddressRange> ranges, List<MergeGovernor.Rest> resting) {
+        String line = "native memory: " + ranges.size() + " ranges with "
+                + mebibytes(OptionalLong.of(
+                        ranges.stream().mapToLong(AddressRange::length).sum()));
+        return resting.isEmpty()
+                ? line
+                : line + ", " + unmarked(resting, MergeGovernor.Reason.NOT_MERGED)
+                        + " unmarked because it did not merge, " + unmarked(resting, MergeGovernor.Reason.COPIED)
+                        + " because it was copied again and again";
+    }
+
+    private static String unmarked(List<MergeGovernor.Rest> resting, MergeGovernor.Reason reason) {
+        return mebibytes(OptionalLong.of(resting.stream()
+                .filter(rest -> rest.reason() == reason)
+                .mapToLong(rest -> rest.range().length())
+                .sum()));
     }
 
     private static String optedIn(ProcessKsmStats process) {

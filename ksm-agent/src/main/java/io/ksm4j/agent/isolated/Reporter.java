@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.agent.isolated;
 
+import io.ksm4j.NativeMemory;
 import io.ksm4j.agent.isolated.AgentOptions.Reporting;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
@@ -15,13 +16,20 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** Reports periodically or at exit, as last requested. For use by one thread at a time. */
 final class Reporter {
 
+    private final Supplier<@Nullable NativeMemory> nativeMemory;
     private @Nullable Thread periodic;
     private @Nullable Thread atExit;
+
+    /** @param nativeMemory returns the native memory that merges, or null; called by any thread */
+    Reporter(Supplier<@Nullable NativeMemory> nativeMemory) {
+        this.nativeMemory = nativeMemory;
+    }
 
     /**
      * Starts or stops reporting.
@@ -75,7 +83,7 @@ final class Reporter {
         }
     }
 
-    private static void reportEvery(Duration period, Optional<Path> file) {
+    private void reportEvery(Duration period, Optional<Path> file) {
         try {
             while (true) {
                 Thread.sleep(period.toMillis());
@@ -86,7 +94,7 @@ final class Reporter {
         }
     }
 
-    private static void report(Optional<Path> file) {
+    private void report(Optional<Path> file) {
         Instant now = Instant.now().truncatedTo(ChronoUnit.SECONDS);
         StringBuilder text = new StringBuilder();
         for (String line : lines()) {
@@ -103,9 +111,9 @@ final class Reporter {
         }
     }
 
-    private static List<String> lines() {
+    private List<String> lines() {
         try {
-            return Report.lines(ProcessKsmStats.read(), KsmStats.read());
+            return Report.lines(ProcessKsmStats.read(), KsmStats.read(), nativeMemory.get());
         } catch (UncheckedIOException e) {
             return List.of("no report: " + e.getMessage());
         }

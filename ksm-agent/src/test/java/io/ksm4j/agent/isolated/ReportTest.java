@@ -4,6 +4,8 @@ package io.ksm4j.agent.isolated;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.AddressRange;
+import io.ksm4j.MergeGovernor;
 import io.ksm4j.stats.KsmStats;
 import io.ksm4j.stats.ProcessKsmStats;
 import java.io.IOException;
@@ -28,7 +30,7 @@ class ReportTest {
                 process.resolve("ksm_stat"),
                 "ksm_rmap_items " + rmapItems + "\nksm_zero_pages " + zeroPages + "\nksm_merging_pages " + mergingPages
                         + "\nksm_merge_any: yes\n");
-        return Report.lines(ProcessKsmStats.read(root, 7, 4096), KsmStats.read(root, 4096));
+        return Report.lines(ProcessKsmStats.read(root, 7, 4096), KsmStats.read(root, 4096), null);
     }
 
     @Test
@@ -60,10 +62,24 @@ class ReportTest {
                 .getParent()
                 .getParent();
 
-        assertThat(Report.lines(ProcessKsmStats.read(empty, 7, 4096), KsmStats.read(empty, 4096)))
+        assertThat(Report.lines(ProcessKsmStats.read(empty, 7, 4096), KsmStats.read(empty, 4096), null))
                 .containsExactly(
                         "this kernel does not show whether the process is opted in; merged -, - of it as zero pages;"
                                 + " records cost -; profit -; the state of ksmd cannot be read");
+    }
+
+    @Test
+    void reportsNativeMemoryAndWhatOfItDoesNotPayOff() {
+        List<AddressRange> ranges = List.of(new AddressRange(4096, 3 << 20), new AddressRange(8 << 20, 4 << 20));
+
+        assertThat(Report.nativeMemory(ranges, List.of())).isEqualTo("native memory: 2 ranges with 7.0 MiB");
+        assertThat(Report.nativeMemory(
+                        ranges,
+                        List.of(
+                                new MergeGovernor.Rest(ranges.get(0), "", MergeGovernor.Reason.NOT_MERGED),
+                                new MergeGovernor.Rest(ranges.get(1), "", MergeGovernor.Reason.COPIED))))
+                .isEqualTo("native memory: 2 ranges with 7.0 MiB, 3.0 MiB unmarked because it did not merge, 4.0 MiB"
+                        + " because it was copied again and again");
     }
 
     @Test

@@ -23,7 +23,7 @@ class ReporterTest {
     @TempDir
     private Path directory;
 
-    private final Reporter reporter = new Reporter();
+    private final Reporter reporter = new Reporter(() -> null);
 
     private void assertRefused(Path file) {
         assertThatThrownBy(() -> reporter.report(HOURLY, Optional.of(file.toString())))

@@ -15,8 +15,10 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Properties;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -52,6 +54,12 @@ public final class AttachCommand implements Callable<Integer> {
         private boolean on;
 
         @Option(
+                names = "--native",
+                description = "mark only the memory of native libraries, and opt the JVM out otherwise: see"
+                        + " docs/agent.md")
+        private boolean onlyNative;
+
+        @Option(
                 names = "--off",
                 description = "opt the JVM out, unmerge its pages, and remove its own marks, except those of ksm4j")
         private boolean off;
@@ -60,6 +68,9 @@ public final class AttachCommand implements Callable<Integer> {
         private boolean status;
 
         String merge() {
+            if (onlyNative) {
+                return "native";
+            }
             boolean in = on || (!off && !status);
             return in ? "on" : off ? "off" : "keep";
         }
@@ -67,6 +78,12 @@ public final class AttachCommand implements Callable<Integer> {
 
     @ArgGroup(exclusive = true)
     private Wish wish = new Wish();
+
+    @Option(
+            names = "--min",
+            paramLabel = "SIZE",
+            description = "with --native: the size from which memory is marked, such as 512k (default: 1m)")
+    private @Nullable String min;
 
     @Option(names = "--json", description = "print JSON")
     private boolean json;
@@ -80,33 +97,44 @@ public final class AttachCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         ArgumentChecks.requirePid(spec, pid);
+        ArgumentChecks.require(spec, min == null || wish.onlyNative, "--min needs --native");
+        ArgumentChecks.require(
+                spec,
+                min == null || min.matches("[0-9]{1,9}[kmgKMG]?"),
+                "invalid --min " + min + ": not a size such as 2m");
         ProcessInfo before = Processes.read(pid);
-        Properties answer = TargetJvm.attach(pid).tell("merge=" + wish.merge());
+        Properties answer = TargetJvm.attach(pid).tell("merge=" + wish.merge() + (min == null ? "" : ",min=" + min));
         String error = answer.getProperty("error");
         if (error != null) {
             throw new CommandFailedException(name(before) + ": " + error);
         }
         boolean wasOptedIn = Boolean.parseBoolean(answer.getProperty("wasOptedIn"));
         boolean isOptedIn = Boolean.parseBoolean(answer.getProperty("isOptedIn"));
+        OptionalLong nativeBytes = answer.containsKey("nativeBytes")
+                ? OptionalLong.of(Long.parseLong(answer.getProperty("nativeBytes")))
+                : OptionalLong.empty();
         ProcessInfo now = Processes.read(pid);
         if (json) {
             Map<String, Object> values = new LinkedHashMap<>();
             values.put("wasOptedIn", wasOptedIn);
             values.put("isOptedIn", isOptedIn);
+            values.put("nativeBytes", nativeBytes);
             values.put("backend", answer.getProperty("backend"));
             values.put("process", StatusJson.of(now));
             System.out.println(Json.of(values));
         } else {
-            lines(now, wasOptedIn, isOptedIn, KsmStats.read()).forEach(System.out::println);
+            lines(now, wasOptedIn, isOptedIn, nativeBytes, KsmStats.read()).forEach(System.out::println);
         }
         return ExitStatus.SUCCESS;
     }
 
-    static List<String> lines(ProcessInfo process, boolean wasOptedIn, boolean isOptedIn, KsmStats machine) {
+    static List<String> lines(
+            ProcessInfo process, boolean wasOptedIn, boolean isOptedIn, OptionalLong nativeBytes, KsmStats machine) {
         List<String> lines = new ArrayList<>();
         lines.add(name(process)
                 + (wasOptedIn == isOptedIn ? " is " : " is now ")
-                + (isOptedIn ? "opted in" : "opted out"));
+                + (isOptedIn ? "opted in" : "opted out")
+                + (nativeBytes.isPresent() ? ", and merges " + ByteCount.text(nativeBytes) + " of native memory" : ""));
         lines.add("merged " + ByteCount.text(process.stats().mergedBytes()) + ", cost "
                 + ByteCount.text(process.costBytes()) + ", profit "
                 + ByteCount.text(process.stats().profitBytes()));
@@ -115,7 +143,7 @@ public final class AttachCommand implements Callable<Integer> {
             lines.add("These counters are outdated: the kernel corrects them in ksmd's next scan"
                     + (machine.run().orElse(1) == 0 ? ", but ksmd is stopped." : "."));
         }
-        if (isOptedIn && !wasOptedIn) {
+        if ((isOptedIn && !wasOptedIn) || nativeBytes.orElse(0) > 0) {
             lines.add("ksmd merges equal pages in its next scans: ksm status " + process.pid() + " shows the result.");
         }
         return lines;

@@ -48,6 +48,14 @@ public final class EstimateCommand implements Callable<Integer> {
     private boolean marked;
 
     @Option(
+            names = "--native",
+            description =
+                    "count only memory of native libraries, as ksm attach --native marks it: what malloc has mapped for"
+                            + " requests of more than 1 MiB. Memory that libraries map in another way cannot be told"
+                            + " from the JVM's own from outside")
+    private boolean onlyNative;
+
+    @Option(
             names = "--stable",
             paramLabel = "SECONDS",
             description =
@@ -109,7 +117,7 @@ public final class EstimateCommand implements Callable<Integer> {
                 "invalid --sample " + sample + ": must be a power of two");
         ArgumentChecks.require(
                 spec, memory >= Estimator.MIN_MEMORY, "invalid --memory " + memory + ": must be at least 16k");
-        return new Estimator.Options(marked, stable, memory, sample);
+        return new Estimator.Options(marked, onlyNative, stable, memory, sample);
     }
 
     private Set<Long> processes() {

@@ -2,6 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.tools.estimate;
 
+import io.ksm4j.NativeMemoryOptions;
+import io.ksm4j.internal.linux.NativeMappings;
+import io.ksm4j.internal.linux.NativeMappings.Range;
+import io.ksm4j.internal.linux.NativeMappings.Snapshot;
+import io.ksm4j.internal.linux.Smaps;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.tools.estimate.Estimate.OfProcess;
 import io.ksm4j.tools.estimate.Estimate.Rules;
@@ -46,11 +51,12 @@ final class Estimator {
      * What is counted, and with how much memory.
      *
      * @param marked whether only memory that is marked mergeable counts
+     * @param onlyNative whether only memory of native libraries counts
      * @param stableSeconds the time between two reads, of which only unchanged pages count; 0 to read once
      * @param memory the maximum size of the tables in bytes, at least {@link #MIN_MEMORY}
      * @param sample how many contents one of the sample stands for at the start; a power of two
      */
-    record Options(boolean marked, int stableSeconds, long memory, int sample) {}
+    record Options(boolean marked, boolean onlyNative, int stableSeconds, long memory, int sample) {}
 
     /** A process to read. */
     private record Target(long pid, String name, List<PrivateMapping> mappings) {
@@ -100,6 +106,9 @@ final class Estimator {
                 List<PrivateMapping> mappings = PrivateMapping.read(directory.resolve("smaps")).stream()
                         .filter(mapping -> !options.marked || mapping.marked())
                         .toList();
+                if (options.onlyNative) {
+                    mappings = onlyNative(mappings, directory);
+                }
                 targets.add(new Target(pid, Processes.nameOf(pid), mappings));
             } catch (AccessDeniedException e) {
                 skip("no permission to read the memory of process " + pid + ": run as root");
@@ -111,6 +120,17 @@ final class Estimator {
             }
         }
         return targets;
+    }
+
+    private List<PrivateMapping> onlyNative(List<PrivateMapping> mappings, Path directory) throws IOException {
+        try (Smaps smaps = new Smaps(directory.resolve("smaps"));
+                NativeMappings chosen =
+                        new NativeMappings(directory, rules.pageSize(), NativeMemoryOptions.DEFAULT.minSize())) {
+            List<Range> ranges = chosen.chunks(Snapshot.read(smaps));
+            return mappings.stream()
+                    .flatMap(mapping -> mapping.in(ranges).stream())
+                    .toList();
+        }
     }
 
     /** Returns why a process has nothing to read; null if it has. */

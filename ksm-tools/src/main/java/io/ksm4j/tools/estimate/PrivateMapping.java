@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.tools.estimate;
 
+import io.ksm4j.internal.linux.NativeMappings;
+import io.ksm4j.internal.linux.NativeMappings.Range;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -71,6 +73,18 @@ record PrivateMapping(long start, long end, long anonymous, long huge, boolean m
             }
         }
         return mappings;
+    }
+
+    /** Returns the parts of this mapping in ranges, which are in order of address. A part has at most its own size. */
+    List<PrivateMapping> in(List<Range> ranges) {
+        return NativeMappings.common(List.of(new Range(start, end)), ranges).stream()
+                .map(part -> new PrivateMapping(
+                        part.start(),
+                        part.end(),
+                        Math.min(anonymous, part.length()),
+                        Math.min(huge, part.length()),
+                        marked))
+                .toList();
     }
 
     private static void add(

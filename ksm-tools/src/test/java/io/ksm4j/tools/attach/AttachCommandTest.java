@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -21,6 +22,12 @@ class AttachCommandTest {
     private Path root;
 
     private List<String> lines(String run, String mergeable, boolean wasOptedIn, boolean isOptedIn) throws IOException {
+        return lines(run, mergeable, wasOptedIn, isOptedIn, OptionalLong.empty());
+    }
+
+    private List<String> lines(
+            String run, String mergeable, boolean wasOptedIn, boolean isOptedIn, OptionalLong nativeBytes)
+            throws IOException {
         Path ksm = Files.createDirectories(root.resolve("sys/kernel/mm/ksm"));
         Files.writeString(ksm.resolve("run"), run + "\n");
         Path process = Files.createDirectories(root.resolve("proc/7"));
@@ -31,6 +38,7 @@ class AttachCommandTest {
                 new ProcessInfo(7, "Name", ProcessKsmStats.read(root, 7, 4096)),
                 wasOptedIn,
                 isOptedIn,
+                nativeBytes,
                 KsmStats.read(root, 4096));
     }
 
@@ -50,6 +58,13 @@ class AttachCommandTest {
                 .last()
                 .asString()
                 .startsWith("These counters are outdated");
+    }
+
+    @Test
+    void saysHowMuchNativeMemoryMerges() throws IOException {
+        assertThat(lines("1", "ksm_mergeable: yes\n", false, false, OptionalLong.of(3 << 20)))
+                .hasSize(3)
+                .startsWith("7 Name is opted out, and merges 3.0 MiB of native memory");
     }
 
     @Test

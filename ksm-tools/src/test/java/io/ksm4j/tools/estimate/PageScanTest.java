@@ -150,7 +150,7 @@ class PageScanTest {
     void anEstimateReadsLittleOfALargeAddressSpace() throws Exception {
         scan().close();
         Estimator estimator =
-                new Estimator(new Rules(PAGE, 256, false, true), new Estimator.Options(false, 0, 64 << 20, 1));
+                new Estimator(new Rules(PAGE, 256, false, true), new Estimator.Options(false, false, 0, 64 << 20, 1));
         long before = bytesRead();
 
         Estimate estimate = estimator
