@@ -82,6 +82,12 @@ final class LibraryMemory {
             void check(LibraryMemory memory) {
                 memory.newMemoryIsFoundByItself();
             }
+        },
+        INTERRUPTED {
+            @Override
+            void check(LibraryMemory memory) {
+                memory.anInterruptedThreadLooks();
+            }
         };
 
         abstract void check(LibraryMemory memory) throws InterruptedException;
@@ -347,5 +353,19 @@ final class LibraryMemory {
             Awaitility.await().until(() -> memory.ranges().isEmpty());
         }
         assertThat(marked()).isEmpty();
+    }
+
+    private void anInterruptedThreadLooks() {
+        AddressRange chunk = malloc(40 * MIB);
+        try (NativeMemory memory = adopt()) {
+            Thread.currentThread().interrupt();
+            memory.look();
+
+            assertThat(Thread.interrupted()).isTrue();
+            assertThat(memory.ranges()).containsExactly(chunk);
+            AddressRange more = malloc(50 * MIB);
+            memory.look();
+            assertThat(memory.ranges()).containsExactlyInAnyOrder(chunk, more);
+        }
     }
 }

@@ -3,11 +3,10 @@
 package io.ksm4j.internal.linux;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 
 /**
  * Recognizes memory that glibc's {@code malloc} has mapped for a single large request (mallopt(3),
@@ -30,7 +29,9 @@ public final class MallocChunks implements AutoCloseable {
     private static final long FLAGS = 7;
     private static final long IS_MMAPPED = 2;
 
-    private final FileChannel memory;
+    /** Not a channel: reading one in an interrupted thread would close it. */
+    private final RandomAccessFile memory;
+
     private final long pageSize;
     private final ByteBuffer header = ByteBuffer.allocate(16).order(ByteOrder.nativeOrder());
 
@@ -41,7 +42,7 @@ public final class MallocChunks implements AutoCloseable {
      * @throws IOException if this process may not read it
      */
     public MallocChunks(Path mem, long pageSize) throws IOException {
-        this.memory = FileChannel.open(mem, StandardOpenOption.READ);
+        this.memory = new RandomAccessFile(mem.toFile(), "r");
         this.pageSize = pageSize;
     }
 
@@ -53,13 +54,13 @@ public final class MallocChunks implements AutoCloseable {
      * @return bytes, a multiple of the page size; 0 if no chunk starts there
      */
     public long lengthAt(long address, long end) {
-        header.clear();
         try {
-            if (memory.read(header, address) != header.capacity()) {
+            memory.seek(address);
+            if (memory.read(header.array()) != header.capacity()) {
                 return 0;
             }
         } catch (IOException e) {
-            // The memory was unmapped meanwhile.
+            // The memory was unmapped in the meantime.
             return 0;
         }
         long before = header.getLong(0);
