@@ -61,17 +61,19 @@ public final class NativeMappings implements AutoCloseable {
             Area last = null;
             boolean wasAccessible = true;
             while (mapping.next()) {
-                if (!mapping.privateAnonymous || mapping.isReadTwice()) {
+                if (!mapping.privateAnonymous) {
                     continue;
                 }
-                boolean touches = last != null && last.range.end == mapping.start;
+                // What was read before is skipped. The rest belongs to memory that may be in the baseline.
+                long start = Math.max(mapping.start, mapping.previousEnd);
+                boolean touches = last != null && last.range.end == start;
                 if (touches && last.readWrite && mapping.readWrite && last.noHugePages == mapping.noHugePages) {
                     snapshot.areas.remove(snapshot.areas.size() - 1);
                     last = new Area(
                             new Range(last.range.start, mapping.end), true, last.noHugePages, last.behindInaccessible);
                 } else {
                     last = new Area(
-                            new Range(mapping.start, mapping.end),
+                            new Range(start, mapping.end),
                             mapping.readWrite,
                             mapping.noHugePages,
                             touches && !wasAccessible);
@@ -79,7 +81,7 @@ public final class NativeMappings implements AutoCloseable {
                 snapshot.areas.add(last);
                 wasAccessible = mapping.accessible;
                 if (mapping.mergeable) {
-                    append(snapshot.mergeable, new Range(mapping.start, mapping.end));
+                    append(snapshot.mergeable, new Range(start, mapping.end));
                 }
             }
             return snapshot;

@@ -132,6 +132,17 @@ class NativeMappingsTest {
     }
 
     @Test
+    void memoryThatGrowsWhileItIsReadIsInTheBaseline() throws IOException {
+        memory(10, 20);
+        // The kernel has joined the next mapping, now readable and writable, with the one that was read before.
+        memory(10, 30);
+        mapping(30, 40, "---p", "mr", "");
+
+        assertThat(snapshot().anonymous()).containsExactly(range(10, 40));
+        assertThat(chosen(List.of(), List.of(range(10, 20)), List.of())).containsExactly("20-30");
+    }
+
+    @Test
     void otherMemoryIsChosenIfItIsNewAndNotOfTheJvm() throws IOException {
         memory(10, 20);
         memory(30, 40);
