@@ -17,6 +17,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -82,11 +83,10 @@ public final class NativeMemory implements AutoCloseable {
     /** Guards the fields that follow. */
     private final ReentrantLock lock = new ReentrantLock();
 
-    /** In order of address. */
-    private List<Chosen> chosen = new ArrayList<>();
+    private final List<Chosen> chosen = new ArrayList<>();
 
-    /** Regions of memory that is gone, but that could not be closed. */
-    private final List<AdoptedState> unclosed = new ArrayList<>();
+    /** Open regions that are not chosen: not yet, or no longer because their memory is gone. */
+    private final ArrayList<AdoptedState> unclosed = new ArrayList<>();
 
     /** The memory that existed at first and still does. */
     private List<Range> baseline = List.of();
@@ -187,21 +187,26 @@ public final class NativeMemory implements AutoCloseable {
     private void look(Failures failures) {
         Snapshot snapshot = read();
         baseline = NativeMappings.common(baseline, snapshot.anonymous());
+        chosen.sort(Comparator.comparingLong(known -> known.range.start()));
         List<Chosen> kept = new ArrayList<>();
         List<Chosen> gone = new ArrayList<>();
         for (Chosen known : chosen) {
             (isUnchanged(known, snapshot) ? kept : gone).add(known);
         }
-        List<Chosen> added = open(newRanges(snapshot, kept, !gone.isEmpty()), failures);
-        chosen = new ArrayList<>(kept);
-        chosen.addAll(added);
+        List<Range> keptRanges = kept.stream().map(Chosen::range).toList();
+        List<Chosen> added = open(newRanges(snapshot, keptRanges, !gone.isEmpty()), failures);
         // Closed after the new ones were opened: what both contain stays marked, and keeps its merged pages.
-        gone.forEach(known -> unclosed.add(known.region));
-        closeGone(failures);
+        drop(gone);
+        closeDropped(failures);
         if (!added.isEmpty()) {
-            closeReplaced(failures);
+            drop(replaced(added));
+            closeDropped(failures);
         }
-        chosen.sort(Comparator.comparingLong(known -> known.range.start()));
+    }
+
+    private void drop(List<Chosen> gone) {
+        gone.forEach(known -> unclosed.add(known.region));
+        chosen.removeAll(Set.copyOf(gone));
     }
 
     /** Returns whether memory is still mapped where it was and still has its marks. */
@@ -225,13 +230,8 @@ public final class NativeMemory implements AutoCloseable {
         return NativeMappings.without(range, by).isEmpty();
     }
 
-    /**
-     * Returns the ranges to mark.
-     *
-     * @param isAnyGone whether memory that was marked before is gone, so that {@code realloc} may have moved it
-     */
-    private List<Range> newRanges(Snapshot snapshot, List<Chosen> kept, boolean isAnyGone) {
-        List<Range> known = kept.stream().map(Chosen::range).toList();
+    /** Returns the memory of native libraries that is not known and not used by regions of the program. */
+    private List<Range> choose(Snapshot snapshot, List<Range> known) {
         List<Range> found;
         try {
             found = mappings.choose(snapshot, known, baseline, Metaspace::ranges);
@@ -239,6 +239,16 @@ public final class NativeMemory implements AutoCloseable {
             throw kernel.proc.unreadable("self/pagemap", e);
         }
         found.removeIf(range -> table.isUsed(range.start(), range.end()));
+        return found;
+    }
+
+    /**
+     * Returns the ranges to mark.
+     *
+     * @param isAnyGone whether memory that was marked before is gone, so that {@code realloc} may have moved it
+     */
+    private List<Range> newRanges(Snapshot snapshot, List<Range> known, boolean isAnyGone) {
+        List<Range> found = choose(snapshot, known);
         if (!kernel.isOptedIn() && !kernel.recordsOnly) {
             foreign = NativeMappings.common(foreign, snapshot.mergeable());
             List<Range> marked = unregistered(snapshot.mergeable());
@@ -265,44 +275,38 @@ public final class NativeMemory implements AutoCloseable {
         List<Chosen> opened = new ArrayList<>();
         for (Range range : ranges) {
             failures.run(() -> {
+                unclosed.ensureCapacity(unclosed.size() + 1);
                 AdoptedState region =
                         AdoptedState.openYielding(kernel, AddressRange.between(range.start(), range.end()), REGION);
-                boolean isMarked = false;
-                try {
-                    MarkChange.applyUnrecorded(region.whole(), true, region.unmerge);
-                    governor.govern(region);
-                    opened.add(new Chosen(range, region, mappings.isChunk(range)));
-                    isMarked = true;
-                } finally {
-                    if (!isMarked) {
-                        unclosed.add(region);
-                    }
-                }
+                // Whatever fails from here on, the region is closed.
+                unclosed.add(region);
+                MarkChange.applyUnrecorded(region.whole(), true, region.unmerge);
+                governor.govern(region);
+                Chosen added = new Chosen(range, region, mappings.isChunk(range));
+                chosen.add(added);
+                unclosed.remove(region);
+                opened.add(added);
             });
         }
         return opened;
     }
 
-    /** Closes regions whose memory was replaced by other memory between reading the mappings and marking it. */
-    private void closeReplaced(Failures failures) {
+    /** Returns what was replaced by other memory between reading the mappings and marking it. */
+    private List<Chosen> replaced(List<Chosen> added) {
         Snapshot snapshot = read();
-        for (Chosen known : List.copyOf(chosen)) {
-            if (!isUnchanged(known, snapshot)) {
-                chosen.remove(known);
-                unclosed.add(known.region);
-            }
-        }
-        closeGone(failures);
+        return added.stream().filter(known -> !isUnchanged(known, snapshot)).toList();
     }
 
-    private void closeGone(Failures failures) {
+    private void closeDropped(Failures failures) {
         for (AdoptedState region : List.copyOf(unclosed)) {
-            failures.run(() -> {
-                governor.forget(region);
-                region.close(null);
-                unclosed.remove(region);
-            });
+            failures.run(() -> close(region));
         }
+    }
+
+    private void close(AdoptedState region) {
+        governor.forget(region);
+        region.close(null);
+        unclosed.remove(region);
     }
 
     /**
@@ -315,6 +319,7 @@ public final class NativeMemory implements AutoCloseable {
         try {
             return chosen.stream()
                     .map(known -> AddressRange.between(known.range.start(), known.range.end()))
+                    .sorted()
                     .toList();
         } finally {
             lock.unlock();
@@ -384,12 +389,13 @@ public final class NativeMemory implements AutoCloseable {
 
     private void closeAll() {
         Failures failures = new Failures();
-        chosen.forEach(known -> unclosed.add(known.region));
-        chosen = new ArrayList<>();
-        unclosed.stream()
-                .filter(region -> region.slot.is(Slot.PARTIAL))
-                .forEach(region -> failures.run(() -> unmarkAll(region)));
-        closeGone(failures);
+        drop(List.copyOf(chosen));
+        for (AdoptedState region : List.copyOf(unclosed)) {
+            failures.run(() -> {
+                unmarkUnwanted(region);
+                close(region);
+            });
+        }
         failures.throwFirst();
         governor.close();
         mappings.close();
@@ -399,9 +405,14 @@ public final class NativeMemory implements AutoCloseable {
      * Unmarks also what the region no longer wants: if opening a region that must never merge has failed, the kernel
      * may still have the mark.
      */
-    private void unmarkAll(AdoptedState region) {
-        if (!kernel.isOptedIn()) {
+    private void unmarkUnwanted(AdoptedState region) {
+        if (!region.isOpen() || region.slot.is(Slot.MARKED | Slot.DETACHED) || kernel.isOptedIn()) {
+            return;
+        }
+        try {
             MarkChange.applyUnrecorded(region.whole(), false, region.unmerge);
+        } catch (UnmappedRangeException e) {
+            Log.debug("memory was unmapped before its region was closed", e);
         }
     }
 

@@ -3,6 +3,7 @@
 package io.ksm4j.it.nativememory;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.jna.Function;
 import com.sun.jna.Native;
@@ -29,6 +30,7 @@ final class LibraryMemory {
 
     private static final int MIB = 1 << 20;
     private static final int MADV_MERGEABLE = 12;
+    private static final int MADV_UNMERGEABLE = 13;
     private static final int READ_WRITE = 3;
     private static final int PRIVATE_ANONYMOUS = 0x22;
     private static final int NO_ACCESS = 0;
@@ -87,6 +89,18 @@ final class LibraryMemory {
             @Override
             void check(LibraryMemory memory) {
                 memory.anInterruptedThreadLooks();
+            }
+        },
+        FAILED {
+            @Override
+            void check(LibraryMemory memory) {
+                memory.whatWasMarkedBeforeAFailureIsUnmarked();
+            }
+        },
+        NEVER_FAILED {
+            @Override
+            void check(LibraryMemory memory) {
+                memory.aMarkThatCouldNotBeRemovedIsRemovedLater();
             }
         };
 
@@ -367,5 +381,68 @@ final class LibraryMemory {
             memory.look();
             assertThat(memory.ranges()).containsExactlyInAnyOrder(chunk, more);
         }
+    }
+
+    private interface Advice {
+        void before(long address, long length, int advice);
+    }
+
+    private static final class AdviceFailed extends Error {
+        private static final long serialVersionUID = 1;
+    }
+
+    /** Returns a {@code Ksm} that does something before it advises the kernel. */
+    private Ksm ksm(Advice hook) {
+        return Ksm.with((KsmBackend) Proxy.newProxyInstance(
+                KsmBackend.class.getClassLoader(), new Class<?>[] {KsmBackend.class}, (proxy, method, arguments) -> {
+                    if (method.getName().equals("madvise")) {
+                        hook.before((long) arguments[0], (long) arguments[1], (int) arguments[2]);
+                    }
+                    return method.invoke(backend, arguments);
+                }));
+    }
+
+    private void whatWasMarkedBeforeAFailureIsUnmarked() {
+        int[] calls = {0};
+        Ksm failing = ksm((address, length, advice) -> {
+            if (advice == MADV_MERGEABLE && ++calls[0] == 2) {
+                throw new AdviceFailed();
+            }
+        });
+        try (NativeMemory memory = NativeMemory.adopt(failing, ON_REQUEST)) {
+            AddressRange first = malloc(40 * MIB);
+            AddressRange second = malloc(41 * MIB);
+            assertThatThrownBy(memory::look).isInstanceOf(AdviceFailed.class);
+            assertThat(calls[0]).isEqualTo(2);
+            assertThat(marked()).hasSize(1);
+            assertThat(memory.ranges()).isEqualTo(marked());
+
+            memory.look();
+
+            assertThat(memory.ranges()).containsExactlyInAnyOrder(first, second);
+            assertThat(marked()).isEqualTo(joined(first, second));
+        }
+        assertThat(marked()).isEmpty();
+        assertThat(ksm.registry().openRegions()).isZero();
+    }
+
+    private void aMarkThatCouldNotBeRemovedIsRemovedLater() {
+        AddressRange chunk = malloc(40 * MIB);
+        boolean[] fails = {false};
+        Ksm failing = ksm((address, length, advice) -> {
+            if (fails[0] && advice == MADV_UNMERGEABLE) {
+                fails[0] = false;
+                throw new AdviceFailed();
+            }
+        });
+        try (NativeMemory memory = NativeMemory.adopt(failing, ON_REQUEST)) {
+            fails[0] = true;
+            assertThatThrownBy(() -> failing.adopt(
+                            chunk.start(), chunk.length(), RegionOptions.DEFAULT.withMarking(Marking.NEVER)))
+                    .isInstanceOf(AdviceFailed.class);
+            assertThat(marked()).containsExactly(chunk);
+            assertThat(memory.ranges()).containsExactly(chunk);
+        }
+        assertThat(marked()).isEmpty();
     }
 }
