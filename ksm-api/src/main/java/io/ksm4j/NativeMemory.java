@@ -199,7 +199,7 @@ public final class NativeMemory implements AutoCloseable {
         drop(gone);
         closeDropped(failures);
         if (!added.isEmpty()) {
-            drop(replaced(added));
+            drop(replaced(added, keptRanges));
             closeDropped(failures);
         }
     }
@@ -213,7 +213,7 @@ public final class NativeMemory implements AutoCloseable {
     private boolean isUnchanged(Chosen known, Snapshot snapshot) {
         if (!known.region.isOpen()
                 || !isCovered(known.range, snapshot.anonymous())
-                || (known.isChunk && !mappings.isChunk(known.range))) {
+                || (known.isChunk ? !mappings.isChunk(known.range) : snapshot.hasStackIn(known.range))) {
             return false;
         }
         if (kernel.isOptedIn() || kernel.recordsOnly) {
@@ -292,9 +292,12 @@ public final class NativeMemory implements AutoCloseable {
     }
 
     /** Returns what was replaced by other memory between reading the mappings and marking it. */
-    private List<Chosen> replaced(List<Chosen> added) {
+    private List<Chosen> replaced(List<Chosen> added, List<Range> kept) {
         Snapshot snapshot = read();
-        return added.stream().filter(known -> !isUnchanged(known, snapshot)).toList();
+        List<Range> found = choose(snapshot, kept);
+        return added.stream()
+                .filter(known -> !isUnchanged(known, snapshot) || !isCovered(known.range, found))
+                .toList();
     }
 
     private void closeDropped(Failures failures) {

@@ -32,6 +32,7 @@ final class LibraryMemory {
     private static final int MADV_MERGEABLE = 12;
     private static final int MADV_UNMERGEABLE = 13;
     private static final int READ_WRITE = 3;
+    private static final int MAP_FIXED = 0x10;
     private static final int PRIVATE_ANONYMOUS = 0x22;
     private static final int NO_ACCESS = 0;
     private static final NativeMemoryOptions ON_REQUEST = NativeMemoryOptions.DEFAULT.withInterval(Duration.ZERO);
@@ -101,6 +102,18 @@ final class LibraryMemory {
             @Override
             void check(LibraryMemory memory) {
                 memory.aMarkThatCouldNotBeRemovedIsRemovedLater();
+            }
+        },
+        REPLACED {
+            @Override
+            void check(LibraryMemory memory) {
+                memory.aStackInPlaceOfTheMemoryIsUnmarked();
+            }
+        },
+        REPLACED_WHILE_OPTED_IN {
+            @Override
+            void check(LibraryMemory memory) {
+                memory.aStackIsNotMarkedByOptingOut();
             }
         };
 
@@ -444,5 +457,48 @@ final class LibraryMemory {
             assertThat(memory.ranges()).containsExactly(chunk);
         }
         assertThat(marked()).isEmpty();
+    }
+
+    /** Replaces memory by a stack with a guard page. */
+    private void replaceByStack(AddressRange memory) {
+        long address = Function.getFunction("c", "mmap").invokeLong(new Object[] {
+            new Pointer(memory.start()), memory.length(), READ_WRITE, PRIVATE_ANONYMOUS | MAP_FIXED, -1, 0L
+        });
+        assertThat(address).isEqualTo(memory.start());
+        assertThat(backend.mprotect(memory.start(), ksm.pageSize(), NO_ACCESS)).isZero();
+    }
+
+    private void aStackInPlaceOfTheMemoryIsUnmarked() {
+        AddressRange[] mapped = new AddressRange[1];
+        Ksm late = ksm((address, length, advice) -> {
+            if (mapped[0] != null && advice == MADV_MERGEABLE) {
+                replaceByStack(mapped[0]);
+                mapped[0] = null;
+            }
+        });
+        try (NativeMemory memory = NativeMemory.adopt(late, ON_REQUEST)) {
+            mapped[0] = map(5 * MIB);
+            memory.look();
+
+            assertThat(mapped[0]).isNull();
+            assertThat(memory.ranges()).isEmpty();
+            assertThat(marked()).isEmpty();
+        }
+    }
+
+    private void aStackIsNotMarkedByOptingOut() {
+        try (NativeMemory memory = adopt()) {
+            AddressRange mapped = map(5 * MIB);
+            memory.look();
+            assertThat(memory.ranges()).containsExactly(mapped);
+            ksm.process().markMergeable();
+            replaceByStack(mapped);
+            memory.look();
+
+            ksm.process().markUnmergeable();
+
+            assertThat(memory.ranges()).isEmpty();
+            assertThat(marked()).isEmpty();
+        }
     }
 }

@@ -94,6 +94,16 @@ public final class NativeMappings implements AutoCloseable {
             return ranges;
         }
 
+        /**
+         * {@return whether a range looks as if a stack had been mapped there: part of it may not have huge pages, or
+         * lies directly above inaccessible memory of the same range}
+         */
+        public boolean hasStackIn(Range range) {
+            return areas.stream()
+                    .filter(area -> area.range.overlaps(range))
+                    .anyMatch(area -> area.noHugePages || (area.behindInaccessible && area.range.start > range.start));
+        }
+
         /** {@return the memory that is marked mergeable, in order of address} */
         public List<Range> mergeable() {
             return mergeable;
