@@ -55,6 +55,11 @@ final class AgentPrograms {
                     byte[] bytes = new byte[8 << 20];
                     new java.util.Random(19).nextBytes(bytes);
                     java.nio.ByteBuffer buffer = java.nio.ByteBuffer.allocateDirect(bytes.length).put(bytes);
+                    java.util.List<byte[]> heap = new java.util.ArrayList<>();
+                    for (int i = 0; i < 3000; i++) {
+                        heap.add(new byte[32 << 10]);
+                    }
+                    System.gc();
                     System.out.println("up");
                     while (System.in.read() >= 0) {}
                     System.out.println(java.nio.ByteBuffer.wrap(bytes).equals(buffer.flip()));

@@ -23,7 +23,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -118,6 +120,28 @@ class AgentTest {
             assertThat(markedBytes(other)).isZero();
             assertThat(one.finish()).isZero();
             assertThat(other.finish()).isZero();
+        }
+    }
+
+    @Tag("long")
+    @ParameterizedTest
+    @MethodSource("jdks")
+    void noMemoryOfAnyCollectorIsMarked(Path jdk) throws Exception {
+        long chunk = 8 * MIB + Ksm.system().pageSize();
+        String flags = EndedProcess.run(List.of(jdk.resolve("bin/java").toString(), "-XX:+PrintFlagsFinal", "-version"))
+                .output();
+        List<String> collectors = Stream.of("G1", "Parallel", "Serial", "Z", "Shenandoah")
+                .filter(name -> flags.contains(" Use" + name + "GC "))
+                .toList();
+        assertThat(collectors).contains("G1", "Parallel", "Serial", "Z");
+        for (String collector : collectors) {
+            try (RunningJvm jvm = RunningJvm.start(
+                    programs.directBuffer(jdk, "-Xmx512m", "-XX:+Use" + collector + "GC", agent("merge=native")))) {
+                jvm.awaitLine("up");
+                attach(jvm, "--native");
+
+                assertThat(markedBytes(jvm)).as(collector).isEqualTo(chunk);
+            }
         }
     }
 

@@ -95,6 +95,7 @@ public final class OptionsHandler implements Function<String, Map<String, String
                 options.min().map(NativeMemoryOptions.DEFAULT::withMinSize).orElse(NativeMemoryOptions.DEFAULT);
         NativeMemory known = nativeMemory;
         if (known != null && known.isOpen() && known.options().equals(wanted)) {
+            known.look();
             process.markUnmergeable();
             return;
         }
