@@ -10,7 +10,6 @@ import io.ksm4j.MergeGovernor;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
 import io.ksm4j.benchmarks.GeneratedSection;
-import io.ksm4j.benchmarks.KsmdCpuTime;
 import io.ksm4j.benchmarks.Machine;
 import io.ksm4j.benchmarks.Target;
 import io.ksm4j.junit.RunningKsmd;
@@ -39,7 +38,6 @@ final class GovernorBenchmark {
     /** Without a governor, merging has ended after as many scans. */
     private static final int SCANS = 10;
 
-    private final KsmdCpuTime cpu = new KsmdCpuTime();
     private final Ksm ksm;
     private final RunningKsmd ksmd;
     private final List<MergeRegion> tenants;
@@ -51,7 +49,7 @@ final class GovernorBenchmark {
     }
 
     /** What merging does in one variant. */
-    private record Result(String variant, long records, long saved, double cpuSeconds) {
+    private record Result(String variant, long records, long saved) {
 
         double profitMib() {
             return (saved - records) / (double) MIB;
@@ -60,12 +58,11 @@ final class GovernorBenchmark {
         String row() {
             return String.format(
                     Locale.ROOT,
-                    "| %s | %.1f | %.1f | %.1f | %.1f |%n",
+                    "| %s | %.1f | %.1f | %.1f |%n",
                     variant,
                     saved / (double) MIB,
                     records / (double) MIB,
-                    profitMib(),
-                    cpuSeconds);
+                    profitMib());
         }
     }
 
@@ -101,18 +98,15 @@ final class GovernorBenchmark {
     }
 
     private String measure() {
-        double start = cpu.seconds();
         tenants.forEach(tenant -> tenant.markMergeable(0, SHARED));
         ksmd.awaitFullScans(SCANS);
-        Result shared = result("only what is equal is marked", start);
+        Result shared = result("only what is equal is marked");
 
-        start = cpu.seconds();
         tenants.forEach(MergeRegion::markMergeable);
         ksmd.awaitFullScans(SCANS);
-        Result all = result("then everything is marked", start);
+        Result all = result("then everything is marked");
 
         GovernorOptions onRequest = GovernorOptions.DEFAULT.withInterval(Duration.ZERO);
-        start = cpu.seconds();
         Result governed;
         try (MergeGovernor governor = MergeGovernor.start(ksm, onRequest)) {
             tenants.forEach(governor::govern);
@@ -123,32 +117,36 @@ final class GovernorBenchmark {
             }
             // Removes the records of what was unmarked.
             ksmd.awaitFullScans(1);
-            governed = result("then a governor decides", start);
+            governed = result("then a governor decides");
         }
         return String.format(
-                        Locale.ROOT,
-                        "Measured once on %s: %d regions of one JVM, each with %d MiB that all have and %d MiB that no"
-                                + " other has; `ksmd` scans without a pause.%n%n",
-                        Machine.describe(),
-                        TENANTS,
-                        SHARED / MIB,
-                        UNIQUE / MIB)
-                + "| | saved, MiB | records, MiB | what remains, MiB | CPU of `ksmd`, s |\n"
-                + "| --- | --- | --- | --- | --- |\n"
-                + shared.row()
-                + all.row()
-                + governed.row()
-                + "\n    "
-                + Target.minimum("governor-share-of-best", governed.profitMib() / shared.profitMib(), 0.9)
-                + "\n";
+                Locale.ROOT,
+                """
+                Measured once on %s.
+
+                %d regions of one JVM, each with %d MiB that all have and %d MiB that no other has:
+
+                | | saved, MiB | records, MiB | what remains, MiB |
+                | --- | --- | --- | --- |
+                %s%s%s
+                    %s
+                """,
+                Machine.describe(),
+                TENANTS,
+                SHARED / MIB,
+                UNIQUE / MIB,
+                shared.row(),
+                all.row(),
+                governed.row(),
+                Target.minimum("governor-share-of-best", governed.profitMib() / shared.profitMib(), 0.9));
     }
 
-    private Result result(String variant, double cpuBefore) {
+    private Result result(String variant) {
         // Of this process alone: others may merge at the same time.
         long saved = ksm.stats(tenants).values().stream()
                 .mapToLong(RegionStats::savedBytes)
                 .sum();
         long records = 64 * ProcessKsmStats.read().rmapItems().orElseThrow();
-        return new Result(variant, records, saved, cpu.seconds() - cpuBefore);
+        return new Result(variant, records, saved);
     }
 }
