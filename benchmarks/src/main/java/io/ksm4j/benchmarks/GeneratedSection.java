@@ -9,6 +9,22 @@ import java.nio.file.Path;
 /** The section of a page that a benchmark generates, between two comments that name the benchmark. */
 public record GeneratedSection(Path page, String benchmark) {
 
+    /**
+     * Prints what was measured, and writes it to the page below a root directory unless the run was disturbed. Returns
+     * the exit status.
+     */
+    public int publish(Path root, Disturbance disturbance, String results) throws IOException {
+        String text = "Measured on " + Machine.describe() + ".\n" + disturbance.describe() + ".\n\n" + results;
+        System.out.print(text);
+        String objection = disturbance.objection(page);
+        if (!objection.isEmpty()) {
+            System.err.println("benchmarks/run " + benchmark + ": " + objection);
+            return 1;
+        }
+        Files.writeString(root.resolve(page), replaced(root, text));
+        return 0;
+    }
+
     /** Returns the text of the page below a root directory with this section replaced. */
     public String replaced(Path root, String text) throws IOException {
         String before = Files.readString(root.resolve(page));

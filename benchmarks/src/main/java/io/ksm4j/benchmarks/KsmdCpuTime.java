@@ -14,7 +14,11 @@ public final class KsmdCpuTime {
     private final Path schedstat;
 
     public KsmdCpuTime() {
-        try (DirectoryStream<Path> processes = Files.newDirectoryStream(Path.of("/proc"), "[0-9]*")) {
+        this(Path.of("/proc"));
+    }
+
+    KsmdCpuTime(Path proc) {
+        try (DirectoryStream<Path> processes = Files.newDirectoryStream(proc, "[0-9]*")) {
             for (Path process : processes) {
                 Path name = process.resolve("comm");
                 if (Files.exists(name) && Files.readString(name).equals("ksmd\n")) {
@@ -23,9 +27,9 @@ public final class KsmdCpuTime {
                 }
             }
         } catch (IOException e) {
-            throw new UncheckedIOException("cannot search /proc for ksmd", e);
+            throw new UncheckedIOException("cannot search " + proc + " for ksmd", e);
         }
-        throw new IllegalStateException("ksmd is not in /proc: does this container show kernel threads?");
+        throw new IllegalStateException("ksmd is not in " + proc + ": does this container show kernel threads?");
     }
 
     /** Returns the CPU seconds since the machine started. */

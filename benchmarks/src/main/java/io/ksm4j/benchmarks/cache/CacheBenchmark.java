@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.benchmarks.cache;
 
+import io.ksm4j.benchmarks.Disturbance;
+import io.ksm4j.benchmarks.DisturbanceMeter;
 import io.ksm4j.benchmarks.GeneratedSection;
-import io.ksm4j.benchmarks.Machine;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.control.KsmSettings;
 import io.ksm4j.junit.RunningKsmd;
@@ -27,7 +28,10 @@ final class CacheBenchmark {
 
     private CacheBenchmark() {}
 
-    /** Measures one part or all of them. The arguments are the root of the repository and possibly a part. */
+    /**
+     * Measures one part or all of them, and updates the page unless the run of a part was disturbed. The arguments are
+     * the root of the repository and possibly a part.
+     */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
         String missing = missing();
@@ -37,19 +41,21 @@ final class CacheBenchmark {
         }
         Path directory = Files.createTempDirectory("ksm4j-cache");
         RunningKsmd lock = RunningKsmd.start();
+        int status = 0;
         try {
             for (String part : args.length == 1 ? PARTS : List.of(args[1])) {
                 System.out.println("Measuring " + part);
-                String text = "Measured on " + Machine.describe() + ".\n\n"
-                        + measure(part, directory).text();
-                System.out.print(text);
+                DisturbanceMeter meter = DisturbanceMeter.start();
+                String text = measure(part, directory).text();
+                Disturbance disturbance = meter.stop();
                 GeneratedSection section = new GeneratedSection(Path.of("docs", "cache-server.md"), "cache " + part);
-                Files.writeString(root.resolve(section.page()), section.replaced(root, text));
+                status = Math.max(status, section.publish(root, disturbance, text));
             }
         } finally {
             lock.close();
             delete(directory);
         }
+        System.exit(status);
     }
 
     private static ReportPart measure(String part, Path directory) throws Exception {

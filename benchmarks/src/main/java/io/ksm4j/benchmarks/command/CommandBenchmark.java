@@ -4,8 +4,9 @@ package io.ksm4j.benchmarks.command;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.benchmarks.ChildProcess;
+import io.ksm4j.benchmarks.Disturbance;
+import io.ksm4j.benchmarks.DisturbanceMeter;
 import io.ksm4j.benchmarks.GeneratedSection;
-import io.ksm4j.benchmarks.Machine;
 import io.ksm4j.benchmarks.Median;
 import io.ksm4j.benchmarks.Target;
 import io.ksm4j.benchmarks.heap.DataHoldingJvm;
@@ -55,18 +56,22 @@ final class CommandBenchmark {
         }
     }
 
-    /** Measures everything and updates the page. The argument is the root of the repository. */
+    /**
+     * Measures everything and updates the page, unless the run was disturbed. The argument is the root of the
+     * repository.
+     */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
         CommandBenchmark command = new CommandBenchmark(root.resolve("ksm-tools"));
-        StringBuilder text = new StringBuilder("Measured on " + Machine.describe() + ".\n\n");
+        StringBuilder text = new StringBuilder();
+        DisturbanceMeter meter = DisturbanceMeter.start();
         try (RunningKsmd ksmd = RunningKsmd.start()) {
             text.append(command.status(31)).append(command.estimate(ksmd, 1L << 30, 7));
         }
         text.append('\n').append(command.estimateOfReserved(7));
+        Disturbance disturbance = meter.stop();
         GeneratedSection section = new GeneratedSection(Path.of("docs", "command.md"), "command");
-        Files.writeString(root.resolve(section.page()), section.replaced(root, text.toString()));
-        System.out.print(text);
+        System.exit(section.publish(root, disturbance, text.toString()));
     }
 
     /** Measures the duration of {@code ksm status} in milliseconds, with each JDK in turn. */

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.benchmarks.performance;
 
+import io.ksm4j.benchmarks.Disturbance;
 import io.ksm4j.benchmarks.GeneratedSection;
 import io.ksm4j.benchmarks.Machine;
 import io.ksm4j.benchmarks.PartReport;
@@ -20,12 +21,13 @@ import java.util.stream.Collectors;
 record PerformancePage(Path root) {
 
     private static final Path DOCS = Path.of("docs");
-    private static final Path PAGE = DOCS.resolve("performance.md");
+    static final Path PAGE = DOCS.resolve("performance.md");
 
     /** Replaces the section of a part, its plots, and the summary. */
-    void write(String name, String measuredBy, PartReport report) throws IOException {
+    void write(String name, String measuredBy, Disturbance disturbance, PartReport report) throws IOException {
         String targets = report.targets().stream().map(Target::toString).collect(Collectors.joining("\n"));
-        String part = "Measured on " + Machine.describe() + ",\nby `" + measuredBy + "`.\n\n"
+        String part = "Measured on " + Machine.describe() + ",\nby `" + measuredBy + "`.\n"
+                + disturbance.describe() + ".\n\n"
                 + report.text().strip() + "\n\n```text\n" + targets + "\n```\n";
         Files.writeString(root.resolve(PAGE), section(" " + name).replaced(root, part));
         Files.writeString(root.resolve(PAGE), section("").replaced(root, summary()));

@@ -6,8 +6,9 @@ import io.ksm4j.HugePages;
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.benchmarks.Disturbance;
+import io.ksm4j.benchmarks.DisturbanceMeter;
 import io.ksm4j.benchmarks.GeneratedSection;
-import io.ksm4j.benchmarks.Machine;
 import io.ksm4j.benchmarks.Target;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.RunningKsmd;
@@ -15,7 +16,6 @@ import io.ksm4j.pool.MergeBlock;
 import io.ksm4j.pool.MergePool;
 import io.ksm4j.stats.RegionStats;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -58,18 +58,23 @@ final class PoolBenchmark {
         this.ksmd = ksmd;
     }
 
-    /** Measures everything and updates the page. The argument is the root of the repository. */
+    /**
+     * Measures everything and updates the page, unless the run was disturbed. The argument is the root of the
+     * repository.
+     */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
-        StringBuilder text = new StringBuilder("Measured on " + Machine.describe() + ".\n\n");
+        StringBuilder text = new StringBuilder();
+        Disturbance disturbance;
         try (RunningKsmd ksmd = RunningKsmd.start()) {
+            DisturbanceMeter meter = DisturbanceMeter.start();
             PoolBenchmark pool = new PoolBenchmark(ksmd);
             text.append(pool.time(ROUNDS, CALLS)).append('\n').append(pool.sharing(ROUNDS, 20_000));
             text.append('\n').append(pool.memory(SIZES, COPIES));
+            disturbance = meter.stop();
         }
         GeneratedSection section = new GeneratedSection(Path.of("docs", "pool.md"), "pool");
-        Files.writeString(root.resolve(section.page()), section.replaced(root, text.toString()));
-        System.out.print(text);
+        System.exit(section.publish(root, disturbance, text.toString()));
     }
 
     /** Measures allocating, filling and freeing a block, alternating with filling and discarding pages of a region. */

@@ -4,6 +4,8 @@ package io.ksm4j.benchmarks.tuning;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.MergeRegion;
+import io.ksm4j.benchmarks.Disturbance;
+import io.ksm4j.benchmarks.DisturbanceMeter;
 import io.ksm4j.benchmarks.KsmdCpuTime;
 import io.ksm4j.benchmarks.Machine;
 import io.ksm4j.control.KsmDaemon;
@@ -58,11 +60,16 @@ final class TuningBenchmark {
         this.lock = lock;
     }
 
-    /** Measures everything and updates the page. The argument is the root of the repository. */
+    /**
+     * Measures everything and updates the page, unless the run was disturbed. The argument is the root of the
+     * repository.
+     */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
         List<TuningSample> samples = new ArrayList<>();
+        Disturbance disturbance;
         try (RunningKsmd lock = RunningKsmd.start()) {
+            DisturbanceMeter meter = DisturbanceMeter.start();
             TuningBenchmark tuning = new TuningBenchmark(lock);
             for (int round = 1; round <= ROUNDS; round++) {
                 samples.addAll(tuning.run(DATA, TuningDriver.FULL_TILT, round, LIMIT, SHORTLY_AFTER)
@@ -79,10 +86,17 @@ final class TuningBenchmark {
                                 .samples());
                 }
             }
+            disturbance = meter.stop();
         }
-        TuningReport report = new TuningReport(Machine.describe(), samples);
-        report.write(root);
+        TuningReport report = new TuningReport(Machine.describe() + ". " + disturbance.describe(), samples);
+        System.out.println(report.table());
         report.targets().forEach(System.out::println);
+        String objection = disturbance.objection(TuningReport.PAGE);
+        if (!objection.isEmpty()) {
+            System.err.println("benchmarks/run tuning: " + objection);
+            System.exit(1);
+        }
+        report.write(root);
     }
 
     /**

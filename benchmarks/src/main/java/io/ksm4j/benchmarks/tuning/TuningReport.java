@@ -22,7 +22,9 @@ record TuningReport(String machine, List<TuningSample> samples) {
 
     private static final Path CSV = Path.of("docs", "data", "tuning.csv");
     private static final Path SVG = Path.of("docs", "tuning.svg");
-    private static final GeneratedSection SECTION = new GeneratedSection(Path.of("docs", "tuning.md"), "tuning");
+    static final Path PAGE = Path.of("docs", "tuning.md");
+
+    private static final GeneratedSection SECTION = new GeneratedSection(PAGE, "tuning");
 
     private static final double FIRST_SECOND = 0.1;
     private static final double LAST_SECOND = 200;
