@@ -131,10 +131,15 @@ final class MemoryLimits {
                         of.limitText + ByteCount.text(limit) + of.usedText + ByteCount.text(used) + of.remedy);
     }
 
-    private @Nullable KsmException machine(FailedCall call) {
+    /** {@return the size of the memory and swap of this machine; the largest number if it cannot be read} */
+    long ofMachine() {
         long memory = kilobytes("meminfo", "MemTotal:");
-        long all = memory + Math.max(0, kilobytes("meminfo", "SwapTotal:"));
-        return memory == UNKNOWN || call.length() <= all
+        return memory == UNKNOWN ? Long.MAX_VALUE : memory + Math.max(0, kilobytes("meminfo", "SwapTotal:"));
+    }
+
+    private @Nullable KsmException machine(FailedCall call) {
+        long all = ofMachine();
+        return call.length() <= all
                 ? null
                 : new MemoryLimitExceededException(
                         call,

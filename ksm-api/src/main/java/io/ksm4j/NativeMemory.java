@@ -43,6 +43,9 @@ import org.jspecify.annotations.Nullable;
  *       above inaccessible memory, as stacks do.
  * </ul>
  *
+ * <p>What is larger than the memory and swap of the machine together is not marked: it is address space that a library
+ * has reserved, and {@code ksmd} may take very long to scan it.
+ *
  * <p>Smaller requests come from heaps of {@code malloc}, which are not marked: they also contain data of the JVM, and
  * equal data rarely has equal offsets there.
  *
@@ -78,6 +81,7 @@ public final class NativeMemory implements AutoCloseable {
     private final NativeMemoryOptions options;
     private final MergeGovernor governor;
     private final NativeMappings mappings;
+    private final long maxSize;
     private final @Nullable RepeatedTask task;
 
     /** Guards the fields that follow. */
@@ -99,6 +103,7 @@ public final class NativeMemory implements AutoCloseable {
     private NativeMemory(Kernel kernel, NativeMemoryOptions options) {
         this.kernel = kernel;
         this.mappings = kernel.proc.nativeMappings(kernel.pageSize, options.minSize());
+        this.maxSize = new MemoryLimits(kernel.proc).ofMachine();
         this.options = options;
         this.governor = new MergeGovernor(kernel, options.governor().withInterval(Duration.ZERO));
         this.task =
@@ -238,7 +243,7 @@ public final class NativeMemory implements AutoCloseable {
         } catch (IOException e) {
             throw kernel.proc.unreadable("self/pagemap", e);
         }
-        found.removeIf(range -> table.isUsed(range.start(), range.end()));
+        found.removeIf(range -> range.length() > maxSize || table.isUsed(range.start(), range.end()));
         return found;
     }
 

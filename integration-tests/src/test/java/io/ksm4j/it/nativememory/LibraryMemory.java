@@ -29,10 +29,12 @@ import org.awaitility.Awaitility;
 final class LibraryMemory {
 
     private static final int MIB = 1 << 20;
+    private static final long TIB = 1L << 40;
     private static final int MADV_MERGEABLE = 12;
     private static final int MADV_UNMERGEABLE = 13;
     private static final int READ_WRITE = 3;
     private static final int MAP_FIXED = 0x10;
+    private static final int MAP_NORESERVE = 0x4000;
     private static final int PRIVATE_ANONYMOUS = 0x22;
     private static final int NO_ACCESS = 0;
     private static final NativeMemoryOptions ON_REQUEST = NativeMemoryOptions.DEFAULT.withInterval(Duration.ZERO);
@@ -114,6 +116,12 @@ final class LibraryMemory {
             @Override
             void check(LibraryMemory memory) {
                 memory.aStackIsNotMarkedByOptingOut();
+            }
+        },
+        HUGE {
+            @Override
+            void check(LibraryMemory memory) {
+                memory.reservedAddressesAreNotMarked();
             }
         };
 
@@ -499,6 +507,16 @@ final class LibraryMemory {
 
             assertThat(memory.ranges()).isEmpty();
             assertThat(marked()).isEmpty();
+        }
+    }
+
+    private void reservedAddressesAreNotMarked() {
+        try (NativeMemory memory = adopt()) {
+            long address = backend.mmap(32 * TIB, READ_WRITE, PRIVATE_ANONYMOUS | MAP_NORESERVE);
+            assertThat(address).isPositive();
+            memory.look();
+
+            assertThat(memory.ranges()).isEmpty();
         }
     }
 }
