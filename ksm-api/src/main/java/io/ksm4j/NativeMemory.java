@@ -257,14 +257,14 @@ public final class NativeMemory implements AutoCloseable {
         if (!kernel.isOptedIn() && !kernel.recordsOnly) {
             foreign = NativeMappings.common(foreign, snapshot.mergeable());
             List<Range> marked = unregistered(snapshot.mergeable());
+            found.removeIf(
+                    range -> !NativeMappings.common(List.of(range), foreign).isEmpty());
             List<Range> byOthers = new ArrayList<>();
             for (Range range : found) {
                 boolean hasGrown = known.stream().anyMatch(before -> before.end() == range.start());
                 boolean isMarked =
                         !NativeMappings.common(List.of(range), marked).isEmpty();
-                boolean isForeign =
-                        !NativeMappings.common(List.of(range), foreign).isEmpty();
-                if (isForeign || (isMarked && !isAnyGone && !hasGrown)) {
+                if (isMarked && !isAnyGone && !hasGrown) {
                     byOthers.add(range);
                 }
             }

@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.sun.jna.Function;
 import com.sun.jna.Native;
 import com.sun.jna.Pointer;
+import com.sun.management.ThreadMXBean;
 import io.ksm4j.AddressRange;
 import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
@@ -18,6 +19,7 @@ import io.ksm4j.RegionOptions;
 import io.ksm4j.it.fixtures.TestedBackends;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.tck.Mapping;
+import java.lang.management.ManagementFactory;
 import java.lang.reflect.Proxy;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -122,6 +124,12 @@ final class LibraryMemory {
             @Override
             void check(LibraryMemory memory) {
                 memory.reservedAddressesAreNotMarked();
+            }
+        },
+        LOOKS {
+            @Override
+            void check(LibraryMemory memory) {
+                memory.looksDoNotAccumulate();
             }
         };
 
@@ -518,5 +526,28 @@ final class LibraryMemory {
 
             assertThat(memory.ranges()).isEmpty();
         }
+    }
+
+    private void looksDoNotAccumulate() {
+        for (int i = 0; i < 100; i++) {
+            AddressRange chunk = malloc(2 * MIB);
+            backend.madvise(chunk.start(), chunk.length(), MADV_MERGEABLE);
+        }
+        try (NativeMemory memory = adopt()) {
+            allocatedByLooks(memory);
+            long before = allocatedByLooks(memory);
+            allocatedByLooks(memory);
+
+            assertThat(allocatedByLooks(memory)).isLessThan(2 * before);
+        }
+    }
+
+    private static long allocatedByLooks(NativeMemory memory) {
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long before = threads.getCurrentThreadAllocatedBytes();
+        for (int i = 0; i < 100; i++) {
+            memory.look();
+        }
+        return threads.getCurrentThreadAllocatedBytes() - before;
     }
 }
