@@ -47,7 +47,8 @@ import org.jspecify.annotations.Nullable;
  * has reserved, and {@code ksmd} may take very long to scan it.
  *
  * <p>Smaller requests come from heaps of {@code malloc}, which are not marked: they also contain data of the JVM, and
- * equal data rarely has equal offsets there.
+ * equal data rarely has equal offsets there. Only those of glibc are recognized; with another {@code malloc}, memory
+ * that the JVM itself requests may be marked.
  *
  * <p>Marked memory is in the {@link MergeRegistry} with the owner {@code native memory}. Memory in which the program
  * has opened regions is left to the program, and a region with {@link Marking#NEVER} may be opened over marked memory,

@@ -126,6 +126,12 @@ final class LibraryMemory {
                 memory.reservedAddressesAreNotMarked();
             }
         },
+        HEAPS {
+            @Override
+            void check(LibraryMemory memory) throws InterruptedException {
+                memory.heapsOfMallocAreNotMarked();
+            }
+        },
         LOOKS {
             @Override
             void check(LibraryMemory memory) {
@@ -525,6 +531,29 @@ final class LibraryMemory {
             memory.look();
 
             assertThat(memory.ranges()).isEmpty();
+        }
+    }
+
+    private void heapsOfMallocAreNotMarked() throws InterruptedException {
+        try (NativeMemory memory = adopt()) {
+            CountDownLatch ready = new CountDownLatch(4);
+            CountDownLatch end = new CountDownLatch(1);
+            for (int i = 0; i < 4; i++) {
+                Thread thread = new Thread(() -> {
+                    for (int size = 0; size < 4 * MIB; size += 100_000) {
+                        Native.malloc(100_000);
+                    }
+                    ready.countDown();
+                    await(end);
+                });
+                thread.setDaemon(true);
+                thread.start();
+            }
+            ready.await();
+            memory.look();
+
+            assertThat(marked()).isEmpty();
+            end.countDown();
         }
     }
 

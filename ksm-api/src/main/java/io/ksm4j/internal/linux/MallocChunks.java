@@ -26,6 +26,9 @@ import java.nio.file.Path;
  */
 public final class MallocChunks implements AutoCloseable {
 
+    /** What glibc reserves for a heap, at a multiple of this length (HEAP_MAX_SIZE). */
+    static final long HEAP = 64 << 20;
+
     private static final long FLAGS = 7;
     private static final long IS_MMAPPED = 2;
 
@@ -33,7 +36,7 @@ public final class MallocChunks implements AutoCloseable {
     private final RandomAccessFile memory;
 
     private final long pageSize;
-    private final ByteBuffer header = ByteBuffer.allocate(16).order(ByteOrder.nativeOrder());
+    private final ByteBuffer header = ByteBuffer.allocate(32).order(ByteOrder.nativeOrder());
 
     /**
      * Opens the memory of a process.
@@ -54,19 +57,43 @@ public final class MallocChunks implements AutoCloseable {
      * @return bytes, a multiple of the page size; 0 if no chunk starts there
      */
     public long lengthAt(long address, long end) {
-        try {
-            memory.seek(address);
-            if (memory.read(header.array()) != header.capacity()) {
-                return 0;
-            }
-        } catch (IOException e) {
-            // The memory was unmapped in the meantime.
+        if (!read(address)) {
             return 0;
         }
         long before = header.getLong(0);
         long length = header.getLong(8) & ~FLAGS;
         boolean isMapped = (header.getLong(8) & FLAGS) == IS_MMAPPED;
         return before == 0 && isMapped && length > 0 && length % pageSize == 0 && length <= end - address ? length : 0;
+    }
+
+    /**
+     * {@return whether a heap of {@code malloc} for small requests starts at an address} It begins with the addresses
+     * of its arena and of the heap before, its size, and how much of it is accessible. The first heap of an arena
+     * contains the arena.
+     */
+    boolean isHeapAt(long address) {
+        if (!read(address)) {
+            return false;
+        }
+        long arena = header.getLong(0);
+        long before = header.getLong(8);
+        long size = header.getLong(16);
+        long accessible = header.getLong(24);
+        return (before == 0 ? arena > address && arena < address + pageSize : arena > 0 && before % HEAP == 0)
+                && size > 0
+                && size % pageSize == 0
+                && size <= accessible
+                && accessible <= HEAP;
+    }
+
+    private boolean read(long address) {
+        try {
+            memory.seek(address);
+            return memory.read(header.array()) == header.capacity();
+        } catch (IOException e) {
+            // The memory was unmapped in the meantime.
+            return false;
+        }
     }
 
     @Override

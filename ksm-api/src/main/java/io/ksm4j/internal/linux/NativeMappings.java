@@ -20,7 +20,8 @@ import java.util.function.Supplier;
  *       garbage collector's threads of 1 MiB, which are left out by their length
  *   <li>other memory that was mapped after a baseline was taken. The JVM reserves the memory of its heap, its collector
  *       and its code when it starts; what it maps later are stacks, which have an inaccessible page below them or may
- *       not have huge pages, and metaspace, which the JVM is asked for
+ *       not have huge pages, heaps of {@code malloc}, which have a header too, and metaspace, which the JVM is asked
+ *       for
  * </ul>
  */
 public final class NativeMappings implements AutoCloseable {
@@ -165,7 +166,7 @@ public final class NativeMappings implements AutoCloseable {
                     }
                     boolean isStack = area.noHugePages || (area.behindInaccessible && at == area.range.start);
                     if (at < end && !isStack) {
-                        others.addAll(without(new Range(at, end), baseline));
+                        without(new Range(at, end), baseline).forEach(rest -> others.addAll(withoutHeaps(rest)));
                     }
                 }
             }
@@ -179,6 +180,20 @@ public final class NativeMappings implements AutoCloseable {
         }
         chosen.sort(Comparator.comparingLong(Range::start));
         return chosen;
+    }
+
+    /** Returns the parts of a range that are not in heaps of {@code malloc}. */
+    private List<Range> withoutHeaps(Range range) {
+        if (range.length() < minLength) {
+            return List.of(range);
+        }
+        List<Range> heaps = new ArrayList<>();
+        for (long start = range.start & -MallocChunks.HEAP; start < range.end; start += MallocChunks.HEAP) {
+            if (chunks.isHeapAt(start)) {
+                heaps.add(new Range(start, start + MallocChunks.HEAP));
+            }
+        }
+        return without(range, heaps);
     }
 
     /** Returns only the chunks, as of another process, of which no baseline was taken. */

@@ -124,6 +124,25 @@ class NativeMappingsTest {
     }
 
     @Test
+    void heapsOfMallocAreLeftOut() throws IOException {
+        memory(60, 70);
+        heap(64, 64 * MIB + 0x30, 0);
+        mapping(70, 128, "---p", "mr", "");
+        memory(140, 150);
+        memory(188, 256);
+        heap(192, 64 * MIB + 0x30, 64 * MIB);
+        memory(320, 330);
+        heap(320, 64 * MIB, 0);
+
+        assertThat(chosen(List.of(), List.of(), List.of())).containsExactly("60-64", "140-150", "188-192", "320-330");
+    }
+
+    private void heap(long start, long arena, long before) throws IOException {
+        header(start * MIB, arena, before);
+        header(start * MIB + 16, 5 * MIB, 6 * MIB);
+    }
+
+    @Test
     void queuesOfTheCollectorAreLeftOut() throws IOException {
         smaps.append("100000-201000 rw-p 00000000 00:00 0 \nRss: 0 kB\nPss: 0 kB\nVmFlags: rd wr mr\n");
         header(MIB, 0, MIB + PAGE | 2);
