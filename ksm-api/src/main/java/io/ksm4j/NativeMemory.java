@@ -56,9 +56,11 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Libraries allocate and free memory without telling anyone. Therefore {@link #look()} looks again at all mappings,
  * by itself in every {@link NativeMemoryOptions#interval()}. Memory that was freed has lost its mark in the kernel, and
- * its addresses may already be used for something else, so it is only forgotten. Memory that {@code realloc} has moved
- * or enlarged is recognized by the mark that it has kept. A mark that a library sets by itself is kept when this object
- * is closed, unless it was set while other marked memory disappeared.
+ * its addresses may already be used for something else; what is there is left unmarked. Memory that {@code realloc} has
+ * moved or enlarged is recognized by the mark that it has kept. A mark that a library sets by itself is kept when this
+ * object is closed, unless the library set it on addresses, or at a time, at which other marked memory disappeared.
+ *
+ * <p>A {@link Ksm#fallback()} cannot adopt marked memory, as it cannot adopt that of any other {@code Ksm}.
  *
  * <p>Thread-safe.
  *

@@ -42,7 +42,7 @@ class CountsTest {
 
     private static final Path FILE = Path.of("src/test/resources/io/ksm4j/it/counts/counts.txt");
 
-    /** The version of Java, and the number of files in {@code /sys/kernel/mm/ksm}, that the committed counts are for. */
+    /** The version of Java, and the number of files in {@code /sys/kernel/mm/ksm}, of the committed counts. */
     private static final int JAVA = 25;
 
     private static final int FILES = 24;

@@ -84,7 +84,7 @@ public final class OptionsHandler implements Function<String, Map<String, String
         process.markUnmergeable();
         try {
             closeNative();
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             optInAgain(process, wasOptedIn, e);
             throw e;
         }
@@ -104,7 +104,7 @@ public final class OptionsHandler implements Function<String, Map<String, String
         try {
             process.markUnmergeable();
             closeNative();
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             optInAgain(process, wasOptedIn, e);
             try {
                 opened.close();
@@ -116,7 +116,7 @@ public final class OptionsHandler implements Function<String, Map<String, String
         nativeMemory = opened;
     }
 
-    private static void optInAgain(ProcessMerging process, boolean wasOptedIn, RuntimeException cause) {
+    private static void optInAgain(ProcessMerging process, boolean wasOptedIn, Throwable cause) {
         try {
             if (wasOptedIn) {
                 process.markMergeable();
