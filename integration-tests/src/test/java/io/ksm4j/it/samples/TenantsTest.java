@@ -75,7 +75,23 @@ class TenantsTest {
                 .containsPattern("(?m)^target tenants.further-tenant-jvms measured 0\\.\\d+ goal 0.03 (met|missed)$");
         assertThat(svg)
                 .content()
-                .contains("tenants are class loaders", "tenants are JVMs", "with ksm4j", "process opted in, heap");
+                .contains(
+                        ">tenants<",
+                        "tenants are class loaders",
+                        "tenants are JVMs",
+                        "with ksm4j",
+                        "process opted in, direct memory",
+                        ">without<",
+                        "process opted in, heap");
+        assertThat(directory.resolve("plot-time.svg"))
+                .content()
+                .contains(
+                        ">seconds<",
+                        "tenants are class loaders",
+                        "tenants are JVMs",
+                        "with ksm4j",
+                        "process opted in, direct memory")
+                .doesNotContain(">without<", "process opted in, heap");
     }
 
     /** Returns the cost of each additional tenant in percent of its data, from the table under this heading. */

@@ -6,10 +6,10 @@ package io.ksm4j.samples.tenants;
 enum StorageVariant {
     /** In a merge region. */
     KSM4J("with ksm4j"),
-    /** In a direct buffer; nothing merges. */
-    PLAIN("without"),
     /** In a direct buffer of a process that has opted in as a whole. */
     OPTED_IN("process opted in, direct memory"),
+    /** In a direct buffer; nothing merges. */
+    PLAIN("without"),
     /** In arrays on the heap of a process that has opted in as a whole. */
     OPTED_IN_HEAP("process opted in, heap");
 
@@ -23,8 +23,14 @@ enum StorageVariant {
         return label;
     }
 
-    boolean merges() {
+    /** Returns whether {@code ksmd} scans the data. */
+    boolean isMergeable() {
         return this != PLAIN;
+    }
+
+    /** Returns whether equal data lies at equal offsets in its pages, so that it merges. */
+    boolean merges() {
+        return this == KSM4J || this == OPTED_IN;
     }
 
     boolean optsIn() {

@@ -11,8 +11,9 @@ import io.ksm4j.samples.tenants.TenantRun.Arrival;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Function;
 
-/** Prints the tables and targets, and draws the plot. */
+/** Prints the tables and targets, and draws the plots. */
 final class TenantReport {
 
     private static final double GOAL = 0.03;
@@ -67,39 +68,54 @@ final class TenantReport {
         }
     }
 
-    String svg() {
-        double seconds = runs.stream()
+    String svgByTenants() {
+        int tenants = runs.get(0).arrivals.size();
+        return svg(
+                "Memory used for tenants, each with the same %.0f MiB of data",
+                new Axis("tenants", 0, tenants, false), runs, TenantReport::pointsByTenants);
+    }
+
+    /** Returns the plot of the variants that merge. The others would stretch both axes. */
+    String svgOverTime() {
+        List<TenantRun> merging =
+                runs.stream().filter(run -> run.variant.merges()).toList();
+        double seconds = merging.stream()
                 .mapToDouble(run -> run.samples.get(run.samples.size() - 1).seconds())
                 .max()
                 .orElseThrow();
-        double maxMebibytes = runs.stream()
-                .flatMap(run -> run.samples.stream())
-                .mapToDouble(sample -> sample.memory().data() / MEBIBYTE)
+        return svg(
+                "Tenants arrive, each with the same %.0f MiB of data",
+                new Axis("seconds", 0, seconds, false), merging, TenantReport::pointsOverTime);
+    }
+
+    private String svg(String title, Axis x, List<TenantRun> drawn, Function<TenantRun, List<Point>> points) {
+        double maxMebibytes = drawn.stream()
+                .flatMap(run -> points.apply(run).stream())
+                .mapToDouble(Point::y)
                 .max()
                 .orElseThrow();
         List<Panel> panels = new ArrayList<>();
         for (TenantHost host : TenantHost.values()) {
-            List<Line> lines = runs.stream()
+            List<Line> lines = drawn.stream()
                     .filter(run -> run.host == host)
-                    .map(TenantReport::line)
+                    .map(run -> new Line(run.variant.label(), points.apply(run)))
                     .toList();
             panels.add(new Panel(
                     new Axis("MiB used for data, tenants are " + host.label(), 0, maxMebibytes, false), lines));
         }
-        return new Plot(
-                        String.format(
-                                Locale.ROOT, "Tenants arrive, each with the same %.0f MiB of data", size / MEBIBYTE),
-                        new Axis("seconds", 0, seconds, false),
-                        panels)
-                .svg();
+        return new Plot(String.format(Locale.ROOT, title, size / MEBIBYTE), x, panels).svg();
     }
 
-    private static Line line(TenantRun run) {
-        return new Line(
-                run.variant.label(),
-                run.samples.stream()
-                        .map(sample ->
-                                new Point(sample.seconds(), sample.memory().data() / MEBIBYTE))
-                        .toList());
+    private static List<Point> pointsByTenants(TenantRun run) {
+        List<Point> points = new ArrayList<>(List.of(new Point(0, 0)));
+        run.arrivals.forEach(arrival ->
+                points.add(new Point(arrival.tenants(), arrival.memory().data() / MEBIBYTE)));
+        return points;
+    }
+
+    private static List<Point> pointsOverTime(TenantRun run) {
+        return run.samples.stream()
+                .map(sample -> new Point(sample.seconds(), sample.memory().data() / MEBIBYTE))
+                .toList();
     }
 }

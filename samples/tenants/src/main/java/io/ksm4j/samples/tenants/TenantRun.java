@@ -57,7 +57,7 @@ final class TenantRun implements AutoCloseable {
                     jvms.add(new RunningJvm(variant, data, host == TenantHost.JVMS ? 1 : tenants));
                 }
                 jvms.get(jvms.size() - 1).loadTenant();
-                boolean isSettled = !variant.merges() || ksmd.awaitSettled();
+                boolean isSettled = !variant.isMergeable() || ksmd.awaitSettled();
                 TimeUnit.NANOSECONDS.sleep(next - System.nanoTime());
                 ProcessMemory memory = memory();
                 arrivals.add(new Arrival(i, memory, memory.data() - before, isSettled));

@@ -55,7 +55,11 @@ public final class Tenants implements Callable<Integer> {
             description = "size of each tenant's data, 1m to 1g (default: all of FILE, or 256m)")
     private Optional<Long> size = Optional.empty();
 
-    @Option(names = "--svg", paramLabel = "SVG", description = "file to write the plot to (default: ${DEFAULT-VALUE})")
+    @Option(
+            names = "--svg",
+            paramLabel = "SVG",
+            description = "file to write the plot to (default: ${DEFAULT-VALUE}); the plot over time is written beside"
+                    + " it, to a file whose name ends in -time.svg")
     private Path svg = Path.of("tenants.svg");
 
     @Option(
@@ -117,8 +121,11 @@ public final class Tenants implements Callable<Integer> {
                 }
             }
         }
-        Files.writeString(svg, report.svg());
-        System.out.println("\nmemory over time: " + svg);
+        Files.writeString(svg, report.svgByTenants());
+        Path svgOverTime = svg.resolveSibling(svg.getFileName().toString().replaceFirst("(\\.svg)?$", "-time.svg"));
+        Files.writeString(svgOverTime, report.svgOverTime());
+        System.out.println("\nmemory by number of tenants: " + svg);
+        System.out.println("memory over time, of what merges: " + svgOverTime);
         report.printTargets();
         return 0;
     }
