@@ -7,11 +7,13 @@ import io.ksm4j.KsmException;
 import io.ksm4j.KsmSupport;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.tools.linux.BackendSearch;
+import io.ksm4j.tools.linux.MallocArenas;
 import io.ksm4j.tools.linux.ProcessStatus;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /** Checks what this JVM can do, by trying it. */
 final class JvmChecks {
@@ -21,6 +23,7 @@ final class JvmChecks {
     List<Check> all() {
         List<Check> checks = new ArrayList<>();
         checks.add(java());
+        checks.add(malloc());
         BackendSearch search = BackendSearch.find();
         checks.add(backend(search));
         search.backend().ifPresent(backend -> {
@@ -54,6 +57,30 @@ final class JvmChecks {
         } catch (ReflectiveOperationException e) {
             return false;
         }
+    }
+
+    /** Examines the environment, which the programs that are started in it have in common with this JVM. */
+    private static Check malloc() {
+        Optional<MallocArenas> malloc;
+        try {
+            malloc = MallocArenas.read(Path.of("/proc/self"));
+        } catch (IOException e) {
+            malloc = Optional.empty();
+        }
+        if (malloc.isEmpty()) {
+            return Check.ok("malloc", "this JVM is not known to use glibc's malloc");
+        }
+        return malloc.get().isThresholdFixed()
+                ? Check.ok(
+                        "malloc",
+                        "glibc's mmap threshold is fixed in this environment: large direct buffers and blocks of native"
+                                + " libraries have mappings of their own, where equal data merges")
+                : Check.warning(
+                        "malloc",
+                        "glibc's mmap threshold is not fixed in this environment: direct buffers and blocks of native"
+                                + " libraries may be in arenas, where equal data lies at different offsets and does not"
+                                + " merge",
+                        "start programs that have their data there with " + MallocArenas.FIXED_THRESHOLD);
     }
 
     private static Check backend(BackendSearch search) {

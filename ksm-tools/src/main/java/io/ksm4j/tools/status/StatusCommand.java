@@ -3,12 +3,15 @@
 package io.ksm4j.tools.status;
 
 import io.ksm4j.stats.KsmStats;
+import io.ksm4j.tools.linux.MallocArenas;
 import io.ksm4j.tools.output.ArgumentChecks;
 import io.ksm4j.tools.output.ByteCount;
 import io.ksm4j.tools.output.ExitStatus;
 import io.ksm4j.tools.output.Json;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
@@ -45,13 +48,25 @@ public final class StatusCommand implements Callable<Integer> {
         Processes processes = pid.map(one -> new Processes(List.of(Processes.read(one)), OptionalInt.of(0)))
                 .orElseGet(Processes::read);
         if (json) {
-            System.out.println(Json.of(StatusJson.of(machine, processes)));
+            Map<String, Object> values = StatusJson.of(machine, processes);
+            pid.ifPresent(number -> values.put("malloc", malloc(number).map(StatusJson::of)));
+            System.out.println(Json.of(values));
         } else {
             print(machine);
             System.out.println();
             print(processes);
+            pid.flatMap(StatusCommand::malloc).ifPresent(StatusCommand::print);
         }
         return ExitStatus.SUCCESS;
+    }
+
+    /** Returns what a process has in arenas; empty if it does not use glibc, has ended, or may not be read. */
+    private static Optional<MallocArenas> malloc(long pid) {
+        try {
+            return MallocArenas.read(Processes.directory(pid));
+        } catch (IOException e) {
+            return Optional.empty();
+        }
     }
 
     private static void print(KsmStats machine) {
@@ -109,5 +124,19 @@ public final class StatusCommand implements Callable<Integer> {
                     note(process));
         }
         processes.ofOthers().ifPresent(others -> out.println(others + "."));
+    }
+
+    private static void print(MallocArenas malloc) {
+        System.out.println();
+        String merged = malloc.mergedBytes().isPresent()
+                ? ", of which " + ByteCount.text(malloc.mergedBytes()) + " are merged"
+                : "";
+        line("malloc", ByteCount.text(malloc.bytes()) + " in arenas" + merged);
+        if (malloc.shouldFixThreshold()) {
+            line(
+                    "",
+                    "-> start it with " + MallocArenas.FIXED_THRESHOLD
+                            + ": equal blocks of 128 KiB or more in them would then merge");
+        }
     }
 }

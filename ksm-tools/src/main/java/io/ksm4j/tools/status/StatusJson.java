@@ -3,6 +3,7 @@
 package io.ksm4j.tools.status;
 
 import io.ksm4j.stats.KsmStats;
+import io.ksm4j.tools.linux.MallocArenas;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -67,6 +68,14 @@ public final class StatusJson {
         values.put("costBytes", process.costBytes());
         values.put("profitBytes", process.stats().profitBytes());
         values.put("stale", Processes.isStale(process.stats()));
+        return values;
+    }
+
+    static Map<String, Object> of(MallocArenas malloc) {
+        Map<String, Object> values = new LinkedHashMap<>();
+        values.put("arenaBytes", malloc.bytes());
+        values.put("arenaMergedBytes", malloc.mergedBytes());
+        values.put("isThresholdFixed", malloc.isThresholdFixed());
         return values;
     }
 }
