@@ -10,6 +10,7 @@ import io.ksm4j.benchmarks.GeneratedSection;
 import io.ksm4j.benchmarks.Median;
 import io.ksm4j.benchmarks.Target;
 import io.ksm4j.benchmarks.heap.DataHoldingJvm;
+import io.ksm4j.benchmarks.heap.DataHoldingJvm.HeldData;
 import io.ksm4j.control.KsmSetting;
 import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;
@@ -116,7 +117,7 @@ final class CommandBenchmark {
             List<String> arguments = new ArrayList<>(List.of("estimate", "--json"));
             for (int i = 0; i < JVMS; i++) {
                 jvms.add(DataHoldingJvm.start(
-                        List.of("-XX:+UseSerialGC"), HEAP, DataHoldingJvm.HeldData.EVERYTHING, size));
+                        List.of(), List.of("-XX:+UseSerialGC"), HEAP, HeldData.REGION, size, true));
             }
             for (ChildProcess jvm : jvms) {
                 DataHoldingJvm.awaitReady(jvm);
@@ -172,7 +173,7 @@ final class CommandBenchmark {
         List<Target> targets = new ArrayList<>();
         for (long gib : new long[] {200, 16_384}) {
             try (ChildProcess jvm = DataHoldingJvm.start(
-                    List.of("-XX:+UseSerialGC"), HEAP, DataHoldingJvm.HeldData.RESERVED, gib << 30)) {
+                    List.of(), List.of("-XX:+UseSerialGC"), HEAP, HeldData.RESERVED, gib << 30, false)) {
                 DataHoldingJvm.awaitReady(jvm);
                 String pid = Long.toString(jvm.process().pid());
                 double[] looking = new double[rounds];

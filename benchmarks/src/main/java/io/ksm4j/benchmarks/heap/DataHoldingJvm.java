@@ -11,6 +11,7 @@ import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -27,15 +28,15 @@ import org.jspecify.annotations.Nullable;
  */
 public final class DataHoldingJvm {
 
-    /**
-     * What the JVM holds and where. The whole process is opted in, except for {@link #REGION} and {@link #RESERVED}.
-     */
+    /** What the JVM holds and where. */
     public enum HeldData {
         NOTHING("nothing"),
         RECORDS("records on the heap"),
         ARRAYS("arrays of 1 MiB on the heap"),
         REGION("records in a region"),
-        EVERYTHING("records in a region, whole process opted in"),
+        DIRECT_BUFFERS("direct buffers of 8 MiB"),
+        NATIVE_BLOCKS("native library: blocks of 8 MiB"),
+        SMALL_NATIVE_BLOCKS("native library: blocks of 256 KiB, after one of 8 MiB was freed"),
         RESERVED("a page in a thousand places of reserved memory");
 
         private final String label;
@@ -50,6 +51,9 @@ public final class DataHoldingJvm {
     }
 
     private static final int ARRAY = 1 << 20;
+    private static final int BLOCK = 8 << 20;
+    private static final int SMALL_BLOCK = 256 << 10;
+    private static final int MAX_OTHER_BLOCK = 4096;
     static final int MIN_VALUE_BYTES = 100;
     static final int MAX_VALUE_BYTES = 999;
     private static final int TOUCHED_PAGES = 1000;
@@ -61,14 +65,24 @@ public final class DataHoldingJvm {
     private final Random random = new Random(42);
     private final byte[] name = (NAME_PREFIX + "abcdefghijkl").getBytes(StandardCharsets.ISO_8859_1);
     private final byte[] scratch = new byte[MAX_VALUE_BYTES];
+    /** Random numbers that differ between JVMs. */
+    private final Random others = new Random();
+
     private final List<Object> onHeap = new ArrayList<>();
     private @Nullable MergeRegion region;
 
     private DataHoldingJvm() {}
 
-    /** Starts a JVM with a heap of {@code heap} bytes that holds {@code size} bytes of data. */
-    public static ChildProcess start(List<String> options, long heap, HeldData holding, long size) throws IOException {
-        List<String> command = new ArrayList<>();
+    /**
+     * Starts a JVM with a heap of {@code heap} bytes that holds {@code size} bytes of data.
+     *
+     * @param prefix a command that runs {@code java}, such as {@code env} with variables; may be empty
+     * @param optsIn whether it opts in as a whole through ksm4j
+     */
+    public static ChildProcess start(
+            List<String> prefix, List<String> options, long heap, HeldData holding, long size, boolean optsIn)
+            throws IOException {
+        List<String> command = new ArrayList<>(prefix);
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(options);
         command.addAll(List.of(
@@ -79,7 +93,8 @@ public final class DataHoldingJvm {
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
                 DataHoldingJvm.class.getName(),
                 holding.name(),
-                Long.toString(size)));
+                Long.toString(size),
+                Boolean.toString(optsIn)));
         return ChildProcess.start(new ProcessBuilder(command).redirectErrorStream(true));
     }
 
@@ -97,12 +112,15 @@ public final class DataHoldingJvm {
         throw new IOException(child + " has ended:\n" + String.join("\n", said));
     }
 
-    /** Holds data. The arguments are the name of a {@link HeldData} and the total bytes of all values. */
-    public static void main(String[] args) throws Exception {
+    /**
+     * Holds data. The arguments are the name of a {@link HeldData}, the total bytes of all values, and whether to opt
+     * in.
+     */
+    public static void main(String[] args) throws Throwable {
         HeldData holding = HeldData.valueOf(args[0]);
         long size = Long.parseLong(args[1]);
         DataHoldingJvm process = new DataHoldingJvm();
-        if (holding != HeldData.REGION && holding != HeldData.RESERVED) {
+        if (Boolean.parseBoolean(args[2])) {
             // Before anything else, so that new pages are mergeable from the start.
             Ksm.system().process().markMergeable();
         }
@@ -110,7 +128,10 @@ public final class DataHoldingJvm {
             case NOTHING -> 0;
             case RECORDS -> process.records(size);
             case ARRAYS -> process.arrays(size);
-            case REGION, EVERYTHING -> process.region(size);
+            case REGION -> process.region(size);
+            case DIRECT_BUFFERS -> process.directBuffers(size);
+            case NATIVE_BLOCKS -> process.nativeBlocks(size);
+            case SMALL_NATIVE_BLOCKS -> process.smallNativeBlocks(size);
             case RESERVED -> process.reserve(size);
         };
         // Long-lived data has survived a collection.
@@ -152,6 +173,38 @@ public final class DataHoldingJvm {
             target.put(name).putShort((short) length).put(scratch, 0, length);
         }
         return target.position();
+    }
+
+    private long directBuffers(long size) {
+        byte[] content = new byte[BLOCK];
+        for (long filled = 0; filled < size; filled += BLOCK) {
+            random.nextBytes(content);
+            onHeap.add(ByteBuffer.allocateDirect(BLOCK).put(content));
+        }
+        return size;
+    }
+
+    private long nativeBlocks(long size) throws Throwable {
+        CMemory memory = new CMemory();
+        byte[] content = new byte[BLOCK];
+        for (long filled = 0; filled < size; filled += BLOCK) {
+            random.nextBytes(content);
+            memory.allocate(BLOCK).copyFrom(MemorySegment.ofArray(content));
+        }
+        return size;
+    }
+
+    /** Allocates other blocks of any size between those with data, as libraries do. */
+    private long smallNativeBlocks(long size) throws Throwable {
+        CMemory memory = new CMemory();
+        memory.free(memory.allocate(BLOCK));
+        byte[] content = new byte[SMALL_BLOCK];
+        for (long filled = 0; filled < size; filled += SMALL_BLOCK) {
+            memory.allocate(others.nextInt(1, MAX_OTHER_BLOCK));
+            random.nextBytes(content);
+            memory.allocate(SMALL_BLOCK).copyFrom(MemorySegment.ofArray(content));
+        }
+        return size;
     }
 
     /** Reserves memory, and uses little of it. */

@@ -38,7 +38,7 @@ public final class HeapBenchmark implements PerformancePart {
     private static final double GOAL = 0.99;
 
     /** The size of an rmap_item, which the kernel keeps for each page it scans. */
-    private static final int RMAP_ITEM_BYTES = 64;
+    static final int RMAP_ITEM_BYTES = 64;
 
     /** The first scan records each page, the second merges it. */
     private static final int SCANS_TO_MERGE = 2;
@@ -139,7 +139,8 @@ public final class HeapBenchmark implements PerformancePart {
         List<ChildProcess> children = new ArrayList<>();
         try {
             for (int i = 0; i < count; i++) {
-                children.add(DataHoldingJvm.start(each.options(), heap, each.holding(), size));
+                children.add(DataHoldingJvm.start(
+                        List.of(), each.options(), heap, each.holding(), size, each.holding() != HeldData.REGION));
             }
             List<Long> data = new ArrayList<>();
             for (ChildProcess child : children) {
@@ -195,7 +196,8 @@ public final class HeapBenchmark implements PerformancePart {
                 rollup(pid, "Pss"));
     }
 
-    private static long rollup(long pid, String field) throws IOException {
+    /** Returns a field of {@code smaps_rollup} in bytes. */
+    static long rollup(long pid, String field) throws IOException {
         try (Stream<String> lines = Files.lines(Path.of("/proc", Long.toString(pid), "smaps_rollup"))) {
             return lines.filter(line -> line.startsWith(field + ":"))
                             .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")))
@@ -269,7 +271,7 @@ public final class HeapBenchmark implements PerformancePart {
                 result.cpu().scan());
     }
 
-    private static String mebibytes(double bytes) {
+    static String mebibytes(double bytes) {
         return String.format(Locale.ROOT, "%.1f", bytes / (1 << 20));
     }
 }

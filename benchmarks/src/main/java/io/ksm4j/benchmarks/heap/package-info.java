@@ -1,4 +1,4 @@
-/** Compares data on heaps with data in regions. */
+/** Compares data on heaps with data in regions and in other memory. */
 @NullMarked
 package io.ksm4j.benchmarks.heap;
 
