@@ -129,7 +129,7 @@ class TenantsTest {
                     .get(0);
             child.destroyForcibly();
 
-            sample.awaitLine("tenants: a JVM of tenants has ended, with exit status 137");
+            sample.awaitLine("tenants: a JVM of the sample has ended, with exit status 137");
             assertThat(sample.awaitExit()).isEqualTo(1);
         }
 

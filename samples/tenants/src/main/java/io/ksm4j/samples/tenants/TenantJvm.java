@@ -3,6 +3,7 @@
 package io.ksm4j.samples.tenants;
 
 import io.ksm4j.Ksm;
+import io.ksm4j.samples.measurement.MeasuredJvm;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -12,8 +13,6 @@ import java.util.List;
 
 /** A JVM that adds a tenant for each line of its standard input, until the input ends. {@link RunningJvm} starts it. */
 final class TenantJvm {
-
-    static final String READY = "ready";
 
     private final String variant;
     private final String file;
@@ -38,10 +37,10 @@ final class TenantJvm {
         TenantLoader loader = new TenantLoader();
         jvm.load(loader, 1);
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
-        System.out.println(READY);
+        System.out.println(MeasuredJvm.READY);
         while (input.readLine() != null) {
             jvm.load(loader, size);
-            System.out.println(READY);
+            System.out.println(MeasuredJvm.READY);
             loader = new TenantLoader();
         }
     }

@@ -2,15 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.tenants;
 
+import io.ksm4j.samples.measurement.KsmdControl;
+import io.ksm4j.samples.measurement.MemorySampler;
+import io.ksm4j.samples.measurement.MemorySampler.Sample;
+import io.ksm4j.samples.measurement.ProcessMemory;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
-import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 
 /** Lets tenants arrive one after the other, and records their memory. */
@@ -26,14 +26,10 @@ final class TenantRun implements AutoCloseable {
      */
     record Arrival(int tenants, ProcessMemory memory, long cost, boolean isSettled) {}
 
-    record Sample(double seconds, ProcessMemory memory) {}
-
-    private static final int SAMPLE_MILLIS = 100;
-
     final TenantHost host;
     final StorageVariant variant;
     final List<Arrival> arrivals = new ArrayList<>();
-    final List<Sample> samples = new ArrayList<>();
+    List<Sample> samples = List.of();
 
     private final List<RunningJvm> jvms = new CopyOnWriteArrayList<>();
 
@@ -45,11 +41,8 @@ final class TenantRun implements AutoCloseable {
     /** Runs until all tenants have arrived, with at least the interval between two arrivals. */
     TenantRun run(ReferenceData data, int tenants, Duration interval, KsmdControl ksmd)
             throws IOException, InterruptedException {
-        ScheduledExecutorService sampler = Executors.newSingleThreadScheduledExecutor();
+        MemorySampler sampler = new MemorySampler(this::memory);
         try (this) {
-            long start = System.nanoTime();
-            Future<?> sampling =
-                    sampler.scheduleWithFixedDelay(() -> sample(start), 0, SAMPLE_MILLIS, TimeUnit.MILLISECONDS);
             long before = 0;
             for (int i = 1; i <= tenants; i++) {
                 long next = System.nanoTime() + interval.toNanos();
@@ -63,10 +56,9 @@ final class TenantRun implements AutoCloseable {
                 arrivals.add(new Arrival(i, memory, memory.data() - before, isSettled));
                 before = memory.data();
             }
-            sampling.cancel(false);
+            samples = sampler.stop();
         } finally {
-            sampler.shutdown();
-            sampler.awaitTermination(1, TimeUnit.MINUTES);
+            sampler.stop();
         }
         return this;
     }
@@ -77,15 +69,6 @@ final class TenantRun implements AutoCloseable {
             memory = memory.plus(jvm.memory());
         }
         return memory;
-    }
-
-    private void sample(long start) {
-        try {
-            samples.add(new Sample((System.nanoTime() - start) / 1e9, memory()));
-        } catch (IOException e) {
-            // A JVM has ended. This ends the sampling, and the run ends as well.
-            throw new UncheckedIOException(e);
-        }
     }
 
     @Override

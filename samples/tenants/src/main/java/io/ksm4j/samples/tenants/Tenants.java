@@ -4,23 +4,23 @@ package io.ksm4j.samples.tenants;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.KsmUnsupportedException;
+import io.ksm4j.samples.measurement.KsmdControl;
+import io.ksm4j.samples.measurement.Machine;
+import io.ksm4j.samples.measurement.SizeConverter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
-import picocli.CommandLine.TypeConversionException;
 
 /**
  * Measures the cost of an additional tenant that loads the same data, in one JVM and in several, with and without
@@ -109,9 +109,11 @@ public final class Tenants implements Callable<Integer> {
         KsmdControl ksmd = new KsmdControl(Duration.ofSeconds(limit));
         System.out.printf(
                 "%d tenants, each with the same %s of %s%n",
-                tenants, mebibytes(data.size()), file.map(Path::toString).orElse("random records"));
-        System.out.println(machine());
-        System.out.println(ksmd.describe());
+                tenants,
+                Machine.mebibytes(data.size()),
+                file.map(Path::toString).orElse("random records"));
+        System.out.println(Machine.describe());
+        System.out.println(ksmd.describe("after each arrival"));
 
         TenantReport report = new TenantReport(data.size());
         for (TenantHost host : TenantHost.values()) {
@@ -155,11 +157,7 @@ public final class Tenants implements Callable<Integer> {
     /** Checks that there is enough memory: without merging all data needs it, and on the heap briefly twice. */
     private void requireMemory(long size) throws IOException {
         long needed = tenants * (2 * size + JVM_SIZE);
-        long available = ProcessMemory.available();
-        if (needed > available) {
-            throw new IOException("this may need " + mebibytes(needed) + " of memory, but only " + mebibytes(available)
-                    + " are available: use fewer --tenants or a smaller --size");
-        }
+        Machine.requireMemory(needed, "use fewer --tenants or a smaller --size");
     }
 
     private static boolean canOptIn() {
@@ -169,33 +167,6 @@ public final class Tenants implements Callable<Integer> {
         } catch (KsmUnsupportedException e) {
             System.out.println("\nProcesses cannot opt in as a whole: " + e.getMessage());
             return false;
-        }
-    }
-
-    private static String machine() {
-        return String.format(
-                "Linux %s, %s, %d processors, Java %s, backend %s",
-                System.getProperty("os.version"),
-                System.getProperty("os.arch"),
-                Runtime.getRuntime().availableProcessors(),
-                Runtime.version(),
-                Ksm.systemOrFallback().backend());
-    }
-
-    private static String mebibytes(long bytes) {
-        return bytes / (1 << 20) + " MiB";
-    }
-
-    /** Parses sizes such as 64m and 1g. */
-    private static final class SizeConverter implements ITypeConverter<Long> {
-        @Override
-        public Long convert(String text) {
-            if (!text.matches("[0-9]{1,9}[kmgKMG]?")) {
-                throw new TypeConversionException("'" + text + "' is not a size such as 64m or 1g");
-            }
-            String digits = text.replaceAll("[a-zA-Z]", "");
-            int unit = "kmg".indexOf(text.substring(digits.length()).toLowerCase(Locale.ROOT));
-            return Long.parseLong(digits) << (digits.equals(text) ? 0 : 10 * (unit + 1));
         }
     }
 }

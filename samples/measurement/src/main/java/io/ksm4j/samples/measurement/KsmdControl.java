@@ -1,6 +1,6 @@
 // Copyright the ksm4j authors
 // SPDX-License-Identifier: Apache-2.0
-package io.ksm4j.samples.tenants;
+package io.ksm4j.samples.measurement;
 
 import io.ksm4j.Ksm;
 import io.ksm4j.control.KsmDaemon;
@@ -9,12 +9,14 @@ import io.ksm4j.control.TuningPolicy;
 import io.ksm4j.stats.Finding;
 import io.ksm4j.stats.KsmStats;
 import java.time.Duration;
+import java.util.Deque;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 
 /** Runs {@code ksmd} until everything is merged if this user may change its settings; otherwise only watches it. */
-final class KsmdControl {
+public final class KsmdControl {
 
     /**
      * The full scans without a new merged page that show that merging has settled: the current one, one that records,
@@ -27,16 +29,27 @@ final class KsmdControl {
 
     private final boolean mayChange = KsmDaemon.system().mayChange();
     private final Duration limit;
+    private Duration ksmdTime = Duration.ZERO;
 
-    KsmdControl(Duration limit) {
+    /**
+     * Creates a control.
+     *
+     * @param limit the maximum wait for merging
+     */
+    public KsmdControl(Duration limit) {
         this.limit = limit;
     }
 
-    /** Returns how {@code ksmd} is run, in one line. */
-    String describe() {
+    /**
+     * Returns how {@code ksmd} is run, in one line.
+     *
+     * @param when when the sample waits for merging, such as "after each arrival"
+     * @return the description
+     */
+    public String describe(String when) {
         Ksm ksm = Ksm.systemOrFallback();
         if (mayChange && ksm.support().canMark()) {
-            return "ksmd: a tuner runs it after each arrival, then restores every setting";
+            return "ksmd: a tuner runs it " + when + ", then restores every setting";
         }
         if (ksm.support().canMerge()) {
             KsmStats now = KsmStats.read();
@@ -48,24 +61,44 @@ final class KsmdControl {
                 + ksm.support().obstacles().stream().map(Finding::explanation).collect(Collectors.joining("; "));
     }
 
-    /** Waits until nothing more can merge, and returns whether that was reached before the limit. */
-    boolean awaitSettled() throws InterruptedException {
+    /**
+     * Waits until nothing more can merge.
+     *
+     * @return whether that was reached before the limit
+     * @throws InterruptedException if this thread is interrupted
+     */
+    public boolean awaitSettled() throws InterruptedException {
         if (!Ksm.systemOrFallback().support().canMark()) {
             return true;
         }
         return mayChange ? runTuner() : watch();
     }
 
+    /**
+     * Returns the CPU time of {@code ksmd} during all waits so far.
+     *
+     * @return the time; 0 if this user may not change its settings, or a container hides it
+     */
+    public Duration ksmdTime() {
+        return ksmdTime;
+    }
+
     /** Runs a tuner, which detects itself when scanning no longer saves memory. */
     private boolean runTuner() throws InterruptedException {
         CountDownLatch idle = new CountDownLatch(1);
+        Deque<Duration> times = new ConcurrentLinkedDeque<>();
         KsmTuner.Listener listener = (now, decision) -> {
+            now.ksmdTime().ifPresent(times::add);
             if (decision.endsAtMark()) {
                 idle.countDown();
             }
         };
         try (KsmTuner tuner = KsmTuner.start(KsmDaemon.system(), TuningPolicy.converge(1), listener)) {
             return idle.await(limit.toNanos(), TimeUnit.NANOSECONDS) && tuner.isRunning();
+        } finally {
+            if (!times.isEmpty()) {
+                ksmdTime = ksmdTime.plus(times.getLast()).minus(times.getFirst());
+            }
         }
     }
 
