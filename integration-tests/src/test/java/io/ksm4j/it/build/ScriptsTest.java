@@ -128,6 +128,17 @@ class ScriptsTest {
 
     /** They apply to the program, but neither to the build nor to the check of the Java version. */
     @Test
+    void whatNeedsALargeArtifactIsBuiltWithTheSampleOnly() throws IOException {
+        write("mvnw", "#!/bin/sh\necho \"$MAVEN_ARGS $*\"\nexit 1\n");
+
+        assertThat(shell("'a tree/samples/run' inference").errors())
+                .contains(" -Ponnxruntime ", " -pl samples/inference-jvm ");
+        assertThat(shell("'a tree/samples/run' numbers").errors())
+                .contains(" -pl samples/quickstart ")
+                .doesNotContain("-Ponnxruntime");
+    }
+
+    @Test
     void samplesGetTheOptionsForAllPrograms() {
         EndedProcess sample = shell("export " + OPTIONS_OF_OTHERS, "'a tree/samples/run' numbers");
 

@@ -183,6 +183,7 @@ class ReadmeTest {
                 "CONTRIBUTING.md",
                 "docs/agent.md",
                 "docs/command.md",
+                "docs/inference.md",
                 "docs/operations.md",
                 "docs/reading-the-numbers.md",
                 "docs/pool.md",
@@ -221,6 +222,8 @@ class ReadmeTest {
                 "ksm-plot",
                 "ksm-tools",
                 "samples/cache-server",
+                "samples/inference",
+                "samples/measurement",
                 "samples/tenants")) {
             try (Stream<Path> files = Files.walk(ROOT.resolve(module).resolve("src/main/java"))) {
                 files.filter(Files::isRegularFile)

@@ -108,6 +108,20 @@ public final class MeasuredJvm implements AutoCloseable {
         }
     }
 
+    /**
+     * Returns how much of its address space {@code ksmd} may merge.
+     *
+     * @return the bytes
+     * @throws IOException if the JVM has ended
+     */
+    public long mergeable() throws IOException {
+        try {
+            return ProcessMemory.mergeable(process.pid());
+        } catch (IOException e) {
+            throw explained(e);
+        }
+    }
+
     /** Kills the JVM, and waits until it has ended. */
     @Override
     public void close() {

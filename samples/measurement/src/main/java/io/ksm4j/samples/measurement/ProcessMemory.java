@@ -38,6 +38,20 @@ public record ProcessMemory(long mapped, long anonymous, long pageTables, long r
                 ProcessKsmStats.read(pid).rmapItems().orElse(0));
     }
 
+    /** Returns the bytes of the mappings of a process that are marked mergeable. */
+    static long mergeable(long pid) throws IOException {
+        long mergeable = 0;
+        long size = 0;
+        for (String line : Files.readAllLines(Path.of("/proc", Long.toString(pid), "smaps"))) {
+            if (line.startsWith("Size:")) {
+                size = bytesIn(line);
+            } else if (line.matches("VmFlags:.* mg\\b.*")) {
+                mergeable += size;
+            }
+        }
+        return mergeable;
+    }
+
     /** Returns the bytes that programs can allocate before the machine has to swap. */
     static long available() throws IOException {
         return get(bytes(Path.of("/proc/meminfo")), "MemAvailable");
@@ -55,11 +69,16 @@ public record ProcessMemory(long mapped, long anonymous, long pageTables, long r
         Map<String, Long> bytes = new HashMap<>();
         for (String line : Files.readAllLines(file)) {
             if (line.endsWith(" kB")) {
-                String number = line.substring(line.indexOf(':') + 1, line.length() - " kB".length());
-                bytes.put(line.substring(0, line.indexOf(':')), Long.parseLong(number.strip()) << 10);
+                bytes.put(line.substring(0, line.indexOf(':')), bytesIn(line));
             }
         }
         return bytes;
+    }
+
+    /** Returns the bytes that a line such as "Size: 4 kB" names. */
+    private static long bytesIn(String line) {
+        String number = line.substring(line.indexOf(':') + 1, line.length() - " kB".length());
+        return Long.parseLong(number.strip()) << 10;
     }
 
     /**
