@@ -105,10 +105,12 @@ final class ProgramsBenchmark {
         StringBuilder text = new StringBuilder(
                 String.format(Locale.ROOT, """
                 Measured on %s,
-                by `./benchmarks/run programs`: medians of %d rounds. In each, %d JVMs of the same program with the agent
+                by `./benchmarks/run programs`: medians of %d rounds. In each, %d JVMs of the same program with the\
+                 agent
                 hold %d MiB of random data, equal in both, or of zeros. *The variable* is `%s`.
 
-                | Where the data is | Saved | Minimum to maximum | Before, MiB | After, MiB | Records, MiB | `ksmd` CPU, s |
+                | Where the data is | Saved | Minimum to maximum | Before, MiB | After, MiB | Records, MiB | `ksmd` CPU,\
+                 s |
                 | --- | --- | --- | --- | --- | --- | --- |
                 """, Machine.describe(), rounds, JVMS, size >> 20, FIXED_THRESHOLD));
         try (RunningKsmd ksmd = RunningKsmd.start()) {
