@@ -109,8 +109,8 @@ final class ProgramsBenchmark {
                  agent
                 hold %d MiB of random data, equal in both, or of zeros. *The variable* is `%s`.
 
-                | Where the data is | Saved | Minimum to maximum | Before, MiB | After, MiB | Records, MiB | `ksmd` CPU,\
-                 s |
+                | Where the data is | Saved | Minimum to maximum | Before, MiB | After, MiB | Records, MiB |\
+                 `ksmd` CPU, s |
                 | --- | --- | --- | --- | --- | --- | --- |
                 """, Machine.describe(), rounds, JVMS, size >> 20, FIXED_THRESHOLD));
         try (RunningKsmd ksmd = RunningKsmd.start()) {

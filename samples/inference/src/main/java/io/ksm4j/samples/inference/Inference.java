@@ -71,7 +71,7 @@ public final class Inference implements Callable<Integer> {
             paramLabel = "N",
             description = "number of timed inferences of each JVM before merging, and after it, 1 to 1000000"
                     + " (default: ${DEFAULT-VALUE})")
-    private int inferences = 1000;
+    private int inferences = 2000;
 
     @Option(names = "--svg", paramLabel = "SVG", description = "file to write the plot to (default: ${DEFAULT-VALUE})")
     private Path svg = Path.of("inference.svg");

@@ -5,6 +5,7 @@ package io.ksm4j.samples.inference;
 import io.ksm4j.samples.measurement.KsmdControl;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -19,7 +20,7 @@ import java.util.Map;
 record LatencyRun(Map<Variant, Latencies> before, Map<Variant, Latencies> after, boolean isSettled) {
 
     /** So few that other load of the machine affects all variants alike. */
-    private static final int AT_ONCE = 20;
+    private static final int AT_ONCE = 10;
 
     /** Starts the JVMs of all variants, measures them in turn, and stops them. */
     static LatencyRun measure(ModelJvms.Settings settings, int inferences, KsmdControl ksmd)
@@ -47,6 +48,8 @@ record LatencyRun(Map<Variant, Latencies> before, Map<Variant, Latencies> after,
     private static Map<Variant, Latencies> infer(List<ModelJvms> all, int inferences) throws IOException {
         Map<Variant, List<Long>> nanos = new EnumMap<>(Variant.class);
         for (int left = inferences; left > 0; left -= AT_ONCE) {
+            // So that no variant always follows the same one.
+            Collections.shuffle(all);
             for (ModelJvms running : all) {
                 nanos.computeIfAbsent(running.variant, variant -> new ArrayList<>())
                         .addAll(running.infer(Math.min(left, AT_ONCE)));
