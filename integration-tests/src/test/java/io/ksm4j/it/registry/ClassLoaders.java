@@ -486,7 +486,7 @@ final class ClassLoaders {
         Copy first = new Copy("first", "ffm");
         first.tenant().allocate(PAGE, "a");
         awaitBean();
-        Object shared = ManagementFactory.getPlatformMBeanServer().getAttribute(beanName(), "Shared/3");
+        Object shared = ManagementFactory.getPlatformMBeanServer().getAttribute(beanName(), "Shared/4");
         Copy second = new Copy("second", "ffm");
         Thread asking = new Thread(() -> second.initialize("io.ksm4j.MergeRegistry"));
         asking.setDaemon(true);
