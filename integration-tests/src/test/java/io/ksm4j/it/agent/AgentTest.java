@@ -233,7 +233,7 @@ class AgentTest {
 
             assertThat(child.exitStatus()).isEqualTo(1);
             assertThat(child.output())
-                    .startsWith("ksm-agent: option \"merge=perhaps\" is none of on, off, keep: ")
+                    .startsWith("ksm-agent: option \"merge=perhaps\" is none of on, native, off, keep: ")
                     .hasLineCount(1);
         }
     }
