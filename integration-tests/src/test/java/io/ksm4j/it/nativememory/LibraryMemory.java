@@ -10,6 +10,7 @@ import com.sun.jna.Native;
 import com.sun.jna.Pointer;
 import com.sun.management.ThreadMXBean;
 import io.ksm4j.AddressRange;
+import io.ksm4j.GovernorOptions;
 import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
@@ -39,7 +40,10 @@ final class LibraryMemory {
     private static final int MAP_NORESERVE = 0x4000;
     private static final int PRIVATE_ANONYMOUS = 0x22;
     private static final int NO_ACCESS = 0;
-    private static final NativeMemoryOptions ON_REQUEST = NativeMemoryOptions.DEFAULT.withInterval(Duration.ZERO);
+    /** What does not merge stays marked, however fast ksmd scans for other tests. */
+    private static final NativeMemoryOptions ON_REQUEST = NativeMemoryOptions.DEFAULT
+            .withInterval(Duration.ZERO)
+            .withGovernor(GovernorOptions.DEFAULT.withFullScans(1_000_000));
 
     enum Case {
         ONLY_LIBRARIES {
