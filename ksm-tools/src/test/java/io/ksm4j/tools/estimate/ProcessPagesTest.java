@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.tools.estimate;
 
+import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import com.dynatrace.hash4j.hashing.Hashing;
 import io.ksm4j.spi.KsmBackend;
@@ -26,7 +28,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Reads the pages of an idle process. */
+/** Reads the pages of a stopped process. */
 @EnabledIf("mayReadFrames")
 class ProcessPagesTest {
 
@@ -48,10 +50,11 @@ class ProcessPagesTest {
 
     @BeforeEach
     void start() throws IOException {
-        // Enough for several threads. A shell that waits for a line changes nothing.
-        String script = "x=$(head -c 6000000 /dev/urandom | base64 -w 0); echo; read line";
+        // Enough for several threads. A stopped shell changes nothing.
+        String script = "x=$(head -c 6000000 /dev/urandom | base64 -w 0); kill -STOP $$";
         process = new ProcessBuilder("sh", "-c", script).start();
-        process.getInputStream().read();
+        Path stat = directory().resolve("stat");
+        await().atMost(PATIENCE).until(() -> Files.readString(stat).contains(") T "));
         mappings = PrivateMapping.read(directory().resolve("smaps"));
     }
 
