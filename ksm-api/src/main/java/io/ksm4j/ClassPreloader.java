@@ -75,6 +75,8 @@ final class ClassPreloader extends BackgroundTask {
     }
 
     private void fail() {
+        // Fails, because the address is not that of a page. A backend may link what reports errno only now.
+        kernel.advise(1, kernel.pageSize, Linux.MADV_MERGEABLE);
         FailedCall mmap = FailedCall.mmap(1, Linux.ENOMEM);
         List<KsmException> failures = new ArrayList<>();
         failures.add(kernel.explain(mmap));

@@ -49,11 +49,8 @@ final class FfmBackend implements KsmBackend {
         }
 
         /** Several threads may link the function at once, which does no harm. */
-        void link(FunctionDescriptor type, Linker.Option... moreOptions) {
+        void link(FunctionDescriptor type, Linker.Option... options) {
             Linker linker = Linker.nativeLinker();
-            Linker.Option[] options = new Linker.Option[moreOptions.length + 1];
-            System.arraycopy(moreOptions, 0, options, 1, moreOptions.length);
-            options[0] = Linker.Option.captureCallState("errno");
             handle = linker.downcallHandle(symbol(linker, name), type, options);
         }
 
@@ -62,10 +59,13 @@ final class FfmBackend implements KsmBackend {
         }
     }
 
+    private static final Linker.Option ERRNO = Linker.Option.captureCallState("errno");
+
     private static final Function MMAP = new Function("mmap");
     private static final Function MUNMAP = new Function("munmap");
     private static final Function MPROTECT = new Function("mprotect");
     private static final Function MADVISE = new Function("madvise");
+    private static final Function MADVISE_WITH_ERRNO = new Function("madvise");
     private static final Function PRCTL = new Function("prctl");
     private static final Function SYSCALL = new Function("syscall");
 
@@ -83,6 +83,10 @@ final class FfmBackend implements KsmBackend {
 
     private static final class Madvise {
         static final MethodHandle HANDLE = MADVISE.linked();
+    }
+
+    private static final class MadviseWithErrno {
+        static final MethodHandle HANDLE = MADVISE_WITH_ERRNO.linked();
     }
 
     private static final class Prctl {
@@ -132,7 +136,9 @@ final class FfmBackend implements KsmBackend {
     @Override
     public long mmap(long length, int protection, int flags) {
         if (!MMAP.isLinked()) {
-            MMAP.link(FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG));
+            MMAP.link(
+                    FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG),
+                    ERRNO);
         }
         int slot = captured.take();
         try {
@@ -148,7 +154,7 @@ final class FfmBackend implements KsmBackend {
     @Override
     public int munmap(long address, long length) {
         if (!MUNMAP.isLinked()) {
-            MUNMAP.link(FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
+            MUNMAP.link(FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG), ERRNO);
         }
         int slot = captured.take();
         try {
@@ -164,7 +170,7 @@ final class FfmBackend implements KsmBackend {
     @Override
     public int mprotect(long address, long length, int protection) {
         if (!MPROTECT.isLinked()) {
-            MPROTECT.link(FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
+            MPROTECT.link(FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT), ERRNO);
         }
         int slot = captured.take();
         try {
@@ -177,14 +183,32 @@ final class FfmBackend implements KsmBackend {
         }
     }
 
+    /**
+     * Marking memory is the hot path, and capturing errno costs time there: the JDK acquires and checks the segment for
+     * it in each call, and until the caller is compiled by C2, allocates a slice of it. So the first call does not
+     * capture errno. If it fails, a second one does. This is safe because every advice may be given twice: a failed
+     * call has done nothing or a part, which the second call does again. If that one succeeds, so has the method.
+     */
     @Override
     public int madvise(long address, long length, int advice) {
         if (!MADVISE.isLinked()) {
             MADVISE.link(FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT));
         }
+        try {
+            int result = (int) Madvise.HANDLE.invokeExact(address, length, advice);
+            return result == 0 ? 0 : madviseWithErrno(address, length, advice);
+        } catch (Throwable t) {
+            throw unexpected(t);
+        }
+    }
+
+    private int madviseWithErrno(long address, long length, int advice) {
+        if (!MADVISE_WITH_ERRNO.isLinked()) {
+            MADVISE_WITH_ERRNO.link(FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT), ERRNO);
+        }
         int slot = captured.take();
         try {
-            int result = (int) Madvise.HANDLE.invokeExact(captured.segment(slot), address, length, advice);
+            int result = (int) MadviseWithErrno.HANDLE.invokeExact(captured.segment(slot), address, length, advice);
             return result == -1 ? -captured.errno(slot) : result;
         } catch (Throwable t) {
             throw unexpected(t);
@@ -198,6 +222,7 @@ final class FfmBackend implements KsmBackend {
         if (!PRCTL.isLinked()) {
             PRCTL.link(
                     FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
+                    ERRNO,
                     Linker.Option.firstVariadicArg(1));
         }
         int slot = captured.take();
@@ -216,6 +241,7 @@ final class FfmBackend implements KsmBackend {
         if (!SYSCALL.isLinked()) {
             SYSCALL.link(
                     FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG),
+                    ERRNO,
                     Linker.Option.firstVariadicArg(1));
         }
         int slot = captured.take();
