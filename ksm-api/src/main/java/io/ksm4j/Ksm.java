@@ -468,20 +468,23 @@ public final class Ksm {
     }
 
     private void mark(Collection<MergeRegion> regions, boolean mergeable, @Nullable Unmerge unmerge) {
-        List<MarkChange.Part> parts =
-                regions.stream().distinct().map(this::wholeOf).toList();
+        RegionState[] states = regions.stream().map(this::stateOf).toArray(RegionState[]::new);
         try {
-            if (!parts.isEmpty()) {
-                MarkChange.apply(parts, mergeable, unmerge == null ? unmergeOf(parts) : unmerge);
+            if (states.length > 0) {
+                BatchMark.apply(states, mergeable, unmerge == null ? unmergeOf(states) : unmerge);
             }
         } finally {
             Reference.reachabilityFence(regions);
         }
     }
 
-    private static Unmerge unmergeOf(List<MarkChange.Part> parts) {
-        Unmerge first = parts.get(0).region().unmerge;
-        return parts.stream().allMatch(part -> part.region().unmerge == first) ? first : Unmerge.CHECKED;
+    private static Unmerge unmergeOf(RegionState[] regions) {
+        for (RegionState region : regions) {
+            if (region.unmerge != regions[0].unmerge) {
+                return Unmerge.CHECKED;
+            }
+        }
+        return regions[0].unmerge;
     }
 
     /**
@@ -619,10 +622,5 @@ public final class Ksm {
             throw new IllegalArgumentException("region " + state + " belongs to another Ksm");
         }
         return state;
-    }
-
-    private MarkChange.Part wholeOf(MergeRegion region) {
-        RegionState state = stateOf(region);
-        return new MarkChange.Part(state, state.range.start(), state.range.end());
     }
 }

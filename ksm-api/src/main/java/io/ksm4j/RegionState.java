@@ -167,8 +167,7 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
      * region overlaps or a check is needed.
      */
     void markUnrecorded(boolean mergeable, Unmerge how) {
-        if (mergeable && isAdopted() && !isMarked()) {
-            // The mark may have to be verified, and the mapping may be split.
+        if (mergeable && isMarkedWithCare()) {
             MarkChange.applyAtOnce(whole(), true, null);
         } else if (!mergeable && kernel.mustCheckBeforeUnmerging(range.length(), how)) {
             MarkChange.unmarkAfterCheck(whole(), how);
@@ -183,8 +182,9 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         }
     }
 
-    private boolean isMarked() {
-        return slot.is(Slot.MARKED);
+    /** {@return whether a mark may have to be verified, and may split a mapping} */
+    boolean isMarkedWithCare() {
+        return isAdopted() && !slot.is(Slot.MARKED);
     }
 
     final boolean wantsSomething() {
@@ -271,7 +271,8 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         requireAlive();
     }
 
-    private void requireAlive() {
+    /** Throws an exception if the owner of the memory has freed it. */
+    void requireAlive() {
         if (!isAlive()) {
             throw new IllegalStateException("the memory of " + this + " no longer exists: its owner has freed it");
         }
