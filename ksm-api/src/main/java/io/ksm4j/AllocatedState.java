@@ -21,6 +21,12 @@ final class AllocatedState extends RegionState {
     /** Added to {@link #discarding} while the region is being closed. Adding it twice gives 0. */
     private static final int CLOSING = Integer.MIN_VALUE;
 
+    /**
+     * How many closed regions may keep their guard pages until no view is reachable. Unmapping the guard pages at once
+     * takes two more system calls; keeping them takes up to two more of the process's mappings.
+     */
+    private static final int WAITING_WITH_GUARDS = 1024;
+
     /** The whole mapping that {@code mmap} returned, including guard pages. */
     private final MappedMemory mapped;
 
@@ -171,7 +177,9 @@ final class AllocatedState extends RegionState {
             discarding.getAndAdd(CLOSING);
         }
         if (reachable && views != null) {
-            mapped.shrinkTo(range);
+            if (kernel.waitingForViews.get() >= WAITING_WITH_GUARDS) {
+                mapped.shrinkTo(range);
+            }
             mapped.unmapLater(views);
         } else {
             mapped.unmap();

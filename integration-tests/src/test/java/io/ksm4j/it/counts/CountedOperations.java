@@ -11,6 +11,8 @@ import io.ksm4j.stats.KsmStats;
 import java.io.File;
 import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * Repeats each operation in rounds. Looks for a file right before and right after each round, which separates the
@@ -34,6 +36,9 @@ final class CountedOperations {
 
     private static final int SIZE = 64 << 10;
 
+    /** The number of regions in a list. */
+    private static final int LISTED = 64;
+
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
     private static long touchedPages;
@@ -53,6 +58,13 @@ final class CountedOperations {
                     region.markUnmergeable();
                     region.markMergeable();
                 });
+                List<MergeRegion> list =
+                        Stream.generate(() -> ksm.allocate(SIZE)).limit(LISTED).toList();
+                count("unmark-mark-list " + backend, () -> {
+                    ksm.markUnmergeable(list);
+                    ksm.markMergeable(list);
+                });
+                list.forEach(MergeRegion::close);
                 count("allocate-close " + backend, () -> {
                     try (MergeRegion other = ksm.allocate(SIZE)) {
                         touch(other.buffer(), ksm.pageSize());
