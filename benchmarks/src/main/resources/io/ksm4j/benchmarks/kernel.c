@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -104,7 +105,21 @@ static long copy_on_write(long bytes) {
     return took;
 }
 
-int main(void) {
+/* Wakes up now and then, as threads of a JVM do. It uses every processor sooner or later. */
+static void *wake_up(void *unused) {
+    for (;;) {
+        usleep(1000);
+    }
+    return unused;
+}
+
+/* With any argument, the process has two threads. */
+int main(int count, char **arguments) {
+    pthread_t thread;
+    (void)arguments;
+    if (count > 1 && pthread_create(&thread, NULL, wake_up, NULL) != 0) {
+        fail("pthread_create");
+    }
     static const struct command commands[] = {
         {"merge", merge},
         {"unmerge", unmerge},

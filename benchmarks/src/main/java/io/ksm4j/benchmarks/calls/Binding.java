@@ -17,13 +17,16 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
+import java.util.List;
 import java.util.ServiceLoader;
+import java.util.stream.Stream;
 import net.openhft.posix.PosixAPI;
 
 /** The compared ways to mark a range. Each name begins with the name of a backend. */
 enum Binding {
     FFM_SPI("ffm", "SPI"),
     FFM_API("ffm", "public API"),
+    FFM_ARENA("ffm", "MergeableArena.ofConfined"),
     FFM_BY_HAND("ffm", "method handle called directly, errno captured in an arena per call"),
     FFM_BY_HAND_NO_ERRNO("ffm", "method handle called directly, errno not captured"),
     JNR_SPI("jnr", "SPI"),
@@ -32,6 +35,15 @@ enum Binding {
     JNA_SPI("jna", "SPI"),
     JNA_API("jna", "public API"),
     JNA_INTERFACE("jna", "interface mapping");
+
+    static final List<Binding> APIS = List.of(FFM_API, JNR_API, JNA_API);
+
+    /** The ways to mark a range. */
+    static final List<Binding> CALLS =
+            Stream.of(values()).filter(binding -> binding != FFM_ARENA).toList();
+
+    /** The ways to allocate a range. */
+    static final List<Binding> ALLOCATIONS = List.of(FFM_API, FFM_ARENA, FFM_SPI, JNR_API, JNA_API);
 
     private final String technology;
     private final String variant;
@@ -64,7 +76,7 @@ enum Binding {
         long address = region.range().start();
         long length = region.range().length();
         return switch (this) {
-            case FFM_API, JNR_API, JNA_API -> new ThroughApi(region);
+            case FFM_API, FFM_ARENA, JNR_API, JNA_API -> new ThroughApi(region);
             case FFM_SPI, JNR_SPI, JNA_SPI -> new ThroughSpi(backend, address, length);
             case FFM_BY_HAND -> new ByHand(MemorySegment.ofAddress(address), length);
             case FFM_BY_HAND_NO_ERRNO -> new ByHandNoErrno(MemorySegment.ofAddress(address), length);

@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.openjdk.jmh.results.RunResult;
 import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.RunnerException;
@@ -34,34 +35,52 @@ import org.openjdk.jmh.runner.options.VerboseMode;
  */
 public final class CallsBenchmark implements PerformancePart {
 
-    private static final List<Binding> APIS = List.of(Binding.FFM_API, Binding.JNR_API, Binding.JNA_API);
-
     /** A measured method of {@link JavaCalls} and the operation of {@code calls.c} that it is compared with. */
     private enum Operation {
-        AGAIN("again", "again", "mark a range that is already marked", 1, false),
-        CHANGE("change", "change", "mark, then unmark", 1, false),
-        AGAIN_BY_TWO("againByTwo", "againByTwo", "mark a range that is already marked, two threads", 1, false),
-        LOOP("loop", "many", "mark 512 ranges, then unmark them, one by one", JavaCalls.RANGES, true),
-        BATCH("batch", "many", "the same, as a list", JavaCalls.RANGES, true),
-        ALLOCATE("allocate", "allocate", "allocate, touch, close", 1, true),
-        ALLOCATE_UNGUARDED("allocateUnguarded", "allocate", "the same, without guard pages", 1, true);
+        AGAIN("again", "again", "mark a range that is already marked", ""),
+        AGAIN_AMONG_OTHERS("again", "again", "the same, while all backends are in use", JavaCalls.MIXED),
+        AGAIN_BY_C1("again", "again", "the same, compiled by C1 alone", "-XX:TieredStopAtLevel=1"),
+        AGAIN_INLINED_LITTLE(
+                "again",
+                "again",
+                "the same, with smaller limits for inlining",
+                "-XX:MaxInlineSize=10 -XX:FreqInlineSize=100 -XX:InlineSmallCode=800"),
+        AGAIN_BY_TWO("againByTwo", "againByTwo", "the same, by two threads", ""),
+        AGAIN_VIRTUALLY("againVirtually", "again", "the same, by 10,000 virtual threads once each", ""),
+        CHANGE("change", "change", "mark, then unmark", ""),
+        LOOP("loop", "many", "mark 512 ranges, then unmark them, one by one", ""),
+        BATCH("batch", "many", "the same, as a list", ""),
+        ALLOCATE("allocate", "allocate", "allocate, touch, close", ""),
+        ALLOCATE_UNGUARDED("allocateUnguarded", "allocate", "the same, without guard pages", "");
 
         final String java;
         final String c;
         final String description;
-        final int ranges;
-        final boolean isForApis;
 
-        Operation(String java, String c, String description, int ranges, boolean isForApis) {
+        /** Separated by spaces. */
+        final String jvmArguments;
+
+        Operation(String java, String c, String description, String jvmArguments) {
             this.java = java;
             this.c = c;
             this.description = description;
-            this.ranges = ranges;
-            this.isForApis = isForApis;
+            this.jvmArguments = jvmArguments;
         }
 
         List<Binding> bindings() {
-            return isForApis ? APIS : List.of(Binding.values());
+            return switch (this) {
+                case AGAIN_AMONG_OTHERS, AGAIN_VIRTUALLY, LOOP, BATCH -> Binding.APIS;
+                case ALLOCATE, ALLOCATE_UNGUARDED -> Binding.ALLOCATIONS;
+                default -> Binding.CALLS;
+            };
+        }
+
+        int ranges() {
+            return switch (this) {
+                case LOOP, BATCH -> JavaCalls.RANGES;
+                case AGAIN_VIRTUALLY -> JavaCalls.THREADS;
+                default -> 1;
+            };
         }
     }
 
@@ -73,7 +92,8 @@ public final class CallsBenchmark implements PerformancePart {
         }
     }
 
-    private static final Set<Operation> TARGETED = EnumSet.of(Operation.AGAIN, Operation.CHANGE);
+    /** The operations that are compared with other bindings. The others are measured in every second round. */
+    private static final Set<Operation> EACH_ROUND = EnumSet.of(Operation.AGAIN, Operation.CHANGE);
 
     private final Map<Operation, Map<Binding, List<Sample>>> samples = new EnumMap<>(Operation.class);
 
@@ -86,8 +106,8 @@ public final class CallsBenchmark implements PerformancePart {
             ksmd.set(KsmSetting.RUN, 0);
             for (int round = 1; round <= rounds; round++) {
                 for (Operation operation : Operation.values()) {
-                    // No target needs these, and starting a JVM takes time.
-                    if (!TARGETED.contains(operation) && round % 5 != 1) {
+                    // Starting a JVM takes time.
+                    if (!EACH_ROUND.contains(operation) && round % 2 == 0) {
                         continue;
                     }
                     for (Binding binding : operation.bindings()) {
@@ -101,7 +121,7 @@ public final class CallsBenchmark implements PerformancePart {
                                     "round %d of %d, %s, %s: C %.1f ns, Java %.1f ns, ratio %.3f, %.0f bytes%n",
                                     round,
                                     rounds,
-                                    operation.java,
+                                    operation,
                                     binding,
                                     sample.c(),
                                     sample.java(),
@@ -120,9 +140,9 @@ public final class CallsBenchmark implements PerformancePart {
         RunResult run = java(length, operation, binding);
         double after = c(c, length, operation);
         return new Sample(
-                run.getPrimaryResult().getStatistics().getPercentile(50) / operation.ranges,
-                (before + after) / 2 / operation.ranges,
-                run.getSecondaryResults().get(AllocatedBytes.LABEL).getScore() / operation.ranges);
+                run.getPrimaryResult().getStatistics().getPercentile(50) / operation.ranges(),
+                (before + after) / 2 / (operation == Operation.AGAIN_VIRTUALLY ? 1 : operation.ranges()),
+                run.getSecondaryResults().get(AllocatedBytes.LABEL).getScore() / operation.ranges());
     }
 
     /** Returns the nanoseconds per call of the operation: the median of several batches. */
@@ -148,6 +168,7 @@ public final class CallsBenchmark implements PerformancePart {
                 .forks(length.of(0, 1, 1))
                 // JMH itself needs this.
                 .jvmArgsAppend("--sun-misc-unsafe-memory-access=allow")
+                .jvmArgsAppend(operation.jvmArguments.isEmpty() ? new String[0] : operation.jvmArguments.split(" "))
                 .warmupIterations(length.of(0, 8, 10))
                 .warmupTime(TimeValue.milliseconds(length.of(1, 100, 200)))
                 .measurementIterations(length.of(1, 9, 21))
@@ -201,8 +222,9 @@ public final class CallsBenchmark implements PerformancePart {
 
                         A range is 64 KiB, and each of its pages was written once. Times and bytes are per range and
                         thread. Each row has the times of C from right before and after its own. Numbers are medians
-                        over rounds, each in a new JVM: %d rounds, or %d where many ranges are marked or ranges are
-                        allocated.
+                        over rounds, each in a new JVM: %d rounds for the calls that are compared with other bindings,
+                        and %d for everything else. "The SPI" allocates without the registry: the calls of C, and the
+                        arena of the views, which the JDK closes by a handshake with all threads.
                         """, rounds(Operation.AGAIN), rounds(Operation.LOOP)))
                 .toString();
     }
@@ -213,15 +235,32 @@ public final class CallsBenchmark implements PerformancePart {
 
     private List<Target> targets() {
         List<Target> targets = new ArrayList<>();
-        for (Operation operation : TARGETED) {
-            targets.add(toC(operation, Binding.FFM_SPI, 1.05));
-            targets.add(toC(operation, Binding.FFM_API, 1.10));
+        for (Operation operation : EACH_ROUND) {
+            targets.add(toC(operation, Binding.FFM_SPI, 1.03));
+            targets.add(toC(operation, Binding.FFM_API, 1.05));
             targets.add(toC(operation, Binding.JNR_SPI, 1.10));
             targets.add(toC(operation, Binding.JNR_API, 1.2));
-            targets.add(toC(operation, Binding.JNA_SPI, 1.45));
+            targets.add(toC(operation, Binding.JNA_SPI, 1.4));
             targets.add(toC(operation, Binding.JNA_API, 1.6));
         }
-        for (Operation operation : TARGETED) {
+        for (Operation operation :
+                List.of(Operation.AGAIN_AMONG_OTHERS, Operation.AGAIN_BY_C1, Operation.AGAIN_INLINED_LITTLE)) {
+            targets.add(toC(operation, Binding.FFM_API, 1.05));
+        }
+        targets.add(Target.maximum(
+                "calls-batch-ffm-api-to-loop",
+                ratio(Operation.BATCH, Binding.FFM_API) / ratio(Operation.LOOP, Binding.FFM_API),
+                0.8));
+        targets.add(Target.maximum(
+                "calls-bytes-batch-ffm-api", Math.rint(median(Operation.BATCH, Binding.FFM_API, Sample::bytes)), 64));
+        targets.add(Target.maximum(
+                "calls-again-virtually-ffm-api-to-jna",
+                ratio(Operation.AGAIN_VIRTUALLY, Binding.FFM_API, Binding.JNA_API),
+                0.9));
+        for (Binding binding : List.of(Binding.FFM_API, Binding.FFM_ARENA, Binding.JNR_API, Binding.JNA_API)) {
+            targets.add(toC(Operation.ALLOCATE, binding, 1.3));
+        }
+        for (Operation operation : EACH_ROUND) {
             targets.add(toPeer(operation, Binding.FFM_SPI, Binding.FFM_BY_HAND));
             targets.add(toPeer(operation, Binding.FFM_API, Binding.FFM_BY_HAND));
             targets.add(toPeer(operation, Binding.FFM_SPI, Binding.FFM_BY_HAND_NO_ERRNO));
@@ -231,8 +270,12 @@ public final class CallsBenchmark implements PerformancePart {
             targets.add(toPeer(operation, Binding.JNA_API, Binding.JNA_INTERFACE));
         }
         for (Binding binding : List.of(Binding.FFM_SPI, Binding.FFM_API)) {
-            double bytes = Math.max(
-                    median(Operation.AGAIN, binding, Sample::bytes), median(Operation.CHANGE, binding, Sample::bytes));
+            double bytes = Stream.of(Operation.values())
+                    .filter(operation -> operation.java.equals("again") || operation == Operation.CHANGE)
+                    .filter(operation -> operation.bindings().contains(binding))
+                    .mapToDouble(operation -> median(operation, binding, Sample::bytes))
+                    .max()
+                    .orElseThrow();
             // A few hundred bytes of JMH's own objects are spread over all calls.
             targets.add(Target.maximum("calls-bytes-" + name(binding), Math.rint(bytes), 0));
         }
@@ -241,18 +284,18 @@ public final class CallsBenchmark implements PerformancePart {
 
     private Target toC(Operation operation, Binding binding, double goal) {
         return Target.maximum(
-                "calls-" + operation.java + "-" + name(binding) + "-to-c", ratio(operation, binding), goal);
+                "calls-" + name(operation) + "-" + name(binding) + "-to-c", ratio(operation, binding), goal);
     }
 
     private Target toPeer(Operation operation, Binding ours, Binding peer) {
         return Target.maximum(
-                "calls-" + operation.java + "-" + name(ours) + "-to-"
+                "calls-" + name(operation) + "-" + name(ours) + "-to-"
                         + name(peer).substring(ours.technology().length() + 1),
                 ratio(operation, ours, peer),
                 1);
     }
 
-    private static String name(Binding binding) {
-        return binding.name().toLowerCase(Locale.ROOT).replace('_', '-');
+    private static String name(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 }

@@ -7,10 +7,15 @@ import io.ksm4j.Ksm;
 import io.ksm4j.Marking;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.ffm.MergeableArena;
 import io.ksm4j.spi.KsmBackend;
+import io.ksm4j.spi.NativeMapping;
+import java.lang.foreign.Arena;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -32,17 +37,27 @@ public class JavaCalls {
     static final int RANGE = 64 << 10;
     static final int RANGES = 512;
 
+    private static final int PAGE = (int) Binding.FFM_API.backend().pageSize();
+
+    private static final int READ_WRITE = 3;
+    private static final int PRIVATE_ANONYMOUS = 0x22;
+    private static final int MADV_NOHUGEPAGE = 15;
+
+    static final int THREADS = 10_000;
+
+    /** The argument of a JVM that uses all backends. */
+    static final String MIXED = "-Dmixed=true";
+
     private static final RegionOptions OPTIONS = RegionOptions.DEFAULT.withHugePages(HugePages.AVOID);
 
     private static MergeRegion touched(Ksm ksm) {
         MergeRegion region = ksm.allocate(RANGE, OPTIONS.withMarking(Marking.UNMERGEABLE));
-        touch(ksm, region);
+        touch(region.buffer());
         return region;
     }
 
-    private static void touch(Ksm ksm, MergeRegion region) {
-        ByteBuffer buffer = region.buffer();
-        for (int at = 0; at < RANGE; at += (int) ksm.pageSize()) {
+    private static void touch(ByteBuffer buffer) {
+        for (int at = 0; at < RANGE; at += PAGE) {
             buffer.put(at, (byte) 1);
         }
     }
@@ -82,7 +97,19 @@ public class JavaCalls {
             KsmBackend backend = chosen.backend();
             region = touched(Ksm.with(backend));
             marker = chosen.marker(backend, region);
+            if (Boolean.getBoolean("mixed")) {
+                Binding.APIS.forEach(OneRange::use);
+            }
             marker.mark();
+        }
+
+        /** Marks often enough for the JVM to compile calls for more than one backend. */
+        private static void use(Binding binding) {
+            try (MergeRegion region = touched(Ksm.with(binding.backend()))) {
+                for (int i = 0; i < 20_000; i++) {
+                    region.markMergeable();
+                }
+            }
         }
 
         /** Unmaps the range. */
@@ -120,7 +147,7 @@ public class JavaCalls {
         }
     }
 
-    /** The API without a range. */
+    /** Allocates ranges. */
     @State(Scope.Thread)
     public static class NoRange extends Counted {
 
@@ -128,12 +155,48 @@ public class JavaCalls {
         @Param("FFM_API")
         public String binding;
 
+        private Binding chosen;
+        private KsmBackend backend;
         private Ksm ksm;
 
         /** Loads the backend. */
         @Setup
         public void open() {
-            ksm = Ksm.with(Binding.valueOf(binding).backend());
+            chosen = Binding.valueOf(binding);
+            backend = chosen.backend();
+            ksm = Ksm.with(backend);
+        }
+
+        private void allocate(RegionOptions options) {
+            switch (chosen) {
+                case FFM_ARENA -> {
+                    try (Arena arena = MergeableArena.ofConfined(ksm, options)) {
+                        touch(arena.allocate(RANGE).asByteBuffer());
+                    }
+                }
+                case FFM_SPI -> allocateBySpi(options.guardPages() ? backend.pageSize() : 0);
+                default -> {
+                    try (MergeRegion region = ksm.allocate(RANGE, options)) {
+                        touch(region.buffer());
+                    }
+                }
+            }
+        }
+
+        private void allocateBySpi(long guard) {
+            long mapped = RANGE + 2 * guard;
+            long address = backend.mmap(mapped, guard == 0 ? READ_WRITE : 0, PRIVATE_ANONYMOUS);
+            long start = address + guard;
+            if (guard > 0) {
+                backend.mprotect(start, RANGE, READ_WRITE);
+            }
+            backend.madvise(start, RANGE, MADV_NOHUGEPAGE);
+            backend.madvise(start, RANGE, RangeMarker.MADV_MERGEABLE);
+            NativeMapping views = backend.map(start, RANGE, this);
+            touch(views.buffer(0, RANGE));
+            if (!views.revoke() || backend.munmap(address, mapped) != 0) {
+                throw new IllegalStateException("not unmapped");
+            }
         }
     }
 
@@ -148,6 +211,16 @@ public class JavaCalls {
     @Threads(2)
     public void againByTwo(OneRange range) {
         range.marker.mark();
+    }
+
+    /** Marks ranges that are already marked, once in each of many virtual threads, which are started for it. */
+    @Benchmark
+    public void againVirtually(ManyRanges ranges) {
+        try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+            for (int i = 0; i < THREADS; i++) {
+                threads.execute(ranges.regions.get(i % RANGES)::markMergeable);
+            }
+        }
     }
 
     /** Marks and unmarks. */
@@ -178,16 +251,12 @@ public class JavaCalls {
     /** Allocates a range, writes a byte to each page, and closes it. */
     @Benchmark
     public void allocate(NoRange none) {
-        try (MergeRegion region = none.ksm.allocate(RANGE, OPTIONS)) {
-            touch(none.ksm, region);
-        }
+        none.allocate(OPTIONS);
     }
 
     /** Does the same without guard pages, as in C. */
     @Benchmark
     public void allocateUnguarded(NoRange none) {
-        try (MergeRegion region = none.ksm.allocate(RANGE, OPTIONS.withGuardPages(false))) {
-            touch(none.ksm, region);
-        }
+        none.allocate(OPTIONS.withGuardPages(false));
     }
 }

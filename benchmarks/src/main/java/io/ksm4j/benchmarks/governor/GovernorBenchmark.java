@@ -9,14 +9,14 @@ import io.ksm4j.Marking;
 import io.ksm4j.MergeGovernor;
 import io.ksm4j.MergeRegion;
 import io.ksm4j.RegionOptions;
+import io.ksm4j.benchmarks.Disturbance;
+import io.ksm4j.benchmarks.DisturbanceMeter;
 import io.ksm4j.benchmarks.GeneratedSection;
-import io.ksm4j.benchmarks.Machine;
 import io.ksm4j.benchmarks.Target;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.ProcessKsmStats;
 import io.ksm4j.stats.RegionStats;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -66,13 +66,15 @@ final class GovernorBenchmark {
         }
     }
 
-    /** Measures and updates the page. The argument is the root of the repository. */
+    /** Measures and updates the page, unless the run was disturbed. The argument is the root of the repository. */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
         Ksm ksm = Ksm.system();
         List<MergeRegion> tenants = new ArrayList<>();
         String text;
+        Disturbance disturbance;
         try (RunningKsmd ksmd = RunningKsmd.start()) {
+            DisturbanceMeter meter = DisturbanceMeter.start();
             RegionOptions options =
                     RegionOptions.DEFAULT.withMarking(Marking.UNMERGEABLE).withHugePages(HugePages.AVOID);
             for (int i = 0; i < TENANTS; i++) {
@@ -82,12 +84,12 @@ final class GovernorBenchmark {
                 fill(memory, SHARED, SHARED + UNIQUE, 2 + i);
             }
             text = new GovernorBenchmark(ksm, ksmd, tenants).measure();
+            disturbance = meter.stop();
         } finally {
             tenants.forEach(MergeRegion::close);
         }
         GeneratedSection section = new GeneratedSection(Path.of("docs", "operations.md"), "governor");
-        Files.writeString(root.resolve(section.page()), section.replaced(root, text));
-        System.out.print(text);
+        System.exit(section.publish(root, disturbance, text));
     }
 
     private static void fill(ByteBuffer memory, int from, int to, long seed) {
@@ -122,16 +124,13 @@ final class GovernorBenchmark {
         return String.format(
                 Locale.ROOT,
                 """
-                Measured once on %s.
-
-                %d regions of one JVM, each with %d MiB that all have and %d MiB that no other has:
+                Measured once. %d regions of one JVM, each with %d MiB that all have and %d MiB that no other has:
 
                 | | saved, MiB | records, MiB | what remains, MiB |
                 | --- | --- | --- | --- |
                 %s%s%s
                     %s
                 """,
-                Machine.describe(),
                 TENANTS,
                 SHARED / MIB,
                 UNIQUE / MIB,

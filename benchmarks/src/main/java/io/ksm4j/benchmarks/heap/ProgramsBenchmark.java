@@ -3,9 +3,10 @@
 package io.ksm4j.benchmarks.heap;
 
 import io.ksm4j.benchmarks.ChildProcess;
+import io.ksm4j.benchmarks.Disturbance;
+import io.ksm4j.benchmarks.DisturbanceMeter;
 import io.ksm4j.benchmarks.GeneratedSection;
 import io.ksm4j.benchmarks.KsmdCpuTime;
-import io.ksm4j.benchmarks.Machine;
 import io.ksm4j.benchmarks.Median;
 import io.ksm4j.benchmarks.heap.DataHoldingJvm.HeldData;
 import io.ksm4j.control.KsmDaemon;
@@ -15,7 +16,6 @@ import io.ksm4j.control.TuningPolicy;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.ProcessKsmStats;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -91,38 +91,44 @@ final class ProgramsBenchmark {
         this.agent = agent;
     }
 
-    /** Measures everything and updates the page. The argument is the root of the repository. */
+    /**
+     * Measures everything and updates the page, unless the run was disturbed. The argument is the root of the
+     * repository.
+     */
     public static void main(String[] args) throws Exception {
         Path root = Path.of(args[0]);
-        String text = new ProgramsBenchmark(root.resolve("ksm-agent/target/ksm-agent.jar")).measure(256 << 20, ROUNDS);
-        System.out.print(text);
+        ProgramsBenchmark benchmark = new ProgramsBenchmark(root.resolve("ksm-agent/target/ksm-agent.jar"));
+        String text;
+        Disturbance disturbance;
+        try (RunningKsmd ksmd = RunningKsmd.start()) {
+            DisturbanceMeter meter = DisturbanceMeter.start();
+            text = benchmark.measure(ksmd, 256 << 20, ROUNDS);
+            disturbance = meter.stop();
+        }
         GeneratedSection section = new GeneratedSection(Path.of("docs", "agent.md"), "programs");
-        Files.writeString(root.resolve(section.page()), section.replaced(root, text));
+        System.exit(section.publish(root, disturbance, text));
     }
 
     /** Measures all kinds of programs with so much data in each JVM. */
-    String measure(long size, int rounds) throws Exception {
-        StringBuilder text = new StringBuilder(
-                String.format(Locale.ROOT, """
-                Measured on %s,
-                by `./benchmarks/run programs`: medians of %d rounds. In each, %d JVMs of the same program with the\
+    String measure(RunningKsmd ksmd, long size, int rounds) throws Exception {
+        ksmd.set(KsmSetting.RUN, 2);
+        StringBuilder text =
+                new StringBuilder(String.format(Locale.ROOT, """
+                Medians of %d rounds by `./benchmarks/run programs`. In each, %d JVMs of the same program with the\
                  agent
                 hold %d MiB of random data, equal in both, or of zeros. *The variable* is `%s`.
 
                 | Where the data is | Saved | Minimum to maximum | Before, MiB | After, MiB | Records, MiB |\
                  `ksmd` CPU, s |
                 | --- | --- | --- | --- | --- | --- | --- |
-                """, Machine.describe(), rounds, JVMS, size >> 20, FIXED_THRESHOLD));
-        try (RunningKsmd ksmd = RunningKsmd.start()) {
-            ksmd.set(KsmSetting.RUN, 2);
-            for (Kind kind : KINDS) {
-                List<Result> results = new ArrayList<>();
-                for (int round = 0; round < rounds; round++) {
-                    results.add(measure(kind, size));
-                    System.out.println(kind.label() + ": " + results.get(round));
-                }
-                text.append(row(kind, results));
+                """, rounds, JVMS, size >> 20, FIXED_THRESHOLD));
+        for (Kind kind : KINDS) {
+            List<Result> results = new ArrayList<>();
+            for (int round = 0; round < rounds; round++) {
+                results.add(measure(kind, size));
+                System.out.println(kind.label() + ": " + results.get(round));
             }
+            text.append(row(kind, results));
         }
         return text.toString();
     }

@@ -12,6 +12,8 @@ import io.ksm4j.benchmarks.Target;
 import io.ksm4j.junit.RunningKsmd;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -31,10 +33,14 @@ import java.util.function.ToDoubleFunction;
 public final class KernelBenchmark implements PerformancePart {
 
     /** The nanoseconds of one step in one round. */
-    private record Pair(long java, long c) {
+    private record Times(long java, long c, long threads) {
 
         double ratio() {
             return (double) java / c;
+        }
+
+        double ratioOfThreads() {
+            return (double) threads / c;
         }
     }
 
@@ -61,6 +67,7 @@ public final class KernelBenchmark implements PerformancePart {
         long writeSize = PAGES_TO_WRITE * page;
         try (RunningKsmd ksmd = RunningKsmd.start();
                 CProgram c = CProgram.start("kernel.c");
+                CProgram threads = CProgram.start("kernel.c", "threads");
                 JavaKernelSteps java = new JavaKernelSteps(Ksm.system(), ksmd)) {
             warmUp(java, writeSize, length.of(20, 1000, 1000));
             Experiment merging = new Experiment(
@@ -68,6 +75,7 @@ public final class KernelBenchmark implements PerformancePart {
                     ksmd,
                     java,
                     c::run,
+                    threads::run,
                     List.of("merge", "unmerge"),
                     "merge",
                     mergeSize,
@@ -77,14 +85,15 @@ public final class KernelBenchmark implements PerformancePart {
                     ksmd,
                     java,
                     c::run,
+                    threads::run,
                     List.of("write", "prepare", "copy-on-write"),
                     "prepare",
                     writeSize,
                     PAGES_TO_WRITE / 2);
-            Map<String, List<Pair>> pairs = new LinkedHashMap<>();
-            pairs.putAll(measure(merging, length.of(1, 15, 100)));
-            pairs.putAll(measure(writing, length.of(1, 60, 400)));
-            return report(pairs, mergeSize, writeSize);
+            Map<String, List<Times>> times = new LinkedHashMap<>();
+            times.putAll(measure(merging, length.of(1, 15, 100)));
+            times.putAll(measure(writing, length.of(1, 60, 400)));
+            return report(times, mergeSize, writeSize);
         }
     }
 
@@ -107,21 +116,25 @@ public final class KernelBenchmark implements PerformancePart {
             RunningKsmd ksmd,
             KernelSteps java,
             KernelSteps c,
+            KernelSteps threads,
             List<String> steps,
             String mergingStep,
             long size,
             long pagesToShare) {}
 
-    private Map<String, List<Pair>> measure(Experiment experiment, int rounds) throws IOException {
-        Map<String, List<Pair>> pairs = new LinkedHashMap<>();
-        experiment.steps().forEach(step -> pairs.put(step, new ArrayList<>()));
+    private Map<String, List<Times>> measure(Experiment experiment, int rounds) throws IOException {
+        Map<String, List<Times>> times = new LinkedHashMap<>();
+        experiment.steps().forEach(step -> times.put(step, new ArrayList<>()));
         int disturbed = 0;
         // The first round is not counted.
         for (int round = 0; round <= rounds; ) {
-            boolean javaFirst = round % 2 == 0;
-            List<Long> early = steps(experiment, javaFirst ? experiment.java() : experiment.c());
-            List<Long> late = steps(experiment, javaFirst ? experiment.c() : experiment.java());
-            if (early.isEmpty() || late.isEmpty()) {
+            List<KernelSteps> sides = new ArrayList<>(List.of(experiment.java(), experiment.c(), experiment.threads()));
+            Collections.rotate(sides, round);
+            IdentityHashMap<KernelSteps, List<Long>> nanos = new IdentityHashMap<>();
+            for (KernelSteps side : sides) {
+                nanos.put(side, steps(experiment, side));
+            }
+            if (nanos.containsValue(List.of())) {
                 if (++disturbed > rounds + 10) {
                     throw new IllegalStateException(
                             "ksmd has too much other memory to scan: after two scans the pages of step "
@@ -130,15 +143,18 @@ public final class KernelBenchmark implements PerformancePart {
                 }
                 continue;
             }
-            for (int i = 0; round > 0 && i < early.size(); i++) {
-                pairs.get(experiment.steps().get(i))
-                        .add(new Pair((javaFirst ? early : late).get(i), (javaFirst ? late : early).get(i)));
+            for (int i = 0; round > 0 && i < experiment.steps().size(); i++) {
+                times.get(experiment.steps().get(i))
+                        .add(new Times(
+                                nanos.get(experiment.java()).get(i),
+                                nanos.get(experiment.c()).get(i),
+                                nanos.get(experiment.threads()).get(i)));
             }
             round++;
         }
         System.out.println(String.join(", ", experiment.steps()) + ": " + rounds + " rounds, and " + disturbed
                 + " disturbed ones");
-        return pairs;
+        return times;
     }
 
     /** Returns the nanoseconds of each step; empty if other memory disturbed the round. */
@@ -170,7 +186,7 @@ public final class KernelBenchmark implements PerformancePart {
         }
     }
 
-    private static PartReport report(Map<String, List<Pair>> pairs, long mergeSize, long writeSize) {
+    private static PartReport report(Map<String, List<Times>> times, long mergeSize, long writeSize) {
         StringBuilder text = new StringBuilder(String.format(Locale.ROOT, """
                 The operations are those of the options P, D and C of `tools/testing/selftests/mm/ksm_tests.c`. Merging
                 is timed from the mark until `ksmd`, which slept before and then scans as fast as possible, has made two
@@ -179,46 +195,52 @@ public final class KernelBenchmark implements PerformancePart {
                 written to every second of %d pages: before anything has merged, and after each page has merged with its
                 neighbour, so that each write makes the kernel copy a page. Java and C take turns and use the same
                 memory layout. A ratio is the median of the rounds' ratios; the first and third quartiles are in
-                parentheses.
+                parentheses. The last ratio is that of C with a second thread, which does nothing but wake up every
+                millisecond, to C with one: the kernel has more to do if several threads share the memory, as in every
+                JVM.
 
-                | | MiB | C, MiB/s | Java, MiB/s | Java time / C time | Rounds |
-                | --- | --- | --- | --- | --- | --- |
+                | | MiB | C, MiB/s | Java, MiB/s | Java time / C time | C with two threads / C | Rounds |
+                | --- | --- | --- | --- | --- | --- | --- |
                 """, PAGES_TO_WRITE));
-        text.append(row("Merging", pairs.get("merge"), mergeSize));
-        text.append(row("Unmerging", pairs.get("unmerge"), mergeSize));
-        text.append(row("Writing to private pages", pairs.get("write"), writeSize / 2));
-        text.append(row("Writing to merged pages", pairs.get("copy-on-write"), writeSize / 2));
+        text.append(row("Merging", times.get("merge"), mergeSize));
+        text.append(row("Unmerging", times.get("unmerge"), mergeSize));
+        text.append(row("Writing to private pages", times.get("write"), writeSize / 2));
+        text.append(row("Writing to merged pages", times.get("copy-on-write"), writeSize / 2));
         return new PartReport(
                 text.toString(),
                 Map.of(),
                 List.of(
-                        Target.maximum("kernel-merge", median(pairs.get("merge"), Pair::ratio), GOAL),
-                        Target.maximum("kernel-unmerge", median(pairs.get("unmerge"), Pair::ratio), GOAL),
-                        Target.maximum("kernel-copy-on-write", median(pairs.get("copy-on-write"), Pair::ratio), GOAL)));
+                        Target.maximum("kernel-merge", median(times.get("merge"), Times::ratio), GOAL),
+                        Target.maximum("kernel-unmerge", median(times.get("unmerge"), Times::ratio), GOAL),
+                        Target.maximum(
+                                "kernel-copy-on-write", median(times.get("copy-on-write"), Times::ratio), GOAL)));
     }
 
-    private static String row(String name, List<Pair> pairs, long size) {
+    private static String row(String name, List<Times> times, long size) {
         double mebibytes = size / (double) (1 << 20);
         return String.format(
                 Locale.ROOT,
-                "| %s | %.1f | %.0f | %.0f | %.3f (%.3f, %.3f) | %d |%n",
+                "| %s | %.1f | %.0f | %.0f | %.3f (%.3f, %.3f) | %.3f (%.3f, %.3f) | %d |%n",
                 name,
                 mebibytes,
-                mebibytes / (median(pairs, Pair::c) / 1e9),
-                mebibytes / (median(pairs, Pair::java) / 1e9),
-                median(pairs, Pair::ratio),
-                quantile(pairs, Pair::ratio, 0.25),
-                quantile(pairs, Pair::ratio, 0.75),
-                pairs.size());
+                mebibytes / (median(times, Times::c) / 1e9),
+                mebibytes / (median(times, Times::java) / 1e9),
+                median(times, Times::ratio),
+                quantile(times, Times::ratio, 0.25),
+                quantile(times, Times::ratio, 0.75),
+                median(times, Times::ratioOfThreads),
+                quantile(times, Times::ratioOfThreads, 0.25),
+                quantile(times, Times::ratioOfThreads, 0.75),
+                times.size());
     }
 
-    private static double median(List<Pair> pairs, ToDoubleFunction<Pair> value) {
-        return quantile(pairs, value, 0.5);
+    private static double median(List<Times> times, ToDoubleFunction<Times> value) {
+        return quantile(times, value, 0.5);
     }
 
     /** Returns a quantile, interpolated linearly between two values. */
-    private static double quantile(List<Pair> pairs, ToDoubleFunction<Pair> value, double share) {
-        double[] sorted = pairs.stream().mapToDouble(value).sorted().toArray();
+    private static double quantile(List<Times> times, ToDoubleFunction<Times> value, double share) {
+        double[] sorted = times.stream().mapToDouble(value).sorted().toArray();
         double at = share * (sorted.length - 1);
         int below = (int) at;
         int above = Math.min(below + 1, sorted.length - 1);

@@ -5,15 +5,14 @@ package io.ksm4j.benchmarks.look;
 import io.ksm4j.Ksm;
 import io.ksm4j.NativeMemory;
 import io.ksm4j.NativeMemoryOptions;
+import io.ksm4j.benchmarks.DisturbanceMeter;
 import io.ksm4j.benchmarks.GeneratedSection;
-import io.ksm4j.benchmarks.Machine;
 import io.ksm4j.benchmarks.Median;
 import io.ksm4j.benchmarks.Target;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
@@ -34,7 +33,7 @@ final class LookBenchmark {
 
     private LookBenchmark() {}
 
-    /** Measures and updates the page. The argument is the root of the repository. */
+    /** Measures and updates the page, unless the run was disturbed. The argument is the root of the repository. */
     @SuppressWarnings("restricted")
     public static void main(String[] args) throws Exception {
         KsmBackend backend = ServiceLoader.load(KsmBackendProvider.class).stream()
@@ -53,6 +52,7 @@ final class LookBenchmark {
         }
         Ksm ksm = Ksm.with(backend);
         NativeMemoryOptions options = NativeMemoryOptions.DEFAULT.withInterval(Duration.ZERO);
+        DisturbanceMeter meter = DisturbanceMeter.start();
         double[] first = new double[ROUNDS];
         double[] next = new double[ROUNDS];
         for (int round = 0; round < ROUNDS; round++) {
@@ -67,8 +67,6 @@ final class LookBenchmark {
         String text = String.format(
                 Locale.ROOT,
                 """
-                Measured on %s.
-
                 A JVM that has reserved %d GiB and uses %d pages of it, %d rounds:
 
                 | look | median, s | slowest, s |
@@ -78,7 +76,6 @@ final class LookBenchmark {
 
                     %s
                 """,
-                Machine.describe(),
                 RESERVED >> 30,
                 USED_PAGES,
                 ROUNDS,
@@ -88,9 +85,7 @@ final class LookBenchmark {
                 max(next),
                 Target.maximum("look-200-gib-reserved-seconds", Median.of(first), 0.3));
         GeneratedSection section = new GeneratedSection(Path.of("docs", "agent.md"), "look");
-        Path root = Path.of(args[0]);
-        Files.writeString(root.resolve(section.page()), section.replaced(root, text));
-        System.out.print(text);
+        System.exit(section.publish(Path.of(args[0]), meter.stop(), text));
     }
 
     private static double max(double[] seconds) {

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.benchmarks.GeneratedSection;
 import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -19,7 +20,11 @@ class ProgramsBenchmarkTest {
     @Test
     @EnabledIfKsm(control = true)
     void measuresEachKindOfProgram() throws Exception {
-        String text = new ProgramsBenchmark(ROOT.resolve("ksm-agent/target/ksm-agent.jar")).measure(16 << 20, 1);
+        String text;
+        try (RunningKsmd ksmd = RunningKsmd.start()) {
+            ProgramsBenchmark benchmark = new ProgramsBenchmark(ROOT.resolve("ksm-agent/target/ksm-agent.jar"));
+            text = benchmark.measure(ksmd, 16 << 20, 1);
+        }
 
         assertThat(text)
                 .containsPattern(
