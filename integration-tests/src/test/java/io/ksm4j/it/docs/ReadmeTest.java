@@ -182,6 +182,7 @@ class ReadmeTest {
                 "README.md",
                 "CONTRIBUTING.md",
                 "docs/agent.md",
+                "docs/coherence.md",
                 "docs/command.md",
                 "docs/inference.md",
                 "docs/operations.md",
