@@ -167,7 +167,7 @@ class ReadmeTest {
 
     @Test
     void theCommandsOfContinuousIntegrationAreListed() throws IOException {
-        List<String> commands = matches("(?m)^\\./mvnw -B -ntp (.*) \\|\\|", read(".ci/run"));
+        List<String> commands = matches("(?m)^step \\w+ \\./mvnw -B -ntp (.*)$", read(".ci/run"));
         assertThat(commands)
                 .containsExactly(
                         "verify --fail-at-end -Dksm.required=true", "verify --fail-at-end -Plong -Dksm.required=true");
