@@ -69,7 +69,9 @@ public final class CallsBenchmark implements PerformancePart {
 
         List<Binding> bindings() {
             return switch (this) {
-                case AGAIN_AMONG_OTHERS, AGAIN_VIRTUALLY, LOOP, BATCH -> Binding.APIS;
+                case AGAIN_BY_C1, AGAIN_INLINED_LITTLE ->
+                    List.of(Binding.FFM_SPI, Binding.FFM_API, Binding.FFM_BY_HAND_NO_ERRNO);
+                case AGAIN_AMONG_OTHERS, AGAIN_BY_TWO, AGAIN_VIRTUALLY, LOOP, BATCH -> Binding.APIS;
                 case ALLOCATE, ALLOCATE_UNGUARDED -> Binding.ALLOCATIONS;
                 default -> Binding.CALLS;
             };
