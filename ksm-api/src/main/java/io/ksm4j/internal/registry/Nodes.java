@@ -103,12 +103,17 @@ final class Nodes {
     }
 
     boolean is(int node, long flag) {
-        return ((long) Slot.WORD.getVolatile(chunk(node), word(node, STATE)) & flag) != 0;
+        return (state(node) & flag) != 0;
+    }
+
+    private long state(int node) {
+        return (long) Slot.WORD.getVolatile(chunk(node), word(node, STATE));
     }
 
     /** {@return whether a node stands for memory that a region wants mergeable} */
     boolean isWanted(int node) {
-        return is(node, Slot.MARKED) || (is(node, Slot.PIECE) && !is(node, Slot.EXCLUDED));
+        long state = state(node);
+        return (state & Slot.MARKED) != 0 || (state & (Slot.PIECE | Slot.EXCLUDED)) == Slot.PIECE;
     }
 
     Slot slot(int node) {

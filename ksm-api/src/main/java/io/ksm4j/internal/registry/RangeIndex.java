@@ -126,9 +126,12 @@ final class RangeIndex {
         return block;
     }
 
-    /** Visits nodes in order of start address. Returns whether to continue. */
+    /**
+     * Visits nodes in order of start address. Returns whether to continue. The ranges come from the index, so a visitor
+     * that needs only those does not wait for the memory of the nodes.
+     */
     interface NodeVisitor {
-        boolean visit(int node);
+        boolean visit(int node, long start, long end);
     }
 
     /** Adds a range. */
@@ -175,7 +178,7 @@ final class RangeIndex {
             }
             boolean goesOn = block instanceof Object[] branch
                     ? visit(branch[BELOW + at / WORDS], from, to, visitor)
-                    : visitor.visit((int) entries[at + NODE]);
+                    : visitor.visit((int) entries[at + NODE], entries[at + START], entries[at + END]);
             if (!goesOn) {
                 return false;
             }

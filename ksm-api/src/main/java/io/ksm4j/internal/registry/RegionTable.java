@@ -286,12 +286,15 @@ public final class RegionTable {
     }
 
     private @Nullable Slot tryOpen(long start, long end, long flags, String owner) {
+        if (firstOther.in(start, end, NIL) == NIL) {
+            return addAlone(start, end, flags, owner);
+        }
         if (firstBusy.in(start, end) != NIL) {
             return null;
         }
         boolean excluded = (flags & Slot.EXCLUDED) != 0;
         boolean recorded = (flags & Slot.RECORDED) != 0;
-        index.forEachOverlapping(start, end, node -> {
+        index.forEachOverlapping(start, end, (node, from, to) -> {
             // A detached region may still cover these addresses, but other memory may be there now.
             if (!nodes.is(node, Slot.DETACHED)) {
                 boolean yields = excluded && nodes.is(nodes.base(node), Slot.YIELDING);
@@ -324,6 +327,9 @@ public final class RegionTable {
 
     private @Nullable Slot tryOpenMapped(
             long start, long end, long mappedFrom, long mappedTo, long flags, String owner) {
+        if (firstOther.in(mappedFrom, mappedTo, NIL) == NIL) {
+            return addAlone(start, end, flags, owner);
+        }
         if (firstBusy.in(mappedFrom, mappedTo) != NIL) {
             return null;
         }
@@ -332,6 +338,14 @@ public final class RegionTable {
         if (slot != null) {
             detach(gone, mappedFrom, mappedTo);
         }
+        return slot;
+    }
+
+    /** Adds a region that overlaps no other. */
+    private Slot addAlone(long start, long end, long flags, String owner) {
+        nodes.makeRoom(index, 1);
+        Slot slot = nodes.slot(nodes.next());
+        index.add(start, end, nodes.addBase(start, end, owner, flags));
         return slot;
     }
 
@@ -372,7 +386,11 @@ public final class RegionTable {
             long end = nodes.end(base);
             nodes.unreserve(nodesToDetach(others));
             detach(others, start, end);
-            unwant(base, start, end);
+            if (nodes.is(base, Slot.OVERLAPPED | Slot.PARTIAL)) {
+                unwant(base, start, end);
+            } else if (nodes.is(base, Slot.MARKED)) {
+                mergeableBytes.addAndGet(start - end);
+            }
             boolean overlapped = nodes.is(base, Slot.OVERLAPPED);
             index.remove(start, base);
             nodes.removeBase(base);
@@ -425,7 +443,7 @@ public final class RegionTable {
             return NONE;
         }
         int[][] found = {NONE};
-        index.forEachOverlapping(from, to, node -> {
+        index.forEachOverlapping(from, to, (node, start, end) -> {
             if (node != but && !nodes.is(node, Slot.PIECE) && (flags == 0 || nodes.is(node, flags))) {
                 found[0] = Arrays.copyOf(found[0], found[0].length + 1);
                 found[0][found[0].length - 1] = node;
@@ -528,7 +546,7 @@ public final class RegionTable {
         List<Slot[]> slots = new ArrayList<>();
         lock();
         try {
-            index.forEachOverlapping(0, Long.MAX_VALUE, node -> {
+            index.forEachOverlapping(0, Long.MAX_VALUE, (node, start, end) -> {
                 if (!nodes.is(node, Slot.PIECE) && nodes.is(node, Slot.RECORDED) == recorded) {
                     slots.add(new Slot[] {nodes.slot(node)});
                 }
@@ -552,9 +570,9 @@ public final class RegionTable {
         List<Mark> marks = new ArrayList<>();
         lock();
         try {
-            index.forEachOverlapping(from, to, node -> {
+            index.forEachOverlapping(from, to, (node, start, end) -> {
                 if (nodes.isWanted(node)) {
-                    marks.add(new Mark(nodes.start(node), nodes.end(node), nodes.owner(node), nodes.since(node)));
+                    marks.add(new Mark(start, end, nodes.owner(node), nodes.since(node)));
                 }
                 return marks.size() < max;
             });
@@ -578,7 +596,7 @@ public final class RegionTable {
         checkedSpinLock();
         try {
             boolean[] found = new boolean[1];
-            index.forEachOverlapping(from, to, node -> {
+            index.forEachOverlapping(from, to, (node, start, end) -> {
                 found[0] = condition.test(node);
                 return !found[0];
             });
@@ -647,11 +665,11 @@ public final class RegionTable {
         lock();
         try {
             wants.forEachMarked(from, to, visitor);
-            index.forEachOverlapping(from, to, node -> {
+            index.forEachOverlapping(from, to, (node, start, end) -> {
                 if (!nodes.is(node, Slot.PIECE)
                         && nodes.is(node, Slot.MARKED | Slot.PARTIAL)
                         && !nodes.is(node, Slot.RECORDED)) {
-                    regions.add(new Region(nodes.slot(node), nodes.start(node), nodes.end(node)));
+                    regions.add(new Region(nodes.slot(node), start, end));
                 }
                 return true;
             });
@@ -680,9 +698,9 @@ public final class RegionTable {
     public void forEachExcludedBy(Slot slot, RangeVisitor visitor) {
         checkedSpinLock();
         try {
-            index.forEachOverlapping(nodes.start(slot.node), nodes.end(slot.node), node -> {
+            index.forEachOverlapping(nodes.start(slot.node), nodes.end(slot.node), (node, start, end) -> {
                 if (nodes.base(node) == slot.node && nodes.is(node, Slot.EXCLUDED)) {
-                    visitor.visit(nodes.start(node), nodes.end(node), 0);
+                    visitor.visit(start, end, 0);
                 }
                 return true;
             });
@@ -703,7 +721,7 @@ public final class RegionTable {
         }
 
         @Override
-        public boolean visit(int node) {
+        public boolean visit(int node, long start, long end) {
             if (!nodes.is(node, Slot.BUSY)) {
                 return true;
             }
@@ -725,7 +743,7 @@ public final class RegionTable {
         }
 
         @Override
-        public boolean visit(int node) {
+        public boolean visit(int node, long start, long end) {
             if (node == base || nodes.is(node, Slot.PIECE)) {
                 return true;
             }
@@ -745,7 +763,7 @@ public final class RegionTable {
         }
 
         @Override
-        public boolean visit(int node) {
+        public boolean visit(int node, long start, long end) {
             metBusy = !nodes.is(node, Slot.PIECE) && !nodes.trySetOverlapped(node);
             return !metBusy;
         }
@@ -754,8 +772,8 @@ public final class RegionTable {
     private final class OverlappedClearer implements RangeIndex.NodeVisitor {
 
         @Override
-        public boolean visit(int node) {
-            if (!nodes.is(node, Slot.PIECE) && firstOther.in(nodes.start(node), nodes.end(node), node) == NIL) {
+        public boolean visit(int node, long start, long end) {
+            if (!nodes.is(node, Slot.PIECE) && firstOther.in(start, end, node) == NIL) {
                 nodes.setFlags(node, 0, Slot.OVERLAPPED);
             }
             return true;

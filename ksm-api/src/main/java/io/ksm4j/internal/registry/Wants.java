@@ -50,12 +50,12 @@ final class Wants {
     /** Visits the parts of a range that no region wants, not counting regions that the predicate ignores. */
     void forEachUnwanted(long from, long to, IntPredicate ignored, RangeVisitor visitor) {
         long[] reached = {from};
-        index.forEachOverlapping(from, to, node -> {
+        index.forEachOverlapping(from, to, (node, start, end) -> {
             if (nodes.isWanted(node) && !ignored.test(nodes.base(node))) {
-                if (nodes.start(node) > reached[0]) {
-                    visitor.visit(reached[0], nodes.start(node), 0);
+                if (start > reached[0]) {
+                    visitor.visit(reached[0], start, 0);
                 }
-                reached[0] = Math.max(reached[0], nodes.end(node));
+                reached[0] = Math.max(reached[0], end);
             }
             return true;
         });
@@ -77,9 +77,9 @@ final class Wants {
         if (nodes.is(base, Slot.MARKED)) {
             visitor.visit(Math.max(from, nodes.start(base)), Math.min(to, nodes.end(base)), nodes.since(base));
         } else if (nodes.is(base, Slot.PARTIAL)) {
-            index.forEachOverlapping(from, to, node -> {
+            index.forEachOverlapping(from, to, (node, start, end) -> {
                 if (nodes.is(node, Slot.PIECE) && nodes.base(node) == base && nodes.isWanted(node)) {
-                    visitor.visit(Math.max(from, nodes.start(node)), Math.min(to, nodes.end(node)), nodes.since(node));
+                    visitor.visit(Math.max(from, start), Math.min(to, end), nodes.since(node));
                 }
                 return true;
             });
@@ -194,7 +194,7 @@ final class Wants {
         }
 
         @Override
-        public boolean visit(int node) {
+        public boolean visit(int node, long start, long end) {
             if (!nodes.is(node, Slot.PIECE) || nodes.base(node) != base) {
                 return true;
             }
@@ -217,11 +217,11 @@ final class Wants {
         }
 
         @Override
-        public boolean visit(int node) {
-            long end = Math.min(nodes.end(node), limit);
-            if (nodes.isWanted(node) && end > reached) {
-                bytes += end - Math.max(nodes.start(node), reached);
-                reached = end;
+        public boolean visit(int node, long start, long end) {
+            if (end > reached && nodes.isWanted(node)) {
+                long last = Math.min(end, limit);
+                bytes += last - Math.max(start, reached);
+                reached = last;
             }
             return true;
         }
@@ -240,12 +240,12 @@ final class Wants {
         }
 
         @Override
-        public boolean visit(int node) {
-            long start = Math.max(nodes.start(node), reached);
-            long end = Math.min(nodes.end(node), limit);
-            if (visitor != null && start < end && nodes.isWanted(node) && !nodes.is(nodes.base(node), Slot.RECORDED)) {
-                visitor.visit(start, end, nodes.since(node));
-                reached = end;
+        public boolean visit(int node, long start, long end) {
+            long from = Math.max(start, reached);
+            long to = Math.min(end, limit);
+            if (visitor != null && from < to && nodes.isWanted(node) && !nodes.is(nodes.base(node), Slot.RECORDED)) {
+                visitor.visit(from, to, nodes.since(node));
+                reached = to;
             }
             return true;
         }

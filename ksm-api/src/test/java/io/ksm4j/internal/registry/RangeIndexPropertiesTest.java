@@ -115,7 +115,7 @@ class RangeIndexPropertiesTest {
 
         private List<Long> overlapping(long from, long to, int limit) {
             List<Long> found = new ArrayList<>();
-            index.forEachOverlapping(from, to, node -> {
+            index.forEachOverlapping(from, to, (node, start, end) -> {
                 found.add((long) node);
                 return found.size() < limit;
             });

@@ -276,9 +276,11 @@ class RegionTablePropertiesTest {
         private List<Node> nodesIn(int from, int to) {
             List<Node> nodes = new ArrayList<>();
             long[] last = {-1};
-            table.index.forEachOverlapping(from, to, node -> {
-                assertThat(table.nodes.start(node)).as("in order").isGreaterThanOrEqualTo(last[0]);
-                last[0] = table.nodes.start(node);
+            table.index.forEachOverlapping(from, to, (node, start, end) -> {
+                assertThat(start).as("in order").isGreaterThanOrEqualTo(last[0]);
+                last[0] = start;
+                assertThat(table.nodes.start(node)).isEqualTo(start);
+                assertThat(table.nodes.end(node)).isEqualTo(end);
                 boolean wanted = table.nodes.isWanted(node);
                 nodes.add(new Node(
                         table.nodes.base(node),
