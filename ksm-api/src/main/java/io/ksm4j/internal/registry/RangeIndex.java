@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Adding allocates nothing, and so cannot fail, if {@link #reserve} was called before: the blocks that splitting
  * needs exist already. Removing never allocates.
  */
-final class RangeIndex {
+public final class RangeIndex {
 
     /**
      * The maximum number of entries of a block. Smaller blocks make the tree taller; larger ones make searching and
@@ -69,24 +69,24 @@ final class RangeIndex {
      * @param top the index of the topmost block in the shared array
      * @param spares the index of the spare blocks in the shared array
      */
-    RangeIndex(Object[] shared, int top, int spares) {
+    public RangeIndex(Object[] shared, int top, int spares) {
         this.shared = shared;
         this.top = top;
         this.spares = (Object[]) shared[spares];
     }
 
     /** Returns the topmost block of an index without ranges. */
-    static Object newTop() {
+    public static Object newTop() {
         return newLeaf();
     }
 
     /** Returns an array for spare blocks that contains none. */
-    static Object newSpares() {
+    public static Object newSpares() {
         return new Object[] {new long[2], new Object[0], new Object[0]};
     }
 
     /** Ensures that this number of ranges can be added without an allocation. */
-    void reserve(int ranges) {
+    public void reserve(int ranges) {
         // Adding a range splits at most the blocks on its path. One of many additions may also split the topmost block,
         // which makes the tree taller.
         fill(LEAVES, ranges);
@@ -126,16 +126,20 @@ final class RangeIndex {
         return block;
     }
 
-    /**
-     * Visits nodes in order of start address. Returns whether to continue. The ranges come from the index, so a visitor
-     * that needs only those does not wait for the memory of the nodes.
-     */
-    interface NodeVisitor {
+    /** Visits nodes in order of start address. */
+    public interface NodeVisitor {
+
+        /**
+         * Visits one node. Its range comes from the index, so a visitor that needs no more does not wait for the memory
+         * of the node.
+         *
+         * @return whether to continue
+         */
         boolean visit(int node, long start, long end);
     }
 
     /** Adds a range. */
-    void add(long start, long end, int node) {
+    public void add(long start, long end, int node) {
         if (count(top()) == CAPACITY) {
             Object[] branch = (Object[]) take(BRANCHES);
             insert(branch, 0, top());
@@ -146,7 +150,7 @@ final class RangeIndex {
     }
 
     /** Removes a range that was added. */
-    void remove(long start, int node) {
+    public void remove(long start, int node) {
         remove(top(), start, node);
         if (top() instanceof Object[] branch && count(branch) == 1) {
             shared[top] = branch[BELOW];
@@ -157,7 +161,7 @@ final class RangeIndex {
      * Visits the nodes of the ranges that overlap a range, in order of start address. The visitor must not change the
      * index.
      */
-    void forEachOverlapping(long from, long to, NodeVisitor visitor) {
+    public void forEachOverlapping(long from, long to, NodeVisitor visitor) {
         visit(top(), from, to, visitor);
     }
 
