@@ -68,7 +68,10 @@ public final class KsmStats {
      * This machine's files, once they have been listed. They do not change while the machine runs, and listing them
      * takes time.
      */
-    private static volatile @Nullable List<Path> filesOfThisMachine;
+    private static volatile @Nullable List<NamedFile> filesOfThisMachine;
+
+    /** A file, and its name, which a {@code Path} would create anew for each reading. */
+    private record NamedFile(Path path, String name) {}
 
     private final Path root;
     private final long pageSize;
@@ -78,17 +81,16 @@ public final class KsmStats {
     private final OptionalLong cowKsm;
     private final OptionalLong ksmSwpinCopy;
 
-    private KsmStats(Path root, long pageSize, @Nullable List<Path> names) {
+    private KsmStats(Path root, long pageSize, @Nullable List<NamedFile> listed) {
         this.root = root;
         this.pageSize = pageSize;
         byte[] buffer = new byte[KernelText.BUFFER];
         this.nanoTime = System.nanoTime();
         Map<String, String> texts = new TreeMap<>();
-        for (Path file : names == null ? List.<Path>of() : names) {
-            String name = file.getFileName().toString();
-            String text = read(file, name, buffer);
+        for (NamedFile file : listed == null ? List.<NamedFile>of() : listed) {
+            String text = read(file.path, file.name, buffer);
             if (text != null) {
-                texts.put(name, text);
+                texts.put(file.name, text);
             }
         }
         this.files = Collections.unmodifiableMap(texts);
@@ -117,12 +119,12 @@ public final class KsmStats {
      *     file and, if it is malformed, its text
      */
     public static KsmStats read() {
-        List<Path> names = filesOfThisMachine;
-        if (names == null) {
-            names = list(ROOT.resolve(KSM));
-            filesOfThisMachine = names;
+        List<NamedFile> listed = filesOfThisMachine;
+        if (listed == null) {
+            listed = list(ROOT.resolve(KSM));
+            filesOfThisMachine = listed;
         }
-        KsmStats stats = new KsmStats(ROOT, PageSize.ofThisMachine(), names);
+        KsmStats stats = new KsmStats(ROOT, PageSize.ofThisMachine(), listed);
         if (stats.files.isEmpty()) {
             // They were hidden after they were listed, or do not exist yet.
             filesOfThisMachine = null;
@@ -158,10 +160,11 @@ public final class KsmStats {
         return names;
     }
 
-    private static @Nullable List<Path> list(Path directory) {
+    private static @Nullable List<NamedFile> list(Path directory) {
         try (DirectoryStream<Path> entries = Files.newDirectoryStream(directory, Files::isRegularFile)) {
-            List<Path> files = new ArrayList<>();
-            entries.forEach(files::add);
+            List<NamedFile> files = new ArrayList<>();
+            entries.forEach(
+                    file -> files.add(new NamedFile(file, file.getFileName().toString())));
             return files;
         } catch (IOException | DirectoryIteratorException e) {
             if (Descriptors.areUsedUp()) {
@@ -176,7 +179,10 @@ public final class KsmStats {
         boolean isNumber = NUMBERS.contains(name);
         boolean isChoice = name.equals(ADVISOR_MODE);
         try {
-            KernelText text = KernelText.readIfShown(file, buffer);
+            // The kernel returns the whole text by one read (Documentation/filesystems/sysfs.rst).
+            KernelText text = isNumber || isChoice
+                    ? KernelText.readLineIfShown(file, buffer)
+                    : KernelText.readIfShown(file, buffer);
             if (text == null) {
                 return null;
             }

@@ -3,11 +3,14 @@
 package io.ksm4j.internal.linux;
 
 import io.ksm4j.internal.Descriptors;
+import java.io.FileInputStream;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -43,12 +46,28 @@ public record KernelText(Path file, String text) {
         }
     }
 
+    /** Like {@link #readIfShown}, for a file of one line: does not look for an end of the file after the line end. */
+    public static @Nullable KernelText readLineIfShown(Path file, byte[] buffer) throws IOException {
+        try {
+            return readIfThere(file, buffer, true);
+        } catch (AccessDeniedException e) {
+            return null;
+        }
+    }
+
     /** Returns null if the file does not exist. */
     public static @Nullable KernelText readIfThere(Path file, byte[] buffer) throws IOException {
-        // Not a FileChannel, so that interrupted threads can read. Not a FileInputStream, whose exception does not
-        // tell a missing file from a forbidden one.
-        try (InputStream in = Files.newInputStream(file)) {
-            int length = in.readNBytes(buffer, 0, buffer.length);
+        return readIfThere(file, buffer, false);
+    }
+
+    private static @Nullable KernelText readIfThere(Path file, byte[] buffer, boolean isLine) throws IOException {
+        try (InputStream in = open(file)) {
+            int length = 0;
+            int count;
+            do {
+                count = in.read(buffer, length, buffer.length - length);
+                length += Math.max(count, 0);
+            } while (count >= 0 && length < buffer.length && !(isLine && length > 0 && buffer[length - 1] == '\n'));
             if (length < buffer.length) {
                 return new KernelText(file, new String(buffer, 0, length, StandardCharsets.ISO_8859_1));
             }
@@ -62,6 +81,21 @@ public record KernelText(Path file, String text) {
         } catch (NoSuchFileException e) {
             return null;
         }
+    }
+
+    /**
+     * Not a FileChannel, so that interrupted threads can read. A FileInputStream takes less time than a stream of
+     * {@link Files}, but its exception does not tell a missing file from a forbidden one.
+     */
+    private static InputStream open(Path file) throws IOException {
+        if (file.getFileSystem().equals(FileSystems.getDefault())) {
+            try {
+                return new FileInputStream(file.toFile());
+            } catch (FileNotFoundException e) {
+                // Files throws an exception that says why.
+            }
+        }
+        return Files.newInputStream(file);
     }
 
     public static UncheckedIOException unreadable(Path file, IOException cause) {
