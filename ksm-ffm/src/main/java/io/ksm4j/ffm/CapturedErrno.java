@@ -7,8 +7,8 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import java.lang.foreign.Arena;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
-import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.StructLayout;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
@@ -19,8 +19,8 @@ import java.lang.invoke.VarHandle;
  */
 final class CapturedErrno {
 
-    private static final MemoryLayout LAYOUT = Linker.Option.captureStateLayout();
-    private static final long ERRNO = LAYOUT.byteOffset(PathElement.groupElement("errno"));
+    private static final StructLayout LAYOUT = Linker.Option.captureStateLayout();
+    private static final long ERRNO = offset("errno");
 
     private static final VarHandle TAKEN = MethodHandles.arrayElementVarHandle(int[].class);
 
@@ -41,6 +41,18 @@ final class CapturedErrno {
         for (int i = 0; i < SLOTS; i++) {
             slots[i] = all.asSlice(i * size, LAYOUT);
         }
+    }
+
+    /** Returns the offset of a member. {@code MemoryLayout.byteOffset} would take milliseconds of each start. */
+    private static long offset(String member) {
+        long offset = 0;
+        for (MemoryLayout layout : LAYOUT.memberLayouts()) {
+            if (member.equals(layout.name().orElse(""))) {
+                return offset;
+            }
+            offset += layout.byteSize();
+        }
+        throw new IllegalStateException("this platform does not capture " + member);
     }
 
     /** {@return a free slot, which the caller must give back} */
