@@ -6,7 +6,6 @@ import io.ksm4j.internal.SystemProperties;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.spi.KsmBackendProvider;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
 import java.util.ServiceConfigurationError;
@@ -76,7 +75,7 @@ final class Backends {
                 if (!found.hasNext()) {
                     break;
                 }
-                providers.add(found.next());
+                addByPriority(found.next(), providers);
             } catch (UnsupportedClassVersionError e) {
                 refused.add("a provider for a newer Java than " + System.getProperty("java.specification.version")
                         + ": " + e.getMessage());
@@ -85,7 +84,14 @@ final class Backends {
                         "a provider that cannot be loaded: " + e + (e.getCause() == null ? "" : ": " + e.getCause()));
             }
         }
-        providers.sort(Comparator.comparingInt(KsmBackendProvider::priority).reversed());
         return providers;
+    }
+
+    private static void addByPriority(KsmBackendProvider provider, List<KsmBackendProvider> sorted) {
+        int at = sorted.size();
+        while (at > 0 && sorted.get(at - 1).priority() < provider.priority()) {
+            at--;
+        }
+        sorted.add(at, provider);
     }
 }

@@ -181,22 +181,24 @@ final class Kernel {
     }
 
     void mprotect(long address, long length, int protection) {
-        retrying(
-                () -> {
-                    int errno = -backend.mprotect(address, length, protection);
-                    return errno == 0 ? null : FailedCall.mprotect(new AddressRange(address, length), errno);
-                },
-                null);
+        for (int attempt = 0; ; attempt++) {
+            int errno = -backend.mprotect(address, length, protection);
+            if (errno == 0) {
+                return;
+            }
+            retryOrThrow(attempt, FailedCall.mprotect(new AddressRange(address, length), errno));
+        }
     }
 
     /** Advises one range, with retries: the caller owns no region. */
     void madvise(long address, long length, int advice) {
-        retrying(
-                () -> {
-                    int errno = advise(address, length, advice);
-                    return errno == 0 ? null : FailedCall.madvise(advice, new AddressRange(address, length), errno);
-                },
-                null);
+        for (int attempt = 0; ; attempt++) {
+            int errno = advise(address, length, advice);
+            if (errno == 0) {
+                return;
+            }
+            retryOrThrow(attempt, FailedCall.madvise(advice, new AddressRange(address, length), errno));
+        }
     }
 
     /**

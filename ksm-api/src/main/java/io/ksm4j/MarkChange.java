@@ -97,7 +97,7 @@ final class MarkChange implements Kernel.Attempt {
     }
 
     static void apply(List<Part> parts, boolean mergeable, Unmerge how) {
-        if (JdkModules.FLIGHT_RECORDER && RegionEvents.isRecorded(mergeable)) {
+        if (JdkModules.isFlightRecorderInitialized() && RegionEvents.isRecorded(mergeable)) {
             RegionEvents.record(
                     parts.stream()
                             .map(part -> new RegionEvents.Subject(part.range(), part.region().owner))

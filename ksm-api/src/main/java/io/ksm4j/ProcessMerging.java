@@ -26,10 +26,6 @@ public final class ProcessMerging {
 
     private final Kernel kernel;
 
-    // Created in advance, because nothing may be allocated between opting out and their first use.
-    private final Action exclude = this::exclude;
-    private final Action markAgain = this::markAgain;
-
     ProcessMerging(Kernel kernel) {
         this.kernel = kernel;
     }
@@ -63,7 +59,7 @@ public final class ProcessMerging {
         try {
             // List them again: a region opened just before the call may not be in the first list.
             regions = openRegions();
-            forEach(regions, exclude);
+            forEach(regions, true);
         } catch (Throwable t) {
             if (!wasMergeable) {
                 try {
@@ -142,7 +138,7 @@ public final class ProcessMerging {
                 // Marking memory that is marked already does no harm.
             }
             if (!isStillIn) {
-                forEach(regions, markAgain);
+                forEach(regions, false);
             }
         }
     }
@@ -205,20 +201,14 @@ public final class ProcessMerging {
         return ranges;
     }
 
-    private interface Action {
-        /** Performs the action on an owned region. Returns the call that failed, or null. */
-        @Nullable
-        FailedCall perform(Slot slot);
-    }
-
     /**
-     * Performs an action on each region while owning it, one region after the other. A failure does not stop the
+     * Excludes each region, or marks it again, while owning it, one region after the other. A failure does not stop the
      * others; the first one is thrown at the end.
      */
-    private void forEach(List<Slot[]> regions, Action action) {
+    private void forEach(List<Slot[]> regions, boolean exclude) {
         Throwable failure = null;
         for (int i = 0; i < regions.size(); i++) {
-            Throwable failed = perform(action, regions.get(i));
+            Throwable failed = change(regions.get(i), exclude);
             if (failure == null) {
                 failure = failed;
             } else if (failed instanceof KsmException) {
@@ -233,14 +223,14 @@ public final class ProcessMerging {
         }
     }
 
-    private @Nullable Throwable perform(Action action, Slot[] region) {
+    private @Nullable Throwable change(Slot[] region, boolean exclude) {
         try {
             if (table().acquire(region) != null) {
                 return null;
             }
             FailedCall failed;
             try {
-                failed = action.perform(region[0]);
+                failed = exclude ? exclude(region[0]) : markAgain(region[0]);
             } finally {
                 Slot.release(region);
             }

@@ -98,10 +98,9 @@ final class RegionEvents {
 
     private RegionEvents() {}
 
-    /** {@return whether such changes are recorded; without a recording, this reads a field and allocates nothing} */
+    /** {@return whether such changes are recorded; initializes Flight Recorder} */
     static boolean isRecorded(boolean mergeable) {
-        return FlightRecorder.isInitialized()
-                && (mergeable ? Templates.MARK.isEnabled() : Templates.UNMARK.isEnabled());
+        return mergeable ? Templates.MARK.isEnabled() : Templates.UNMARK.isEnabled();
     }
 
     /** Makes a change, and records an event for each part of a region that it marks or unmarks. */

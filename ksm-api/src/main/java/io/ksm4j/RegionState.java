@@ -154,7 +154,7 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
 
     /** Marks or unmarks the whole region. */
     void mark(boolean mergeable, Unmerge how) {
-        if (JdkModules.FLIGHT_RECORDER && RegionEvents.isRecorded(mergeable)) {
+        if (JdkModules.isFlightRecorderInitialized() && RegionEvents.isRecorded(mergeable)) {
             RegionEvents.record(
                     List.of(new RegionEvents.Subject(range, owner)), mergeable, () -> markUnrecorded(mergeable, how));
         } else {

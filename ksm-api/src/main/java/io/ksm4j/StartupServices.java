@@ -22,8 +22,9 @@ final class StartupServices {
             return;
         }
         try {
-            ServiceLoader.load(KsmStartup.class, StartupServices.class.getClassLoader())
-                    .forEach(KsmStartup::start);
+            for (KsmStartup service : ServiceLoader.load(KsmStartup.class, StartupServices.class.getClassLoader())) {
+                service.start();
+            }
         } catch (Throwable t) {
             DONE.set(false);
             Log.debug("a startup service failed", t);

@@ -249,9 +249,9 @@ public final class StartupBenchmark implements PerformancePart {
                 text.toString(),
                 Map.of(),
                 List.of(
-                        Target.maximum("startup-library-share-ffm", difference(ffm.plain(), byHand.plain()), 60),
+                        Target.maximum("startup-library-share-ffm", difference(ffm.plain(), byHand.plain()), 35),
                         Target.maximum(
-                                "startup-library-share-ffm-aot", difference(ffm.cached(), byHand.cached()), 60)));
+                                "startup-library-share-ffm-aot", difference(ffm.cached(), byHand.cached()), 20)));
     }
 
     private static Starts of(Map<Program, Starts> all, Program program) {

@@ -13,7 +13,7 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
-import java.util.regex.Pattern;
+import java.util.StringTokenizer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -112,8 +112,6 @@ public final class MemoryLeft {
     /** This inode number is fixed: {@code CGROUP_NS_INIT_INO} in {@code linux/nsfs.h}. */
     private static final String FIRST_NAMESPACE = "cgroup:[4026531835]";
 
-    private static final Pattern SPACE = Pattern.compile(" +");
-    private static final Pattern DIGITS = Pattern.compile("[0-9]+");
     private static final String HEX = "0123456789ABCDEF";
 
     private static final long NO_LIMIT = Long.MAX_VALUE;
@@ -373,7 +371,11 @@ public final class MemoryLeft {
     }
 
     private static List<String> words(String line) {
-        return SPACE.splitAsStream(line).toList();
+        List<String> words = new ArrayList<>();
+        for (StringTokenizer rest = new StringTokenizer(line, " "); rest.hasMoreTokens(); ) {
+            words.add(rest.nextToken());
+        }
+        return words;
     }
 
     private long used(String file) throws UnreadableException {
@@ -394,7 +396,7 @@ public final class MemoryLeft {
 
     /** Returns {@link #NO_LIMIT} for numbers that do not fit into a long. */
     private static long number(String file, String text) throws UnreadableException {
-        if (!DIGITS.matcher(text).matches()) {
+        if (!isDigits(text)) {
             throw new UnreadableException(file, "expected a number, found \"" + text + "\"");
         }
         try {
@@ -402,6 +404,15 @@ public final class MemoryLeft {
         } catch (NumberFormatException tooLarge) {
             return NO_LIMIT;
         }
+    }
+
+    private static boolean isDigits(String text) {
+        for (int i = 0; i < text.length(); i++) {
+            if (text.charAt(i) < '0' || text.charAt(i) > '9') {
+                return false;
+            }
+        }
+        return !text.isEmpty();
     }
 
     private List<String> required(String file) throws UnreadableException {
