@@ -3,6 +3,7 @@
 package io.ksm4j.benchmarks.command;
 
 import io.ksm4j.Ksm;
+import io.ksm4j.benchmarks.CProgram;
 import io.ksm4j.benchmarks.ChildProcess;
 import io.ksm4j.benchmarks.Disturbance;
 import io.ksm4j.benchmarks.DisturbanceMeter;
@@ -37,6 +38,9 @@ final class CommandBenchmark {
     private static final int JVMS = 2;
     private static final long HEAP = 64 << 20;
     private static final double GIB = 1 << 30;
+
+    /** The maximum number of threads of {@code ksm estimate}. */
+    private static final int READERS = 4;
 
     /**
      * The first scan records each page and the second merges it; more are needed because the JVMs' own memory changes.
@@ -107,13 +111,15 @@ final class CommandBenchmark {
     }
 
     /**
-     * Estimates the saving of JVMs with the same data whose whole memory may merge, then measures the actual saving.
+     * Estimates the saving of JVMs with the same data whose whole memory may merge, compared with how fast C reads as
+     * much memory, then measures the actual saving.
      */
     String estimate(RunningKsmd ksmd, long size, int rounds) throws Exception {
         ksmd.set(KsmSetting.RUN, 2);
         double before = saved(ksmd);
         List<ChildProcess> jvms = new ArrayList<>();
-        try {
+        int threads = Math.min(Runtime.getRuntime().availableProcessors(), READERS);
+        try (CProgram c = CProgram.start("memory.c", Long.toString(JVMS * size), Integer.toString(threads))) {
             List<String> arguments = new ArrayList<>(List.of("estimate", "--json"));
             for (int i = 0; i < JVMS; i++) {
                 jvms.add(DataHoldingJvm.start(
@@ -124,15 +130,23 @@ final class CommandBenchmark {
                 arguments.add(Long.toString(jvm.process().pid()));
             }
             Path jdk = Path.of(System.getProperty("java.home"));
-            double[] rates = new double[rounds];
+            double[] adding = new double[rounds];
+            double[] copying = new double[rounds];
+            double[] reading = new double[rounds];
+            double[] whole = new double[rounds];
             double estimated = 0;
-            double read = 0;
+            double candidates = 0;
             for (int round = -1; round < rounds; round++) {
+                double added = JVMS * size / GIB / (c.run("add", 1) / 1e9);
+                double copied = JVMS * size / GIB / (c.run("copy", 1) / 1e9);
                 Run run = run(jdk, arguments.toArray(String[]::new));
-                read = number(run.output(), "candidateBytes") / GIB;
+                candidates = number(run.output(), "candidateBytes") / GIB;
                 estimated = number(run.output(), "savedBytes") / GIB;
                 if (round >= 0) {
-                    rates[round] = read / run.seconds();
+                    adding[round] = added;
+                    copying[round] = copied;
+                    reading[round] = number(run.output(), "readBytes") / GIB / number(run.output(), "seconds");
+                    whole[round] = candidates / run.seconds();
                 }
             }
             ksmd.set(KsmSetting.RUN, 1);
@@ -141,21 +155,36 @@ final class CommandBenchmark {
             return String.format(
                     Locale.ROOT,
                     """
-                    `ksm estimate` for %d JVMs, run %d times, and what was saved after `ksmd` had merged them:
+                    `ksm estimate` for %d JVMs, run %d times in turn with two C programs that read as much memory with \
+                    %d threads:
 
-                    | GiB read | median GiB/s from start to exit | GiB saved, estimated | GiB saved, actual |
-                    | --- | --- | --- | --- |
-                    | %.3f | %.2f | %.3f | %.3f |
+                    | | median GiB/s |
+                    | --- | --- |
+                    | C adds up memory of its own, which shows the memory bandwidth | %.2f |
+                    | C reads `/proc/PID/mem` in the same parts as `ksm estimate` and does nothing with it | %.2f |
+                    | `ksm estimate`, while it reads | %.2f |
+                    | `ksm estimate`, from start to exit | %.2f |
+
+                    What was saved after `ksmd` had merged them:
+
+                    | GiB read | GiB saved, estimated | GiB saved, actual |
+                    | --- | --- | --- |
+                    | %.3f | %.3f | %.3f |
 
                     %s""",
                     JVMS,
                     rounds,
-                    read,
-                    Median.of(rates),
+                    threads,
+                    Median.of(adding),
+                    Median.of(copying),
+                    Median.of(reading),
+                    Median.of(whole),
+                    candidates,
                     estimated,
                     saved,
                     lines(List.of(
-                            Target.minimum("command-estimate-gib-a-second", Median.of(rates), 1),
+                            Target.minimum("command-estimate-reading-gib-a-second", Median.of(reading), 4),
+                            Target.minimum("command-estimate-gib-a-second", Median.of(whole), 1),
                             Target.maximum("command-estimate-error", Math.abs(estimated / saved - 1), 0.05))));
         } finally {
             jvms.forEach(ChildProcess::close);

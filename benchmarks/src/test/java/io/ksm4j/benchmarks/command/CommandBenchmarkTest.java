@@ -24,6 +24,7 @@ class CommandBenchmarkTest {
                 .containsPattern("(?m)^ {4}target command-status-jdk"
                         + Runtime.version().feature() + "-seconds measured \\S+ goal 0.4 ");
         assertThat(command.estimate(ksmd, 16 << 20, 1))
+                .containsPattern("(?m)^ {4}target command-estimate-reading-gib-a-second measured \\S+ goal 4.0 ")
                 .containsPattern("(?m)^ {4}target command-estimate-error measured \\S+ goal 0.05 ");
         assertThat(command.estimateOfReserved(1))
                 .containsPattern("(?m)^ {4}target command-estimate-200-gib-reserved-seconds measured \\S+ goal 0.3 ")
