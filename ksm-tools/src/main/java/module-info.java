@@ -4,7 +4,6 @@ import org.jspecify.annotations.NullMarked;
 @NullMarked
 @SuppressWarnings("requires-automatic") // JLine 3 has no module-info.
 module io.ksm4j.tools {
-    requires hash4j;
     requires info.picocli;
     requires io.ksm4j;
     requires io.ksm4j.control;

@@ -187,7 +187,7 @@ class ModuleBoundariesTest {
         check(only("io.ksm4j.jnr..", "jnr..", "com.kenai.."));
         check(only("io.ksm4j.ffm..", "java.lang.foreign.."));
         check(only("io.ksm4j.micrometer..", "io.micrometer.."));
-        check(only("io.ksm4j.tools..", "picocli..", "org.jline..", "com.dynatrace.hash4j..", "com.sun.tools.."));
+        check(only("io.ksm4j.tools..", "picocli..", "org.jline..", "com.sun.tools.."));
     }
 
     private static ArchRule only(String module, String... technology) {

@@ -46,11 +46,12 @@ class EstimateEndsTest {
     @EnabledIfRoot
     @Test
     void aTerminalShowsTheProgressAndThenMessagesOnly(@TempDir Path directory) throws Exception {
-        List<String> heap = List.of("-Xms512m", "-Xmx512m", "-XX:+AlwaysPreTouch");
+        // Enough for the first update of the progress.
+        List<String> heap = List.of("-Xms2g", "-Xmx2g", "-XX:+AlwaysPreTouch");
         try (RunningJvm jvm = RunningJvm.start(List.of(), heap, Waiter.class);
                 Tmux tmux = Tmux.open(directory, 100, 24)) {
             jvm.awaitLine("ready");
-            Pattern progress = Pattern.compile("(?m)^[0-9.]+ MiB of 1\\.\\d GiB, [0-9.]+ .iB/s$");
+            Pattern progress = Pattern.compile("(?m)^[0-9.]+ .iB of 4\\.\\d GiB, [0-9.]+ .iB/s$");
 
             tmux.type("./ksm estimate --stable 600 " + pid(jvm));
             tmux.awaitScreen(progress.asPredicate());

@@ -2,19 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.tools.estimate;
 
-import com.dynatrace.hash4j.hashing.Hasher64;
-import com.dynatrace.hash4j.hashing.Hashing;
 import io.ksm4j.AddressRange;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.tools.output.CommandFailedException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.LongBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.BitSet;
+import java.util.Collections;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -26,7 +25,7 @@ import java.util.stream.IntStream;
  */
 final class ProcessPages implements AutoCloseable {
 
-    /** Receives pages by ascending addresses. */
+    /** Receives pages in any order, one at a time. */
     interface Visitor {
         /** Receives a page with this hash. */
         void page(long address, long hash);
@@ -59,18 +58,14 @@ final class ProcessPages implements AutoCloseable {
     private static final long EXCLUSIVE = 1L << 56;
     private static final long FRAME = (1L << 55) - 1;
 
-    private static final Hasher64 HASHER = Hashing.xxh3_64();
-
     /** Small enough for a processor's cache, because pages are hashed right after they are read. */
-    private static final int READ_BYTES = 64 << 10;
+    private static final int READ_BYTES = 256 << 10;
 
-    private static final int ENTRIES = 8192;
+    /** The number of pages that a thread takes at once. */
+    private static final int WINDOW = 1024;
 
     /** More readers would not help, because memory bandwidth is the limit, and other programs need processors too. */
     private static final int MAX_READERS = 4;
-
-    /** A smaller number of pages is read before another thread has started. */
-    private static final int MIN_PARALLEL_PAGES = 256;
 
     private final FileChannel pagemap;
     private final FileChannel memory;
@@ -78,19 +73,6 @@ final class ProcessPages implements AutoCloseable {
     private final int pageSize;
     private final PageFrames frames;
     private final ReadProgress progress;
-
-    private final ByteBuffer entries =
-            ByteBuffer.allocateDirect(ENTRIES * Long.BYTES).order(ByteOrder.nativeOrder());
-
-    /** The entries whose pages are to be read. */
-    private final BitSet wanted = new BitSet(ENTRIES);
-
-    /** The entries whose pages have been read. */
-    private final boolean[] known = new boolean[ENTRIES];
-
-    private final long[] hashes = new long[ENTRIES];
-
-    private final List<Reader> readers = new ArrayList<>();
 
     /**
      * Opens the files of a process.
@@ -104,9 +86,6 @@ final class ProcessPages implements AutoCloseable {
         this.pageSize = pageSize;
         this.frames = frames;
         this.progress = progress;
-        for (int i = Math.min(Runtime.getRuntime().availableProcessors(), MAX_READERS); i > 0; i--) {
-            readers.add(new Reader());
-        }
         memory = FileChannel.open(process.resolve("mem"));
         try {
             pagemap = FileChannel.open(process.resolve("pagemap"));
@@ -119,11 +98,8 @@ final class ProcessPages implements AutoCloseable {
 
     /** Returns the hash of a zero-filled page. */
     static long hashOfZeros(int pageSize) {
-        return hash(new byte[pageSize], 0, pageSize);
-    }
-
-    private static long hash(byte[] bytes, int from, int length) {
-        return HASHER.hashBytesToLong(bytes, from, length);
+        int words = pageSize / Long.BYTES;
+        return PageHash.of(new long[words], 0, words);
     }
 
     /**
@@ -133,18 +109,95 @@ final class ProcessPages implements AutoCloseable {
      * @throws IOException if the kernel's files on page frames cannot be read
      */
     Tally visit(List<PrivateMapping> mappings, Visitor visitor) throws IOException {
-        Tally tally = new Tally();
-        for (PrivateMapping mapping : mappings) {
-            long at = mapping.start();
-            while (at < mapping.end() && !tally.ended) {
-                PageScan.Found found = find(at, mapping.end());
-                for (AddressRange range : found.ranges()) {
-                    visit(range, visitor, tally);
-                }
-                at = found.end();
-            }
+        Visit visit = new Visit(mappings.iterator(), visitor);
+        int readers = Math.min(Runtime.getRuntime().availableProcessors(), MAX_READERS);
+        try {
+            IntStream.range(0, readers).parallel().forEach(i -> new Reader(visit).run());
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
+        } finally {
+            // If one reader has failed, others may still be running.
+            visit.stop();
         }
-        return tally;
+        return visit.tally;
+    }
+
+    /** What the readers have in common: where they are, and what they have found. Safe for use by multiple threads. */
+    private final class Visit {
+
+        private final Iterator<PrivateMapping> mappings;
+        private final Visitor visitor;
+        private final Tally tally = new Tally();
+        private boolean stopped;
+
+        /** The part of the current mapping in which no pages have been looked for. */
+        private long start;
+
+        private long end;
+
+        /** Where pages were found. */
+        private Iterator<AddressRange> ranges = Collections.emptyIterator();
+
+        /** The part of the current range that no reader has taken. */
+        private long rangeStart;
+
+        private long rangeEnd;
+
+        Visit(Iterator<PrivateMapping> mappings, Visitor visitor) {
+            this.mappings = mappings;
+            this.visitor = visitor;
+        }
+
+        /** Returns the next window to read; empty if there is none. */
+        synchronized Optional<AddressRange> next() {
+            while (!stopped && !tally.ended) {
+                if (rangeStart < rangeEnd) {
+                    long length = Math.min(rangeEnd - rangeStart, (long) WINDOW * pageSize);
+                    AddressRange window = new AddressRange(rangeStart, length);
+                    rangeStart += length;
+                    return Optional.of(window);
+                }
+                if (ranges.hasNext()) {
+                    AddressRange range = ranges.next();
+                    rangeStart = range.start();
+                    rangeEnd = range.end();
+                } else if (start < end) {
+                    PageScan.Found found = find(start, end);
+                    ranges = found.ranges().iterator();
+                    start = found.end();
+                } else if (mappings.hasNext()) {
+                    PrivateMapping mapping = mappings.next();
+                    start = mapping.start();
+                    end = mapping.end();
+                } else {
+                    break;
+                }
+            }
+            return Optional.empty();
+        }
+
+        /** Adds what a reader has found in its window. */
+        synchronized void add(Reader reader) {
+            if (stopped) {
+                return;
+            }
+            tally.ended |= reader.ended;
+            tally.swapped += reader.swapped;
+            for (int i = 0; i < reader.knownCount; i++) {
+                visitor.page(reader.known[i], reader.hashes[i]);
+            }
+            for (int i = 0; i < reader.shared; i++) {
+                visitor.sharedPage();
+            }
+            int unread = reader.wantedCount - reader.knownCount;
+            tally.unread += tally.ended ? 0 : unread;
+            progress.add((long) reader.knownCount * pageSize);
+            progress.skip((long) (unread + reader.shared) * pageSize);
+        }
+
+        synchronized void stop() {
+            stopped = true;
+        }
     }
 
     /** Finds pages from an address on. */
@@ -157,100 +210,147 @@ final class ProcessPages implements AutoCloseable {
                 : found;
     }
 
-    private void visit(AddressRange range, Visitor visitor, Tally tally) throws IOException {
-        for (long at = range.start(); at < range.end() && !tally.ended; at += (long) ENTRIES * pageSize) {
-            visit(at, (int) Math.min((range.end() - at) / pageSize, ENTRIES), visitor, tally);
-        }
-    }
-
-    private void visit(long start, int count, Visitor visitor, Tally tally) throws IOException {
-        entries.clear().limit(count * Long.BYTES);
-        int told = read(pagemap, entries, start / pageSize * Long.BYTES) / Long.BYTES;
-        tally.ended = told < count;
-        wanted.clear();
-        for (int i = 0; i < told; i++) {
-            wanted.set(i, isToBeRead(entries.getLong(i * Long.BYTES), visitor, tally));
-        }
-        read(start, told);
-        tally.ended |= readers.stream().anyMatch(reader -> reader.ended);
-        for (int i = wanted.nextSetBit(0); i >= 0; i = wanted.nextSetBit(i + 1)) {
-            if (known[i]) {
-                visitor.page(start + (long) i * pageSize, hashes[i]);
-                progress.add(pageSize);
-            } else {
-                tally.unread += tally.ended ? 0 : 1;
-                progress.skip(pageSize);
-            }
-        }
-    }
-
-    private boolean isToBeRead(long entry, Visitor visitor, Tally tally) throws IOException {
-        if ((entry & PRESENT) == 0) {
-            tally.swapped += (entry & (SWAPPED | GUARD)) == SWAPPED ? 1 : 0;
-            return false;
-        }
-        if ((entry & OF_FILE) != 0) {
-            return false; // Not written yet, or the huge zero page.
-        }
-        if ((entry & EXCLUSIVE) != 0) {
-            return true;
-        }
-        long frame = entry & FRAME;
-        if (frame == 0) {
-            throw new CommandFailedException("the kernel hides which pages are shared: run as root (CAP_SYS_ADMIN)");
-        }
-        if (frames.isZeroPage(frame)) {
-            return false;
-        }
-        if (frames.add(frame)) {
-            return true;
-        }
-        visitor.sharedPage();
-        progress.skip(pageSize);
-        return false;
-    }
-
-    /** Computes the hashes of the wanted pages. */
-    private void read(long start, int count) {
-        Arrays.fill(known, 0, count, false);
-        int parts = wanted.cardinality() < MIN_PARALLEL_PAGES ? 1 : readers.size();
-        IntStream.range(0, parts)
-                .parallel()
-                .forEach(i -> readers.get(i).read(start, count * i / parts, count * (i + 1) / parts));
-    }
-
-    /** Has its own buffers, so several can read at the same time. */
+    /**
+     * Reads one window after the other. For use by one thread. Its loops are in methods of their own, because the JIT
+     * compiler would take longer for a large method than reading a gigabyte takes.
+     */
     private final class Reader {
 
+        private final Visit visit;
+
+        private final ByteBuffer entryBytes =
+                ByteBuffer.allocateDirect(WINDOW * Long.BYTES).order(ByteOrder.nativeOrder());
+
+        private final LongBuffer entryWords = entryBytes.asLongBuffer();
+
+        private final long[] entries = new long[WINDOW];
+
+        private final ByteBuffer bytes = ByteBuffer.allocateDirect(Math.max(1, READ_BYTES / pageSize) * pageSize)
+                .order(ByteOrder.nativeOrder());
+
+        private final LongBuffer words = bytes.asLongBuffer();
+
         /** Hashing an array is so much faster than hashing a direct buffer that copying pays. */
-        private final byte[] copy = new byte[Math.max(1, READ_BYTES / pageSize) * pageSize];
+        private final long[] copy = new long[words.capacity()];
 
-        private final ByteBuffer bytes = ByteBuffer.allocateDirect(copy.length);
+        /** The addresses of the pages that are to be read in the current window. */
+        private final long[] wanted = new long[WINDOW];
 
+        private int wantedCount;
+
+        /** The addresses of those that have been read. */
+        private final long[] known = new long[WINDOW];
+
+        private final long[] hashes = new long[WINDOW];
+        private int knownCount;
+
+        private int swapped;
+        private int shared;
         private boolean ended;
 
-        void read(long start, int from, int to) {
-            int at = wanted.nextSetBit(from);
-            while (at >= 0 && at < to && !ended) {
-                int run = Math.min(wanted.nextClearBit(at), to) - at;
-                int pages = read(start + (long) at * pageSize, run);
-                for (int i = 0; i < pages; i++) {
-                    hashes[at + i] = hash(copy, i * pageSize, pageSize);
-                    known[at + i] = true;
+        Reader(Visit visit) {
+            this.visit = visit;
+        }
+
+        void run() {
+            boolean hasFinished = false;
+            try {
+                for (Optional<AddressRange> next = visit.next(); next.isPresent(); next = visit.next()) {
+                    select(next.get());
+                    read();
+                    visit.add(this);
                 }
-                // If nothing could be read, the first page is the cause.
-                at = wanted.nextSetBit(at + Math.max(pages, 1));
+                hasFinished = true;
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            } finally {
+                if (!hasFinished) {
+                    visit.stop();
+                }
             }
+        }
+
+        private void select(AddressRange window) throws IOException {
+            int count = (int) (window.length() / pageSize);
+            entryBytes.clear().limit(count * Long.BYTES);
+            int told = ProcessPages.read(pagemap, entryBytes, window.start() / pageSize * Long.BYTES) / Long.BYTES;
+            entryWords.get(0, entries, 0, told);
+            ended = told < count;
+            wantedCount = 0;
+            swapped = 0;
+            shared = 0;
+            for (int i = 0; i < told; i++) {
+                if (entries[i] != 0 && isToBeRead(entries[i])) {
+                    wanted[wantedCount++] = window.start() + (long) i * pageSize;
+                }
+            }
+        }
+
+        private void read() {
+            knownCount = 0;
+            int at = 0;
+            while (at < wantedCount && !ended) {
+                int pages = read(wanted[at], run(at));
+                hash(at, pages);
+                // If nothing could be read, the first page is the cause.
+                at += Math.max(pages, 1);
+            }
+        }
+
+        /** Returns how many of the wanted pages follow each other from one on; at most as many as are read at once. */
+        private int run(int first) {
+            int end = Math.min(wantedCount, first + bytes.capacity() / pageSize);
+            int at = first + 1;
+            while (at < end && wanted[at] == wanted[at - 1] + pageSize) {
+                at++;
+            }
+            return at - first;
+        }
+
+        private void hash(int first, int pages) {
+            int wordsOfPage = pageSize / Long.BYTES;
+            for (int i = 0; i < pages; i++) {
+                known[knownCount] = wanted[first + i];
+                hashes[knownCount++] = PageHash.of(copy, i * wordsOfPage, wordsOfPage);
+            }
+        }
+
+        private boolean isToBeRead(long entry) throws IOException {
+            if ((entry & PRESENT) == 0) {
+                swapped += (entry & (SWAPPED | GUARD)) == SWAPPED ? 1 : 0;
+                return false;
+            }
+            if ((entry & OF_FILE) != 0) {
+                return false; // Not written yet, or the huge zero page.
+            }
+            if ((entry & EXCLUSIVE) != 0) {
+                return true;
+            }
+            long frame = entry & FRAME;
+            if (frame == 0) {
+                throw new CommandFailedException(
+                        "the kernel hides which pages are shared: run as root (CAP_SYS_ADMIN)");
+            }
+            synchronized (frames) {
+                if (frames.isZeroPage(frame)) {
+                    return false;
+                }
+                if (frames.add(frame)) {
+                    return true;
+                }
+            }
+            shared++;
+            return false;
         }
 
         /** Returns the number of complete pages that could be read at once. */
         private int read(long address, int pages) {
-            bytes.clear().limit(Math.min(copy.length, pages * pageSize));
+            bytes.clear().limit(pages * pageSize);
             try {
                 int read = ProcessPages.read(memory, bytes, address);
                 // The file ends if the process has ended.
-                ended = read == 0;
-                bytes.get(0, copy, 0, read);
+                ended |= read == 0;
+                words.get(0, copy, 0, read / Long.BYTES);
                 return read / pageSize;
             } catch (IOException e) {
                 return 0;

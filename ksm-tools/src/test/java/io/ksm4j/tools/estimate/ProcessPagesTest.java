@@ -4,15 +4,18 @@ package io.ksm4j.tools.estimate;
 
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
-import com.dynatrace.hash4j.hashing.Hashing;
 import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.tools.linux.BackendSearch;
+import io.ksm4j.tools.output.CommandFailedException;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Proxy;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -77,19 +80,24 @@ class ProcessPagesTest {
         assertThat((pages.addresses().size() + pages.shared()) * PAGE)
                 .isEqualTo(anonymous)
                 .isPositive();
-        assertThat(pages.addresses()).isSorted().doesNotHaveDuplicates().hasSizeGreaterThan(1000);
+        assertThat(pages.addresses()).hasSizeGreaterThan(1000);
         assertThat(pages.hashes()).isEqualTo(hashesOf(pages.addresses()));
     }
 
     private List<Long> hashesOf(List<Long> addresses) throws IOException {
         List<Long> hashes = new ArrayList<>();
         byte[] page = new byte[PAGE];
+        long[] words = new long[PAGE / Long.BYTES];
         try (RandomAccessFile memory =
                 new RandomAccessFile(directory().resolve("mem").toFile(), "r")) {
             for (long address : addresses) {
                 memory.seek(address);
                 memory.readFully(page);
-                hashes.add(Hashing.xxh3_64().hashBytesToLong(page));
+                ByteBuffer.wrap(page)
+                        .order(ByteOrder.nativeOrder())
+                        .asLongBuffer()
+                        .get(words);
+                hashes.add(PageHash.of(words, 0, words.length));
             }
         }
         return hashes;
@@ -123,6 +131,38 @@ class ProcessPagesTest {
                     .isTrue();
         }
         assertThat(seen).isEmpty();
+    }
+
+    @ParameterizedTest
+    @MethodSource("answers")
+    void keepsWhatWasReadBeforeTheProcessEnded(@Nullable Long answer) throws IOException {
+        RecordedPages pages = RecordedPages.visit(directory(), mappings, kernel(answer), this::kill);
+
+        assertThat(pages.ended()).isTrue();
+        assertThat(pages.addresses()).isNotEmpty();
+        assertThat(pages.unread()).as("of a process that is still there").isZero();
+    }
+
+    private void kill() {
+        try {
+            process.destroyForcibly().waitFor();
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @Test
+    void aFailureOfTheVisitorEndsTheVisit() throws IOException {
+        ProcessPages.Visitor visitor = (address, hash) -> {
+            throw new CommandFailedException("no room");
+        };
+        try (PageFrames frames = new PageFrames();
+                ProcessPages pages =
+                        new ProcessPages(directory(), PAGE, Optional.empty(), frames, new ReadProgress())) {
+            assertThatThrownBy(() -> pages.visit(mappings, visitor))
+                    .isInstanceOf(CommandFailedException.class)
+                    .hasMessage("no room");
+        }
     }
 
     @ParameterizedTest

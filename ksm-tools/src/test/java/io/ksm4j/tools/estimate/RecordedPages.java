@@ -2,18 +2,21 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.tools.estimate;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import io.ksm4j.spi.KsmBackend;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
 /**
  * What a visit of a process has found.
  *
- * @param addresses of the pages
- * @param hashes of the pages
+ * @param addresses of the pages, in ascending order
+ * @param hashes of the pages, in the same order
  * @param shared pages whose frame was already visited
  * @param swapped see {@link ProcessPages.Tally}
  * @param unread see {@link ProcessPages.Tally}
@@ -30,17 +33,15 @@ record RecordedPages(List<Long> addresses, List<Long> hashes, long shared, long 
     static RecordedPages visit(
             Path process, List<PrivateMapping> mappings, Optional<KsmBackend> kernel, Runnable atFirst)
             throws IOException {
-        List<Long> addresses = new ArrayList<>();
-        List<Long> hashes = new ArrayList<>();
+        SortedMap<Long, Long> hashes = new TreeMap<>();
         int[] shared = {0};
         ProcessPages.Visitor visitor = new ProcessPages.Visitor() {
             @Override
             public void page(long address, long hash) {
-                if (addresses.isEmpty()) {
+                if (hashes.isEmpty()) {
                     atFirst.run();
                 }
-                addresses.add(address);
-                hashes.add(hash);
+                assertThat(hashes.put(address, hash)).as("visited before").isNull();
             }
 
             @Override
@@ -52,7 +53,13 @@ record RecordedPages(List<Long> addresses, List<Long> hashes, long shared, long 
                 ProcessPages pages =
                         new ProcessPages(process, ProcessPagesTest.PAGE, kernel, frames, new ReadProgress())) {
             ProcessPages.Tally tally = pages.visit(mappings, visitor);
-            return new RecordedPages(addresses, hashes, shared[0], tally.swapped, tally.unread, tally.ended);
+            return new RecordedPages(
+                    List.copyOf(hashes.keySet()),
+                    List.copyOf(hashes.values()),
+                    shared[0],
+                    tally.swapped,
+                    tally.unread,
+                    tally.ended);
         }
     }
 }
