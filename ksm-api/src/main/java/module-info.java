@@ -17,6 +17,7 @@ module io.ksm4j {
             io.ksm4j.micrometer,
             io.ksm4j.tools;
     exports io.ksm4j.internal.linux to
+            io.ksm4j.control,
             io.ksm4j.junit,
             io.ksm4j.tools;
     exports io.ksm4j.pool;

@@ -43,7 +43,7 @@ public final class KsmTuner implements AutoCloseable {
     private static final long NEVER = Long.MAX_VALUE;
 
     /** How often to check, in nanoseconds, whether this JVM has marked more memory. */
-    private static final long MARK_POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
+    private static final long MARK_POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
 
     /**
      * Receives what a tuner does. It is called in the tuner's thread, and for the first decision in the thread that

@@ -4,25 +4,24 @@ package io.ksm4j.control;
 
 import io.ksm4j.MergeRegistry;
 import io.ksm4j.internal.Descriptors;
+import io.ksm4j.internal.linux.KernelText;
 import io.ksm4j.stats.KsmStats;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.HashMap;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /** Makes observations of a machine. For use by one thread at a time. */
 final class ObservationReader {
 
     private final Path root;
     private final Supplier<KsmStats> stats;
+    private final byte[] buffer = new byte[KernelText.BUFFER];
     private final long start = System.nanoTime();
 
     private Optional<KsmdThread> ksmd = Optional.empty();
@@ -50,8 +49,8 @@ final class ObservationReader {
      */
     Observation read() {
         KsmStats now = stats.get();
-        Map<String, Long> memory = memory();
-        OptionalLong anonymous = number(memory, "AnonPages");
+        KernelText meminfo = text("proc/meminfo");
+        OptionalLong anonymous = memory(meminfo, "AnonPages");
         OptionalLong sharing = now.pagesSharing();
         return new Observation(
                 Duration.ofNanos(System.nanoTime() - start),
@@ -64,9 +63,9 @@ final class ObservationReader {
                 now.fullScans(),
                 markedBytes(),
                 ksmdTime(),
-                number(memory, "MemTotal"),
-                number(memory, "MemAvailable"),
-                sum(number(memory, "MemFree"), number(memory, "Buffers"), number(memory, "Cached")),
+                memory(meminfo, "MemTotal"),
+                memory(meminfo, "MemAvailable"),
+                sum(memory(meminfo, "MemFree"), memory(meminfo, "Buffers"), memory(meminfo, "Cached")),
                 anonymous.isEmpty()
                         ? anonymous
                         : OptionalLong.of(anonymous.getAsLong() + sharing.orElse(0) * now.pageSize()),
@@ -101,40 +100,34 @@ final class ObservationReader {
         return settings;
     }
 
-    private Map<String, Long> memory() {
-        Path file = root.resolve("proc/meminfo");
-        Map<String, Long> bytes = new HashMap<>();
-        for (String line : lines(file)) {
-            String[] words = line.split(":? +", -1);
-            if (words.length == 3 && words[2].equals("kB")) {
-                try {
-                    bytes.put(words[0], Math.multiplyExact(Long.parseLong(words[1]), 1024L));
-                } catch (NumberFormatException | ArithmeticException e) {
-                    throw malformed(file, line, e);
-                }
-            }
+    /** {@return the bytes that a line of {@code /proc/meminfo} shows} */
+    private static OptionalLong memory(@Nullable KernelText meminfo, String name) {
+        String value = meminfo == null ? null : meminfo.valueOf(name + ":");
+        if (meminfo == null || value == null) {
+            return OptionalLong.empty();
         }
-        return bytes;
-    }
-
-    private static OptionalLong number(Map<String, Long> numbers, String name) {
-        Long number = numbers.get(name);
-        return number == null ? OptionalLong.empty() : OptionalLong.of(number);
+        try {
+            long kib = Long.parseLong(value.substring(0, value.indexOf(" kB")).strip());
+            return OptionalLong.of(Math.multiplyExact(kib, 1024L));
+        } catch (NumberFormatException | StringIndexOutOfBoundsException | ArithmeticException e) {
+            throw malformed(meminfo.file(), name + ": " + value, e);
+        }
     }
 
     private OptionalDouble stalledPercent() {
-        Path file = root.resolve("proc/pressure/memory");
-        String start = "some avg10=";
-        for (String line : lines(file)) {
-            if (line.startsWith(start)) {
-                try {
-                    return OptionalDouble.of(Double.parseDouble(line.substring(start.length(), line.indexOf(' ', 5))));
-                } catch (NumberFormatException | StringIndexOutOfBoundsException e) {
-                    throw malformed(file, line, e);
-                }
-            }
+        KernelText pressure = text("proc/pressure/memory");
+        String some = pressure == null ? null : pressure.valueOf("some");
+        if (pressure == null || some == null) {
+            return OptionalDouble.empty();
         }
-        return OptionalDouble.empty();
+        try {
+            String start = "avg10=";
+            return some.startsWith(start)
+                    ? OptionalDouble.of(Double.parseDouble(some.substring(start.length(), some.indexOf(' '))))
+                    : OptionalDouble.empty();
+        } catch (NumberFormatException | StringIndexOutOfBoundsException e) {
+            throw malformed(pressure.file(), some, e);
+        }
     }
 
     private Optional<Duration> ksmdTime() {
@@ -146,20 +139,20 @@ final class ObservationReader {
     }
 
     /**
-     * Returns the lines of a file; none if it does not exist or cannot be read. With the boot option {@code psi=0}, the
-     * file of pressure stalls exists but cannot be read, and Java does not expose errno, which would tell this from
+     * Returns the content of a file; null if it does not exist or cannot be read. With the boot option {@code psi=0},
+     * the file of pressure stalls exists but cannot be read, and Java does not expose errno, which would tell this from
      * other causes.
      */
-    private static String[] lines(Path file) {
+    private @Nullable KernelText text(String name) {
+        Path file = root.resolve(name);
         try {
-            String text = Files.readString(file, StandardCharsets.ISO_8859_1);
-            return text.isEmpty() ? new String[0] : text.split("\n", -1);
+            return KernelText.readIfShown(file, buffer);
         } catch (IOException e) {
             if (Descriptors.areUsedUp()) {
                 // This says nothing about the machine.
                 throw new UncheckedIOException("cannot read " + file + ": " + Descriptors.USED_UP, e);
             }
-            return new String[0];
+            return null;
         }
     }
 

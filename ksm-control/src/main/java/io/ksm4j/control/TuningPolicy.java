@@ -31,11 +31,12 @@ public interface TuningPolicy {
      * minimal rate.
      *
      * <p>While merging makes progress, the pages to scan and the sleep time follow from the measured cost of a page.
-     * Time spent beyond the budget is saved later, so the share is kept over seconds. Progress has stopped when three
-     * full scans end without a thousandth more pages known or merged. From then on, {@code ksmd} takes one hundredth of
-     * a core. It works at full rate again when this JVM marks more memory, or when that slow scan finds new pages,
-     * changed pages, or pages to merge. Each time this leads to no progress, the next pause is twice as long, up to 64
-     * seconds; marks of this JVM end every pause.
+     * Time spent beyond the budget is saved later, so the share is kept over seconds. Progress has stopped when a full
+     * scan ends with less than a thousandth of all pages volatile, which means that all others have been compared; or,
+     * if pages change all the time, when three full scans end without a thousandth more pages known or merged. From
+     * then on, {@code ksmd} takes one hundredth of a core. It works at full rate again when this JVM marks more memory,
+     * or when that slow scan finds new pages, changed pages, or pages to merge. Each time this leads to no progress,
+     * the next pause is twice as long, up to 64 seconds; marks of this JVM end every pause.
      *
      * <p>The policy switches off {@code smart_scan}, which skips pages that are to be merged, and the advisor.
      *

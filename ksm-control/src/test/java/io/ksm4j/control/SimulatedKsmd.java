@@ -3,32 +3,71 @@
 package io.ksm4j.control;
 
 import java.time.Duration;
-import java.util.Arrays;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
+import java.util.function.IntUnaryOperator;
+import java.util.stream.Collectors;
 
 /**
- * A model of {@code ksmd} as policies see it: it scans batches of pages and sleeps in between, records a page in one
- * scan, and merges it in the next. Scanning a merged page costs a tenth of scanning another page.
+ * A model of {@code ksmd} as policies see it: it scans batches of pages and sleeps in between. The first scan of a new
+ * or changed page records its content. A scan that finds it unchanged compares it with all merged pages, and with the
+ * other unchanged pages of the same full scan. Scanning a merged page costs a tenth of scanning another page.
  */
 final class SimulatedKsmd {
 
-    private static final byte NEW = 0;
-    private static final byte SEEN = 1;
-    private static final byte MERGED = 2;
-    private static final byte ALONE = 3;
+    static final int PAGE_SIZE = 4096;
+
+    /** The content of which a merged page exists from the beginning, in memory of other programs. */
+    static final int MERGED_BEFORE = 0;
+
     private static final double TICK = 0.01;
+
+    private enum State {
+        UNKNOWN,
+        VOLATILE,
+        UNSHARED,
+        SHARED,
+        SHARING
+    }
+
+    private static final class Page {
+        int content;
+        int recorded;
+        State state = State.UNKNOWN;
+
+        Page(int content) {
+            this.content = content;
+        }
+
+        boolean isMerged() {
+            return state == State.SHARED || state == State.SHARING;
+        }
+    }
 
     private final double cost;
     private final boolean showsTime;
-    private final int[] counts = new int[ALONE + 1];
-    private byte[] pages = {};
-    private boolean[] isCopy = {};
+    private final List<Page> pages = new ArrayList<>();
+    private final Map<State, Long> counts = new EnumMap<>(State.class);
+
+    /** By content, how many pages share the merged page. */
+    private final Map<Integer, Integer> stable = new HashMap<>(Map.of(MERGED_BEFORE, 1));
+
+    /** By content, the page of this full scan that has no equal yet. */
+    private final Map<Integer, Page> unstable = new HashMap<>();
+
+    private int nextUnique = -1;
     private int cursor;
     private long scanned;
     private long fullScans;
+    private long markedBytes;
     private double time;
+    private double lastMerge;
     private double used;
     private double sleepUntil;
     private double busyUntil;
@@ -43,32 +82,79 @@ final class SimulatedKsmd {
         this.showsTime = showsTime;
     }
 
-    /** Adds mergeable pages. */
+    /** Adds mergeable pages of another program: unique ones, or copies of a page that is merged already. */
     void add(int count, boolean areCopies) {
-        int before = pages.length;
-        pages = Arrays.copyOf(pages, before + count);
-        isCopy = Arrays.copyOf(isCopy, before + count);
-        Arrays.fill(isCopy, before, before + count, areCopies);
-        counts[NEW] += count;
+        insert(pages.size(), count, i -> areCopies ? MERGED_BEFORE : unique());
     }
 
-    /** Writes to all pages, which makes them new. */
-    void rewrite() {
-        Arrays.fill(pages, NEW);
-        Arrays.fill(counts, 0);
-        counts[NEW] = pages.length;
+    /** Adds mergeable pages of this JVM. */
+    void mark(int count, IntUnaryOperator contents) {
+        insert(pages.size(), count, contents);
+        markedBytes += (long) count * PAGE_SIZE;
+    }
+
+    /** Adds mergeable memory of this JVM that has no pages yet. */
+    void markUntouched(int count) {
+        markedBytes += (long) count * PAGE_SIZE;
+    }
+
+    /** Inserts mergeable pages of another program in the order of scanning. */
+    void insert(int at, int count, IntUnaryOperator contents) {
+        List<Page> more = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            more.add(new Page(contents.applyAsInt(i)));
+        }
+        pages.addAll(at, more);
+        counts.merge(State.UNKNOWN, (long) count, Long::sum);
+        cursor += at < cursor ? count : 0;
+    }
+
+    int unique() {
+        return nextUnique--;
+    }
+
+    /** Writes to a range of pages. */
+    void write(int from, int to, IntUnaryOperator contents) {
+        for (int i = from; i < to; i++) {
+            pages.get(i).content = contents.applyAsInt(i);
+        }
+    }
+
+    int size() {
+        return pages.size();
     }
 
     double time() {
         return time;
     }
 
+    /** {@return when a page was merged last} */
+    double lastMerge() {
+        return lastMerge;
+    }
+
     double used() {
         return used;
     }
 
+    long fullScans() {
+        return fullScans;
+    }
+
+    /** {@return the pages that need no memory of their own} */
     long merged() {
-        return counts[MERGED];
+        return count(State.SHARING);
+    }
+
+    /** {@return how many pages equal another page and are not merged} */
+    long unmergedCopies() {
+        Map<Integer, List<Page>> byContent = pages.stream().collect(Collectors.groupingBy(page -> page.content));
+        return byContent.entrySet().stream()
+                .filter(same ->
+                        same.getKey() == MERGED_BEFORE || same.getValue().size() > 1)
+                .flatMap(same -> same.getValue().stream())
+                .filter(page -> !page.isMerged() || page.recorded != page.content)
+                .count();
     }
 
     /** Runs under a policy for some simulated seconds. */
@@ -89,13 +175,18 @@ final class SimulatedKsmd {
         return settings.get(setting).orElse(0);
     }
 
-    private void advance(double seconds) {
+    /** Runs for some simulated seconds with the present settings. */
+    void advance(double seconds) {
         double end = time + seconds;
-        while (sleepUntil < end && setting(KsmSetting.RUN) == 1 && pages.length > 0) {
+        while (sleepUntil < end && setting(KsmSetting.RUN) == 1 && !pages.isEmpty()) {
             double start = Math.max(time, sleepUntil);
+            long mergedBefore = merged();
             double took = batch(setting(KsmSetting.PAGES_TO_SCAN));
             used += took;
             busyUntil = start + took;
+            if (merged() > mergedBefore) {
+                lastMerge = busyUntil;
+            }
             sleepUntil = busyUntil + setting(KsmSetting.SLEEP_MILLISECS) / 1000.0;
             time = Math.min(end, sleepUntil);
         }
@@ -105,17 +196,18 @@ final class SimulatedKsmd {
     private double batch(long size) {
         double took = 1e-6;
         for (long i = 0; i < size; i++) {
-            boolean cheap = pages[cursor] == MERGED;
-            took += cheap ? cost / 10 : cost;
-            if (!cheap) {
-                counts[pages[cursor]]--;
-                pages[cursor] = pages[cursor] == NEW ? SEEN : isCopy[cursor] ? MERGED : ALONE;
-                counts[pages[cursor]]++;
+            Page page = pages.get(cursor);
+            if (page.isMerged() && page.content == page.recorded) {
+                took += cost / 10;
+            } else {
+                took += cost;
+                scan(page);
             }
             scanned++;
             cursor++;
-            if (cursor == pages.length) {
+            if (cursor == pages.size()) {
                 cursor = 0;
+                unstable.clear();
                 fullScans++;
                 return took;
             }
@@ -123,29 +215,59 @@ final class SimulatedKsmd {
         return took;
     }
 
+    private void scan(Page page) {
+        boolean isNew = page.state == State.UNKNOWN;
+        if (page.isMerged()) {
+            stable.computeIfPresent(page.recorded, (content, sharing) -> sharing == 1 ? null : sharing - 1);
+        }
+        if (isNew || page.recorded != page.content) {
+            page.recorded = page.content;
+            change(page, State.VOLATILE);
+            return;
+        }
+        Page equal = unstable.get(page.content);
+        if (stable.containsKey(page.content)) {
+            change(page, State.SHARING);
+            stable.merge(page.content, 1, Integer::sum);
+        } else if (equal != null && equal != page && equal.content == page.content) {
+            change(equal, State.SHARED);
+            change(page, State.SHARING);
+            stable.put(page.content, 2);
+            unstable.remove(page.content);
+        } else {
+            change(page, State.UNSHARED);
+            unstable.put(page.content, page);
+        }
+    }
+
+    private void change(Page page, State state) {
+        counts.merge(page.state, -1L, Long::sum);
+        page.state = state;
+        counts.merge(state, 1L, Long::sum);
+    }
+
+    private long count(State state) {
+        return counts.getOrDefault(state, 0L);
+    }
+
     /** A batch counts when it ends, so its time beyond now is left out. */
     private Observation observe() {
         double shown = used - Math.max(0, busyUntil - time);
-        long known = pages.length == 0 ? 0 : fullScans > 0 ? known() : cursor;
         return new Observation(
                 Duration.ofNanos((long) (time * 1e9)),
                 settings,
                 OptionalLong.of(merged()),
                 OptionalLong.of(0),
-                OptionalLong.of(counts[SEEN]),
-                OptionalLong.of(known),
+                OptionalLong.of(count(State.VOLATILE)),
+                OptionalLong.of(pages.size() - count(State.UNKNOWN)),
                 OptionalLong.of(scanned),
                 OptionalLong.of(fullScans),
-                0,
+                markedBytes,
                 showsTime ? Optional.of(Duration.ofMillis((long) (Math.floor(shown / TICK) * 10))) : Optional.empty(),
                 OptionalLong.empty(),
                 OptionalLong.empty(),
                 OptionalLong.empty(),
                 OptionalLong.empty(),
                 OptionalDouble.empty());
-    }
-
-    private long known() {
-        return (long) pages.length - counts[NEW];
     }
 }
