@@ -65,8 +65,8 @@ public final class ConvergenceBenchmark implements PerformancePart {
                 boolean isOfAllSizes = length == RunLength.LONG && data.copies() == COPIES;
                 boolean isSmall = data.size() <= reference.size();
                 int rounds = isReference ? length.of(1, 5, 5) : isSmall ? length.of(1, 1, 3) : 1;
-                // A KsmTuner makes some more scans before it goes idle.
-                long rest = length.of(200L, IDLE_MILLIS, IDLE_MILLIS + 16 * data.size() / MIB);
+                // More than a KsmTuner needs to go idle.
+                long rest = length.of(200L, IDLE_MILLIS, IDLE_MILLIS + 4 * data.size() / MIB);
                 measureFastDrivers(
                         tuning, data, rounds, isReference || isOfAllSizes ? Duration.ofMillis(rest) : Duration.ZERO);
                 boolean hasSlow = isOfAllSizes || (length == RunLength.LONG && data.size() == SMALLEST);

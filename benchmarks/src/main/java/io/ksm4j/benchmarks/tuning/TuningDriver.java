@@ -78,7 +78,7 @@ enum TuningDriver {
     private static KsmTuner start(TuningPolicy policy) {
         CountDownLatch idle = new CountDownLatch(1);
         KsmTuner tuner = KsmTuner.start(KsmDaemon.system(), policy, (Observation observation, Decision decision) -> {
-            if (decision.endsAtMark() || decision.pause().toSeconds() >= 1) {
+            if (decision.endsAtMark() || decision.pause().toSeconds() > 1) {
                 idle.countDown();
             }
         });

@@ -4,6 +4,7 @@ package io.ksm4j.benchmarks.tuning;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.function.ToDoubleFunction;
 
 /**
@@ -18,6 +19,9 @@ record TuningRun(List<TuningSample> samples) {
 
     /** The seconds at the end of a run over which an idle {@code ksmd} is measured. */
     private static final double IDLE_SECONDS = 10;
+
+    /** {@code ksmd} is at rest if it uses no more than this share of a core. */
+    private static final double MAX_IDLE_SHARE = 0.02;
 
     TuningRun {
         samples = List.copyOf(samples);
@@ -34,6 +38,22 @@ record TuningRun(List<TuningSample> samples) {
     /** Returns the sample at which everything was merged, or the last one if that was never reached. */
     TuningSample mergedOrLast() {
         return merged().orElseGet(this::last);
+    }
+
+    /**
+     * Returns how many seconds {@code ksmd} went on after everything was merged, before it only scanned slowly until
+     * the end; empty if it did not for ten seconds.
+     */
+    OptionalDouble secondsToRest() {
+        return merged().stream()
+                .flatMap(merged -> samples.stream()
+                        .filter(sample -> sample.seconds() >= merged.seconds())
+                        .filter(sample -> sample.seconds() <= last().seconds() - IDLE_SECONDS)
+                        .filter(sample -> share(sample, last(), TuningSample::ksmdSeconds) <= MAX_IDLE_SHARE)
+                        .limit(1)
+                        .map(sample -> sample.seconds() - merged.seconds()))
+                .mapToDouble(Double::doubleValue)
+                .findFirst();
     }
 
     /** Returns the share of a core that {@code ksmd} used in the last ten seconds. */

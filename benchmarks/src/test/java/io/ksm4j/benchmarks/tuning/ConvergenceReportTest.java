@@ -61,10 +61,14 @@ class ConvergenceReportTest {
         assertThat(targets.get(2).measured()).isCloseTo(5, within(1e-9));
         assertThat(targets.get(3).measured()).isCloseTo(7 / 2.2, within(1e-9));
         assertThat(targets.get(4).measured()).isCloseTo(0.01, within(1e-9));
-        assertThat(targets).extracting(Target::isMet).containsExactly(true, false, true, false, true);
+        assertThat(targets.get(5).measured()).as("of the worst data set").isCloseTo(5, within(1e-9));
+        assertThat(targets.get(6).measured()).as("until ksmd is idle").isCloseTo(4, within(1e-9));
+        assertThat(targets).extracting(Target::isMet).containsExactly(true, false, true, false, true, false, true);
         assertThat(report().text())
-                .contains("| 0.25 | 4 | 0 % | converge(1) | 2.2 s | 1.10 | 1.10 s | 1.00 % |")
+                .contains("| 0.25 | 4 | 0 % | converge(1) | 2.2 s | 1.10 | 1.10 s |  | 1.00 % |")
                 .contains("1.10 to 5.00 times")
+                .contains("be more than 3.50 times as fast as `ksmtuned` at maximum")
+                .contains("it used 1.10 times the CPU time of full tilt")
                 .contains("| 768 |");
     }
 
@@ -88,7 +92,7 @@ class ConvergenceReportTest {
         stopped(TuningDriver.KSMTUNED, 80);
         stopped(TuningDriver.KSMTUNED_MAX, 80);
         stopped(TuningDriver.DEFAULT, 80);
-        assertThat(report().targets()).hasSize(5).noneMatch(Target::isMet);
+        assertThat(report().targets()).hasSize(7).noneMatch(Target::isMet);
         assertThat(report().text()).doesNotContain("constant ", "NaN");
     }
 
