@@ -75,9 +75,7 @@ final class FfmBackend implements KsmBackend {
         /** Links a function with a variable number of parameters, and captures errno. */
         void link(FunctionDescriptor type, int fixedParameters) {
             handle = linked(
-                    type,
-                    Linker.Option.captureCallState("errno"),
-                    Linker.Option.firstVariadicArg(fixedParameters));
+                    type, Linker.Option.captureCallState("errno"), Linker.Option.firstVariadicArg(fixedParameters));
         }
 
         private MethodHandle linked(FunctionDescriptor type, Linker.Option... options) {

@@ -22,7 +22,7 @@ final class CoherenceMember {
             System.out.println(MemberReport.ofThisJvm().line());
             System.out.println(MeasuredJvm.READY);
         }
-        // Whoever started it has ended.
+        // The program that started it has ended.
         Runtime.getRuntime().halt(0);
     }
 }
