@@ -100,7 +100,7 @@ class ModuleBoundariesTest {
 
     @Test
     void modulesKnowTheApiAndNotEachOther() {
-        for (String module : List.of("agent", "ffm", "jna", "jnr", "micrometer", "tck", "tools")) {
+        for (String module : List.of("agent", "arrow", "ffm", "jna", "jnr", "micrometer", "tck", "tools")) {
             check(onlyItself("io.ksm4j." + module + ".."));
         }
         check(noClasses()
@@ -187,6 +187,7 @@ class ModuleBoundariesTest {
         check(only("io.ksm4j.jnr..", "jnr..", "com.kenai.."));
         check(only("io.ksm4j.ffm..", "java.lang.foreign.."));
         check(only("io.ksm4j.micrometer..", "io.micrometer.."));
+        check(only("io.ksm4j.arrow..", "org.apache.arrow.."));
         check(only("io.ksm4j.tools..", "picocli..", "org.jline..", "com.sun.tools.."));
     }
 

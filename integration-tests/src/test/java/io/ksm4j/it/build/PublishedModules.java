@@ -8,6 +8,7 @@ import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import io.ksm4j.Ksm;
 import io.ksm4j.agent.KsmAgent;
+import io.ksm4j.arrow.MergeableMemory;
 import io.ksm4j.control.KsmDaemon;
 import io.ksm4j.ffm.FfmBackendProvider;
 import io.ksm4j.it.fixtures.CodeLocation;
@@ -28,6 +29,7 @@ final class PublishedModules {
     static final Map<String, Class<?>> CLASSES = new TreeMap<>(Map.ofEntries(
             Map.entry("ksm-agent", KsmAgent.class),
             Map.entry("ksm-api", Ksm.class),
+            Map.entry("ksm-arrow", MergeableMemory.class),
             Map.entry("ksm-backend-tck", BackendContract.class),
             Map.entry("ksm-control", KsmDaemon.class),
             Map.entry("ksm-ffm", FfmBackendProvider.class),

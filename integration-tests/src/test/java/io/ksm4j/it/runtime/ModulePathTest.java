@@ -6,6 +6,7 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
+import io.ksm4j.arrow.MergeableMemory;
 import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.CodeLocation;
 import io.ksm4j.it.fixtures.EnabledIfKsmIsShown;
@@ -27,7 +28,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Each backend, and ksm-micrometer, works as a named module, in a child JVM. */
+/** Each backend, ksm-arrow and ksm-micrometer work as named modules, in a child JVM. */
 @Aside
 @EnabledIfKsm
 class ModulePathTest {
@@ -68,6 +69,27 @@ class ModulePathTest {
             }
             """;
 
+    private static final String PROGRAM_WITH_ARROW = """
+            import io.ksm4j.*;
+            import io.ksm4j.arrow.*;
+            import org.apache.arrow.memory.*;
+
+            class Program {
+                public static void main(String[] arguments) {
+                    try (MergeableMemory memory = MergeableMemory.of(Ksm.fallback());
+                            RootAllocator allocator = new RootAllocator(
+                                    RootAllocator.configBuilder().allocationManagerFactory(memory).build());
+                            ArrowBuf buffer = allocator.buffer(5000)) {
+                        buffer.setLong(4992, 42);
+                        System.out.println("module " + MergeableMemory.class.getModule().getName());
+                        System.out.println("module " + ArrowBuf.class.getModule().getName());
+                        System.out.println("value " + buffer.getLong(4992));
+                        System.out.println("buffers " + memory.stats().buffers());
+                    }
+                }
+            }
+            """;
+
     @TempDir
     private Path directory;
 
@@ -100,6 +122,19 @@ class ModulePathTest {
     @Test
     void metricsOnJdk17() throws Exception {
         assertMetricsWork(Jdk17.home());
+    }
+
+    @Test
+    void arrowWorksOnThisJdk() throws Exception {
+        assertOutput(
+                "module io.ksm4j.arrow\nmodule org.apache.arrow.memory.core\nvalue 42\nbuffers 1",
+                PROGRAM_WITH_ARROW,
+                Path.of(System.getProperty("java.home")),
+                MergeableMemory.class,
+                "--add-modules=org.apache.arrow.memory.unsafe",
+                "--add-opens=java.base/java.nio=org.apache.arrow.memory.core",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-Dslf4j.internal.verbosity=ERROR");
     }
 
     private void assertBackendWorks(Path jdk, String backend, String provider, String... options) throws Exception {
@@ -147,6 +182,7 @@ class ModulePathTest {
         Stream<Path> needed = switch (type.getPackageName()) {
             case "io.ksm4j.jna" -> jars("jna-");
             case "io.ksm4j.jnr" -> jars("jnr-", "jffi-", "asm-");
+            case "io.ksm4j.arrow" -> jars("arrow-memory-", "slf4j-api-");
             case "io.ksm4j.micrometer" -> jars("micrometer-core-", "micrometer-commons-", "micrometer-observation-");
             default -> Stream.of();
         };

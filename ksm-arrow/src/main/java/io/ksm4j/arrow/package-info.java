@@ -1,0 +1,2 @@
+/** Mergeable memory for the buffers of Apache Arrow. */
+package io.ksm4j.arrow;
