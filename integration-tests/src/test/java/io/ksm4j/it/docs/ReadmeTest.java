@@ -43,7 +43,7 @@ class ReadmeTest {
     private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
 
     @ParameterizedTest
-    @ValueSource(strings = {"README.md", "docs/pool.md", "docs/tuning.md"})
+    @ValueSource(strings = {"README.md", "docs/arrow.md", "docs/pool.md", "docs/tuning.md"})
     void programsCompile(String document, @TempDir Path classes) throws IOException {
         List<String> programs = matches("(?ms)^```java\\n(.*?)^```", read(document));
         assertThat(programs).isNotEmpty();
@@ -182,6 +182,7 @@ class ReadmeTest {
                 "README.md",
                 "CONTRIBUTING.md",
                 "docs/agent.md",
+                "docs/arrow.md",
                 "docs/coherence.md",
                 "docs/command.md",
                 "docs/inference.md",
@@ -213,6 +214,7 @@ class ReadmeTest {
                 "benchmarks",
                 "ksm-agent",
                 "ksm-api",
+                "ksm-arrow",
                 "ksm-backend-tck",
                 "ksm-control",
                 "ksm-ffm",
