@@ -464,7 +464,7 @@ public final class MergeableMemory implements AllocationManager.Factory, AutoClo
     }
 
     private IllegalStateException closedException() {
-        return new IllegalStateException("the memory of " + options.name() + " is closed");
+        return new IllegalStateException("this memory is closed");
     }
 
     /**

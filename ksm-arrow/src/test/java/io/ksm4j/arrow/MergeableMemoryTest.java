@@ -248,13 +248,13 @@ class MergeableMemoryTest {
         allocator.close();
         memory.close();
         memory.close();
-        assertThatThrownBy(() -> memory.mergeStats()).hasMessage("the memory of arrow is closed");
-        assertThatThrownBy(memory::trim).hasMessage("the memory of arrow is closed");
+        assertThatThrownBy(() -> memory.mergeStats()).hasMessage("this memory is closed");
+        assertThatThrownBy(memory::trim).hasMessage("this memory is closed");
         try (RootAllocator another = allocator(memory)) {
             for (long size : new long[] {1, page, CHUNK + 1}) {
                 assertThatThrownBy(() -> another.buffer(size))
                         .isInstanceOf(IllegalStateException.class)
-                        .hasMessage("the memory of arrow is closed");
+                        .hasMessage("this memory is closed");
             }
             assertThat(another.getAllocatedMemory()).isZero();
         }

@@ -5,16 +5,20 @@ package io.ksm4j.arrow;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.Ksm;
+import io.ksm4j.MergeRegion;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.stats.RegionStats;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.security.SecureRandom;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.apache.arrow.memory.BufferAllocator;
 import org.apache.arrow.memory.RootAllocator;
@@ -35,8 +39,8 @@ import org.apache.arrow.vector.types.pojo.Schema;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The kernel merges the tables of tenants that read the same stream. */
-@EnabledIfKsm(control = true)
+/** The tables of tenants that read the same stream consist of equal pages, which the kernel merges. */
+@EnabledIfKsm
 class MergedStreamsTest {
 
     private static final Schema SCHEMA = new Schema(List.of(
@@ -113,6 +117,48 @@ class MergedStreamsTest {
         return stats.residentBytes() - stats.savedBytes();
     }
 
+    /** Returns the hashes of pages that are not only zeros, and how many pages have each. */
+    private static Map<Integer, Integer> pages(MergeableMemory memory) {
+        int size = (int) Ksm.system().pageSize();
+        ByteBuffer zeros = ByteBuffer.allocate(size);
+        Map<Integer, Integer> pages = new HashMap<>();
+        for (MergeRegion region : memory.regions()) {
+            for (int at = 0; at < region.size(); at += size) {
+                ByteBuffer page = region.buffer(at, size);
+                if (!page.equals(zeros)) {
+                    pages.merge(page.hashCode(), 1, Integer::sum);
+                }
+            }
+        }
+        return pages;
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {200_000, 20_000, 500})
+    void tenantsThatReadTheSameStreamHaveEqualPages(int rowsPerBatch) throws IOException {
+        try (MergeableMemory memory = MergeableMemory.of(Ksm.system())) {
+            byte[] stream;
+            try (RootAllocator allocator = MergeableMemoryTest.allocator(memory)) {
+                stream = stream(allocator, rowsPerBatch);
+            }
+            try (Table one = Table.read(memory, stream)) {
+                memory.trim();
+                Map<Integer, Integer> ofOne = pages(memory);
+                assertThat(ofOne)
+                        .hasSizeGreaterThan(
+                                stream.length / 2 / (int) Ksm.system().pageSize());
+                assertThat(one.batches()).hasSize(ROWS / rowsPerBatch);
+                try (Table other = Table.read(memory, stream)) {
+                    memory.trim();
+                    ofOne.replaceAll((page, count) -> 2 * count);
+                    assertThat(pages(memory)).isEqualTo(ofOne);
+                    assertThat(other.write()).isEqualTo(stream);
+                }
+            }
+        }
+    }
+
+    @EnabledIfKsm(control = true)
     @ParameterizedTest
     @ValueSource(ints = {200_000, 20_000, 500})
     void tenantsThatReadTheSameStreamMergeCompletely(int rowsPerBatch, RunningKsmd ksmd)
