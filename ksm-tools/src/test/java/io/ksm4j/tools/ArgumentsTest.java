@@ -36,6 +36,11 @@ class ArgumentsTest {
                 "estimate --memory -1g 1",
                 "estimate --stable -1 1",
                 "estimate --stable 3601 1",
+                "estimate --sketch web.sketch 1",
+                "estimate --key-file ksm.key 1",
+                "estimate --group web 1",
+                "estimate --sketch web.sketch --key-file ksm.key --group -x 1",
+                "estimate --sketch web.sketch --key-file ksm.key --sample 2 1",
                 "run",
                 "run --json true",
                 "tune 1",
@@ -76,6 +81,9 @@ class ArgumentsTest {
                 "status --jsn      | Unknown option: '--jsn' (did you mean --json?): see ksm status --help",
                 "attach x | Invalid value for positional parameter at index 0 (PID): 'x' is not a whole number:"
                         + " see ksm attach --help",
+                "estimate --sketch web.sketch 1 | --sketch needs --key-file FILE, the secret of your fleet: create one"
+                        + " with (umask 077; head -c 32 /dev/urandom > ksm.key), and use the same on every host:"
+                        + " see ksm estimate --help",
                 "tune --policy PRESSURE --cpu 0 | invalid --cpu 0: must be 1 to 100 percent: see ksm tune --help"
             })
     void suggestsWhatTheUserMayMean(String arguments, String message) {

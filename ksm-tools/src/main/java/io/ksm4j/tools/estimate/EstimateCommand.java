@@ -6,20 +6,23 @@ import io.ksm4j.stats.KsmStats;
 import io.ksm4j.tools.estimate.Estimate.Rules;
 import io.ksm4j.tools.output.ArgumentChecks;
 import io.ksm4j.tools.output.ExitStatus;
+import io.ksm4j.tools.output.SizeConverter;
+import io.ksm4j.tools.sketch.FleetKey;
+import io.ksm4j.tools.sketch.Sketch;
+import io.ksm4j.tools.sketch.SketchFile;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
-import picocli.CommandLine.TypeConversionException;
 
 /** {@code ksm estimate}: estimates what merging would save, before anything is turned on. */
 @Command(
@@ -81,6 +84,29 @@ public final class EstimateCommand implements Callable<Integer> {
             description = "count one in N contents from the start; a power of two (default: ${DEFAULT-VALUE})")
     private int sample = 1;
 
+    @Option(
+            names = "--sketch",
+            paramLabel = "FILE",
+            description =
+                    "write a sketch of each process to FILE, at most 1 MiB a process, instead of an estimate: ksm place"
+                            + " compares sketches from all hosts")
+    private @Nullable Path sketch;
+
+    @Option(
+            names = "--key-file",
+            paramLabel = "FILE",
+            description =
+                    "the secret of your fleet, without which a sketch does not show whether a process has a known page;"
+                            + " needed with --sketch")
+    private @Nullable Path keyFile;
+
+    @Option(
+            names = "--group",
+            paramLabel = "NAME",
+            description = "with --sketch, the group of these processes, such as the service of which they are replicas"
+                    + " (default: for each process, its name)")
+    private @Nullable String group;
+
     @Option(names = "--json", description = "print JSON")
     private boolean json;
 
@@ -91,7 +117,12 @@ public final class EstimateCommand implements Callable<Integer> {
     public Integer call() throws IOException, InterruptedException {
         Estimator.Options options = options();
         Set<Long> processes = processes();
-        Estimator estimator = new Estimator(rules(), options);
+        Rules rules = rules();
+        Estimator estimator = new Estimator(rules, options);
+        if (sketch != null && keyFile != null) {
+            writeSketch(sketch, FleetKey.read(keyFile), rules, estimator, processes);
+            return estimator.isComplete() ? ExitStatus.SUCCESS : ExitStatus.FAILURE;
+        }
         ReadProgress progress = new ReadProgress();
         Optional<Estimate> estimate;
         try (progress) {
@@ -108,7 +139,40 @@ public final class EstimateCommand implements Callable<Integer> {
         return estimator.isComplete() ? ExitStatus.SUCCESS : ExitStatus.FAILURE;
     }
 
+    private void writeSketch(Path file, FleetKey key, Rules rules, Estimator estimator, Set<Long> processes)
+            throws IOException, InterruptedException {
+        SketchFile.requireDirectory(file);
+        List<Sketch> sketches;
+        try (ReadProgress progress = new ReadProgress()) {
+            sketches = estimator.sketch(processes, key, group, progress);
+        }
+        if (sketches.isEmpty()) {
+            return;
+        }
+        SketchFile.write(
+                file,
+                new Sketch.Machine(key, (int) rules.pageSize(), rules.maxPageSharing(), rules.useZeroPages()),
+                sketches);
+        SketchReport report = new SketchReport(sketches, rules.pageSize());
+        if (json) {
+            report.printJson();
+        } else {
+            report.print();
+        }
+    }
+
     private Estimator.Options options() {
+        ArgumentChecks.require(
+                spec,
+                sketch == null || keyFile != null,
+                "--sketch needs --key-file FILE, the secret of your fleet: " + FleetKey.ADVICE);
+        ArgumentChecks.require(
+                spec, sketch != null || (keyFile == null && group == null), "--key-file and --group need --sketch");
+        ArgumentChecks.require(
+                spec,
+                group == null || Sketch.isGroup(group),
+                "invalid --group " + group + ": must be a label value of Kubernetes, such as web-1");
+        ArgumentChecks.require(spec, sketch == null || sample == 1, "--sketch takes no --sample: it samples by itself");
         ArgumentChecks.require(
                 spec, stable >= 0 && stable <= 3600, "invalid --stable " + stable + ": must be 1 to 3600 seconds");
         ArgumentChecks.require(
@@ -134,18 +198,5 @@ public final class EstimateCommand implements Callable<Integer> {
                 machine.maxPageSharing().orElse(256),
                 machine.useZeroPages().orElse(0) == 1,
                 machine.mergeAcrossNodes().orElse(1) == 1);
-    }
-
-    /** Reads sizes such as 64m and 4g. */
-    private static final class SizeConverter implements ITypeConverter<Long> {
-        @Override
-        public Long convert(String text) {
-            if (!text.matches("[0-9]{1,9}[kmgKMG]?")) {
-                throw new TypeConversionException("'" + text + "' is not a size such as 64m or 4g");
-            }
-            String digits = text.replaceAll("[a-zA-Z]", "");
-            int unit = "kmg".indexOf(text.substring(digits.length()).toLowerCase(Locale.ROOT));
-            return Long.parseLong(digits) << (digits.equals(text) ? 0 : 10 * (unit + 1));
-        }
     }
 }

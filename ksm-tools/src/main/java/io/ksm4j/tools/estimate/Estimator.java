@@ -11,8 +11,11 @@ import io.ksm4j.spi.KsmBackend;
 import io.ksm4j.tools.estimate.Estimate.OfProcess;
 import io.ksm4j.tools.estimate.Estimate.Rules;
 import io.ksm4j.tools.linux.BackendSearch;
+import io.ksm4j.tools.linux.ProcessStatus;
 import io.ksm4j.tools.output.CommandFailedException;
 import io.ksm4j.tools.output.Console;
+import io.ksm4j.tools.sketch.FleetKey;
+import io.ksm4j.tools.sketch.Sketch;
 import io.ksm4j.tools.status.Processes;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -22,6 +25,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.ToLongFunction;
@@ -163,7 +167,7 @@ final class Estimator {
                 .mapToLong(target -> target.sum(PrivateMapping::anonymous))
                 .sum();
         progress.begin(options.stableSeconds > 0 ? 2 * expected : expected);
-        long room = Math.min(options.memory, Runtime.getRuntime().maxMemory() / 2);
+        long room = room();
         List<InitialHashes> initial =
                 options.stableSeconds > 0 ? initialHashes(targets, room / 2, progress) : List.of();
         room -= initial.stream().mapToLong(InitialHashes::bytes).sum();
@@ -191,6 +195,56 @@ final class Estimator {
         return new Estimate(rules, processes, table.contents(), table.groups(rules.maxPageSharing()), table.sampling());
     }
 
+    /**
+     * Reads processes one after the other, each as if it were alone: a page that two of them already share has to be in
+     * the samples of both. Skips processes that cannot be read completely, and says why.
+     *
+     * @param group the group of all of them; null if each belongs to the group of its name
+     */
+    List<Sketch> sketch(Set<Long> pids, FleetKey key, @Nullable String group, ReadProgress progress)
+            throws IOException, InterruptedException {
+        List<Target> targets = targets(pids);
+        long expected = targets.stream()
+                .mapToLong(target -> target.sum(PrivateMapping::anonymous))
+                .sum();
+        progress.begin(options.stableSeconds > 0 ? 2 * expected : expected);
+        List<Sketch> sketches = new ArrayList<>();
+        for (Target target : targets) {
+            InitialHashes before = options.stableSeconds > 0
+                    ? initialHashes(List.of(target), room() / 2, progress).get(0)
+                    : null;
+            PageSampler sampler = new PageSampler(key, before, ProcessPages.hashOfZeros((int) rules.pageSize()));
+            try (PageFrames frames = frames()) {
+                OptionalLong memory = residentMemory(target.pid);
+                if (memory.isEmpty() || read(target, frames, progress, sampler).ended) {
+                    progress.clear();
+                    skip("process " + target.pid + " ended while it was read: not in the sketch");
+                    continue;
+                }
+                sketches.add(new Sketch(
+                        target.pid,
+                        target.name,
+                        group == null ? Sketch.groupOf(target.name) : group,
+                        memory.getAsLong(),
+                        sampler.pages(),
+                        sampler.zeros(),
+                        sampler.shared(),
+                        sampler.sample()));
+            }
+        }
+        return sketches;
+    }
+
+    /** Returns the resident memory of a process in bytes; empty if it has ended. */
+    private static OptionalLong residentMemory(long pid) {
+        try {
+            String kilobytes = ProcessStatus.read(Processes.directory(pid)).field("VmRSS");
+            return OptionalLong.of(Long.parseLong(kilobytes.replace(" kB", "")) << 10);
+        } catch (IOException e) {
+            return OptionalLong.empty();
+        }
+    }
+
     private List<InitialHashes> initialHashes(List<Target> targets, long room, ReadProgress progress)
             throws IOException, InterruptedException {
         List<InitialHashes> hashes = new ArrayList<>();
@@ -207,6 +261,10 @@ final class Estimator {
         TimeUnit.SECONDS.sleep(options.stableSeconds);
         progress.pause(System.nanoTime() - start);
         return hashes;
+    }
+
+    private long room() {
+        return Math.min(options.memory, Runtime.getRuntime().maxMemory() / 2);
     }
 
     private static PageFrames frames() throws IOException {
