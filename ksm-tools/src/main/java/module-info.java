@@ -26,6 +26,8 @@ module io.ksm4j.tools {
             info.picocli;
     opens io.ksm4j.tools.output to
             info.picocli;
+    opens io.ksm4j.tools.place to
+            info.picocli;
     opens io.ksm4j.tools.run to
             info.picocli;
     opens io.ksm4j.tools.status to

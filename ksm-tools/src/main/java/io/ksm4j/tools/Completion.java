@@ -46,6 +46,7 @@ final class Completion {
             for (PositionalParamSpec parameter : spec.positionalParameters()) {
                 switch (parameter.paramLabel()) {
                     case "PID" -> lines.add("complete -c ksm -n " + isSeen + " -a '(__fish_complete_pids)'");
+                    case "SKETCH" -> lines.add("complete -c ksm -n " + isSeen + " -F");
                     case "COMMAND" ->
                         lines.add("complete -c ksm -n " + isSeen + " -a '"
                                 + (name.equals(KsmCommand.HELP)

@@ -13,6 +13,7 @@ import io.ksm4j.tools.output.CommandFailedException;
 import io.ksm4j.tools.output.Console;
 import io.ksm4j.tools.output.ExitStatus;
 import io.ksm4j.tools.output.StandardOutput;
+import io.ksm4j.tools.place.PlaceCommand;
 import io.ksm4j.tools.run.FileDescriptors;
 import io.ksm4j.tools.run.RunCommand;
 import io.ksm4j.tools.status.StatusCommand;
@@ -64,6 +65,7 @@ final class KsmCommand {
         subcommands.put("doctor", DoctorCommand::new);
         subcommands.put("status", StatusCommand::new);
         subcommands.put("estimate", EstimateCommand::new);
+        subcommands.put("place", PlaceCommand::new);
         subcommands.put("top", TopCommand::new);
         subcommands.put("watch", WatchCommand::new);
         subcommands.put("tune", TuneCommand::new);

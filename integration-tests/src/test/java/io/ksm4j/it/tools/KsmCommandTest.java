@@ -41,10 +41,19 @@ class KsmCommandTest {
         assertThat(ksm.exitStatus()).isZero();
         assertThat(ksm.output())
                 .startsWith("Usage: ksm ")
-                .containsSubsequence(
-                        Stream.of("doctor", "status", "estimate", "top", "watch", "tune", "run", "attach", "help")
-                                .map(name -> "\n  " + name + " ")
-                                .toList());
+                .containsSubsequence(Stream.of(
+                                "doctor",
+                                "status",
+                                "estimate",
+                                "place",
+                                "top",
+                                "watch",
+                                "tune",
+                                "run",
+                                "attach",
+                                "help")
+                        .map(name -> "\n  " + name + " ")
+                        .toList());
         assertThat(ksm.errors()).isEmpty();
     }
 
