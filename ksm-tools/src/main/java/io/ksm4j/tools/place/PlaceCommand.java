@@ -46,9 +46,6 @@ public final class PlaceCommand implements Callable<Integer> {
 
     private static final long MAX_MEMBERS = 4_000_000;
 
-    /** How much more memory than with an even distribution a host may have. */
-    private static final double SLACK = 1.1;
-
     /** Less than a page, because the kernel needs a record for each merged page. */
     private static final int RECORD = 64;
 
@@ -63,8 +60,8 @@ public final class PlaceCommand implements Callable<Integer> {
             paramLabel = "SIZE",
             converter = SizeConverter.class,
             description = {
-                "the memory of a host for these processes, such as 64g (default: a tenth more than with an even"
-                        + " distribution)",
+                "the memory of a host for these processes, such as 64g (default: the average of all hosts,"
+                        + " plus the largest process)",
                 "A process needs its resident memory, because pages that are written to no longer merge."
             })
     private long memory;
@@ -165,7 +162,8 @@ public final class PlaceCommand implements Callable<Integer> {
                 maxOfGroup);
         if (memory == 0) {
             double average = Arrays.stream(used).sum() / usable;
-            return task.withMaxMemory(Math.max(SLACK * average, task.maxOf(task.evenly())));
+            double largest = Arrays.stream(used).max().orElse(0);
+            return task.withMaxMemory(Math.max(average + largest, task.maxOf(task.evenly())));
         }
         for (int process = 0; process < used.length; process++) {
             if (used[process] > memory) {
