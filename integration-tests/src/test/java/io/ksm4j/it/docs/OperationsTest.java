@@ -204,7 +204,7 @@ class OperationsTest {
                 .isEqualTo("/metrics");
         assertThat(CONTAINER.at("livenessProbe", "httpGet", "port").text()).isEqualTo(name);
 
-        List<Node> monitors = documents("pod-monitor.yaml").toList();
+        List<Node> monitors = documents("prometheus-operator/pod-monitor.yaml").toList();
         assertThat(monitors).hasSize(1);
         Node endpoint = monitors.get(0).at("spec", "podMetricsEndpoints").first();
         assertThat(endpoint.at("port").text()).isEqualTo(name);
@@ -215,7 +215,8 @@ class OperationsTest {
     void selectorsFindThePod() {
         Node labels = POD.at("metadata", "labels");
         assertThat(DAEMON_SET.at("spec", "selector", "matchLabels")).isEqualTo(labels);
-        Node monitor = documents("pod-monitor.yaml").findFirst().orElseThrow();
+        Node monitor =
+                documents("prometheus-operator/pod-monitor.yaml").findFirst().orElseThrow();
         assertThat(monitor.at("spec", "selector", "matchLabels")).isEqualTo(labels);
         String namespace = documents("ksm-tune.yaml")
                 .filter(one -> one.is("Namespace"))
