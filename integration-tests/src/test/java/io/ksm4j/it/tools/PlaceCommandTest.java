@@ -138,7 +138,7 @@ class PlaceCommandTest {
             assertThat(number(placed, "errorBytes")).isPositive();
             for (String name : List.of("acrossBytes", "savedBytes")) {
                 assertThat((double) number(placed, name))
-                        .isCloseTo(number(joint, name), within(0.05 * number(joint, name)));
+                        .isCloseTo((double) number(joint, name), within(0.05 * number(joint, name)));
             }
             assertThat(Files.size(first)).isBetween(1_000_000L, 1L << 20);
         }
