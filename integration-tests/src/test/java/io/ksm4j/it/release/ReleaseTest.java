@@ -4,6 +4,7 @@ package io.ksm4j.it.release;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.release.Maven.Build;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -38,6 +39,7 @@ import org.w3c.dom.Document;
 import org.w3c.dom.NodeList;
 
 /** A release as RELEASING.md makes it, twice: each in a directory, a time zone and a language of its own. */
+@Aside
 @Tag("long")
 @Timeout(value = 30, unit = TimeUnit.MINUTES)
 class ReleaseTest {
