@@ -285,7 +285,7 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
         double rest = rows.stream()
                 .filter(row -> row.driver() == TuningDriver.CONVERGE)
                 .flatMap(row -> row.watched().stream())
-                .mapToDouble(run -> run.secondsToRest().orElse(Double.NaN))
+                .mapToDouble(TuningRun::secondsToRestOrLeft)
                 .max()
                 .orElse(Double.NaN);
         return List.of(

@@ -56,6 +56,15 @@ record TuningRun(List<TuningSample> samples) {
                 .findFirst();
     }
 
+    /**
+     * Returns the same; infinity if {@code ksmd} did not come to rest, and the time that was left if that was too short
+     * to see ten seconds of rest, as in a test.
+     */
+    double secondsToRestOrLeft() {
+        double left = last().seconds() - mergedOrLast().seconds();
+        return secondsToRest().orElse(left < IDLE_SECONDS ? left : Double.POSITIVE_INFINITY);
+    }
+
     /** Returns the share of a core that {@code ksmd} used in the last ten seconds. */
     double idleKsmdShare() {
         return share(idleStart(), last(), TuningSample::ksmdSeconds);

@@ -31,7 +31,7 @@ class ProgramsBenchmarkTest {
                         "(?m)^\\| heap: small objects, G1 \\| -?\\d+ % \\| -?\\d+ to -?\\d+ % \\| \\d+ \\| \\d+ \\| ")
                 .containsPattern("(?m)^\\| direct buffers of 8 MiB \\| -?\\d+ % \\| ")
                 .containsPattern("(?m)^\\| native library: blocks of 8 MiB \\| -?\\d+ % \\| ")
-                .containsPattern("(?m)^\\| zeros: .* \\| \\d+ % \\| ");
+                .containsPattern("(?m)^\\| zeros: .* \\| -?\\d+ % \\| ");
     }
 
     @Test

@@ -18,8 +18,8 @@ class PlaceBenchmarkTest {
                 new PlaceBenchmark(Path.of("..", "ksm-tools").toAbsolutePath().normalize());
 
         assertThat(benchmark.measure(new SimulatedFleet(6, 48, 0.05), 8))
-                .containsPattern("(?m)^ {4}target place-seconds measured \\S+ goal 60 ")
+                .containsPattern("(?m)^ {4}target place-seconds measured \\S+ goal 60.0 ")
                 .containsPattern("(?m)^ {4}target place-error measured \\S+ goal 0.05 met$")
-                .containsPattern("(?m)^ {4}target place-shared-relative-to-service-by-service measured \\S+ goal 1 ");
+                .containsPattern("(?m)^ {4}target place-shared-relative-to-service-by-service measured \\S+ goal 1.0 ");
     }
 }

@@ -134,11 +134,14 @@ class AgentTest {
                 .filter(name -> flags.contains(" Use" + name + "GC "))
                 .toList();
         assertThat(collectors).contains("G1", "Parallel", "Serial", "Z");
+        // With such a heap, everything that a collector maps is larger than the minimum. What the JVM itself gets from
+        // malloc, which cannot be told from the chunk of the program, is smaller.
+        String min = "4m";
         for (String collector : collectors) {
-            try (RunningJvm jvm = RunningJvm.start(
-                    programs.directBuffer(jdk, "-Xmx512m", "-XX:+Use" + collector + "GC", agent("merge=native")))) {
+            try (RunningJvm jvm = RunningJvm.start(programs.directBuffer(
+                    jdk, "-Xmx4g", "-XX:+Use" + collector + "GC", agent("merge=native,min=" + min)))) {
                 jvm.awaitLine("up");
-                attach(jvm, "--native");
+                attach(jvm, "--native", "--min", min);
 
                 assertThat(markedBytes(jvm)).as(collector).isEqualTo(chunk);
             }
