@@ -18,7 +18,7 @@ public record Disturbance(double steal, double others, double slowest) {
 
     static final double MAX_STEAL = 0.01;
     static final double MAX_OTHERS = 0.02;
-    static final double MAX_SLOWEST = 1.25;
+    static final double MAX_SLOWEST = 1.5;
 
     /** Returns a sentence for the page, without the full stop. */
     public String describe() {

@@ -77,7 +77,7 @@ class DisturbanceTest {
                         + " and measure again.");
         assertThat(new Disturbance(0, 0.5, 3).objection(PAGE))
                 .contains("other processes used 50.0 % of the CPUs (maximum: 2 %); the same loop took 3.00 times as"
-                        + " long at its slowest (maximum: 1.25).");
+                        + " long at its slowest (maximum: 1.50).");
     }
 
     @Test
