@@ -4,7 +4,6 @@ package io.ksm4j;
 
 import io.ksm4j.internal.JdkModules;
 import io.ksm4j.internal.StackRoom;
-import io.ksm4j.internal.linux.Linux;
 import io.ksm4j.internal.registry.Slot;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -46,7 +45,8 @@ final class BatchMark {
      * @param regions at least one region, all of the same kernel; repeated regions count once
      */
     static void apply(RegionState[] regions, boolean mergeable, Unmerge how) {
-        if (needsCheck(regions, mergeable, how) || (JdkModules.FLIGHT_RECORDER && RegionEvents.isRecorded(mergeable))) {
+        if (needsCheck(regions, mergeable, how)
+                || (JdkModules.isFlightRecorderInitialized() && RegionEvents.isRecorded(mergeable))) {
             MarkChange.apply(parts(regions), mergeable, how);
             return;
         }
@@ -87,13 +87,13 @@ final class BatchMark {
                 owned++;
             }
             if (owned == regions.length) {
-                List<AddressRange> unchanged = requireAlive();
+                List<AddressRange> changing = requireAlive();
                 try {
-                    failed = kernel.batchAdvice.advise(Arrays.asList(ranges), advice(mergeable), buffer);
+                    failed = kernel.batchAdvice.advise(Arrays.asList(ranges), RegionState.advice(mergeable), buffer);
                     applied = failed == null;
                 } finally {
                     if (!applied) {
-                        notUndone = kernel.undo(unchanged, advice(!mergeable));
+                        notUndone = kernel.undo(changing, RegionState.advice(!mergeable));
                     }
                 }
             }
@@ -105,24 +105,20 @@ final class BatchMark {
         return applied;
     }
 
-    private static int advice(boolean mergeable) {
-        return mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE;
-    }
-
     /**
      * Checks that the memory of all regions still exists.
      *
      * @return the ranges that the call will change, to be undone if it fails
      */
     private List<AddressRange> requireAlive() {
-        List<AddressRange> unchanged = new ArrayList<>(ranges.length);
+        List<AddressRange> changing = new ArrayList<>(ranges.length);
         for (RegionState region : regions) {
             region.requireAlive();
             if (region.slot.is(Slot.MARKED) != mergeable) {
-                unchanged.add(region.range);
+                changing.add(region.range);
             }
         }
-        return unchanged;
+        return changing;
     }
 
     private void release(boolean applied) {

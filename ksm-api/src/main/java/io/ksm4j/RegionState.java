@@ -191,7 +191,7 @@ abstract sealed class RegionState implements Runnable permits AllocatedState, Ad
         return slot.is(Slot.MARKED | Slot.PARTIAL);
     }
 
-    private static int advice(boolean mergeable) {
+    static int advice(boolean mergeable) {
         return mergeable ? Linux.MADV_MERGEABLE : Linux.MADV_UNMERGEABLE;
     }
 
