@@ -8,6 +8,7 @@ import io.ksm4j.benchmarks.ChildProcess;
 import io.ksm4j.benchmarks.Disturbance;
 import io.ksm4j.benchmarks.DisturbanceMeter;
 import io.ksm4j.benchmarks.GeneratedSection;
+import io.ksm4j.benchmarks.InstalledCommand;
 import io.ksm4j.benchmarks.Median;
 import io.ksm4j.benchmarks.Target;
 import io.ksm4j.benchmarks.heap.DataHoldingJvm;
@@ -47,18 +48,10 @@ final class CommandBenchmark {
      */
     private static final int SCANS = 6;
 
-    private final Path launcher;
-    private final Path jar;
+    private final InstalledCommand ksm;
 
     CommandBenchmark(Path tools) throws IOException {
-        launcher = tools.resolve("src/main/dist/ksm");
-        Path target = tools.resolve("target");
-        try (Stream<Path> files = Files.list(target)) {
-            jar = files.filter(file -> file.toString().endsWith("-runnable.jar"))
-                    .findFirst()
-                    .orElseThrow(
-                            () -> new IOException("no runnable jar in " + target + ": build it with ./mvnw package"));
-        }
+        ksm = InstalledCommand.of(tools);
     }
 
     /**
@@ -264,12 +257,7 @@ final class CommandBenchmark {
     private record Run(String output, double seconds) {}
 
     private Run run(Path jdk, String... arguments) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(launcher.toString()));
-        command.addAll(List.of(arguments));
-        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
-        builder.environment().keySet().removeAll(List.of("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"));
-        builder.environment().put("JAVA_HOME", jdk.toString());
-        builder.environment().put("KSM_JAR", jar.toString());
+        ProcessBuilder builder = ksm.process(jdk, List.of(arguments)).redirectErrorStream(true);
         long start = System.nanoTime();
         try (ChildProcess child = ChildProcess.start(builder)) {
             String output = new String(child.process().getInputStream().readAllBytes(), StandardCharsets.UTF_8);

@@ -6,6 +6,7 @@ import io.ksm4j.benchmarks.ChildProcess;
 import io.ksm4j.benchmarks.Disturbance;
 import io.ksm4j.benchmarks.DisturbanceMeter;
 import io.ksm4j.benchmarks.GeneratedSection;
+import io.ksm4j.benchmarks.InstalledCommand;
 import io.ksm4j.benchmarks.Target;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -20,7 +21,6 @@ import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 
 /**
  * Measures how long the installed command {@code ksm place} takes for a simulated fleet, and compares what it proposes
@@ -30,18 +30,10 @@ final class PlaceBenchmark {
 
     private static final double GIB = 1 << 30;
 
-    private final Path launcher;
-    private final Path jar;
+    private final InstalledCommand ksm;
 
     PlaceBenchmark(Path tools) throws IOException {
-        launcher = tools.resolve("src/main/dist/ksm");
-        Path target = tools.resolve("target");
-        try (Stream<Path> files = Files.list(target)) {
-            jar = files.filter(file -> file.toString().endsWith("-runnable.jar"))
-                    .findFirst()
-                    .orElseThrow(
-                            () -> new IOException("no runnable jar in " + target + ": build it with ./mvnw package"));
-        }
+        ksm = InstalledCommand.of(tools);
     }
 
     /** Measures and updates the page, unless the run was disturbed. The argument is the root of the repository. */
@@ -76,17 +68,13 @@ final class PlaceBenchmark {
     }
 
     private String place(Path directory, int processes, int hosts) throws IOException, InterruptedException {
-        List<String> command =
-                new ArrayList<>(List.of(launcher.toString(), "place", "--json", "--hosts", Integer.toString(hosts)));
+        List<String> arguments = new ArrayList<>(List.of("place", "--json", "--hosts", Integer.toString(hosts)));
         for (int process = 0; process < processes; process++) {
-            command.add(process + ".sketch");
+            arguments.add(process + ".sketch");
         }
-        ProcessBuilder builder = new ProcessBuilder(command)
+        ProcessBuilder builder = ksm.process(Path.of(System.getProperty("java.home")), arguments)
                 .directory(directory.toFile())
                 .redirectError(ProcessBuilder.Redirect.INHERIT);
-        builder.environment().keySet().removeAll(List.of("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"));
-        builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
-        builder.environment().put("KSM_JAR", jar.toString());
         try (ChildProcess child = ChildProcess.start(builder)) {
             String output = new String(child.process().getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             int status = child.process().waitFor();
