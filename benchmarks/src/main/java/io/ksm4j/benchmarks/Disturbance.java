@@ -12,23 +12,23 @@ import java.util.Locale;
  *
  * @param steal the share of the CPUs' time that the hypervisor gave to other virtual machines
  * @param others the share of the CPUs' time that other processes used
- * @param slowest the longest time that a loop took, divided by the shortest
+ * @param variation the ninth decile of the times that a loop took, divided by the first
  */
-public record Disturbance(double steal, double others, double slowest) {
+public record Disturbance(double steal, double others, double variation) {
 
     static final double MAX_STEAL = 0.01;
     static final double MAX_OTHERS = 0.02;
-    static final double MAX_SLOWEST = 1.5;
+    static final double MAX_VARIATION = 1.25;
 
     /** Returns a sentence for the page, without the full stop. */
     public String describe() {
         return String.format(
                 Locale.ROOT,
                 "Disturbance: steal %.1f %%, other processes %.1f %% of the CPUs; the same loop took %.2f times as long"
-                        + " at its slowest",
+                        + " in its slowest tenth as in its fastest",
                 steal * 100,
                 others * 100,
-                slowest);
+                variation);
     }
 
     /** Returns why a page must not be written and what to do, or an empty string. */
@@ -41,12 +41,12 @@ public record Disturbance(double steal, double others, double slowest) {
         if (others > MAX_OTHERS) {
             reasons.add(percent("other processes used %.1f %% of the CPUs (maximum: %.0f %%)", others, MAX_OTHERS));
         }
-        if (slowest > MAX_SLOWEST) {
+        if (variation > MAX_VARIATION) {
             reasons.add(String.format(
                     Locale.ROOT,
-                    "the same loop took %.2f times as long at its slowest (maximum: %.2f)",
-                    slowest,
-                    MAX_SLOWEST));
+                    "the same loop took %.2f times as long in its slowest tenth as in its fastest (maximum: %.2f)",
+                    variation,
+                    MAX_VARIATION));
         }
         return reasons.isEmpty()
                 ? ""

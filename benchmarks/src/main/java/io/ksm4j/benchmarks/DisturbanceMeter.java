@@ -6,7 +6,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.DoubleSummaryStatistics;
 import java.util.regex.Pattern;
 import java.util.zip.CRC32;
 
@@ -22,7 +21,9 @@ public final class DisturbanceMeter {
     /** The unit of CPU time in {@code /proc}, on all processors that run Java: USER_HZ. */
     private static final double TICKS_A_SECOND = 100;
 
-    private static final int LOOPS = 25;
+    /** Before the benchmark, and as many after it. */
+    private static final int LOOPS = 50;
+
     private static final int STEPS = 2000;
     private static final int BYTES_A_STEP = 64 << 10;
 
@@ -43,14 +44,14 @@ public final class DisturbanceMeter {
     /** An intrinsic function even of the interpreter, so that the loop needs no warm-up. */
     private final CRC32 checksum = new CRC32();
 
-    private final DoubleSummaryStatistics loops = new DoubleSummaryStatistics();
+    private final double[] loopNanos = new double[2 * LOOPS];
     private final CpuTime start;
 
     DisturbanceMeter(Path proc) throws IOException {
         this.proc = proc;
         this.ksmd = new KsmdCpuTime(proc);
         this.start = cpuTime();
-        measureLoops();
+        measureLoops(0);
     }
 
     /** Starts right before the benchmark. */
@@ -60,23 +61,31 @@ public final class DisturbanceMeter {
 
     /** Ends right after the benchmark. */
     public Disturbance stop() throws IOException {
-        measureLoops();
+        measureLoops(LOOPS);
         CpuTime end = cpuTime();
         double all = end.all - start.all;
         // The kernel counts the time of CPUs by sampling, that of processes exactly, so the difference may be negative.
         return new Disturbance(
                 (end.steal - start.steal) / all,
                 Math.max(0, end.others - start.others) / all,
-                loops.getMax() / loops.getMin());
+                variation(loopNanos));
     }
 
-    private void measureLoops() {
-        for (int i = 0; i < LOOPS; i++) {
+    /** Returns the ninth decile divided by the first: results are medians, which single outliers do not change. */
+    static double variation(double[] times) {
+        double[] sorted = times.clone();
+        Arrays.sort(sorted);
+        int decile = sorted.length / 10;
+        return sorted[sorted.length - 1 - decile] / sorted[decile];
+    }
+
+    private void measureLoops(int first) {
+        for (int i = first; i < first + LOOPS; i++) {
             long before = System.nanoTime();
             for (int step = 0; step < STEPS; step++) {
                 checksum.update(bytes);
             }
-            loops.accept((double) (System.nanoTime() - before));
+            loopNanos[i] = System.nanoTime() - before;
         }
     }
 

@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.within;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -41,7 +42,7 @@ class DisturbanceTest {
         Disturbance disturbance = meter.stop();
         assertThat(disturbance.steal()).isEqualTo(0.04);
         assertThat(disturbance.others()).isCloseTo(30 / 500.0, within(1e-9));
-        assertThat(disturbance.slowest()).isGreaterThanOrEqualTo(1).isFinite();
+        assertThat(disturbance.variation()).isGreaterThanOrEqualTo(1).isFinite();
     }
 
     @Test
@@ -50,6 +51,15 @@ class DisturbanceTest {
         DisturbanceMeter meter = new DisturbanceMeter(directory);
         proc(1050, 5050, 10, 152, 50, 0);
         assertThat(meter.stop().others()).isZero();
+    }
+
+    @Test
+    void singleOutliersDoNotCountAsVariation() {
+        double[] times = new double[100];
+        Arrays.setAll(times, i -> i < 10 ? 500 : i < 30 ? 120 : 100);
+        assertThat(DisturbanceMeter.variation(times)).isCloseTo(1.2, within(1e-9));
+        times[10] = 500;
+        assertThat(DisturbanceMeter.variation(times)).isCloseTo(5, within(1e-9));
     }
 
     @Test
@@ -63,12 +73,12 @@ class DisturbanceTest {
     void isDescribedInOneLine() {
         assertThat(new Disturbance(0.001, 0.004, 1.02).describe())
                 .isEqualTo("Disturbance: steal 0.1 %, other processes 0.4 % of the CPUs; the same loop took 1.02 times"
-                        + " as long at its slowest");
+                        + " as long in its slowest tenth as in its fastest");
     }
 
     @Test
     void objectsAboveAnyMaximum() {
-        assertThat(new Disturbance(Disturbance.MAX_STEAL, Disturbance.MAX_OTHERS, Disturbance.MAX_SLOWEST)
+        assertThat(new Disturbance(Disturbance.MAX_STEAL, Disturbance.MAX_OTHERS, Disturbance.MAX_VARIATION)
                         .objection(PAGE))
                 .isEmpty();
         assertThat(new Disturbance(0.015, 0, 1).objection(PAGE))
@@ -77,7 +87,7 @@ class DisturbanceTest {
                         + " and measure again.");
         assertThat(new Disturbance(0, 0.5, 3).objection(PAGE))
                 .contains("other processes used 50.0 % of the CPUs (maximum: 2 %); the same loop took 3.00 times as"
-                        + " long at its slowest (maximum: 1.50).");
+                        + " long in its slowest tenth as in its fastest (maximum: 1.25).");
     }
 
     @Test

@@ -101,7 +101,7 @@ public final class CallsBenchmark implements PerformancePart {
 
     @Override
     public PartReport measure(RunLength length) throws Exception {
-        int rounds = length.of(1, 5, 12);
+        int rounds = length.of(1, 5, 9);
         try (RunningKsmd ksmd = RunningKsmd.start();
                 CProgram c = CProgram.start("calls.c")) {
             // It would take a core and work on the measured pages.
