@@ -98,8 +98,7 @@ final class ProcessPages implements AutoCloseable {
 
     /** Returns the hash of a zero-filled page. */
     static long hashOfZeros(int pageSize) {
-        int words = pageSize / Long.BYTES;
-        return PageHash.of(new long[words], 0, words);
+        return new PageHash().of(ByteBuffer.allocate(pageSize), 0, pageSize);
     }
 
     /**
@@ -225,13 +224,9 @@ final class ProcessPages implements AutoCloseable {
 
         private final long[] entries = new long[WINDOW];
 
-        private final ByteBuffer bytes = ByteBuffer.allocateDirect(Math.max(1, READ_BYTES / pageSize) * pageSize)
-                .order(ByteOrder.nativeOrder());
+        private final ByteBuffer bytes = ByteBuffer.allocateDirect(Math.max(1, READ_BYTES / pageSize) * pageSize);
 
-        private final LongBuffer words = bytes.asLongBuffer();
-
-        /** Hashing an array is so much faster than hashing a direct buffer that copying pays. */
-        private final long[] copy = new long[words.capacity()];
+        private final PageHash pageHash = new PageHash();
 
         /** The addresses of the pages that are to be read in the current window. */
         private final long[] wanted = new long[WINDOW];
@@ -308,10 +303,9 @@ final class ProcessPages implements AutoCloseable {
         }
 
         private void hash(int first, int pages) {
-            int wordsOfPage = pageSize / Long.BYTES;
             for (int i = 0; i < pages; i++) {
                 known[knownCount] = wanted[first + i];
-                hashes[knownCount++] = PageHash.of(copy, i * wordsOfPage, wordsOfPage);
+                hashes[knownCount++] = pageHash.of(bytes, i * pageSize, pageSize);
             }
         }
 
@@ -350,7 +344,6 @@ final class ProcessPages implements AutoCloseable {
                 int read = ProcessPages.read(memory, bytes, address);
                 // The file ends if the process has ended.
                 ended |= read == 0;
-                words.get(0, copy, 0, read / Long.BYTES);
                 return read / pageSize;
             } catch (IOException e) {
                 return 0;

@@ -5,50 +5,78 @@ package io.ksm4j.tools.estimate;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.function.LongToIntFunction;
-import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class PageHashTest {
 
     private static final int WORDS = 512;
 
-    private static long hash(long... words) {
-        return PageHash.of(words, 0, words.length);
+    private final PageHash pageHash = new PageHash();
+
+    private long hash(byte[] bytes) {
+        return pageHash.of(ByteBuffer.wrap(bytes), 0, bytes.length);
+    }
+
+    private long hash(long... words) {
+        ByteBuffer page = ByteBuffer.allocateDirect(words.length * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        page.asLongBuffer().put(words);
+        return pageHash.of(page, 0, page.capacity());
     }
 
     private static long[] randomPage(long seed) {
         return new SplittableRandom(seed).longs(WORDS).toArray();
     }
 
-    /** The expected hashes are those of {@code xxhsum -H1} 0.8.1 for the words in little-endian order. */
-    @ParameterizedTest
-    @CsvSource({
-        "4, 1, 73f859a04f669e6d",
-        "512, 0, ac869b6f32d8bbdb",
-        "512, 9e3779b97f4a7c15, 5fd8baa5850d2936",
-        "8192, 9e3779b97f4a7c15, c3dcf20e552528be"
-    })
-    void isXxh64(int count, String factor, String expected) {
-        long[] words = LongStream.rangeClosed(1, count)
-                .map(i -> i * Long.parseUnsignedLong(factor, 16))
-                .toArray();
-
-        assertThat(hash(words)).isEqualTo(Long.parseUnsignedLong(expected, 16));
+    /** Other programs can compute it as docs/placement.md describes. These are the results of one in Python. */
+    @Test
+    void isTheMixedRemainderOfTwoPolynomials() {
+        byte[] page = new byte[4096];
+        assertThat(hash(page)).isEqualTo(0xe8ef3183e83c0e37L);
+        for (int i = 0; i < page.length; i++) {
+            page[i] = (byte) (i * 7 + i / 256);
+        }
+        assertThat(hash(page)).isEqualTo(0x5d3c6fe4d77aae03L);
+        assertThat(hash("123456789".getBytes(StandardCharsets.US_ASCII))).isEqualTo(0xff84aef92958c756L);
     }
 
     @Test
-    void readsOnlyTheGivenWords() {
+    void readsOnlyTheGivenPart() {
         long[] pages = new SplittableRandom(1).longs(3 * WORDS).toArray();
+        ByteBuffer bytes = ByteBuffer.allocateDirect(pages.length * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.asLongBuffer().put(pages);
+        int pageSize = WORDS * Long.BYTES;
 
-        assertThat(PageHash.of(pages, WORDS, WORDS)).isEqualTo(hash(Arrays.copyOfRange(pages, WORDS, 2 * WORDS)));
+        // In any order, whatever is left of the last call.
+        for (int page : new int[] {2, 0, 1}) {
+            assertThat(pageHash.of(bytes, page * pageSize, pageSize))
+                    .isEqualTo(hash(Arrays.copyOfRange(pages, page * WORDS, (page + 1) * WORDS)));
+        }
+    }
+
+    /** Both CRCs are linear: a combination of equal differences would have the same effect everywhere. */
+    @Test
+    void pagesThatDifferByTheSameBitsHaveDifferentHashes() {
+        long[] page = new long[WORDS];
+        Set<Long> hashes = new HashSet<>();
+        for (int i = 0; i < 300; i++) {
+            for (int j = 0; j < 300; j++) {
+                page[7] = i;
+                page[407] = j;
+                hashes.add(hash(page));
+            }
+        }
+
+        assertThat(hashes).hasSize(300 * 300);
     }
 
     @ParameterizedTest
@@ -86,7 +114,7 @@ class PageHashTest {
         assertSpreadEvenly(hash -> (int) (hash >>> 56));
     }
 
-    private static void assertSpreadEvenly(LongToIntFunction part) {
+    private void assertSpreadEvenly(LongToIntFunction part) {
         long[] page = new long[WORDS];
         int[] counts = new int[256];
         for (int i = 0; i < 256 * 400; i++) {

@@ -15,7 +15,6 @@ import java.io.RandomAccessFile;
 import java.lang.reflect.InvocationHandler;
 import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -87,17 +86,13 @@ class ProcessPagesTest {
     private List<Long> hashesOf(List<Long> addresses) throws IOException {
         List<Long> hashes = new ArrayList<>();
         byte[] page = new byte[PAGE];
-        long[] words = new long[PAGE / Long.BYTES];
+        PageHash pageHash = new PageHash();
         try (RandomAccessFile memory =
                 new RandomAccessFile(directory().resolve("mem").toFile(), "r")) {
             for (long address : addresses) {
                 memory.seek(address);
                 memory.readFully(page);
-                ByteBuffer.wrap(page)
-                        .order(ByteOrder.nativeOrder())
-                        .asLongBuffer()
-                        .get(words);
-                hashes.add(PageHash.of(words, 0, words.length));
+                hashes.add(pageHash.of(ByteBuffer.wrap(page), 0, PAGE));
             }
         }
         return hashes;
