@@ -23,8 +23,8 @@ final class Grouping {
     private final double[][] common;
 
     /**
-     * How many processes on a host have a class. If a class has at least as many members as there are hosts, it has an
-     * element for each host, else for each host on which it is.
+     * How many processes on a host have a class. A class with many members has an element for each host, and another
+     * one a short list: an element for each host on which it is.
      */
     private final int[] counts;
 
@@ -45,11 +45,18 @@ final class Grouping {
         common = new double[task.hosts()][task.processes()];
         countStart = new int[sharing.classes() + 1];
         for (int c = 0; c < sharing.classes(); c++) {
-            countStart[c + 1] = countStart[c] + Math.min(sharing.members(c), task.hosts());
+            countStart[c + 1] = countStart[c] + (hasAllHosts(c) ? task.hosts() : sharing.members(c));
         }
         countSize = new int[sharing.classes()];
         counts = new int[countStart[sharing.classes()]];
         hostOfCount = new int[counts.length];
+    }
+
+    /** Returns the memory that a grouping takes, in bytes. */
+    static long bytes(Task task) {
+        return (long) task.hosts() * task.processes() * Double.BYTES
+                + 2L * 2 * task.sharing().size() * Integer.BYTES
+                + (long) task.hosts() * task.groups() * Integer.BYTES;
     }
 
     int[] hosts() {
@@ -145,8 +152,9 @@ final class Grouping {
         return before;
     }
 
+    /** All elements together are at most twice as many as members, and no list is longer than half the hosts. */
     private boolean hasAllHosts(int c) {
-        return countStart[c + 1] - countStart[c] == task.hosts();
+        return sharing.members(c) >= task.hosts() / 2;
     }
 
     /** Returns the position of a count, or -1 if the class is not on the host and has no element for it. */

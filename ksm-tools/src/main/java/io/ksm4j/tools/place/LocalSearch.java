@@ -2,8 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.tools.place;
 
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,22 +25,29 @@ final class LocalSearch {
 
     private static final int MAX_ROUNDS = 20;
 
+    /** Each needs memory of its own, and other programs need processors too. */
+    private static final int MAX_THREADS = 4;
+
     /** A gain of less than this part of what an average process shares is not worth a further round. */
     private static final double MIN_GAIN = 1e-4;
 
     private final Task task;
-    private final SplittableRandom random = new SplittableRandom(1);
     private final double minGain;
+
+    /** How many pages of each process another process also has. */
+    private final double[] weights;
 
     private @Nullable Grouping best;
 
+    /** The number of its start, which decides between equally good ones: the order of threads must not. */
+    private int startOfBest;
+
     private LocalSearch(Task task) {
         this.task = task;
-        double total = 0;
-        for (int process = 0; process < task.processes(); process++) {
-            total += task.sharing().weightOf(process);
-        }
-        minGain = MIN_GAIN * total / task.processes();
+        weights = IntStream.range(0, task.processes())
+                .mapToDouble(task.sharing()::weightOf)
+                .toArray();
+        minGain = MIN_GAIN * Arrays.stream(weights).sum() / task.processes();
     }
 
     /** Returns the host of each process; empty if no grouping within the limits was found. */
@@ -46,21 +59,35 @@ final class LocalSearch {
 
     private void run() {
         int randomStarts = (int) Math.min(MAX_RANDOM_STARTS, WORK / workOfStart());
+        List<Supplier<@Nullable Grouping>> starts = new ArrayList<>();
         // By what they have in common, and by that relative to their memory.
-        improve(fill(false, false));
-        improve(fill(false, true));
+        starts.add(() -> fill(null, false));
+        starts.add(() -> fill(null, true));
         for (int i = 0; i < randomStarts; i++) {
-            improve(fill(true, i % 2 == 0));
+            int seed = i;
+            starts.add(() -> fill(new SplittableRandom(seed), seed % 2 == 0));
         }
-        if (randomStarts > 0 || best == null) {
-            improve(distribute(true));
+        if (randomStarts == MAX_RANDOM_STARTS) {
+            // It needs many moves to become as good as the others, which takes too long in a large fleet.
+            starts.add(() -> distribute(true));
         }
-        if (best == null) {
-            improve(distribute(false));
+        AtomicInteger next = new AtomicInteger();
+        IntStream.range(0, threads()).parallel().forEach(thread -> {
+            for (int start = next.getAndIncrement(); start < starts.size(); start = next.getAndIncrement()) {
+                improve(starts.get(start).get(), start);
+            }
+        });
+        List<Supplier<@Nullable Grouping>> others =
+                List.of(() -> distribute(true), () -> distribute(false), this::evenly);
+        for (int i = 0; i < others.size() && best == null; i++) {
+            improve(others.get(i).get(), i);
         }
-        if (best == null) {
-            improve(evenly());
-        }
+    }
+
+    private int threads() {
+        long room = Runtime.getRuntime().maxMemory() / 4;
+        int processors = Math.min(Runtime.getRuntime().availableProcessors(), MAX_THREADS);
+        return (int) Math.max(1, Math.min(room / Grouping.bytes(task), processors));
     }
 
     /** Each class may begin to be on each host, or on as many as it has members. That concerns all of its members. */
@@ -73,7 +100,7 @@ final class LocalSearch {
         return work;
     }
 
-    private void improve(@Nullable Grouping grouping) {
+    private void improve(@Nullable Grouping grouping, int start) {
         if (grouping == null) {
             return;
         }
@@ -82,28 +109,40 @@ final class LocalSearch {
         while (isBetter && rounds++ < MAX_ROUNDS) {
             isBetter = false;
             for (int process = 0; process < task.processes(); process++) {
-                isBetter |= improve(grouping, process);
+                isBetter |= moveOrSwap(grouping, process);
             }
         }
-        if (best == null || grouping.shared() > best.shared()) {
+        keep(grouping, start);
+    }
+
+    private synchronized void keep(Grouping grouping, int start) {
+        double difference = best == null ? 1 : grouping.shared() - best.shared();
+        if (difference > 0 || (difference == 0 && start < startOfBest)) {
             best = grouping;
+            startOfBest = start;
         }
     }
 
     /** Makes the best move or swap of a process. Returns whether there was one. */
-    private boolean improve(Grouping grouping, int process) {
+    private boolean moveOrSwap(Grouping grouping, int process) {
         int from = grouping.hostOf(process);
         double gain = minGain;
         int host = Grouping.NOWHERE;
+        double[] gainOfMove = new double[task.hosts()];
         for (int to = 0; to < task.hosts(); to++) {
-            if (to != from && grouping.gainOfMove(process, to) > gain && grouping.fits(process, to)) {
-                gain = grouping.gainOfMove(process, to);
+            gainOfMove[to] = grouping.gainOfMove(process, to);
+            if (to != from && gainOfMove[to] > gain && grouping.fits(process, to)) {
+                gain = gainOfMove[to];
                 host = to;
             }
         }
         int partner = -1;
         for (int other = 0; other < task.processes(); other++) {
-            if (grouping.hostOf(other) != from && grouping.maxGainOfSwap(process, other) > gain) {
+            int to = grouping.hostOf(other);
+            // The other one gains no more than it has in common here. That rules out nearly all at once.
+            if (to != from
+                    && gainOfMove[to] + grouping.common(other, from) > gain
+                    && grouping.maxGainOfSwap(process, other) > gain) {
                 double exact = grouping.gainOfSwap(process, other);
                 if (exact > gain) {
                     gain = exact;
@@ -127,17 +166,17 @@ final class LocalSearch {
     /**
      * Fills one host after the other, each with the process that has most in common with those that it already has.
      *
-     * @param isRandom whether to start each host with any process, not with the one that has most in common with others
+     * @param random chooses the first process of each host; null for the one that has most in common with others
      * @param isRelative whether to divide by the memory of the process
      */
-    private @Nullable Grouping fill(boolean isRandom, boolean isRelative) {
+    private @Nullable Grouping fill(@Nullable SplittableRandom random, boolean isRelative) {
         Grouping grouping = new Grouping(task);
         double[] scale = new double[task.processes()];
         for (int process = 0; process < scale.length; process++) {
             scale[process] = isRelative ? Math.max(task.memory(process), 1) : 1;
         }
         for (int host = 0; host < task.hosts(); host++) {
-            int next = first(grouping, host, scale, isRandom);
+            int next = first(grouping, host, scale, random);
             while (next >= 0) {
                 grouping.add(next, host);
                 next = -1;
@@ -154,12 +193,12 @@ final class LocalSearch {
         return addRest(grouping, true) ? grouping : null;
     }
 
-    private int first(Grouping grouping, int host, double[] scale, boolean isRandom) {
+    private int first(Grouping grouping, int host, double[] scale, @Nullable SplittableRandom random) {
         int first = -1;
         double most = -1;
         for (int process = 0; process < task.processes(); process++) {
             if (grouping.hostOf(process) == Grouping.NOWHERE && grouping.fits(process, host)) {
-                double value = isRandom ? random.nextDouble() : task.sharing().weightOf(process) / scale[process];
+                double value = random != null ? random.nextDouble() : weights[process] / scale[process];
                 if (value > most) {
                     most = value;
                     first = process;
