@@ -5,6 +5,7 @@ package io.ksm4j.samples.coherence;
 import com.tangosol.net.CacheFactory;
 import io.ksm4j.samples.measurement.Machine;
 import io.ksm4j.samples.measurement.MeasuredJvm;
+import io.ksm4j.samples.measurement.SampleCommand;
 import io.ksm4j.samples.measurement.SizeConverter;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -14,15 +15,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Spec;
 
 /**
  * Starts members of an Oracle Coherence cluster on this machine, in which the caches of several tenants contain the
@@ -35,7 +31,7 @@ import picocli.CommandLine.Spec;
         description = "Loads the same entries for several tenants into a data grid whose members store equal values"
                 + " once, then kills a member.",
         sortOptions = false)
-public final class CoherenceSample implements Callable<Integer> {
+public final class CoherenceSample extends SampleCommand {
 
     private static final String LOOPBACK = "127.0.0.1";
     private static final double GOAL = 1.05;
@@ -70,9 +66,6 @@ public final class CoherenceSample implements Callable<Integer> {
             description = "size of each value, 1 to 1m (default: 16k)")
     private long size = 16 << 10;
 
-    @Spec
-    private CommandSpec spec;
-
     private final List<MeasuredJvm> running = new ArrayList<>();
 
     /**
@@ -81,12 +74,7 @@ public final class CoherenceSample implements Callable<Integer> {
      * @param args see {@code --help}
      */
     public static void main(String[] args) {
-        System.exit(new CommandLine(new CoherenceSample())
-                .setExecutionExceptionHandler((e, command, parsed) -> {
-                    System.err.println("coherence: " + e.getMessage());
-                    return 1;
-                })
-                .execute(args));
+        runAndExit(new CoherenceSample(), args);
     }
 
     @Override
@@ -102,12 +90,6 @@ public final class CoherenceSample implements Callable<Integer> {
             return run(distinct) ? 0 : 1;
         } finally {
             running.forEach(MeasuredJvm::close);
-        }
-    }
-
-    private void require(boolean condition, String message) {
-        if (!condition) {
-            throw new ParameterException(spec.commandLine(), message);
         }
     }
 

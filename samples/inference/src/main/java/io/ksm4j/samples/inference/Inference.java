@@ -7,19 +7,15 @@ import static io.ksm4j.samples.measurement.Machine.mebibytes;
 import io.ksm4j.Ksm;
 import io.ksm4j.samples.measurement.KsmdControl;
 import io.ksm4j.samples.measurement.Machine;
+import io.ksm4j.samples.measurement.SampleCommand;
 import io.ksm4j.samples.measurement.SizeConverter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
-import java.util.concurrent.Callable;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Spec;
 
 /**
  * Measures what merging saves and costs if several JVMs run the same model with ONNX Runtime: with the whole process
@@ -31,7 +27,7 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         description = "Runs the same model in several JVMs, and shows their memory, and the latency of inference.",
         sortOptions = false)
-public final class Inference implements Callable<Integer> {
+public final class Inference extends SampleCommand {
 
     private static final long MIN_MODEL = 1 << 20;
     private static final long MAX_MODEL = 1 << 30;
@@ -82,21 +78,13 @@ public final class Inference implements Callable<Integer> {
             description = "maximum wait for merging after each step (default: ${DEFAULT-VALUE})")
     private int limit = 120;
 
-    @Spec
-    private CommandSpec spec;
-
     /**
      * Runs the sample.
      *
      * @param args see {@code --help}
      */
     public static void main(String[] args) {
-        System.exit(new CommandLine(new Inference())
-                .setExecutionExceptionHandler((e, command, parsed) -> {
-                    System.err.println("inference: " + e.getMessage());
-                    return 1;
-                })
-                .execute(args));
+        runAndExit(new Inference(), args);
     }
 
     @Override
@@ -106,10 +94,7 @@ public final class Inference implements Callable<Integer> {
         require(heap <= MAX_HEAP, "--heap must be at most 16g");
         require(inferences >= 1 && inferences <= 1_000_000, "--inferences must be 1 to 1000000");
         require(limit >= 1 && limit <= 3600, "--limit must be 1 to 3600 seconds");
-        if (!Files.isDirectory(svg.toAbsolutePath().getParent())) {
-            throw new IOException(
-                    "no such directory for the plot: " + svg.toAbsolutePath().getParent());
-        }
+        requireDirectory(svg);
         // Fails if this kernel has no way to opt in a process.
         Ksm.system().process().isMergeable();
         requireMemory();
@@ -138,12 +123,6 @@ public final class Inference implements Callable<Integer> {
         System.out.print(report.targets(latencies));
         System.out.println(report.lastLine());
         return 0;
-    }
-
-    private void require(boolean condition, String message) {
-        if (!condition) {
-            throw new ParameterException(spec.commandLine(), message);
-        }
     }
 
     /** Checks that there is enough memory. The runtime has two copies of the weights, at least while it loads them. */

@@ -6,6 +6,7 @@ import io.ksm4j.Ksm;
 import io.ksm4j.KsmUnsupportedException;
 import io.ksm4j.samples.measurement.KsmdControl;
 import io.ksm4j.samples.measurement.Machine;
+import io.ksm4j.samples.measurement.SampleCommand;
 import io.ksm4j.samples.measurement.SizeConverter;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -13,14 +14,9 @@ import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.Optional;
-import java.util.concurrent.Callable;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /**
  * Measures the cost of an additional tenant that loads the same data, in one JVM and in several, with and without
@@ -33,7 +29,7 @@ import picocli.CommandLine.Spec;
         description =
                 "Loads the same reference data for one tenant after the other, and shows the memory cost of each.",
         sortOptions = false)
-public final class Tenants implements Callable<Integer> {
+public final class Tenants extends SampleCommand {
 
     private static final long MIN_SIZE = 1 << 20;
     private static final long DEFAULT_SIZE = 256 << 20;
@@ -77,21 +73,13 @@ public final class Tenants implements Callable<Integer> {
     @Parameters(arity = "0..1", paramLabel = "FILE", description = "file to load (default: random records)")
     private Optional<Path> file = Optional.empty();
 
-    @Spec
-    private CommandSpec spec;
-
     /**
      * Runs the sample.
      *
      * @param args see {@code --help}
      */
     public static void main(String[] args) {
-        System.exit(new CommandLine(new Tenants())
-                .setExecutionExceptionHandler((e, command, parsed) -> {
-                    System.err.println("tenants: " + e.getMessage());
-                    return 1;
-                })
-                .execute(args));
+        runAndExit(new Tenants(), args);
     }
 
     @Override
@@ -100,10 +88,7 @@ public final class Tenants implements Callable<Integer> {
         require(interval >= 0 && interval <= 3600, "--interval must be 0 to 3600 seconds");
         require(limit >= 1 && limit <= 3600, "--limit must be 1 to 3600 seconds");
         require(size.isEmpty() || (size.get() >= MIN_SIZE && size.get() <= MAX_SIZE), "--size must be 1m to 1g");
-        if (!Files.isDirectory(svg.toAbsolutePath().getParent())) {
-            throw new IOException(
-                    "no such directory for the plot: " + svg.toAbsolutePath().getParent());
-        }
+        requireDirectory(svg);
         ReferenceData data = data();
         requireMemory(data.size());
         KsmdControl ksmd = new KsmdControl(Duration.ofSeconds(limit));
@@ -130,12 +115,6 @@ public final class Tenants implements Callable<Integer> {
         System.out.println("memory over time, of what merges: " + svgOverTime);
         report.printTargets();
         return 0;
-    }
-
-    private void require(boolean condition, String message) {
-        if (!condition) {
-            throw new ParameterException(spec.commandLine(), message);
-        }
     }
 
     private ReferenceData data() throws IOException {
