@@ -4,6 +4,7 @@ package io.ksm4j.it.build;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.ksm4j.testsupport.Needed;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -19,7 +20,6 @@ import java.util.jar.JarInputStream;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 
 /** Jars that contain third-party software list it with its licence. */
@@ -42,8 +42,7 @@ class ThirdPartyTest {
             jars = files.filter(file -> file.toString().endsWith("-runnable.jar"))
                     .toList();
         }
-        Assumptions.assumeTrue(
-                jars.size() == 1 || Boolean.getBoolean("ksm.required"), "no runnable jar: ./mvnw package builds it");
+        Needed.require(jars.size() == 1, "needs one runnable jar: ./mvnw package builds it");
         Contents runnable = contents(Files.newInputStream(jars.get(0)));
         runnable.assertListed();
         assertThat(runnable.packages).contains("picocli", "com.sun.jna");

@@ -11,7 +11,7 @@ import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.ChildJvm;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.stats.KsmStats;
-import java.io.File;
+import io.ksm4j.testsupport.Needed;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -25,7 +25,6 @@ import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -62,7 +61,7 @@ class CountsTest {
     void hotOperationsMakeTheSameSystemCallsAndAllocateNoMore(@TempDir Path directory) throws IOException {
         assumeThat(Runtime.version().feature()).as("version of Java").isEqualTo(JAVA);
         assumeThat(KsmStats.read().files()).as("files of the kernel").hasSize(FILES);
-        requireStrace();
+        Needed.program("strace", "strace");
         Path trace = directory.resolve("trace");
         ChildJvm child = ChildJvm.run(
                 List.of("strace", "-D", "-f", "-qq", "-e", "trace=!" + NOT_TRACED, "-o", trace.toString()),
@@ -79,16 +78,6 @@ class CountsTest {
         assertThat(worseOrDifferent(counted, committed()))
                 .as("If these counts are intended, replace the lines in integration-tests/%s.", FILE)
                 .isEmpty();
-    }
-
-    /** Fails or skips the test, as if KSM were missing. */
-    private static void requireStrace() {
-        boolean isInstalled = Stream.of(System.getenv().getOrDefault("PATH", "").split(File.pathSeparator, -1))
-                .anyMatch(entry -> Files.isExecutable(Path.of(entry, "strace")));
-        if (Boolean.getBoolean("ksm.required")) {
-            assertThat(isInstalled).as("strace is installed").isTrue();
-        }
-        assumeThat(isInstalled).as("strace is installed").isTrue();
     }
 
     /** Returns the system calls by operation and name. */

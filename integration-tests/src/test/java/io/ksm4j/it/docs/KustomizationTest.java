@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 
 import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.testsupport.EndedProcess;
-import java.io.File;
+import io.ksm4j.testsupport.Needed;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -36,15 +35,9 @@ class KustomizationTest {
     @TempDir
     private Path directory = Path.of("");
 
-    /** Fails or skips the tests, as if KSM were missing. */
     @BeforeEach
     void requireKubectl() {
-        boolean isInstalled = Stream.of(System.getenv().getOrDefault("PATH", "").split(File.pathSeparator, -1))
-                .anyMatch(entry -> Files.isExecutable(Path.of(entry, "kubectl")));
-        if (Boolean.getBoolean("ksm.required")) {
-            assertThat(isInstalled).as("kubectl is installed").isTrue();
-        }
-        assumeThat(isInstalled).as("kubectl is installed").isTrue();
+        Needed.program("kubectl", "kubernetes-client");
     }
 
     private static List<Object> documents(String text) {

@@ -8,13 +8,13 @@ import io.ksm4j.it.fixtures.Aside;
 import io.ksm4j.it.fixtures.Jdk17;
 import io.ksm4j.junit.EnabledIfKsm;
 import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.Needed;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -40,11 +40,8 @@ class RunnableJarTest {
         try (Stream<Path> files = Files.list(MODULE.resolve("target"))) {
             List<Path> jars = files.filter(file -> file.toString().endsWith("-runnable.jar"))
                     .toList();
-            String reason = "no runnable jar in " + MODULE + "/target: ./mvnw package builds it";
-            if (Boolean.getBoolean("ksm.required")) {
-                assertThat(jars).as(reason).hasSize(1);
-            }
-            Assumptions.assumeTrue(jars.size() == 1, reason);
+            Needed.require(
+                    jars.size() == 1, "needs one runnable jar in " + MODULE + "/target: ./mvnw package builds it");
             jar = jars.get(0);
         }
     }

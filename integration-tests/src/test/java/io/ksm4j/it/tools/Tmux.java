@@ -5,11 +5,10 @@ package io.ksm4j.it.tools;
 import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
-import static org.junit.jupiter.api.Assumptions.abort;
 
 import io.ksm4j.it.fixtures.KsmProcess;
 import io.ksm4j.testsupport.DefaultSignals;
-import java.io.File;
+import io.ksm4j.testsupport.Needed;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -20,7 +19,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Predicate;
-import java.util.stream.Stream;
 
 /**
  * A terminal with a shell, as a user sees it: a window of a separate tmux server. The directory of the shell has a
@@ -47,13 +45,7 @@ final class Tmux implements AutoCloseable {
      *     skipped
      */
     static Tmux open(Path directory, int columns, int rows) throws IOException {
-        if (Stream.of(System.getenv().getOrDefault("PATH", "").split(File.pathSeparator, -1))
-                .noneMatch(entry -> Files.isExecutable(Path.of(entry, "tmux")))) {
-            if (Boolean.getBoolean("ksm.required")) {
-                throw new AssertionError("there is no tmux, and ksm.required is true");
-            }
-            abort("there is no tmux");
-        }
+        Needed.program("tmux", "tmux");
         Path script = directory.resolve("ksm");
         Files.writeString(script, "#!/bin/sh\nexec " + String.join(" ", KsmProcess.command()) + " \"$@\"\n");
         Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwxr-xr-x"));

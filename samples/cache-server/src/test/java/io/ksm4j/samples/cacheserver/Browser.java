@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.ksm4j.samples.cacheserver;
 
+import io.ksm4j.testsupport.Needed;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;

@@ -6,6 +6,7 @@ import static io.ksm4j.testsupport.Patience.PATIENCE;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.Needed;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;

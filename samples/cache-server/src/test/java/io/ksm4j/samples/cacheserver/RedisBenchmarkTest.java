@@ -5,6 +5,7 @@ package io.ksm4j.samples.cacheserver;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.Needed;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -6,6 +6,7 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.ksm4j.testsupport.EndedProcess;
+import io.ksm4j.testsupport.Needed;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.util.ArrayList;
