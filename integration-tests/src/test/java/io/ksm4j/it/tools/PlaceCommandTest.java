@@ -6,8 +6,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.ksm4j.Ksm;
+import io.ksm4j.control.KsmSetting;
 import io.ksm4j.it.fixtures.EnabledIfRoot;
 import io.ksm4j.it.fixtures.KsmProcess;
+import io.ksm4j.junit.EnabledIfKsm;
+import io.ksm4j.junit.RunningKsmd;
 import io.ksm4j.testsupport.EndedProcess;
 import io.ksm4j.testsupport.RunningJvm;
 import java.io.IOException;
@@ -142,6 +145,26 @@ class PlaceCommandTest {
                         .isCloseTo((double) number(joint, name), within(0.05 * number(joint, name)));
             }
             assertThat(Files.size(first)).isBetween(1_000_000L, 1L << 20);
+        }
+    }
+
+    @Tag("long")
+    @Test
+    @EnabledIfKsm(control = true)
+    void pagesThatChangeAreLeftOutOfASketch(RunningKsmd ksmd) throws Exception {
+        ksmd.set(KsmSetting.RUN, 0);
+        try (RunningJvm jvm = RunningJvm.start(EstimateCommandTest.Changer.class, salt)) {
+            jvm.awaitLine("ready");
+
+            Path all = sketch("all", jvm);
+            Path stable = sketch("stable", jvm, "--stable", "1");
+
+            // The kernel keeps 64 bytes for each page, and for each content of several; two of the 200 may be equal.
+            long recordsOfAll = number(output("place", "--json", "--hosts", "1", all.toString()), "costBytes");
+            String placed = output("place", "--json", "--hosts", "1", stable.toString());
+            assertThat(number(placed, "withinBytes")).isEqualTo(999 * PAGE);
+            assertThat(number(placed, "savedBytes")).isEqualTo((1000 - 4) * PAGE);
+            assertThat(recordsOfAll - number(placed, "costBytes")).isBetween(200 * 64L, 300 * 64L);
         }
     }
 
