@@ -24,8 +24,8 @@ public record Disturbance(double steal, double others, double variation) {
     public String describe() {
         return String.format(
                 Locale.ROOT,
-                "Disturbance: steal %.1f %%, other processes %.1f %% of the CPUs; the same loop took %.2f times as long"
-                        + " in its slowest tenth as in its fastest",
+                "Disturbance: steal %.1f %%, other processes %.1f %%; a loop's slowest tenth took %.2f times as long as"
+                        + " its fastest",
                 steal * 100,
                 others * 100,
                 variation);
@@ -44,7 +44,7 @@ public record Disturbance(double steal, double others, double variation) {
         if (variation > MAX_VARIATION) {
             reasons.add(String.format(
                     Locale.ROOT,
-                    "the same loop took %.2f times as long in its slowest tenth as in its fastest (maximum: %.2f)",
+                    "a loop's slowest tenth took %.2f times as long as its fastest (maximum: %.2f)",
                     variation,
                     MAX_VARIATION));
         }

@@ -66,9 +66,7 @@ public final class DisturbanceMeter {
         double all = end.all - start.all;
         // The kernel counts the time of CPUs by sampling, that of processes exactly, so the difference may be negative.
         return new Disturbance(
-                (end.steal - start.steal) / all,
-                Math.max(0, end.others - start.others) / all,
-                variation(loopNanos));
+                (end.steal - start.steal) / all, Math.max(0, end.others - start.others) / all, variation(loopNanos));
     }
 
     /** Returns the ninth decile divided by the first: results are medians, which single outliers do not change. */

@@ -7,6 +7,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /** The command {@code ksm} as users install it: its launcher and its jar. */
@@ -33,5 +35,14 @@ public record InstalledCommand(Path launcher, Path jar) {
         builder.environment().put("JAVA_HOME", jdk.toString());
         builder.environment().put("KSM_JAR", jar.toString());
         return builder;
+    }
+
+    /** Returns the first number of this name in JSON that the command has printed. */
+    public static double number(String json, String name) {
+        Matcher matcher = Pattern.compile("\"" + name + "\": (\\d+(\\.\\d+)?)").matcher(json);
+        if (!matcher.find()) {
+            throw new IllegalStateException("no " + name + " in " + json);
+        }
+        return Double.parseDouble(matcher.group(1));
     }
 }

@@ -72,8 +72,8 @@ class DisturbanceTest {
     @Test
     void isDescribedInOneLine() {
         assertThat(new Disturbance(0.001, 0.004, 1.02).describe())
-                .isEqualTo("Disturbance: steal 0.1 %, other processes 0.4 % of the CPUs; the same loop took 1.02 times"
-                        + " as long in its slowest tenth as in its fastest");
+                .isEqualTo("Disturbance: steal 0.1 %, other processes 0.4 %; a loop's slowest tenth took 1.02 times as"
+                        + " long as its fastest");
     }
 
     @Test
@@ -86,8 +86,8 @@ class DisturbanceTest {
                         + " the CPUs to others (maximum: 1 %). Stop other programs, or wait until the machine is idle,"
                         + " and measure again.");
         assertThat(new Disturbance(0, 0.5, 3).objection(PAGE))
-                .contains("other processes used 50.0 % of the CPUs (maximum: 2 %); the same loop took 3.00 times as"
-                        + " long in its slowest tenth as in its fastest (maximum: 1.25).");
+                .contains("other processes used 50.0 % of the CPUs (maximum: 2 %); a loop's slowest tenth took 3.00"
+                        + " times as long as its fastest (maximum: 1.25).");
     }
 
     @Test
@@ -102,8 +102,6 @@ class DisturbanceTest {
         assertThat(page).hasContent(before);
         assertThat(section.publish(directory, new Disturbance(0, 0, 1), "Made up.\n"))
                 .isZero();
-        assertThat(page)
-                .content()
-                .contains("\nDisturbance: steal 0.0 %, other processes 0.0 % of the CPUs; ", "\n\nMade up.\n");
+        assertThat(page).content().contains("\nDisturbance: steal 0.0 %, other processes 0.0 %; ", "\n\nMade up.\n");
     }
 }

@@ -18,7 +18,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.regex.MatchResult;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 
@@ -86,7 +85,7 @@ final class PlaceBenchmark {
     }
 
     private static String report(SimulatedFleet fleet, int hosts, long bytes, double seconds, String json) {
-        double estimated = number(json, "acrossBytes") / GIB;
+        double estimated = InstalledCommand.number(json, "acrossBytes") / GIB;
         double actual = shared(fleet, proposed(json));
         double byService = shared(fleet, byService(fleet, hosts));
         double evenly = shared(fleet, evenly(fleet, hosts));
@@ -155,13 +154,5 @@ final class PlaceBenchmark {
 
     private static double shared(SimulatedFleet fleet, List<int[]> hosts) {
         return hosts.stream().mapToDouble(fleet::shared).sum() * SimulatedFleet.PAGE / GIB;
-    }
-
-    private static double number(String json, String name) {
-        Matcher matcher = Pattern.compile("\"" + name + "\": (\\d+)").matcher(json);
-        if (!matcher.find()) {
-            throw new IllegalStateException("no " + name + " in " + json);
-        }
-        return Double.parseDouble(matcher.group(1));
     }
 }

@@ -171,9 +171,7 @@ public final class StatsBenchmark implements PerformancePart {
                 C opens, reads and closes the same files of the same process, and parses the numbers. C and Java take
                 turns; numbers are medians. The scrapes are Micrometer's for Prometheus, with 100 regions open; for
                 each, C reads the files of the machine, of the process and of its mappings. Meters cache what they have
-                read for at least a second; the last row is a scrape within that time. All goals are the same as in the
-                library's own test of a snapshot, because formatting thirty numbers takes little time compared with
-                reading them.
+                read for at least a second; the last row is a scrape within that time.
 
                 | | C, µs | Java, µs | ratio | bytes allocated per call |
                 | --- | --- | --- | --- | --- |
@@ -187,7 +185,7 @@ public final class StatsBenchmark implements PerformancePart {
                 table.toString(),
                 Map.of(),
                 List.of(
-                        Target.maximum("stats-snapshot", machine.ratio(), 1.5),
+                        Target.maximum("stats-snapshot", machine.ratio(), 1.3),
                         Target.maximum("stats-process", process.ratio(), 1.5),
                         Target.maximum(
                                 "stats-regions",

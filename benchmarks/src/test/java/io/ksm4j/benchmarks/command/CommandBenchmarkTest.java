@@ -22,7 +22,8 @@ class CommandBenchmarkTest {
 
         assertThat(command.status(1))
                 .containsPattern("(?m)^ {4}target command-status-jdk"
-                        + Runtime.version().feature() + "-seconds measured \\S+ goal 0.4 ");
+                        + Runtime.version().feature() + "-seconds measured \\S+ goal 0.4 .*\\n.*-cpu-seconds measured"
+                        + " \\S+ goal 0.15 ");
         assertThat(command.estimate(ksmd, 16 << 20, 1))
                 .containsPattern("(?m)^ {4}target command-estimate-reading-gib-a-second measured \\S+ goal 4.0 ")
                 .containsPattern("(?m)^ {4}target command-estimate-error measured \\S+ goal 0.05 ");
