@@ -64,7 +64,7 @@ final class Kernel {
         this.recordsOnly = backend instanceof FallbackBackend;
         this.nativeBuffers = new NativeBuffers(backend);
         this.batchAdvice = new BatchAdvice(backend, nativeBuffers);
-        this.mappingReserve = new MappingReserve(proc);
+        this.mappingReserve = new MappingReserve(proc, waitingForViews);
         this.mergedPages = new MergedPages(root);
         this.unmergeCheck = new UnmergeCheck(root, proc, mergedPages, pageSize);
     }

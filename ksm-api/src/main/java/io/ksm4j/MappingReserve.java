@@ -5,6 +5,7 @@ package io.ksm4j;
 import io.ksm4j.internal.SystemProperties;
 import io.ksm4j.internal.management.SharedTable;
 import java.util.OptionalLong;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
@@ -20,10 +21,13 @@ final class MappingReserve {
     private static final int DEFAULT = 256;
 
     private final ProcSelf proc;
+    private final AtomicInteger waitingForViews;
     private final int reserve;
 
-    MappingReserve(ProcSelf proc) {
+    /** @param waitingForViews how many closed regions keep a mapping until the garbage collector finds their views */
+    MappingReserve(ProcSelf proc, AtomicInteger waitingForViews) {
         this.proc = proc;
+        this.waitingForViews = waitingForViews;
         this.reserve = Math.max(0, Integer.getInteger(SystemProperties.MAPPING_RESERVE, DEFAULT));
     }
 
@@ -52,6 +56,10 @@ final class MappingReserve {
         if (left < 0) {
             throw new MapCountExceededException(
                     call + (range == null ? "" : " of " + range), count, limit.getAsLong(), reserve);
+        }
+        if (left < limit.getAsLong() / 2 && waitingForViews.get() > limit.getAsLong() / 4) {
+            // A collection would be needed in any case, and nearer to the limit, mappings are counted ever more often.
+            System.gc();
         }
     }
 }
