@@ -6,8 +6,9 @@ package io.ksm4j.benchmarks;
 public enum RunLength {
     /** Only checks, in a test, that the benchmark works. Its times are meaningless. */
     INSTANT,
-    /** Takes ten minutes for all parts together. */
+    /** Takes half an hour for all parts together. */
     SHORT,
+    /** Takes two hours for all parts together. */
     LONG;
 
     /** Returns the value for this length. */
