@@ -128,8 +128,9 @@ record ConvergenceReport(DataSet reference, Duration limit, List<ConvergenceRow>
                 Locale.ROOT,
                 """
 
-                The targets refer to %s. There, full tilt and %s were measured in turn, %d rounds each, and the median
-                counts. Over all data sets, %2$s took %.2f to %.2f times as long as full tilt, with a median of %.2f. A
+                The targets refer to %s. There, full tilt and %s were measured in turn, %d rounds
+                each, and the median counts. Over all data sets, %2$s took %.2f to %.2f times as long as full tilt,
+                with a median of %.2f. A
                 `>` marks a run of another driver that was stopped early, after %s s at the latest; the share merged by
                 then is in parentheses. These drivers were not run on every data set, because they take minutes for a
                 large one.
