@@ -79,12 +79,13 @@ final class KsmCommand {
      * Runs the command and exits.
      *
      * @param arguments see {@code ksm --help}
+     * @throws Exception if there is a bug
      */
-    public static void main(String[] arguments) {
+    public static void main(String[] arguments) throws Exception {
         System.exit(run(arguments));
     }
 
-    private static int run(String... arguments) {
+    private static int run(String... arguments) throws Exception {
         if (arguments.length > 0 && arguments[0].equals("run")) {
             FileDescriptors.rememberInherited();
         }
@@ -97,10 +98,7 @@ final class KsmCommand {
         System.setProperty("java.util.logging.SimpleFormatter.format", "ksm: %5$s%n");
         System.setOut(new PrintStream(new BufferedOutputStream(new StandardOutput()), false, Console.charset()));
         try {
-            // If printing the help failed, picocli would print a stack trace.
-            StringWriter help = new StringWriter();
-            int status = commandLine(arguments).setOut(new PrintWriter(help)).execute(arguments);
-            System.out.print(help);
+            int status = isPlainStatus(arguments) ? showStatus(arguments.length > 1) : parseAndRun(arguments);
             System.out.flush();
             return status;
         } catch (ClosedPipeException e) {
@@ -108,6 +106,30 @@ final class KsmCommand {
         } catch (CommandFailedException e) {
             return fail(e.getMessage());
         }
+    }
+
+    /** {@return whether this is {@code ksm status} or {@code ksm status --json}} */
+    private static boolean isPlainStatus(String... arguments) {
+        return arguments.length > 0
+                && arguments[0].equals("status")
+                && (arguments.length == 1 || (arguments.length == 2 && arguments[1].equals("--json")));
+    }
+
+    /** Does what scripts call again and again without picocli: loading its classes takes longer than all the rest. */
+    private static int showStatus(boolean asJson) throws Exception {
+        try {
+            return new StatusCommand(asJson).call();
+        } catch (RuntimeException e) {
+            return handle(e);
+        }
+    }
+
+    private static int parseAndRun(String... arguments) {
+        // If printing the help failed, picocli would print a stack trace.
+        StringWriter help = new StringWriter();
+        int status = commandLine(arguments).setOut(new PrintWriter(help)).execute(arguments);
+        System.out.print(help);
+        return status;
     }
 
     /** Returns the whole command, as shown by {@code --help}, the manual and the completions. */

@@ -137,4 +137,19 @@ class RunnableJarTest {
         all.addAll(command);
         return EndedProcess.run(all).exitStatus();
     }
+
+    /** Its classes would take longer to load than everything else. */
+    @ParameterizedTest
+    @ValueSource(strings = {"status", "status --json"})
+    void statusDoesNotLoadTheParser(String arguments, @TempDir Path directory) throws IOException {
+        Path log = directory.resolve("classes");
+        List<String> command = new ArrayList<>(List.of("env", "KSM_JAVA_OPTIONS=-Xlog:class+load:file=" + log));
+        command.addAll(launcher(JDK, arguments.split(" ", -1)));
+
+        EndedProcess status = EndedProcess.run(command);
+
+        assertThat(status.exitStatus()).as(status.errors()).isZero();
+        assertThat(status.output()).contains("--json".equals(command.get(command.size() - 1)) ? "{" : "ksmd ");
+        assertThat(Files.readString(log)).contains(" io.ksm4j.tools.").doesNotContain(" picocli.");
+    }
 }

@@ -41,6 +41,14 @@ public final class StatusCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
+    /** For picocli, which sets the options. */
+    public StatusCommand() {}
+
+    /** Shows all processes. */
+    public StatusCommand(boolean json) {
+        this.json = json;
+    }
+
     @Override
     public Integer call() {
         pid.ifPresent(number -> ArgumentChecks.requirePid(spec, number));
