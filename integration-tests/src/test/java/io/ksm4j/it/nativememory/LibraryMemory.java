@@ -174,8 +174,25 @@ final class LibraryMemory {
         Native.free(chunk.start() + 16);
     }
 
+    /**
+     * Maps memory that does not look like a stack. It would if it were directly above inaccessible memory, such as the
+     * unused part of a heap of {@code malloc}.
+     */
     private AddressRange map(long size) {
-        return new AddressRange(backend.mmap(size, READ_WRITE, PRIVATE_ANONYMOUS), size);
+        AddressRange mapped = new AddressRange(backend.mmap(size, READ_WRITE, PRIVATE_ANONYMOUS), size);
+        return isAboveInaccessible(mapped.start()) ? map(size) : mapped;
+    }
+
+    private static boolean isAboveInaccessible(long address) {
+        long start = address;
+        List<Mapping> below = Mapping.between(0, address + 1);
+        for (int i = below.size() - 1; i >= 0 && below.get(i).end() >= start; i--) {
+            if (!below.get(i).permissions().startsWith("rw")) {
+                return below.get(i).permissions().startsWith("---");
+            }
+            start = below.get(i).start();
+        }
+        return false;
     }
 
     /** Maps memory that the kernel cannot join with a chunk. */
