@@ -6,7 +6,7 @@ package io.ksm4j.benchmarks;
 public enum RunLength {
     /** Only checks, in a test, that the benchmark works. Its times are meaningless. */
     INSTANT,
-    /** Takes half an hour for all parts together. */
+    /** Takes a quarter of an hour for all parts together. */
     SHORT,
     /** Takes two hours for all parts together. */
     LONG;
