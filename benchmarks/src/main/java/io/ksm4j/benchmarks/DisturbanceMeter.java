@@ -90,20 +90,17 @@ public final class DisturbanceMeter {
     private CpuTime cpuTime() throws IOException {
         String stat = Files.readString(proc.resolve("stat"));
         // The first line is the sum of all CPUs: cpu user nice system idle iowait irq softirq steal ...
-        long[] times = numbers(stat.substring("cpu".length(), stat.indexOf('\n')), 0, 8);
+        long[] times = numbers(stat.substring("cpu".length(), stat.indexOf('\n')), 8);
         long all = Arrays.stream(times).sum();
         long steal = times[7];
         long busy = all - times[3] - times[4] - steal;
-        String self = Files.readString(proc.resolve("self/stat"));
-        // The name in parentheses may contain anything. utime, stime, cutime and cstime are fields 14 to 17.
-        long[] own = numbers(self.substring(self.lastIndexOf(')') + 1), 11, 4);
-        return new CpuTime(all, steal, busy - Arrays.stream(own).sum() - ksmd.seconds() * TICKS_A_SECOND);
+        OwnCpuTime own = OwnCpuTime.read(proc);
+        return new CpuTime(all, steal, busy - own.process() - own.children() - ksmd.seconds() * TICKS_A_SECOND);
     }
 
-    /** Returns numbers of a text whose fields each follow a space. */
-    private static long[] numbers(String fields, int skipped, int count) {
+    /** Returns the first numbers of a text whose fields each follow a space. */
+    private static long[] numbers(String fields, int count) {
         return SPACES.splitAsStream(fields.strip())
-                .skip(skipped)
                 .limit(count)
                 .mapToLong(Long::parseLong)
                 .toArray();

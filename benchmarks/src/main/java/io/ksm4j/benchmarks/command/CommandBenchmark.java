@@ -10,6 +10,7 @@ import io.ksm4j.benchmarks.DisturbanceMeter;
 import io.ksm4j.benchmarks.GeneratedSection;
 import io.ksm4j.benchmarks.InstalledCommand;
 import io.ksm4j.benchmarks.Median;
+import io.ksm4j.benchmarks.OwnCpuTime;
 import io.ksm4j.benchmarks.Target;
 import io.ksm4j.benchmarks.heap.DataHoldingJvm;
 import io.ksm4j.benchmarks.heap.DataHoldingJvm.HeldData;
@@ -31,6 +32,7 @@ import java.util.stream.Stream;
  */
 final class CommandBenchmark {
 
+    private static final Path PROC = Path.of("/proc");
     private static final Path JDKS = Path.of("/usr/lib/jvm");
     private static final int JVMS = 2;
     private static final long HEAP = 64 << 20;
@@ -76,7 +78,7 @@ final class CommandBenchmark {
         private final String description;
         private final ProcessBuilder builder;
         private final List<Double> millis = new ArrayList<>();
-        private double cpuMillis;
+        private long cpuTicks;
 
         Start(String jdk, String description, ProcessBuilder builder) {
             this.jdk = jdk;
@@ -85,9 +87,9 @@ final class CommandBenchmark {
         }
 
         void measure() throws Exception {
-            double before = cpuMillisOfChildren();
+            long before = OwnCpuTime.read(PROC).children();
             millis.add(run(builder).seconds() * 1000);
-            cpuMillis += cpuMillisOfChildren() - before;
+            cpuTicks += OwnCpuTime.read(PROC).children() - before;
         }
 
         double medianMillis() {
@@ -96,7 +98,7 @@ final class CommandBenchmark {
 
         /** A single run is too short for the clock, which has a tick of 10 ms. */
         double meanCpuMillis() {
-            return cpuMillis / millis.size();
+            return 10.0 * cpuTicks / millis.size();
         }
     }
 
@@ -166,14 +168,6 @@ final class CommandBenchmark {
         ProcessBuilder builder = ksm.process(jdk, List.of("status"));
         builder.environment().put("KSM_JAVA_OPTIONS", options);
         return builder;
-    }
-
-    /** Returns the CPU time of all children of this JVM that have ended. */
-    private static double cpuMillisOfChildren() throws IOException {
-        String stat = Files.readString(Path.of("/proc/self/stat"));
-        // The name in parentheses may contain anything. cutime and cstime are fields 16 and 17, in ticks of 10 ms.
-        String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
-        return 10.0 * (Long.parseLong(fields[13]) + Long.parseLong(fields[14]));
     }
 
     /**
