@@ -101,7 +101,7 @@ class ReadmeTest {
         for (String entry : JavaCommand.classPath().split(File.pathSeparator, -1)) {
             // From this build or from the local repository.
             List<String> module = matches("/(ksm-[a-z]+)/[^/]+/[^/]+$", entry);
-            boolean isOurs = entry.startsWith(ROOT.toString()) || !module.isEmpty();
+            boolean isOurs = Path.of(entry).startsWith(ROOT) || !module.isEmpty();
             if (!isOurs || (!module.isEmpty() && artifacts.contains(module.get(0)))) {
                 classPath.add(entry);
             }
